@@ -1,0 +1,37 @@
+"""wschat: WebSockets for code that blocks."""
+
+from wschat.connection.connection import Connection
+from wschat.errors import (
+    ConnectionClosed,
+    OpeningFailed,
+    PeerError,
+    ProtocolViolation,
+    RequestRefused,
+    UsageError,
+    WSChatError,
+)
+from wschat.hub import Hub
+from wschat.limits import Limits
+from wschat.protocol.deflate import Deflate
+from wschat.protocol.frames import CloseCode
+from wschat.server.requests import Request
+from wschat.server.server import WebSocketHandler, WebSocketServer, serve
+
+__all__ = [
+    "CloseCode",
+    "Connection",
+    "ConnectionClosed",
+    "Deflate",
+    "Hub",
+    "Limits",
+    "OpeningFailed",
+    "PeerError",
+    "ProtocolViolation",
+    "Request",
+    "RequestRefused",
+    "UsageError",
+    "WSChatError",
+    "WebSocketHandler",
+    "WebSocketServer",
+    "serve",
+]

@@ -1,0 +1,398 @@
+"""One open WebSocket, of a server or of a client: send, receive, ping, close.
+
+How it was opened is not known here, nor what is said on it. There is no thread that only reads: whichever thread needs
+input reads, and wakes the others when it found something for them (`_read_until`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import monotonic
+from types import TracebackType
+
+from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.keepalive import Deadline
+from wschat.connection.pings import Pings
+from wschat.connection.outbox import Outbox, OutboxClosed
+from wschat.connection.streams import Stream
+from wschat.connection.turns import begin_turn, end_turn
+from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
+from wschat.limits import Limits
+from wschat.protocol.deflate import Deflate
+from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
+from wschat.protocol.frames import CloseCode, Opcode, encode_close, encode_frame, is_sendable_close_code
+from wschat.protocol.messages import Close, MessageReader, Ping, Pong
+
+# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size.
+_SMALL_READ = 4096
+_LARGE_READ = 64 * 1024
+_MESSAGE_TYPES = (str, bytes, bytearray, memoryview)
+
+
+class Connection:
+    """An open WebSocket. `connect` makes one, and a server makes one for each call of its handler.
+
+    One thread at a time receives; any thread may send, ping and close, at any time, and no message is torn. Iterating gives
+    the messages until the connection is over, however it ended. As a context manager it closes itself.
+
+    `path` is the target of the opening request, query included; `headers` are those of the other side's opening, with names
+    in lower case; `subprotocol` is what was agreed on, or None; `remote_address` is the peer's.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        is_client: bool,
+        limits: Limits,
+        path: str,
+        headers: Mapping[str, str],
+        remote_address: object,
+        subprotocol: str | None = None,
+        deflate: Deflate | None = None,
+        already_read: bytes = b"",
+    ) -> None:
+        self.path = path
+        self.headers = headers
+        self.remote_address = remote_address
+        self.subprotocol = subprotocol
+        self._stream = stream
+        self._is_client = is_client
+        self._limits = limits
+        self._crew = join_crew()
+        self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
+        self._deflater = deflate.deflater(is_client=is_client) if deflate and deflate.keeps_context(is_client=is_client) else None
+        # A compressor with a context is of use to this connection only: what is shared goes uncompressed then.
+        shared_bits = deflate.window_bits(is_client=is_client) if deflate and not self._deflater else 0
+        self.encoding = Encoding(is_client, shared_bits)
+        self._reader = MessageReader(
+            masked=not is_client,
+            max_bytes=limits.max_message_bytes,
+            max_fragments=limits.max_fragments,
+            inflater=deflate.inflater(is_client=is_client) if deflate else None,
+        )
+        self._inbox = self._reader.messages
+        # What the stream ends with. It counts once the messages before it have been taken.
+        self._verdict: Close | ProtocolViolation | EOFError | None = None
+        self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
+        self._is_over = False  # the socket has been given back
+        self._abort_at: Deadline | None = None
+        # Who reads. Only ever tried, never waited for: those who would wait do it as `_waiters`, told of every change.
+        self._reading = threading.Lock()
+        self._waiters: list[threading.Event] = []
+        self._read_size = _SMALL_READ
+        self._pings = Pings(limits)
+        if already_read:
+            self._take(already_read)
+        if limits.ping_interval:
+            self._crew.deadlines.after(self._pings.period, self._keep_alive)
+
+    @property
+    def latency(self) -> float | None:
+        """The seconds from the last answered ping to its pong; None before the first."""
+        return self._pings.latency
+
+    def send(self, message: str | bytes | bytearray | memoryview | Iterable[str] | Iterable[bytes]) -> None:
+        """Send a message: text for str, binary for bytes. An iterable is sent as one message, a fragment for each item.
+
+        Waits while too much is waiting for this peer (`Limits.outbox_bytes`), for `Limits.send_timeout` at most, after which
+        the peer is dropped. From any thread. Raises ConnectionClosed once the connection is over or closing.
+        """
+        if not isinstance(message, _MESSAGE_TYPES):
+            self._send_fragments(message)
+            return
+        opcode, payload = payload_of(message)
+        try:
+            if self._deflater is not None and len(payload) >= MIN_BYTES_TO_DEFLATE:
+                self._outbox.write_made(lambda: self._compressed_frame(opcode, payload))
+            else:
+                self._outbox.write(self.encoding.encode(opcode, payload))
+        except OutboxClosed:
+            raise self._closed() from None
+
+    def offer(self, frames: bytes) -> None:
+        """Send ready-made frames in this connection's `encoding`, without ever waiting: the hub's way to send.
+
+        A peer that has no room for them is evicted (1008). From any thread; says nothing when the connection is over.
+        """
+        self._outbox.offer(frames)
+
+    def recv(self, timeout: float | None = None) -> str | bytes:
+        """Wait for a message: str for text, bytes for binary.
+
+        Raises TimeoutError if there is none within `timeout` seconds (the connection is none the worse for it), and
+        ConnectionClosed once the connection is over and all that came before has been received. For one thread at a time.
+        """
+        inbox = self._inbox
+        until = None if timeout is None else monotonic() + timeout
+        while True:
+            # Tried, not asked for: a thread that closes the connection may empty the inbox at any time.
+            try:
+                return inbox.popleft()
+            except IndexError:
+                if self._is_over:
+                    raise self._closed() from None
+            if not self._read_until(inbox.__len__, until):
+                raise TimeoutError(f"no message within {timeout} s")
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        inbox = self._inbox
+        while inbox or not self._is_over:
+            try:
+                while True:
+                    yield inbox.popleft()
+            except IndexError:
+                self._read_until(inbox.__len__, None)
+
+    def ping(self, timeout: float | None = None) -> float:
+        """Ping the peer and wait for its pong; how many seconds it took (RFC 6455, section 5.5.2).
+
+        Raises TimeoutError if there is no pong within `timeout` seconds, and ConnectionClosed. From any thread.
+        """
+        ping = self._pings.new()
+        self._outbox.control(self._control_frame(Opcode.PING, ping.payload))
+        try:
+            if not self._read_until(lambda: ping.took is not None, None if timeout is None else monotonic() + timeout):
+                raise TimeoutError(f"no pong within {timeout} s")
+        finally:
+            self._pings.forget(ping)
+        if ping.took is None:
+            raise self._closed()
+        return ping.took
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close the connection with a code and a reason of at most 123 bytes, and wait until it is over (RFC 6455, section 7).
+
+        That takes one round trip, and `Limits.close_timeout` at most. Messages that were not received yet are dropped. From
+        any thread; does nothing when the connection is over.
+        """
+        self.begin_close(code, reason)
+
+        def is_over() -> bool:
+            self._inbox.clear()
+            return self._is_over
+
+        self._read_until(is_over, None)
+
+    def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Send the close frame and return: whoever receives finds the end. From any thread; never waits."""
+        if not is_sendable_close_code(code):
+            raise UsageError(f"{code} is not a close code that may be sent")
+        if len(reason.encode()) > 123:
+            raise UsageError("the reason for a close has at most 123 bytes")
+        self._say_goodbye(code, reason)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close(CloseCode.NORMAL if kind is None else CloseCode.INTERNAL_ERROR)
+
+    def __repr__(self) -> str:
+        state = "open" if self._end is None else f"closed {self._end[0]}"
+        return f"<{type(self).__name__} {self.remote_address} {self.path} {state}>"
+
+    # Sending
+
+    def _send_fragments(self, parts: object) -> None:
+        if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
+            raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
+        frames = self._fragment_frames(parts)
+        first = next(frames, None)
+        if first is None:
+            return
+        try:
+            self._outbox.open_message()
+            try:
+                self._outbox.write(first)
+                for frame in frames:
+                    self._outbox.write(frame)
+            except BaseException:
+                # The peer has half a message, which nothing but the end of the connection can take back.
+                self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
+                raise
+            finally:
+                self._outbox.close_message()
+        except OutboxClosed:
+            raise self._closed() from None
+
+    def _fragment_frames(self, parts: Iterable[object]) -> Iterator[bytes]:
+        """A frame for each part; the last is known when there is no next."""
+        kind: Opcode | None = None
+        opcode = Opcode.CONTINUATION
+        pending: bytes | None = None
+        for part in parts:
+            part_kind, payload = payload_of(part)
+            if kind is None:
+                kind = opcode = part_kind
+            elif part_kind != kind:
+                raise UsageError("the parts of a message are all text or all binary")
+            if pending is not None:
+                yield self._plain_frame(opcode, pending, fin=False)
+                opcode = Opcode.CONTINUATION
+            pending = payload
+        if pending is not None:
+            yield self._plain_frame(opcode, pending)
+
+    def _plain_frame(self, opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:
+        return encode_frame(opcode, payload, fin=fin, key=os.urandom(4) if self._is_client else None)
+
+    def _compressed_frame(self, opcode: Opcode, payload: bytes) -> bytes:
+        assert self._deflater is not None
+        return encode_frame(opcode, self._deflater.deflate(payload), rsv1=True, key=os.urandom(4) if self._is_client else None)
+
+    def _control_frame(self, opcode: Opcode, payload: bytes) -> bytes:
+        return self._plain_frame(opcode, payload)
+
+    # Receiving
+
+    def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
+        """Read, or let the thread that reads do so, until something is done or the connection is over; False if it gets too late.
+
+        `until` is a time of `monotonic`.
+        """
+        changed: threading.Event | None = None
+        try:
+            while not is_done() and not self._is_over:
+                if self._reading.acquire(blocking=False):
+                    try:
+                        in_time = is_done() or self._is_over or self._read(until)
+                    finally:
+                        self._reading.release()
+                        self._tell_waiters()
+                    if not in_time:
+                        return False
+                elif changed is None:
+                    # Announced before the next try, so that no change after it goes unnoticed.
+                    changed = threading.Event()
+                    self._waiters.append(changed)
+                else:
+                    if not changed.wait(None if until is None else max(0.0, until - monotonic())):
+                        return False
+                    changed.clear()
+            return True
+        finally:
+            if changed is not None:
+                self._waiters.remove(changed)
+
+    def _tell_waiters(self) -> None:
+        for changed in list(self._waiters):
+            changed.set()
+
+    def _read(self, until: float | None) -> bool:
+        """One read from the stream, or what follows from its end; False if it gets too late. Only for the thread that reads."""
+        end_turn()
+        if self._verdict is None:
+            if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
+                return False
+            self._take(self._stream.recv(self._read_size))
+            if len(self._inbox) > 1:
+                begin_turn(self._crew.writer, self._inbox)
+            return True
+        self._answer_verdict()
+        while not isinstance(self._verdict, EOFError):
+            if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
+                return False
+            if not self._stream.recv(_LARGE_READ):
+                break
+        self._finish()
+        return True
+
+    def _take(self, data: bytes) -> None:
+        """Make messages of what was read, and answer pings."""
+        if not data:
+            self._verdict = EOFError()
+            return
+        self._pings.heard_at = monotonic()
+        self._read_size = _LARGE_READ if len(data) >= _SMALL_READ else _SMALL_READ
+        try:
+            self._reader.feed(data)
+        except ProtocolViolation as violation:
+            self._verdict = violation
+        control = self._reader.control
+        if control:
+            pongs = [self._control_frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
+            if pongs:
+                self._outbox.pong(pongs)
+            for frame in control:
+                if isinstance(frame, Pong):
+                    self._pings.answer(frame.payload)
+                elif isinstance(frame, Close):
+                    self._verdict = frame
+            control.clear()
+
+    # Ending
+
+    def _answer_verdict(self) -> None:
+        """Do what the end of the stream demands: answer the close, name the violation, or take note. Never waits."""
+        verdict = self._verdict
+        if isinstance(verdict, EOFError):
+            self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
+            self._outbox.abort()
+        elif verdict is not None:
+            self._say_goodbye(verdict.code, verdict.reason)
+            if not self._is_client:
+                # The server ends the TCP connection, so that it is the one that keeps its port busy (section 7.1.1).
+                self._outbox.end_stream()
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        if self._end is None:
+            self._end = (int(code), reason)
+        if self._outbox.close(self._control_frame(Opcode.CLOSE, encode_close(code, reason))):
+            self._limit_close()
+
+    def _on_too_slow(self) -> bytes:
+        """The outbox evicts the peer; called with its lock held."""
+        self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
+        self._limit_close()
+        return self._control_frame(Opcode.CLOSE, encode_close(*self._end))
+
+    def _limit_close(self) -> None:
+        if self._limits.close_timeout:
+            self._abort_at = self._crew.deadlines.after(self._limits.close_timeout, self._outbox.abort)
+
+    def _finish(self) -> None:
+        """Give everything back. Only for the thread that reads, as the last thing it does."""
+        self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
+        self._outbox.release()
+        if self._abort_at is not None:
+            self._abort_at.cancel()
+        self._is_over = True
+        leave_crew(self._crew)
+
+    def _closed(self) -> ConnectionClosed:
+        return ConnectionClosed(*(self._end or (CloseCode.ABNORMAL, "connection lost")))
+
+    # Keeping alive
+
+    def _keep_alive(self) -> None:
+        """For the deadlines' thread, again and again: send pings, and see whether the peer is still there."""
+        if self._is_over:
+            return
+        self._read_meanwhile()
+        # A backlog of messages that nobody receives hides the pong; it says nothing against the peer.
+        if self._pings.is_peer_gone() and not self._inbox:
+            self._say_goodbye(CloseCode.INTERNAL_ERROR, "ping timeout")
+            return
+        ping = self._pings.due()
+        if ping is not None:
+            self._outbox.control(self._control_frame(Opcode.PING, ping.payload))
+        self._crew.deadlines.after(self._pings.period, self._keep_alive)
+
+    def _read_meanwhile(self) -> None:
+        """Read what is there, if nobody else does: a handler that only sends has to answer pings and to notice the end, too."""
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if self._verdict is None and sum(map(len, self._inbox.copy())) < (self._limits.max_message_bytes or _LARGE_READ):
+                data = self._stream.recv_now(_LARGE_READ)
+                if data is not None:
+                    self._take(data)
+            if self._verdict is not None and not self._inbox:
+                self._answer_verdict()
+        finally:
+            self._reading.release()
+            self._tell_waiters()
+

@@ -1,0 +1,168 @@
+"""The bytes of one connection, plain or TLS, behind one interface: a read that waits, and everything else without waiting.
+
+A stream keeps no rules about who may call what: that is its owner's business. One thread at a time may read; `send_now`,
+`half_close`, `abort` and `close` belong under one lock of the owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import threading
+from typing import Protocol
+
+
+class Stream(Protocol):
+    """What a connection needs of its socket."""
+
+    def recv(self, max_bytes: int) -> bytes:
+        """Wait for bytes and return them; b"" once there will be none any more, however that came."""
+
+    def recv_now(self, max_bytes: int) -> bytes | None:
+        """The same without waiting; None if there are none yet."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for up to `timeout` seconds for something to read (or the end); whether there is."""
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Write what can be written without waiting; how many bytes that was. OSError once the peer is gone."""
+
+    def fileno(self) -> int:
+        """The descriptor to select on, -1 once closed."""
+
+    def half_close(self) -> None:
+        """Tell the peer that nothing more comes; reading goes on."""
+
+    def abort(self) -> None:
+        """End both directions: whoever waits in `recv` returns."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+def open_stream(sock: socket.socket) -> Stream:
+    """The stream for a connected socket, which belongs to the stream from then on."""
+    if isinstance(sock, ssl.SSLSocket) or not hasattr(socket, "MSG_DONTWAIT"):
+        return PollingStream(sock)
+    return BlockingStream(sock)
+
+
+class BlockingStream:
+    """A plain socket: reading is one system call that waits in the kernel, the cheapest there is."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        # A timeout of Python's would make the descriptor non-blocking, and every read two system calls.
+        sock.settimeout(None)
+        self._socket = sock
+
+    def recv(self, max_bytes: int) -> bytes:
+        try:
+            return self._socket.recv(max_bytes)
+        except OSError:
+            return b""
+
+    def recv_now(self, max_bytes: int) -> bytes | None:
+        try:
+            return self._socket.recv(max_bytes, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def wait(self, timeout: float) -> bool:
+        return _wait(self._socket, timeout)
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def half_close(self) -> None:
+        _shutdown(self._socket, socket.SHUT_WR)
+
+    def abort(self) -> None:
+        _shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class PollingStream:
+    """A TLS socket, or any socket where the system cannot send without waiting on a blocking one.
+
+    OpenSSL's objects break when two threads use them at once, so each call is short, non-blocking and locked; waiting
+    happens outside the lock.
+    """
+
+    __slots__ = ("_socket", "_tls_object")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._tls_object = threading.Lock()
+
+    def recv(self, max_bytes: int) -> bytes:
+        while (data := self.recv_now(max_bytes)) is None:
+            _wait(self._socket, None)
+        return data
+
+    def recv_now(self, max_bytes: int) -> bytes | None:
+        try:
+            with self._tls_object:
+                return self._socket.recv(max_bytes)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except OSError:
+            return b""
+
+    def wait(self, timeout: float) -> bool:
+        with self._tls_object:
+            if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+                return True
+        return _wait(self._socket, timeout)
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        try:
+            with self._tls_object:
+                return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def half_close(self) -> None:
+        with self._tls_object:
+            if isinstance(self._socket, ssl.SSLSocket):
+                # Sends TLS's own end; that it would then wait for the peer's is no concern here.
+                with contextlib.suppress(OSError, ValueError):
+                    self._socket.unwrap()
+        _shutdown(self._socket, socket.SHUT_WR)
+
+    def abort(self) -> None:
+        _shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _wait(sock: socket.socket, timeout: float | None) -> bool:
+    if hasattr(select, "poll"):  # select.select refuses descriptors from 1024 on
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+    return bool(select.select([sock], [], [], timeout)[0])
+
+
+def _shutdown(sock: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        # SSLSocket's own shutdown would throw its TLS object away under a thread that reads.
+        socket.socket.shutdown(sock, how)

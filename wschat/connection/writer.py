@@ -1,0 +1,142 @@
+"""The writer: the one thread that writes what could not be written at once, for all connections of the process."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from collections import deque
+from time import monotonic
+from typing import Protocol
+
+from wschat.connection.turns import Outlet, Turn
+
+# How long a turn may take until what it has put off is written all the same.
+_TURN_SECONDS = 0.002
+
+
+class Drainable(Protocol):
+    """Something with a backlog and a descriptor that becomes writable."""
+
+    def fileno(self) -> int:
+        """The descriptor, or -1 if there is none any more."""
+
+    def drain(self) -> bool:
+        """Write without waiting; whether some is left."""
+
+
+class Writer:
+    """Drains the outboxes whose socket was full, ends the turns that take long, and goes on where another thread has done its share.
+
+    Methods may be called from any thread, and none waits but `stop`.
+    """
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()  # guards the two below; taken last of all locks
+        self._thread: threading.Thread | None = None
+        self._wake_up: socket.socket | None = None
+        # Appended to by any thread, emptied by the writer: deques need no lock for that.
+        self._requests: deque[Drainable | int] = deque()
+        self._turns: deque[Turn] = deque()
+        self._jobs: deque[Outlet] = deque()
+        self._is_ticking = False
+        self._is_stopping = False
+
+    def watch(self, outbox: Drainable) -> None:
+        """Drain this outbox as its socket takes more."""
+        self._requests.append(outbox)
+        self._wake()
+
+    def forget(self, fileno: int) -> None:
+        """Its descriptor is about to be closed, and may then be another socket's."""
+        self._requests.append(fileno)
+        self._wake()
+
+    def watch_turn(self, turn: Turn) -> None:
+        """End this turn within a few milliseconds, unless it ends by itself."""
+        self._turns.append(turn)
+        if not self._is_ticking:
+            # Set before the wake-up, so that a busy time costs one, not one a turn.
+            self._is_ticking = True
+            self._wake()
+
+    def take_over(self, outlet: Outlet) -> None:
+        """Go on flushing this one: the thread that did has its own work to return to."""
+        self._jobs.append(outlet)
+        self._wake()
+
+    def stop(self) -> None:
+        """End the thread and wait until it has ended (unless it is the one that calls)."""
+        with self._starting:
+            self._is_stopping = True
+            thread = self._thread
+        if thread is not None:
+            self._wake()
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _wake(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._is_stopping:
+                receiver, self._wake_up = socket.socketpair()
+                receiver.setblocking(False)
+                self._wake_up.setblocking(False)
+                # A daemon, so that a program that forgets to close a connection can end all the same.
+                self._thread = threading.Thread(target=self._run, args=(receiver,), name="wschat-writer", daemon=True)
+                self._thread.start()
+            wake_up = self._wake_up
+        if wake_up is not None:
+            try:
+                wake_up.send(b"\0")
+            except OSError:
+                pass  # full, so it is awake; or closed, so it has stopped
+
+    def _run(self, wake_up: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector, wake_up:
+            selector.register(wake_up, selectors.EVENT_READ)
+            turns_due: float | None = None
+            while not self._is_stopping:
+                for key, _ in selector.select(self._time_to_wait(turns_due)):
+                    if key.data is None:
+                        wake_up.recv(4096)
+                    elif not key.data.drain():
+                        selector.unregister(key.fd)
+                self._serve_requests(selector)
+                for _ in range(len(self._jobs)):
+                    self._jobs.popleft().flush()
+                turns_due = self._keep_turns(turns_due)
+        assert self._wake_up is not None
+        self._wake_up.close()
+
+    def _time_to_wait(self, turns_due: float | None) -> float | None:
+        if self._jobs or self._requests:
+            return 0
+        return None if turns_due is None else max(0.0, turns_due - monotonic())
+
+    def _keep_turns(self, due: float | None) -> float | None:
+        """End the turns that take long if it is time to; when it is to be done next."""
+        if not self._is_ticking:
+            return None
+        if due is not None and monotonic() >= due:
+            self._end_turns()
+            due = None
+        return due or (monotonic() + _TURN_SECONDS if self._is_ticking else None)
+
+    def _serve_requests(self, selector: selectors.BaseSelector) -> None:
+        while self._requests:
+            request = self._requests.popleft()
+            if isinstance(request, int):
+                if request in selector.get_map():
+                    selector.unregister(request)
+            elif (fileno := request.fileno()) >= 0 and request.drain():
+                selector.register(fileno, selectors.EVENT_WRITE, request)
+
+    def _end_turns(self) -> None:
+        for _ in range(len(self._turns)):
+            turn = self._turns.popleft()
+            if not turn.has_ended:
+                turn.end()
+        if not self._turns:
+            self._is_ticking = False
+            if self._turns:  # a turn that came in between found us ticking
+                self._is_ticking = True

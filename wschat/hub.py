@@ -1,0 +1,106 @@
+"""The hub: a lock-protected set of connections, and the broadcast that reaches them all.
+
+Batching that grows with the load: a broadcaster appends its message, and whoever gets hold of the right to flush sends all
+that has been appended, one write for each peer, while the others go back to their work. The busier it is, the more messages
+share a write. What is said is not known here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Collection, Iterator
+
+from wschat.connection.connection import Connection
+from wschat.connection.crew import current_writer
+from wschat.connection.turns import current_turn
+from wschat.protocol.encoding import Encoding, payload_of
+from wschat.protocol.frames import Opcode
+
+# How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
+_ROUNDS = 4
+
+_Item = tuple[Opcode, bytes, "frozenset[Connection]"]
+
+
+class Hub:
+    """A set of connections. Every method may be called from any thread, and none waits for a peer."""
+
+    def __init__(self) -> None:
+        self._members_guard = threading.Lock()  # guards the two below; no other lock is taken while it is held
+        self._members: set[Connection] = set()
+        self._snapshot: tuple[Connection, ...] | None = ()  # the members, made when it is needed after a change
+        self._pending: deque[_Item] = deque()  # appended to by any thread, emptied by the one that flushes
+        # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
+        self._flushing = threading.Lock()
+
+    def join(self, connection: Connection) -> None:
+        """Have this connection get what is broadcast from now on."""
+        with self._members_guard:
+            self._members.add(connection)
+            self._snapshot = None
+
+    def leave(self, connection: Connection) -> None:
+        """Take it out again; nothing happens if it is not in."""
+        with self._members_guard:
+            self._members.discard(connection)
+            self._snapshot = None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """The members of this moment."""
+        return iter(self._current_members())
+
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._members
+
+    def broadcast(self, message: str | bytes, exclude: Collection[Connection] = ()) -> None:
+        """Send a message to all members but the excluded: text for str, binary for bytes.
+
+        All members get all messages in one order. Never waits for a peer: one whose outbox is full is evicted, one that is
+        gone is passed over. During a turn (a read that brought several messages) the messages leave together, at its end.
+        """
+        self._pending.append((*payload_of(message), frozenset(exclude)))
+        turn = current_turn()
+        if turn is None or not turn.put_off(self):
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is pending, unless another thread is doing so just now. Never waits."""
+        rounds = 0
+        # Looked at again after letting go: what was appended in between found the right taken.
+        while self._pending and self._flushing.acquire(blocking=False):
+            try:
+                self._deliver([self._pending.popleft() for _ in range(len(self._pending))])
+            finally:
+                self._flushing.release()
+            rounds += 1
+            if rounds == _ROUNDS and self._pending:
+                current_writer().take_over(self)
+                return
+
+    def _current_members(self) -> tuple[Connection, ...]:
+        with self._members_guard:
+            if self._snapshot is None:
+                self._snapshot = tuple(self._members)
+            return self._snapshot
+
+    def _deliver(self, items: list[_Item]) -> None:
+        encoded: dict[Encoding, bytes] = {}
+        excluded = frozenset[Connection]().union(*(exclude for _, _, exclude in items))
+        for member in self._current_members():
+            if member in excluded:
+                wanted = [item for item in items if member not in item[2]]
+                if wanted:
+                    member.offer(_encode(wanted, member.encoding))
+                continue
+            frames = encoded.get(member.encoding)
+            if frames is None:
+                frames = encoded[member.encoding] = _encode(items, member.encoding)
+            member.offer(frames)
+
+
+def _encode(items: list[_Item], encoding: Encoding) -> bytes:
+    return b"".join([encoding.encode(opcode, payload) for opcode, payload, _ in items])

@@ -1,0 +1,43 @@
+"""How much, how long, how many: every limit that wschat keeps, with its default, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from wschat.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a server or of a connection. Times are in seconds, sizes in bytes; 0 lifts a limit."""
+
+    max_message_bytes: int = 1 << 20
+    """A message after inflation; past it the connection is closed (1009)."""
+    max_fragments: int = 131_072
+    """The fragments of one message; past it the connection is closed (1008)."""
+    opening_timeout: float = 10.0
+    """From the accepted (or begun) connection to an open WebSocket; past it the socket is closed."""
+    max_head_bytes: int = 16 * 1024
+    """An opening request's head; past it the answer is 431."""
+    max_headers: int = 100
+    """The headers of an opening request; past it the answer is 431."""
+    ping_interval: float = 20.0
+    """The time between two pings."""
+    ping_timeout: float = 20.0
+    """The wait for a sign of life after a ping; past it the connection is closed (1011)."""
+    close_timeout: float = 5.0
+    """The closing handshake; past it the socket is closed."""
+    outbox_bytes: int = 1 << 20
+    """What may wait for one peer; past it a broadcast evicts the peer (1008) and a send waits."""
+    outbox_seconds: float = 10.0
+    """How long something may wait for one peer; past it the peer is evicted (1008)."""
+    send_timeout: float = 10.0
+    """How long a send may wait for room in the outbox; past it the peer is evicted (1008)."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise UsageError(f"{field.name} must be 0 (no limit) or more, not {getattr(self, field.name)}")
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,250 @@
+"""Compression of messages: permessage-deflate (RFC 7692), its negotiation and its bytes.
+
+Frames do not belong here: what is compressed or inflated is the payload of one message, whole or in parts.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wschat.errors import ProtocolViolation, UsageError
+from wschat.protocol.frames import CloseCode
+
+NAME = "permessage-deflate"
+MIN_WINDOW_BITS = 8
+MAX_WINDOW_BITS = 15
+# zlib writes no raw deflate with a window of 256 bytes (8 bits): what it writes instead takes 512.
+_MIN_COMPRESSING_BITS = 9
+# What a flush ends with, and what is therefore left out of every message (RFC 7692, section 7.2.1).
+_TAIL = b"\x00\x00\xff\xff"
+_WINDOW_BYTES = 1 << MAX_WINDOW_BITS
+_MEMORY_LEVEL = 8
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(rf'\s*;\s*({_TOKEN})(?:\s*=\s*(?:({_TOKEN})|"({_TOKEN})"))?')
+_EXTENSION = re.compile(rf"\s*({_TOKEN})((?:{_PARAMETER.pattern.replace('(' + _TOKEN, '(?:' + _TOKEN)})*)\s*(?:,|$)")
+
+Parameter = tuple[str, "str | None"]
+
+
+@dataclass(frozen=True)
+class Deflate:
+    """What permessage-deflate is, or is to be, on one connection (RFC 7692, section 7.1).
+
+    Without context takeover every message is compressed by itself: a little more to send, and nothing to keep in memory
+    between messages (with it, up to 300 KB for each direction). Window bits go from 8 to 15, or 9 for what we compress ourselves.
+    """
+
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    server_max_window_bits: int = MAX_WINDOW_BITS
+    client_max_window_bits: int = MAX_WINDOW_BITS
+
+    def __post_init__(self) -> None:
+        for bits in (self.server_max_window_bits, self.client_max_window_bits):
+            if not MIN_WINDOW_BITS <= bits <= MAX_WINDOW_BITS:
+                raise UsageError(f"window bits must be from {MIN_WINDOW_BITS} to {MAX_WINDOW_BITS}, not {bits}")
+
+    def window_bits(self, *, is_client: bool) -> int:
+        """The window of what this side sends."""
+        return self.client_max_window_bits if is_client else self.server_max_window_bits
+
+    def keeps_context(self, *, is_client: bool) -> bool:
+        """Whether what this side sends refers to what it sent before."""
+        return not (self.client_no_context_takeover if is_client else self.server_no_context_takeover)
+
+    def deflater(self, *, is_client: bool) -> Deflater:
+        """The compressor for what this side sends."""
+        return Deflater(self.window_bits(is_client=is_client), keep_context=self.keeps_context(is_client=is_client))
+
+    def inflater(self, *, is_client: bool) -> Inflater:
+        """The decompressor for what this side receives."""
+        peer_is_client = not is_client
+        return Inflater(self.window_bits(is_client=peer_is_client), keep_context=self.keeps_context(is_client=peer_is_client))
+
+
+def parse_extensions(header: str) -> Iterator[tuple[str, list[Parameter]]]:
+    """The extensions of a Sec-WebSocket-Extensions header, in order, each with its parameters (RFC 6455, section 9.1).
+
+    Raises ValueError where the header does not follow the grammar.
+    """
+    at = 0
+    while at < len(header):
+        match = _EXTENSION.match(header, at)
+        if match is None:
+            raise ValueError(f"malformed extension: {header[at:]!r}")
+        yield match[1].lower(), [(name.lower(), value or quoted or None) for name, value, quoted in _PARAMETER.findall(match[2])]
+        at = match.end()
+
+
+def offer(wanted: Deflate) -> str:
+    """The Sec-WebSocket-Extensions header by which a client offers permessage-deflate (RFC 7692, section 7.1)."""
+    parts = [NAME, *_flags(wanted)]
+    if wanted.server_max_window_bits < MAX_WINDOW_BITS:
+        parts.append(f"server_max_window_bits={wanted.server_max_window_bits}")
+    if wanted.client_max_window_bits < MAX_WINDOW_BITS:
+        parts.append(f"client_max_window_bits={wanted.client_max_window_bits}")
+    else:
+        parts.append("client_max_window_bits")
+    return "; ".join(parts)
+
+
+def accept_offer(header: str, wanted: Deflate) -> tuple[str, Deflate] | None:
+    """A server's answer to a client's offers: the header to send and what it agrees on, or None to go without.
+
+    The first offer that can be served is taken (RFC 7692, section 5.1). One with parameters that are unknown, doubled or out
+    of range is passed over (section 7.1), and so is all of a header that cannot be parsed.
+    """
+    try:
+        offers = list(parse_extensions(header))
+    except ValueError:
+        return None
+    for name, parameters in offers:
+        offered = _read(parameters, valueless_window=True) if name == NAME else None
+        if offered is None:
+            continue
+        may_limit_client = "client_max_window_bits" in offered
+        agreed = Deflate(
+            server_no_context_takeover=wanted.server_no_context_takeover or "server_no_context_takeover" in offered,
+            client_no_context_takeover=wanted.client_no_context_takeover or "client_no_context_takeover" in offered,
+            server_max_window_bits=min(wanted.server_max_window_bits, offered.get("server_max_window_bits") or MAX_WINDOW_BITS),
+            client_max_window_bits=(
+                min(wanted.client_max_window_bits, offered["client_max_window_bits"] or MAX_WINDOW_BITS) if may_limit_client else MAX_WINDOW_BITS
+            ),
+        )
+        if agreed.server_max_window_bits < _MIN_COMPRESSING_BITS:
+            continue
+        parts = [NAME, *_flags(agreed)]
+        if agreed.server_max_window_bits < MAX_WINDOW_BITS or "server_max_window_bits" in offered:
+            parts.append(f"server_max_window_bits={agreed.server_max_window_bits}")
+        if agreed.client_max_window_bits < MAX_WINDOW_BITS:
+            parts.append(f"client_max_window_bits={agreed.client_max_window_bits}")
+        return "; ".join(parts), agreed
+    return None
+
+
+def accept_answer(header: str, wanted: Deflate) -> Deflate | None:
+    """What a server's answer to `offer(wanted)` agrees on, or None where it declines.
+
+    Raises ValueError where it answers something that was not offered or that we cannot do; the client has to fail the
+    connection then (RFC 6455, section 4.1; RFC 7692, section 7.1).
+    """
+    answers = list(parse_extensions(header))
+    if not answers:
+        return None
+    if len(answers) > 1 or answers[0][0] != NAME:
+        raise ValueError(f"the server chose extensions that were not offered: {header!r}")
+    agreed = _read(answers[0][1], valueless_window=False)
+    if agreed is None:
+        raise ValueError(f"the server answered with invalid parameters: {header!r}")
+    server_bits = agreed.get("server_max_window_bits") or MAX_WINDOW_BITS
+    client_bits = min(wanted.client_max_window_bits, agreed.get("client_max_window_bits") or MAX_WINDOW_BITS)
+    if server_bits > wanted.server_max_window_bits:
+        raise ValueError(f"the server does not keep to the window that was asked for: {header!r}")
+    if wanted.server_no_context_takeover and "server_no_context_takeover" not in agreed:
+        raise ValueError(f"the server does not go without context takeover as it was asked to: {header!r}")
+    if client_bits < _MIN_COMPRESSING_BITS:
+        raise ValueError(f"the server wants a window that zlib cannot compress with: {header!r}")
+    return Deflate(
+        server_no_context_takeover="server_no_context_takeover" in agreed,
+        client_no_context_takeover=wanted.client_no_context_takeover or "client_no_context_takeover" in agreed,
+        server_max_window_bits=server_bits,
+        client_max_window_bits=client_bits,
+    )
+
+
+def _flags(deflate: Deflate) -> list[str]:
+    return [name for name in ("server_no_context_takeover", "client_no_context_takeover") if getattr(deflate, name)]
+
+
+def _read(parameters: list[Parameter], *, valueless_window: bool) -> dict[str, int | None] | None:
+    """The parameters by name (flags are None, and so is a window without a value), or None if one is not valid."""
+    known: dict[str, int | None] = {}
+    for name, value in parameters:
+        if name in known:
+            return None
+        if name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if value is not None:
+                return None
+            known[name] = None
+        elif name in ("server_max_window_bits", "client_max_window_bits"):
+            if value is None and valueless_window and name == "client_max_window_bits":
+                known[name] = None
+            elif value is None or not re.fullmatch(r"[89]|1[0-5]", value):
+                return None
+            else:
+                known[name] = int(value)
+        else:
+            return None
+    return known
+
+
+class Deflater:
+    """Compresses what one side sends. Not for two threads at once."""
+
+    __slots__ = ("_bits", "_compressor", "_keep_context")
+
+    def __init__(self, window_bits: int, *, keep_context: bool) -> None:
+        if window_bits < _MIN_COMPRESSING_BITS:
+            raise UsageError(f"zlib cannot compress with a window of {window_bits} bits")
+        self._bits = window_bits
+        self._keep_context = keep_context
+        self._compressor: zlib._Compress | None = None
+
+    def deflate(self, payload: bytes, final: bool = True) -> bytes:
+        """The next part of a message, compressed; all of it together with the last part (RFC 7692, section 7.2.1)."""
+        compressor = self._compressor
+        if compressor is None:
+            compressor = zlib.compressobj(wbits=-self._bits, memLevel=_MEMORY_LEVEL)
+        data = compressor.compress(payload)
+        if not final:
+            self._compressor = compressor
+            return data
+        self._compressor = compressor if self._keep_context else None
+        data += compressor.flush(zlib.Z_SYNC_FLUSH)
+        return data[: -len(_TAIL)]
+
+    def forget(self) -> None:
+        """Refer to nothing said before: the peer has been sent something that this compressor does not know of."""
+        self._compressor = None
+
+
+class Inflater:
+    """Decompresses what one side receives. Not for two threads at once."""
+
+    __slots__ = ("_bits", "_decompressor", "_keep_context")
+
+    def __init__(self, window_bits: int, *, keep_context: bool) -> None:
+        self._bits = window_bits
+        self._keep_context = keep_context
+        self._decompressor: zlib._Decompress | None = None
+
+    def inflate(self, payload: bytes, max_bytes: int, final: bool) -> bytes:
+        """The next part of a message, inflated (RFC 7692, section 7.2.2).
+
+        Raises ProtocolViolation where it is not valid, and before it is more than `max_bytes`.
+        """
+        data = payload + _TAIL if final else payload
+        inflated = bytearray()
+        try:
+            while data:
+                decompressor = self._decompressor
+                if decompressor is None:
+                    decompressor = self._decompressor = zlib.decompressobj(-self._bits)
+                # One byte more than allowed shows that it is too much; 0 would mean no limit to zlib.
+                inflated += decompressor.decompress(data, max_bytes - len(inflated) + 1)
+                if len(inflated) > max_bytes:
+                    raise ProtocolViolation(CloseCode.TOO_BIG, "message is too big")
+                data = decompressor.unconsumed_tail
+                if decompressor.eof:
+                    # A last block does not end the message: what follows goes on in the same window (section 7.2.3.4).
+                    data = decompressor.unused_data
+                    self._decompressor = zlib.decompressobj(-self._bits, zdict=bytes(inflated[-_WINDOW_BYTES:]))
+        except zlib.error:
+            raise ProtocolViolation(CloseCode.INVALID_DATA, "compressed data is not valid") from None
+        if final and not self._keep_context:
+            self._decompressor = None
+        return bytes(inflated)

@@ -1,0 +1,103 @@
+"""Frames (RFC 6455, section 5.2): the numbers of the protocol, masking, and bytes for what is sent.
+
+What a sequence of frames means is in `messages`; nothing here keeps any state.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+
+class Opcode(IntEnum):
+    """What a frame is (RFC 6455, section 11.8)."""
+
+    CONTINUATION = 0x0
+    TEXT = 0x1
+    BINARY = 0x2
+    CLOSE = 0x8
+    PING = 0x9
+    PONG = 0xA
+
+
+class CloseCode(IntEnum):
+    """Why a connection ends (RFC 6455, section 7.4.1)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    NO_STATUS = 1005
+    ABNORMAL = 1006
+    INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    TOO_BIG = 1009
+    MANDATORY_EXTENSION = 1010
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_GATEWAY = 1014
+
+
+FIN = 0x80
+RSV1 = 0x40
+RSV2_RSV3 = 0x30
+OPCODE_BITS = 0x0F
+CONTROL_BIT = 0x08
+MASK_BIT = 0x80
+LENGTH_BITS = 0x7F
+LENGTH_IN_2_BYTES = 126
+LENGTH_IN_8_BYTES = 127
+MAX_CONTROL_PAYLOAD = 125
+
+# These say something about an end that no frame announced, so no frame may carry them.
+_NEVER_SENT = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL})
+_DEFINED = frozenset(code for code in CloseCode if code not in _NEVER_SENT)
+
+# One multiplication repeats a 4-byte masking key as often as a short payload needs it.
+_REPEAT = [sum(1 << (32 * i) for i in range((length + 3) // 4)) for length in range(LENGTH_IN_2_BYTES)]
+_KEEP = [(1 << (8 * length)) - 1 for length in range(LENGTH_IN_2_BYTES)]
+# The heads of most messages: unfragmented, uncompressed, unmasked and short.
+_SHORT_HEADS = {opcode: [bytes((FIN | opcode, length)) for length in range(LENGTH_IN_2_BYTES)] for opcode in Opcode}
+
+
+def is_sendable_close_code(code: int) -> bool:
+    """Whether a close frame may carry this code: a defined one, a registered one (3000s) or a private one (4000s)."""
+    return code in _DEFINED or 3000 <= code <= 4999
+
+
+def apply_mask(payload: bytes, key: bytes) -> bytes:
+    """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3): one XOR of two long integers."""
+    length = len(payload)
+    if length < LENGTH_IN_2_BYTES:
+        mask = int.from_bytes(key, "little") * _REPEAT[length] & _KEEP[length]
+    else:
+        mask = int.from_bytes((key * ((length + 3) >> 2))[:length], "little")
+    return (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+
+
+def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: bytes | None = None) -> bytes:
+    """One frame, masked if a 4-byte masking key is given (a client must mask, a server must not)."""
+    length = len(payload)
+    if length < LENGTH_IN_2_BYTES and key is None and fin and not rsv1:
+        return _SHORT_HEADS[opcode][length] + payload
+    first = opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0)
+    mask_bit = 0 if key is None else MASK_BIT
+    if length < LENGTH_IN_2_BYTES:
+        head = bytes((first, mask_bit | length))
+    elif length < 65536:
+        head = struct.pack("!BBH", first, mask_bit | LENGTH_IN_2_BYTES, length)
+    else:
+        head = struct.pack("!BBQ", first, mask_bit | LENGTH_IN_8_BYTES, length)
+    if key is None:
+        return head + payload
+    return head + key + apply_mask(payload, key)
+
+
+def encode_close(code: int, reason: str) -> bytes:
+    """The payload of a close frame: nothing for 1005, else the code and as much of the reason as fits."""
+    if code == CloseCode.NO_STATUS:
+        return b""
+    text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2]
+    # A cut inside a character would make the reason invalid UTF-8.
+    return struct.pack("!H", code) + text.decode(errors="ignore").encode()

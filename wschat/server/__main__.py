@@ -1,0 +1,122 @@
+"""`python -m wschat.server`: a chat server, or any handler, from the command line. Here the house is put together."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from wschat.chat.plain import PlainChat
+from wschat.connection.connection import Connection
+from wschat.errors import UsageError
+from wschat.limits import Limits
+from wschat.server.server import WebSocketHandler, WebSocketServer, serve
+
+Handler = "Callable[[Connection], None] | type[WebSocketHandler]"
+_LIMITS = Limits()
+# The chat's texts are short; the toolkit's default is for anything.
+_CHAT_MESSAGE_BYTES = 64 * 1024
+
+
+class Only(click.ParamType):
+    """An option of which only one value exists so far."""
+
+    name = "value"
+
+    def __init__(self, *values: str) -> None:
+        self._values = values
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self._values[0]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if str(value) not in self._values:
+            self.fail(f"only {' or '.join(self._values)} can be had so far", param, ctx)
+        return str(value)
+
+
+@click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
+@click.option("--host", default="127.0.0.1", show_envvar=True, help="The address to listen on; with colons it is IPv6.")
+@click.option("--port", default=8080, type=click.IntRange(0, 65535), show_envvar=True, help="The port; 0 takes any free one.")
+@click.option("--app", default="chat", show_envvar=True, metavar="chat|MODULE:HANDLER", help="What to serve.")
+@click.option("--history", default="off", type=Only("off"), show_envvar=True, help="Where the chat keeps what was said.")
+@click.option("--origin", "origins", multiple=True, show_envvar=True, help="A web origin that may connect besides our own; * for all. May be repeated.")
+@click.option("--max-connections", default="0", type=Only("0"), show_envvar=True, help="Connections in all.")
+@click.option("--max-connections-per-ip", default="0", type=Only("0"), show_envvar=True, help="Connections from one address.")
+@click.option("--rate", default="off", type=Only("off"), show_envvar=True, help="Messages of one connection.")
+@click.option(
+    "--max-message-bytes",
+    type=click.IntRange(0),
+    default=None,
+    show_envvar=True,
+    help=f"The largest message; 0 for no limit.  [default: {_CHAT_MESSAGE_BYTES} for the chat, else {_LIMITS.max_message_bytes}]",
+)
+@click.option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=click.IntRange(0), show_envvar=True, help="What may wait for one slow peer; 0 for no limit.")
+@click.option("--ping-interval", default=_LIMITS.ping_interval, type=click.FloatRange(0), show_envvar=True, help="Seconds between two pings; 0 for none.")
+@click.option("--ping-timeout", default=_LIMITS.ping_timeout, type=click.FloatRange(0), show_envvar=True, help="Seconds to wait for a pong; 0 for ever.")
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    show_envvar=True,
+    help="What is worth a line on standard error.",
+)
+def main(app: str, host: str, port: int, max_message_bytes: int | None, log_level: str, **options: Any) -> None:
+    """Serve WebSockets until Ctrl-C or SIGTERM: the chat, or a handler of your own.
+
+    Each option can be given as an environment variable, too.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    is_chat = app == "chat"
+    if max_message_bytes is None:
+        max_message_bytes = _CHAT_MESSAGE_BYTES if is_chat else _LIMITS.max_message_bytes
+    limits = replace(
+        _LIMITS,
+        max_message_bytes=max_message_bytes,
+        outbox_bytes=options["outbox_bytes"],
+        ping_interval=options["ping_interval"],
+        ping_timeout=options["ping_timeout"],
+    )
+    chat = PlainChat()
+    handler = chat.handle if is_chat else load_handler(app)
+    try:
+        server = serve(handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"])
+    except OSError as error:
+        raise SystemExit(_fail(f"cannot listen on {host} port {port}: {error.strerror or error}")) from None
+    with server:
+        run_until_signal(server, f"wschat serves {app} on ws://{f'[{host}]' if ':' in host else host}:{server.port}/")
+
+
+def load_handler(name: str) -> Any:
+    """The handler that `MODULE:HANDLER` names. Raises click.UsageError if there is none."""
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise click.UsageError(f"--app is chat or MODULE:HANDLER, not {name!r}")
+    sys.path.insert(0, "")  # as `python -m` would for the user's own modules
+    try:
+        handler = getattr(importlib.import_module(module_name), attribute)
+    except ImportError as error:
+        raise click.UsageError(f"--app {name}: {error}") from None
+    except AttributeError:
+        raise click.UsageError(f"--app {name}: the module {module_name} has no {attribute}") from None
+    if not callable(handler):
+        raise click.UsageError(f"--app {name}: {attribute} cannot be called")
+    return handler
+
+
+def run_until_signal(server: WebSocketServer, announcement: str) -> None:
+    """Serve until SIGINT or SIGTERM; the connections are closed by whoever stops the server."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.request_shutdown())
+    print(announcement, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
