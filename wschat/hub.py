@@ -13,14 +13,13 @@ from collections.abc import Collection, Iterator
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import current_writer
-from wschat.connection.turns import current_turn
+from wschat.connection.turns import current
 from wschat.protocol.encoding import Encoding, payload_of
-from wschat.protocol.frames import Opcode
 
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
 _ROUNDS = 4
 
-_Item = tuple[Opcode, bytes, "frozenset[Connection]"]
+_Item = tuple["str | bytes", "frozenset[Connection]"]
 
 
 class Hub:
@@ -62,8 +61,9 @@ class Hub:
         All members get all messages in one order. Never waits for a peer: one whose outbox is full is evicted, one that is
         gone is passed over. During a turn (a read that brought several messages) the messages leave together, at its end.
         """
-        self._pending.append((*payload_of(message), frozenset(exclude)))
-        turn = current_turn()
+        payload_of(message)  # what cannot be sent is the caller's error, not that of the thread that flushes
+        self._pending.append((message, frozenset(exclude)))
+        turn = current.turn
         if turn is None or not turn.put_off(self):
             self.flush()
 
@@ -89,10 +89,10 @@ class Hub:
 
     def _deliver(self, items: list[_Item]) -> None:
         encoded: dict[Encoding, bytes] = {}
-        excluded = frozenset[Connection]().union(*(exclude for _, _, exclude in items))
+        excluded = frozenset[Connection]().union(*(exclude for _, exclude in items))
         for member in self._current_members():
             if member in excluded:
-                wanted = [item for item in items if member not in item[2]]
+                wanted = [item for item in items if member not in item[1]]
                 if wanted:
                     member.offer(_encode(wanted, member.encoding))
                 continue
@@ -103,4 +103,5 @@ class Hub:
 
 
 def _encode(items: list[_Item], encoding: Encoding) -> bytes:
-    return b"".join([encoding.encode(opcode, payload) for opcode, payload, _ in items])
+    encode = encoding.encoder()
+    return b"".join([encode(message) for message, _ in items])

@@ -14,10 +14,10 @@ from types import TracebackType
 
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import Deadline
-from wschat.connection.pings import Pings
 from wschat.connection.outbox import Outbox, OutboxClosed
+from wschat.connection.pings import Pings
 from wschat.connection.streams import Stream
-from wschat.connection.turns import begin_turn, end_turn
+from wschat.connection.turns import begin_turn, current, end_turn
 from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -25,9 +25,11 @@ from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
 from wschat.protocol.frames import CloseCode, Opcode, encode_close, encode_frame, is_sendable_close_code
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
-# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size.
-_SMALL_READ = 4096
+# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
+# allocator makes objects of up to 512 bytes, this one included, in half the time.
+_SMALL_READ = 472
 _LARGE_READ = 64 * 1024
+_READ_GROWTH = 16
 _MESSAGE_TYPES = (str, bytes, bytearray, memoryview)
 
 
@@ -38,7 +40,8 @@ class Connection:
     the messages until the connection is over, however it ended. As a context manager it closes itself.
 
     `path` is the target of the opening request, query included; `headers` are those of the other side's opening, with names
-    in lower case; `subprotocol` is what was agreed on, or None; `remote_address` is the peer's.
+    in lower case; `subprotocol` is what was agreed on, or None; `remote_address` is the peer's. `offer` is how a hub sends: bytes
+    in this connection's `encoding`, without ever waiting; a peer that has no room for them is evicted (1008).
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class Connection:
         self._limits = limits
         self._crew = join_crew()
         self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
+        self.offer = self._outbox.offer
         self._deflater = deflate.deflater(is_client=is_client) if deflate and deflate.keeps_context(is_client=is_client) else None
         # A compressor with a context is of use to this connection only: what is shared goes uncompressed then.
         shared_bits = deflate.window_bits(is_client=is_client) if deflate and not self._deflater else 0
         self.encoding = Encoding(is_client, shared_bits)
+        self._encode = self.encoding.encoder()
         self._reader = MessageReader(
             masked=not is_client,
             max_bytes=limits.max_message_bytes,
@@ -100,24 +105,17 @@ class Connection:
         Waits while too much is waiting for this peer (`Limits.outbox_bytes`), for `Limits.send_timeout` at most, after which
         the peer is dropped. From any thread. Raises ConnectionClosed once the connection is over or closing.
         """
-        if not isinstance(message, _MESSAGE_TYPES):
-            self._send_fragments(message)
-            return
-        opcode, payload = payload_of(message)
         try:
-            if self._deflater is not None and len(payload) >= MIN_BYTES_TO_DEFLATE:
-                self._outbox.write_made(lambda: self._compressed_frame(opcode, payload))
+            if type(message) is str and self._deflater is None:
+                self._outbox.write(self._encode(message))
+            elif not isinstance(message, _MESSAGE_TYPES):
+                self._send_fragments(message)
+            elif self._deflater is None:
+                self._outbox.write(self._encode(message))
             else:
-                self._outbox.write(self.encoding.encode(opcode, payload))
+                self._send_in_context(*payload_of(message))
         except OutboxClosed:
             raise self._closed() from None
-
-    def offer(self, frames: bytes) -> None:
-        """Send ready-made frames in this connection's `encoding`, without ever waiting: the hub's way to send.
-
-        A peer that has no room for them is evicted (1008). From any thread; says nothing when the connection is over.
-        """
-        self._outbox.offer(frames)
 
     def recv(self, timeout: float | None = None) -> str | bytes:
         """Wait for a message: str for text, bytes for binary.
@@ -140,11 +138,23 @@ class Connection:
     def __iter__(self) -> Iterator[str | bytes]:
         inbox = self._inbox
         while inbox or not self._is_over:
-            try:
-                while True:
-                    yield inbox.popleft()
-            except IndexError:
-                self._read_until(inbox.__len__, None)
+            while inbox:
+                try:
+                    message = inbox.popleft()
+                except IndexError:
+                    break
+                yield message
+            else:
+                # Nearly always nobody else reads, so that this is all of `_read_until`.
+                if self._reading.acquire(False):
+                    try:
+                        self._read(None)
+                    finally:
+                        self._reading.release()
+                        if self._waiters:
+                            self._tell_waiters()
+                else:
+                    self._read_until(inbox.__len__, None)
 
     def ping(self, timeout: float | None = None) -> float:
         """Ping the peer and wait for its pong; how many seconds it took (RFC 6455, section 5.5.2).
@@ -196,6 +206,13 @@ class Connection:
 
     # Sending
 
+    def _send_in_context(self, opcode: Opcode, payload: bytes) -> None:
+        """Send with a compressor that refers to what it has sent before, which has to see the messages in their order."""
+        if len(payload) < MIN_BYTES_TO_DEFLATE:
+            self._outbox.write(self._plain_frame(opcode, payload))
+        else:
+            self._outbox.write_made(lambda: self._compressed_frame(opcode, payload))
+
     def _send_fragments(self, parts: object) -> None:
         if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
             raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
@@ -203,20 +220,17 @@ class Connection:
         first = next(frames, None)
         if first is None:
             return
+        self._outbox.open_message()
         try:
-            self._outbox.open_message()
-            try:
-                self._outbox.write(first)
-                for frame in frames:
-                    self._outbox.write(frame)
-            except BaseException:
-                # The peer has half a message, which nothing but the end of the connection can take back.
-                self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
-                raise
-            finally:
-                self._outbox.close_message()
-        except OutboxClosed:
-            raise self._closed() from None
+            self._outbox.write(first)
+            for frame in frames:
+                self._outbox.write(frame)
+        except BaseException:
+            # The peer has half a message, which nothing but the end of the connection can take back.
+            self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
+            raise
+        finally:
+            self._outbox.close_message()
 
     def _fragment_frames(self, parts: Iterable[object]) -> Iterator[bytes]:
         """A frame for each part; the last is known when there is no next."""
@@ -283,11 +297,18 @@ class Connection:
 
     def _read(self, until: float | None) -> bool:
         """One read from the stream, or what follows from its end; False if it gets too late. Only for the thread that reads."""
-        end_turn()
+        if current.turn is not None:
+            end_turn()
+        if self._is_over:
+            return True
         if self._verdict is None:
             if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
                 return False
-            self._take(self._stream.recv(self._read_size))
+            try:
+                data = self._stream.recv(self._read_size)
+            except OSError:
+                data = b""
+            self._take(data)
             if len(self._inbox) > 1:
                 begin_turn(self._crew.writer, self._inbox)
             return True
@@ -295,7 +316,10 @@ class Connection:
         while not isinstance(self._verdict, EOFError):
             if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
                 return False
-            if not self._stream.recv(_LARGE_READ):
+            try:
+                if not self._stream.recv(_LARGE_READ):
+                    break
+            except OSError:
                 break
         self._finish()
         return True
@@ -305,8 +329,11 @@ class Connection:
         if not data:
             self._verdict = EOFError()
             return
-        self._pings.heard_at = monotonic()
-        self._read_size = _LARGE_READ if len(data) >= _SMALL_READ else _SMALL_READ
+        self._pings.has_heard = True
+        if len(data) == self._read_size:
+            self._read_size = min(self._read_size * _READ_GROWTH, _LARGE_READ)
+        elif len(data) * _READ_GROWTH < self._read_size:
+            self._read_size = _SMALL_READ
         try:
             self._reader.feed(data)
         except ProtocolViolation as violation:
@@ -395,4 +422,3 @@ class Connection:
         finally:
             self._reading.release()
             self._tell_waiters()
-

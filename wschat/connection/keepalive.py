@@ -16,6 +16,10 @@ from time import monotonic
 logger = logging.getLogger("wschat.connection")
 
 
+# Ten thousand connections have a thousand deadlines a second: those within this time are kept together, with one awakening.
+_GRAIN_SECONDS = 0.02
+
+
 class Deadline:
     """Something that is going to be done at a time, unless it is cancelled before."""
 
@@ -28,7 +32,12 @@ class Deadline:
         """Have it not done, if it has not begun. From any thread; never waits."""
         self._action = None
 
-    def _run(self) -> None:
+    def is_cancelled(self) -> bool:
+        """Whether it is not going to be done."""
+        return self._action is None
+
+    def keep(self) -> None:
+        """Do it, unless it has been cancelled."""
         action = self._action
         if action is not None:
             action()
@@ -68,21 +77,27 @@ class Deadlines:
             thread.join()
 
     def _run(self) -> None:
-        while (deadline := self._next()) is not None:
-            try:
-                deadline._run()
-            except Exception:
-                logger.exception("a deadline failed")
+        while (deadlines := self._wait_for_some()) is not None:
+            for deadline in deadlines:
+                try:
+                    deadline.keep()
+                except Exception:
+                    logger.exception("a deadline failed")
 
-    def _next(self) -> Deadline | None:
-        """Wait for the next deadline that is due; None when it is time to stop."""
+    def _wait_for_some(self) -> list[Deadline] | None:
+        """Wait for deadlines and take those that are due; None when it is time to stop."""
         with self._queue_changed:
             while not self._is_stopping:
-                if not self._queue:
-                    self._queue_changed.wait()
+                queue = self._queue
+                while queue and queue[0][2].is_cancelled():
+                    heapq.heappop(queue)
+                remaining = queue[0][0] - monotonic() if queue else None
+                if remaining is None or remaining > 0:
+                    self._queue_changed.wait(None if remaining is None else remaining + _GRAIN_SECONDS)
                     continue
-                remaining = self._queue[0][0] - monotonic()
-                if remaining <= 0:
-                    return heapq.heappop(self._queue)[2]
-                self._queue_changed.wait(remaining)
+                due = []
+                now = monotonic()
+                while queue and queue[0][0] <= now:
+                    due.append(heapq.heappop(queue)[2])
+                return due
             return None

@@ -6,6 +6,7 @@ there is room; it is bounded in bytes and in age, so that one slow peer costs ne
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,13 +14,16 @@ from itertools import islice
 from time import monotonic
 
 from wschat.connection.keepalive import Deadlines
-from wschat.connection.streams import Stream
-from wschat.connection.turns import Turn, current_turn
+from wschat.connection.streams import AT_ONCE, Stream
+from wschat.connection.turns import Turn, current
 from wschat.connection.writer import Writer
 from wschat.limits import Limits
 
 # As much as one write takes: beyond this, joining costs more than the system calls it saves.
 _WRITE_BYTES = 64 * 1024
+# What a turn puts off: as many small frames as one write takes.
+_PUT_OFF_BYTES = 1024
+_PUT_OFF_FRAMES = _WRITE_BYTES // _PUT_OFF_BYTES
 
 
 class OutboxClosed(Exception):
@@ -30,7 +34,7 @@ class Outbox:
     """The frames on their way to one peer. Every method may be called from any thread; only `write` and `open_message` wait.
 
     `lock` guards everything here and the order of the bytes in the stream, and is never held while waiting. Locks are
-    taken in this order: a hub's, an outbox's, the writer's or the deadlines' own.
+    taken in this order: a hub's, an outbox's, a turn's, the writer's or the deadlines' own.
     """
 
     def __init__(self, stream: Stream, limits: Limits, writer: Writer, deadlines: Deadlines, on_evict: Callable[[], bytes]) -> None:
@@ -40,8 +44,9 @@ class Outbox:
         self._writer = writer
         self._deadlines = deadlines
         self._on_evict = on_evict  # called with the lock held when the peer is too slow; returns the close frame to send
+        self._is_clear = True  # not closed, no backlog, no fragmented message: what is written can go straight to the kernel
         self._put_off: list[bytes] = []  # held back until a turn ends; empty while there is a backlog
-        self._put_off_bytes = 0
+        self._turn: Turn | None = None  # the one that is going to flush them
         self._backlog: deque[tuple[float, bytes | memoryview]] = deque()  # what the kernel did not take, and since when
         self._waiting_bytes = 0  # in the backlog, and held
         self._pong: bytes | None = None  # the newest pong that the backlog keeps back
@@ -55,27 +60,42 @@ class Outbox:
 
     def write(self, frame: bytes) -> None:
         """Send a data frame, waiting for room in the backlog if there is none. Raises OutboxClosed."""
-        turn = current_turn()
+        turn = current.turn
         with self.lock:
-            if self._waiting_bytes:
-                self._wait_for_room()
+            # First what it nearly always comes to, without a call more than the kernel's.
+            if self._is_clear:
+                if turn is None:
+                    if not self._put_off:
+                        try:
+                            sent = self._stream.send(frame, AT_ONCE)
+                        except OSError as error:
+                            sent = self._sent_nothing(error)
+                        if sent < len(frame):
+                            self._begin_backlog(frame, sent)
+                        return
+                elif turn is self._turn and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES and not turn.has_ended:
+                    self._put_off.append(frame)
+                    return
+            self._wait_for_room()
             self._put(frame, turn)
 
     def write_made(self, make_frame: Callable[[], bytes]) -> None:
         """Send a data frame that must be made in the order in which frames are sent, as `write` does."""
-        turn = current_turn()
+        turn = current.turn
         with self.lock:
             self._wait_for_room()
             self._put(make_frame(), turn)
 
-    def offer(self, frame: bytes) -> None:
+    def offer(self, frames: bytes) -> None:
         """Send data frames without ever waiting: a peer that has no room for them is evicted."""
         with self.lock:
-            if self._waiting_bytes and self._limits.outbox_bytes and self._waiting_bytes + len(frame) > self._limits.outbox_bytes:
-                self._evict()
-                return
             try:
-                self._put(frame, None)
+                if self._is_clear and not self._put_off:
+                    self._write(frames)
+                elif self._has_no_room(len(frames)):
+                    self._evict()
+                else:
+                    self._put(frames, None)
             except OutboxClosed:
                 pass  # its own thread is finding out just now
 
@@ -87,18 +107,18 @@ class Outbox:
             if self._is_closed:
                 raise OutboxClosed
             self._message_of = threading.get_ident()
+            self._is_clear = False
 
     def close_message(self) -> None:
         """End the fragmented message and let those through that had to wait."""
         with self.lock:
             self._message_of = None
+            self._see_if_clear()
             held, self._held = self._held, []
-            for frame in held:
-                self._waiting_bytes -= len(frame)
-                try:
+            with contextlib.suppress(OutboxClosed):
+                for frame in held:
+                    self._waiting_bytes -= len(frame)
                     self._put(frame, None)
-                except OutboxClosed:
-                    break
             self._notify()
 
     def control(self, frame: bytes) -> None:
@@ -120,8 +140,7 @@ class Outbox:
             if self._is_closed:
                 return False
             self._put_control(close_frame)
-            self._is_closed = True
-            self._notify()
+            self._shut()
             return True
 
     def end_stream(self) -> None:
@@ -150,7 +169,7 @@ class Outbox:
             try:
                 self._write_put_off()
             except OutboxClosed:
-                pass  # the reader finds out
+                pass  # whose outbox it is finds out when it reads
 
     def fileno(self) -> int:
         """The descriptor to select on, -1 once released."""
@@ -162,22 +181,30 @@ class Outbox:
             try:
                 while self._backlog and self._write_backlog():
                     pass
-                if self._backlog:
-                    return True
-                if self._pong is not None:
+                if not self._backlog and self._pong is not None:
                     frame, self._pong = self._pong, None
                     self._write(frame)
             except OutboxClosed:
                 return False
-            self._is_watched = bool(self._backlog)
-            if self._ends_stream and not self._backlog:
+            if self._backlog:
+                return True
+            self._is_watched = False
+            self._see_if_clear()
+            if self._ends_stream:
                 self._stream.half_close()
-            return self._is_watched
+            return False
 
     # All below: with the lock held.
 
+    def _see_if_clear(self) -> None:
+        self._is_clear = not (self._is_closed or self._backlog or self._message_of is not None)
+
+    def _has_no_room(self, size: int) -> bool:
+        limit = self._limits.outbox_bytes
+        return bool(limit and self._waiting_bytes) and self._waiting_bytes + size > limit and not self._is_closed
+
     def _put(self, frame: bytes, turn: Turn | None) -> None:
-        """Send a data frame now, at the end of the turn, or when there is room."""
+        """Send a data frame: now, at the end of the turn, behind the backlog, or after somebody's fragmented message."""
         if self._is_closed:
             raise OutboxClosed
         if self._message_of is not None and self._message_of != threading.get_ident():
@@ -185,31 +212,26 @@ class Outbox:
             self._waiting_bytes += len(frame)
         elif self._backlog:
             self._add_to_backlog(frame)
-        elif turn is not None:
-            self._put_off.append(frame)
-            self._put_off_bytes += len(frame)
-            if self._put_off_bytes >= _WRITE_BYTES or not turn.put_off(self):
-                self._write_put_off()
         else:
-            if self._put_off:
+            self._put_off.append(frame)
+            if turn is not None and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES and turn.put_off(self):
+                self._turn = turn
+            else:
                 self._write_put_off()
-            self._write(frame)
 
     def _put_control(self, frame: bytes) -> None:
-        if self._is_closed:
-            return
-        try:
-            self._write_put_off()
-            self._write(frame)
-        except OutboxClosed:
-            pass  # whoever waits for the answer is told by the reader
+        """Send a control frame, which waits for nothing but the backlog."""
+        with contextlib.suppress(OutboxClosed):
+            if not self._is_closed:
+                self._put_off.append(frame)
+                self._write_put_off()
 
     def _write_put_off(self) -> None:
         frames = self._put_off
         if frames:
             data = frames[0] if len(frames) == 1 else b"".join(frames)
             frames.clear()
-            self._put_off_bytes = 0
+            self._turn = None
             self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -217,18 +239,28 @@ class Outbox:
             self._add_to_backlog(data)
             return
         try:
-            sent = self._stream.send_now(data)
-        except OSError:
-            self._lose()
-            raise OutboxClosed from None
+            sent = self._stream.send(data, AT_ONCE)
+        except OSError as error:
+            sent = self._sent_nothing(error)
         if sent < len(data):
-            self._add_to_backlog(memoryview(data)[sent:])
-            if not self._is_watched:
-                self._is_watched = True
-                self._writer.watch(self)
-            if self._limits.outbox_seconds and not self._is_aging:
-                self._is_aging = True
-                self._deadlines.after(self._limits.outbox_seconds, self._check_age)
+            self._begin_backlog(data, sent)
+
+    def _sent_nothing(self, error: OSError) -> int:
+        """Why a write failed: the kernel has no room (0 bytes were sent), or there is no peer any more."""
+        if isinstance(error, BlockingIOError):
+            return 0
+        self._lose()
+        raise OutboxClosed from None
+
+    def _begin_backlog(self, data: bytes, sent: int) -> None:
+        self._is_clear = False
+        self._add_to_backlog(memoryview(data)[sent:])
+        if not self._is_watched:
+            self._is_watched = True
+            self._writer.watch(self)
+        if self._limits.outbox_seconds and not self._is_aging:
+            self._is_aging = True
+            self._deadlines.after(self._limits.outbox_seconds, self._check_age)
 
     def _add_to_backlog(self, data: bytes | memoryview) -> None:
         self._backlog.append((monotonic(), data))
@@ -242,10 +274,9 @@ class Outbox:
             # Joined for this call only: what stays is still shared with the other peers.
             data = b"".join(chunk for _, chunk in islice(backlog, _count_up_to(_WRITE_BYTES, backlog)))
         try:
-            sent = self._stream.send_now(data)
-        except OSError:
-            self._lose()
-            raise OutboxClosed from None
+            sent = self._stream.send(data, AT_ONCE)
+        except OSError as error:
+            sent = self._sent_nothing(error)
         self._waiting_bytes -= sent
         self._notify()
         took_all = sent == len(data)
@@ -281,7 +312,7 @@ class Outbox:
             self._changed.notify_all()
 
     def _check_age(self) -> None:
-        """For the deadlines' thread: the oldest of the backlog may have waited too long by now."""
+        """For the deadlines' thread, which holds no lock: the oldest of the backlog may have waited too long by now."""
         with self.lock:
             self._is_aging = False
             if not self._backlog or self._is_closed:
@@ -294,29 +325,30 @@ class Outbox:
                 self._deadlines.after(remaining, self._check_age)
 
     def _evict(self) -> None:
-        """Drop what the peer is too slow to take, but for what it has been sent a part of, and say goodbye."""
-        if self._is_closed:
-            return
+        """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
         first = self._backlog.popleft() if self._backlog else None
         self._drop_all()
         if first is not None:
             self._backlog.append(first)
             self._waiting_bytes = len(first[1])
         self._put_control(self._on_evict())
-        self._is_closed = True
-        self._notify()
+        self._shut()
 
     def _lose(self) -> None:
-        self._is_closed = True
         self._drop_all()
-        self._notify()
+        self._shut()
         self._stream.abort()
+
+    def _shut(self) -> None:
+        self._is_closed = True
+        self._is_clear = False
+        self._notify()
 
     def _drop_all(self) -> None:
         self._put_off.clear()
         self._backlog.clear()
         self._held.clear()
-        self._waiting_bytes = self._put_off_bytes = 0
+        self._waiting_bytes = 0
         self._pong = None
 
 

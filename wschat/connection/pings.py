@@ -23,17 +23,17 @@ class SentPing:
 class Pings:
     """Keeps account of pings; sends nothing itself."""
 
-    __slots__ = ("_due_at", "_limits", "_numbers", "_on_their_way", "_probe", "heard_at", "latency", "period")
+    __slots__ = ("_due_at", "_limits", "_numbers", "_on_their_way", "_probe", "has_heard", "latency", "period")
 
     def __init__(self, limits: Limits) -> None:
-        self.heard_at = monotonic()
+        self.has_heard = False  # anything from the peer, since the last probe; set by whoever reads
         self.latency: float | None = None
         self.period = min(limits.ping_interval, limits.ping_timeout or limits.ping_interval) / 2
         self._limits = limits
         self._numbers = itertools.count(1)
         self._on_their_way: dict[bytes, SentPing] = {}
         self._probe: SentPing | None = None  # the ping that asks whether the peer is there
-        self._due_at = self.heard_at + limits.ping_interval
+        self._due_at = monotonic() + limits.ping_interval
 
     def new(self) -> SentPing:
         """A ping to be sent now."""
@@ -62,6 +62,7 @@ class Pings:
         if self._probe is not None or now < self._due_at:
             return None
         self._due_at = now + self._limits.ping_interval
+        self.has_heard = False
         self._probe = self.new()
         return self._probe
 
@@ -70,7 +71,7 @@ class Pings:
         probe = self._probe
         if probe is None:
             return False
-        if self.heard_at >= probe.sent_at:
+        if self.has_heard:
             self._probe = None
             return False
         return bool(self._limits.ping_timeout) and monotonic() - probe.sent_at >= self._limits.ping_timeout

@@ -1,6 +1,6 @@
 """The bytes of one connection, plain or TLS, behind one interface: a read that waits, and everything else without waiting.
 
-A stream keeps no rules about who may call what: that is its owner's business. One thread at a time may read; `send_now`,
+A stream keeps no rules about who may call what: that is its owner's business. One thread at a time may read; `send`,
 `half_close`, `abort` and `close` belong under one lock of the owner.
 """
 
@@ -13,21 +13,27 @@ import ssl
 import threading
 from typing import Protocol
 
+# What `send` is to be called with: not to wait, where that is said with each call and not with the socket's mode.
+AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
+
 
 class Stream(Protocol):
     """What a connection needs of its socket."""
 
-    def recv(self, max_bytes: int) -> bytes:
-        """Wait for bytes and return them; b"" once there will be none any more, however that came."""
+    def recv(self, max_bytes: int, /) -> bytes:
+        """Wait for bytes and return them; b"" or OSError once there will be none any more."""
+
+    def send(self, data: bytes | memoryview, at_once: int, /) -> int:
+        """Write what can be written without waiting (with AT_ONCE); how many bytes that was.
+
+        Raises BlockingIOError if that is nothing, and any other OSError once the peer is gone.
+        """
 
     def recv_now(self, max_bytes: int) -> bytes | None:
-        """The same without waiting; None if there are none yet."""
+        """Read without waiting: None if there is nothing yet, b"" once there will be nothing any more."""
 
     def wait(self, timeout: float) -> bool:
         """Wait for up to `timeout` seconds for something to read (or the end); whether there is."""
-
-    def send_now(self, data: bytes | memoryview) -> int:
-        """Write what can be written without waiting; how many bytes that was. OSError once the peer is gone."""
 
     def fileno(self) -> int:
         """The descriptor to select on, -1 once closed."""
@@ -50,24 +56,23 @@ def open_stream(sock: socket.socket) -> Stream:
 
 
 class BlockingStream:
-    """A plain socket: reading is one system call that waits in the kernel, the cheapest there is."""
+    """A plain socket: reading is one system call that waits in the kernel, the cheapest there is.
 
-    __slots__ = ("_socket",)
+    `recv` and `send` are the socket's own methods: between them lies all that a message costs.
+    """
+
+    __slots__ = ("_socket", "recv", "send")
 
     def __init__(self, sock: socket.socket) -> None:
         # A timeout of Python's would make the descriptor non-blocking, and every read two system calls.
         sock.settimeout(None)
         self._socket = sock
-
-    def recv(self, max_bytes: int) -> bytes:
-        try:
-            return self._socket.recv(max_bytes)
-        except OSError:
-            return b""
+        self.recv = sock.recv
+        self.send = sock.send
 
     def recv_now(self, max_bytes: int) -> bytes | None:
         try:
-            return self._socket.recv(max_bytes, socket.MSG_DONTWAIT)
+            return self._socket.recv(max_bytes, AT_ONCE)
         except BlockingIOError:
             return None
         except OSError:
@@ -75,12 +80,6 @@ class BlockingStream:
 
     def wait(self, timeout: float) -> bool:
         return _wait(self._socket, timeout)
-
-    def send_now(self, data: bytes | memoryview) -> int:
-        try:
-            return self._socket.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -109,7 +108,7 @@ class PollingStream:
         self._socket = sock
         self._tls_object = threading.Lock()
 
-    def recv(self, max_bytes: int) -> bytes:
+    def recv(self, max_bytes: int, /) -> bytes:
         while (data := self.recv_now(max_bytes)) is None:
             _wait(self._socket, None)
         return data
@@ -129,12 +128,12 @@ class PollingStream:
                 return True
         return _wait(self._socket, timeout)
 
-    def send_now(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, at_once: int, /) -> int:
         try:
             with self._tls_object:
                 return self._socket.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
 
     def fileno(self) -> int:
         return self._socket.fileno()

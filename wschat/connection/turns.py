@@ -71,22 +71,18 @@ class _Current(threading.local):
     turn: Turn | None = None
 
 
-_current = _Current()
-
-
-def current_turn() -> Turn | None:
-    """The turn that the calling thread is in."""
-    return _current.turn
+current = _Current()
+"""`current.turn` is the turn that the calling thread is in, or None."""
 
 
 def begin_turn(watcher: Watcher, unfinished: Sized) -> None:
     """From here to `end_turn` the calling thread's writes may be put off."""
-    _current.turn = Turn(watcher, unfinished)
+    current.turn = Turn(watcher, unfinished)
 
 
 def end_turn() -> None:
     """Flush what the calling thread has put off."""
-    turn = _current.turn
+    turn = current.turn
     if turn is not None:
-        _current.turn = None
+        current.turn = None
         turn.end()

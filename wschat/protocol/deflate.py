@@ -112,7 +112,9 @@ def accept_offer(header: str, wanted: Deflate) -> tuple[str, Deflate] | None:
             client_no_context_takeover=wanted.client_no_context_takeover or "client_no_context_takeover" in offered,
             server_max_window_bits=min(wanted.server_max_window_bits, offered.get("server_max_window_bits") or MAX_WINDOW_BITS),
             client_max_window_bits=(
-                min(wanted.client_max_window_bits, offered["client_max_window_bits"] or MAX_WINDOW_BITS) if may_limit_client else MAX_WINDOW_BITS
+                min(wanted.client_max_window_bits, offered["client_max_window_bits"] or MAX_WINDOW_BITS)
+                if may_limit_client
+                else MAX_WINDOW_BITS
             ),
         )
         if agreed.server_max_window_bits < _MIN_COMPRESSING_BITS:

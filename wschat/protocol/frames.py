@@ -55,10 +55,8 @@ _NEVER_SENT = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL})
 _DEFINED = frozenset(code for code in CloseCode if code not in _NEVER_SENT)
 
 # One multiplication repeats a 4-byte masking key as often as a short payload needs it.
-_REPEAT = [sum(1 << (32 * i) for i in range((length + 3) // 4)) for length in range(LENGTH_IN_2_BYTES)]
-_KEEP = [(1 << (8 * length)) - 1 for length in range(LENGTH_IN_2_BYTES)]
-# The heads of most messages: unfragmented, uncompressed, unmasked and short.
-_SHORT_HEADS = {opcode: [bytes((FIN | opcode, length)) for length in range(LENGTH_IN_2_BYTES)] for opcode in Opcode}
+REPEAT = [sum(1 << (32 * i) for i in range((length + 3) // 4)) for length in range(LENGTH_IN_2_BYTES)]
+KEEP = [(1 << (8 * length)) - 1 for length in range(LENGTH_IN_2_BYTES)]
 
 
 def is_sendable_close_code(code: int) -> bool:
@@ -70,7 +68,7 @@ def apply_mask(payload: bytes, key: bytes) -> bytes:
     """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3): one XOR of two long integers."""
     length = len(payload)
     if length < LENGTH_IN_2_BYTES:
-        mask = int.from_bytes(key, "little") * _REPEAT[length] & _KEEP[length]
+        mask = int.from_bytes(key, "little") * REPEAT[length] & KEEP[length]
     else:
         mask = int.from_bytes((key * ((length + 3) >> 2))[:length], "little")
     return (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
@@ -78,10 +76,8 @@ def apply_mask(payload: bytes, key: bytes) -> bytes:
 
 def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: bytes | None = None) -> bytes:
     """One frame, masked if a 4-byte masking key is given (a client must mask, a server must not)."""
-    length = len(payload)
-    if length < LENGTH_IN_2_BYTES and key is None and fin and not rsv1:
-        return _SHORT_HEADS[opcode][length] + payload
     first = opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0)
+    length = len(payload)
     mask_bit = 0 if key is None else MASK_BIT
     if length < LENGTH_IN_2_BYTES:
         head = bytes((first, mask_bit | length))

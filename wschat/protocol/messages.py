@@ -15,11 +15,13 @@ from wschat.protocol.deflate import Inflater
 from wschat.protocol.frames import (
     CONTROL_BIT,
     FIN,
+    KEEP,
     LENGTH_BITS,
     LENGTH_IN_2_BYTES,
     MASK_BIT,
     MAX_CONTROL_PAYLOAD,
     OPCODE_BITS,
+    REPEAT,
     RSV1,
     RSV2_RSV3,
     CloseCode,
@@ -29,7 +31,6 @@ from wschat.protocol.frames import (
 )
 
 _FIN_TEXT = FIN | Opcode.TEXT
-_FIN_BINARY = FIN | Opcode.BINARY
 _DATA_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
 _CONTROL_OPCODES = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
 _UNLIMITED = 1 << 62  # more than any frame can be, and still a size that C code takes
@@ -65,7 +66,20 @@ class MessageReader:
     `max_fragments` the frames it may come in; 0 lifts either. `inflater` is there if permessage-deflate was agreed on.
     """
 
-    __slots__ = ("_chunks", "_fragmented", "_fragments", "_inflater", "_mask_bit", "_max_bytes", "_max_fragments", "_missing", "_over", "control", "messages")
+    __slots__ = (
+        "_chunks",
+        "_fragmented",
+        "_inflater",
+        "_is_over",
+        "_mask_bit",
+        "_max_bytes",
+        "_max_fragments",
+        "_max_short_bytes",
+        "_max_simple_bytes",
+        "_missing",
+        "control",
+        "messages",
+    )
 
     def __init__(self, *, masked: bool, max_bytes: int = 0, max_fragments: int = 0, inflater: Inflater | None = None) -> None:
         self.messages: deque[str | bytes] = deque()
@@ -76,16 +90,18 @@ class MessageReader:
         self._inflater = inflater
         self._chunks: list[bytes] = []  # of the frame that is not whole yet
         self._missing = 0  # bytes until it is worth looking at them again
+        self._max_short_bytes = min(MAX_CONTROL_PAYLOAD, self._max_bytes)
+        self._max_simple_bytes = self._max_short_bytes  # a text that is the next whole message; none is within a fragmented one
         self._fragmented: _Fragments | None = None  # the message that is not whole yet
-        self._over = False
+        self._is_over = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream.
 
-        Raises ProtocolViolation at the first byte that is wrong; what came before it has been handed out by then, and
-        nothing more will be.
+        Raises ProtocolViolation at the first frame that is wrong; what came before it has been handed out by then. The rest
+        of the stream has no meaning after that, so nothing more may be fed.
         """
-        if self._over:
+        if self._is_over:
             return
         if self._chunks:
             self._chunks.append(data)
@@ -94,68 +110,64 @@ class MessageReader:
                 return
             data = b"".join(self._chunks)
             self._chunks.clear()
-        try:
-            rest = self._read_frames(data)
-        except ProtocolViolation:
-            self._over = True
-            raise
-        if rest < len(data) and not self._over:
-            self._chunks.append(data[rest:])
-
-    def _read_frames(self, data: bytes) -> int:
-        """Read all whole frames; return where the first that is not whole begins, having set how much of it is missing."""
-        # This loop is most of what a message costs: a whole, unfragmented, uncompressed frame is dealt with here.
-        messages = self.messages
+        # This loop is most of what a message costs. Short, whole, uncompressed texts are dealt with right here, everything
+        # else in `_read_frame`.
         mask_bit = self._mask_bit
-        max_bytes = self._max_bytes
+        head_size = 6 if mask_bit else 2
+        append = self.messages.append
+        from_bytes = int.from_bytes
         size = len(data)
         start = 0
         while size - start >= 2:
-            first = data[start]
-            second = data[start + 1]
-            length = second & LENGTH_BITS
-            payload_at = start + 2
-            if length > MAX_CONTROL_PAYLOAD:
-                payload_at = start + (4 if length == LENGTH_IN_2_BYTES else 10)
-                if payload_at > size:
-                    self._check_head(first, second)
-                    self._missing = payload_at - size
-                    return start
-                length = self._long_length(data[start + 2 : payload_at])
-            is_simple = (first == _FIN_TEXT or first == _FIN_BINARY) and self._fragmented is None
-            if not is_simple or second & MASK_BIT != mask_bit or length > max_bytes:
-                self._check_head(first, second)
-                self._check_length(first, length)
-            if mask_bit:
-                payload_at += 4
-            end = payload_at + length
-            if end > size:
-                self._missing = end - size
-                return start
-            payload = data[payload_at:end]
-            if mask_bit:
-                payload = apply_mask(payload, data[payload_at - 4 : payload_at])
-            start = end
-            if not is_simple:
-                self._take_frame(first, payload)
-                if self._over:
-                    return start
-            elif first == _FIN_TEXT:
+            length = data[start + 1] ^ mask_bit
+            end = start + head_size + length
+            if data[start] != _FIN_TEXT or length > self._max_simple_bytes or end > size:
+                end = self._read_frame(data, start)
+                if not end:
+                    return
+            else:
+                payload = data[start + head_size : end]
+                if mask_bit:  # what apply_mask does; calling it would cost as much again
+                    mask = from_bytes(data[start + 2 : start + 6], "little") * REPEAT[length] & KEEP[length]
+                    payload = (from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
                 try:
-                    messages.append(payload.decode())
+                    append(payload.decode())
                 except UnicodeDecodeError:
                     raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from None
-            else:
-                messages.append(payload)
-        self._missing = 2 - (size - start)
-        return start
+            start = end
+        if start < size:
+            self._keep(data[start:], 2 - (size - start))
 
-    @staticmethod
-    def _long_length(field: bytes) -> int:
-        length = int.from_bytes(field, "big")
-        if length <= (MAX_CONTROL_PAYLOAD if len(field) == 2 else 0xFFFF):
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "frame length takes more bytes than it needs")
-        return length
+    def _read_frame(self, data: bytes, start: int) -> int:
+        """Read the frame that begins there; where it ends, or 0 if it is not whole or nothing may follow it."""
+        size = len(data)
+        first = data[start]
+        second = data[start + 1]
+        length = second & LENGTH_BITS
+        payload_at = start + 2
+        self._check_head(first, second)
+        if length > MAX_CONTROL_PAYLOAD:
+            payload_at = start + (4 if length == LENGTH_IN_2_BYTES else 10)
+            if payload_at > size:
+                return self._keep(data[start:], payload_at - size)
+            length = _long_length(data[start + 2 : payload_at])
+        self._check_length(first, length)
+        if self._mask_bit:
+            payload_at += 4
+        end = payload_at + length
+        if end > size:
+            return self._keep(data[start:], end - size)
+        payload = data[payload_at:end]
+        if self._mask_bit:
+            payload = apply_mask(payload, data[payload_at - 4 : payload_at])
+        self._take_frame(first, payload)
+        return 0 if self._is_over else end
+
+    def _keep(self, start_of_frame: bytes, missing: int) -> int:
+        """Remember the frame that is not whole, and how much more of it makes another look worthwhile."""
+        self._chunks.append(start_of_frame)
+        self._missing = missing
+        return 0
 
     def _check_head(self, first: int, second: int) -> None:
         """What the first two bytes of a frame already tell (RFC 6455, sections 5.2, 5.4 and 5.5)."""
@@ -200,17 +212,20 @@ class MessageReader:
         if opcode & CONTROL_BIT:
             self._take_control(opcode, payload)
             return
+        fin = bool(first & FIN)
         message = self._fragmented
         if message is None:
+            if fin and not first & RSV1:
+                self.messages.append(payload if opcode == Opcode.BINARY else _decode(payload))
+                return
             message = _Fragments(opcode == Opcode.TEXT, self._inflater if first & RSV1 else None, self._max_bytes)
-        message.add(payload, bool(first & FIN))
-        if first & FIN:
-            self._fragmented = None
-            self.messages.append(message.join())
-        elif message.count >= self._max_fragments:
+        message.add(payload, fin)
+        if not fin and message.count >= self._max_fragments:
             raise ProtocolViolation(CloseCode.POLICY_VIOLATION, "too many fragments")
-        else:
-            self._fragmented = message
+        if fin:
+            self.messages.append(message.join())
+        self._fragmented = None if fin else message
+        self._max_simple_bytes = self._max_short_bytes if fin else -1
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == Opcode.PING:
@@ -219,7 +234,7 @@ class MessageReader:
             self.control.append(Pong(payload))
         else:
             self.control.append(_read_close(payload))
-            self._over = True
+            self._is_over = True
 
 
 class _Fragments:
@@ -251,6 +266,20 @@ class _Fragments:
 
     def join(self) -> str | bytes:
         return bytes(self._data) if self._decoder is None else self._data.decode()
+
+
+def _long_length(field: bytes) -> int:
+    length = int.from_bytes(field, "big")
+    if length <= (MAX_CONTROL_PAYLOAD if len(field) == 2 else 0xFFFF):
+        raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "frame length takes more bytes than it needs")
+    return length
+
+
+def _decode(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from None
 
 
 def _read_close(payload: bytes) -> Close:

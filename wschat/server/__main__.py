@@ -6,17 +6,14 @@ import importlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from wschat.chat.plain import PlainChat
-from wschat.connection.connection import Connection
-from wschat.errors import UsageError
 from wschat.limits import Limits
-from wschat.server.server import WebSocketHandler, WebSocketServer, serve
+from wschat.server.server import WebSocketServer, serve
 
 Handler = "Callable[[Connection], None] | type[WebSocketHandler]"
 _LIMITS = Limits()
@@ -46,7 +43,13 @@ class Only(click.ParamType):
 @click.option("--port", default=8080, type=click.IntRange(0, 65535), show_envvar=True, help="The port; 0 takes any free one.")
 @click.option("--app", default="chat", show_envvar=True, metavar="chat|MODULE:HANDLER", help="What to serve.")
 @click.option("--history", default="off", type=Only("off"), show_envvar=True, help="Where the chat keeps what was said.")
-@click.option("--origin", "origins", multiple=True, show_envvar=True, help="A web origin that may connect besides our own; * for all. May be repeated.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    show_envvar=True,
+    help="A web origin that may connect besides our own; * for all. May be repeated.",
+)
 @click.option("--max-connections", default="0", type=Only("0"), show_envvar=True, help="Connections in all.")
 @click.option("--max-connections-per-ip", default="0", type=Only("0"), show_envvar=True, help="Connections from one address.")
 @click.option("--rate", default="off", type=Only("off"), show_envvar=True, help="Messages of one connection.")
@@ -57,9 +60,27 @@ class Only(click.ParamType):
     show_envvar=True,
     help=f"The largest message; 0 for no limit.  [default: {_CHAT_MESSAGE_BYTES} for the chat, else {_LIMITS.max_message_bytes}]",
 )
-@click.option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=click.IntRange(0), show_envvar=True, help="What may wait for one slow peer; 0 for no limit.")
-@click.option("--ping-interval", default=_LIMITS.ping_interval, type=click.FloatRange(0), show_envvar=True, help="Seconds between two pings; 0 for none.")
-@click.option("--ping-timeout", default=_LIMITS.ping_timeout, type=click.FloatRange(0), show_envvar=True, help="Seconds to wait for a pong; 0 for ever.")
+@click.option(
+    "--outbox-bytes",
+    default=_LIMITS.outbox_bytes,
+    type=click.IntRange(0),
+    show_envvar=True,
+    help="What may wait for one slow peer; 0 for no limit.",
+)
+@click.option(
+    "--ping-interval",
+    default=_LIMITS.ping_interval,
+    type=click.FloatRange(0),
+    show_envvar=True,
+    help="Seconds between two pings; 0 for none.",
+)
+@click.option(
+    "--ping-timeout",
+    default=_LIMITS.ping_timeout,
+    type=click.FloatRange(0),
+    show_envvar=True,
+    help="Seconds to wait for a pong; 0 for ever.",
+)
 @click.option(
     "--log-level",
     default="info",
@@ -86,7 +107,9 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     chat = PlainChat()
     handler = chat.handle if is_chat else load_handler(app)
     try:
-        server = serve(handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"])
+        server = serve(
+            handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"]
+        )
     except OSError as error:
         raise SystemExit(_fail(f"cannot listen on {host} port {port}: {error.strerror or error}")) from None
     with server:
@@ -118,5 +141,19 @@ def run_until_signal(server: WebSocketServer, announcement: str) -> None:
     server.serve_forever()
 
 
+def pin_to_one_core():
+    import gc
+    import os
+
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    os.sched_setaffinity(0, {0})
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 if __name__ == "__main__":
+    import os
+
+    if os.environ.get("PIN", "1") == "1":
+        pin_to_one_core()
     main()

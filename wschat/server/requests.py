@@ -6,10 +6,9 @@ The grammar is h11's business. What makes a request an opening is in `opening`.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl
 
 import h11
 
@@ -30,12 +29,12 @@ class Request:
     @property
     def path(self) -> str:
         """The target without its query."""
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
         """The parameters of the query; the last one of a name counts."""
-        return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
+        return dict(parse_qsl(self.target.partition("?")[2]))
 
 
 class Exchange:

@@ -138,8 +138,8 @@ class WebSocketServer(socketserver.TCPServer):
                 selector.register(self.socket, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
-                    if not self._accept_all():
-                        # Out of descriptors or memory: waiting connections would wake us again and again.
+                    if not self._accept():
+                        # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
                         selector.select(_SECONDS_OF_SCARCITY)
                         selector.register(self.socket, selectors.EVENT_READ)
@@ -215,7 +215,8 @@ class WebSocketServer(socketserver.TCPServer):
                 raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
             check_request(request)
             opening = answer_opening(request.method, request.headers, self.subprotocols, self.deflate)
-            check_origin(request.headers, self.origins, on_loopback=self._is_on_loopback(sock))
+            if "origin" in request.headers:
+                check_origin(request.headers, self.origins, on_loopback=_is_on_loopback(sock))
             sock.sendall(opening.response)
         except RequestRefused as refusal:
             exchange.refuse(refusal)
@@ -246,22 +247,20 @@ class WebSocketServer(socketserver.TCPServer):
         """A handler failed: log it, once. Called while the exception is handled."""
         logger.exception("the handler of %s failed", client_address or "a connection")
 
-    def _accept_all(self) -> bool:
-        """Accept who waits; False if there is nothing left to accept them with."""
-        while True:
-            try:
-                request, client_address = self.get_request()
-            except BlockingIOError:
-                return True
-            except OSError as error:
-                if error.errno in _SCARCITY:
-                    logger.error("cannot accept connections: %s", error)
-                    return False
-                return True  # it was gone before it was accepted, or the server is closed
-            if self.verify_request(request, client_address):
-                self.process_request(request, client_address)
-            else:
-                self.shutdown_request(request)
+    def _accept(self) -> bool:
+        """Accept one who waits, if there is one; False if there is nothing left to accept anybody with."""
+        try:
+            request, client_address = self.get_request()
+        except OSError as error:
+            if error.errno in _SCARCITY:
+                logger.error("cannot accept connections: %s", error)
+                return False
+            return True  # nobody there, or gone already
+        if self.verify_request(request, client_address):
+            self.process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+        return True
 
     def _run(self, request: socket.socket, client_address: object) -> None:
         """A connection's thread."""
@@ -305,9 +304,6 @@ class WebSocketServer(socketserver.TCPServer):
             timeout = self.limits.close_timeout + _GRACE if self.limits.close_timeout else None
             if not self._active_changed.wait_for(lambda: not self._active, timeout):
                 logger.warning("%d handlers are still running", len(self._active))
-
-    def _is_on_loopback(self, sock: socket.socket) -> bool:
-        return sock.family != socket.AF_INET and sock.family != socket.AF_INET6 or is_loopback(sock.getsockname()[0])
 
 
 def serve(
@@ -361,6 +357,10 @@ def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
         _remove_stale_socket(address)
         return socket.AF_UNIX
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+def _is_on_loopback(sock: socket.socket) -> bool:
+    return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])
 
 
 def _remove_stale_socket(path: str) -> None:
