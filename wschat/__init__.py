@@ -1,5 +1,6 @@
 """wschat: WebSockets for code that blocks."""
 
+from wschat.client.connect import connect
 from wschat.connection.connection import Connection
 from wschat.errors import (
     ConnectionClosed,
@@ -33,5 +34,6 @@ __all__ = [
     "WSChatError",
     "WebSocketHandler",
     "WebSocketServer",
+    "connect",
     "serve",
 ]

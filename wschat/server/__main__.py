@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import signal
@@ -12,37 +13,21 @@ from typing import Any
 import click
 
 from wschat.chat.plain import PlainChat
+from wschat.connection.crew import join_crew, leave_crew
 from wschat.limits import Limits
+from wschat.server.placement import Placement, is_worthwhile
 from wschat.server.server import WebSocketServer, serve
 
-Handler = "Callable[[Connection], None] | type[WebSocketHandler]"
 _LIMITS = Limits()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
-
-
-class Only(click.ParamType):
-    """An option of which only one value exists so far."""
-
-    name = "value"
-
-    def __init__(self, *values: str) -> None:
-        self._values = values
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return self._values[0]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if str(value) not in self._values:
-            self.fail(f"only {' or '.join(self._values)} can be had so far", param, ctx)
-        return str(value)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
 @click.option("--host", default="127.0.0.1", show_envvar=True, help="The address to listen on; with colons it is IPv6.")
 @click.option("--port", default=8080, type=click.IntRange(0, 65535), show_envvar=True, help="The port; 0 takes any free one.")
 @click.option("--app", default="chat", show_envvar=True, metavar="chat|MODULE:HANDLER", help="What to serve.")
-@click.option("--history", default="off", type=Only("off"), show_envvar=True, help="Where the chat keeps what was said.")
+@click.option("--history", default="off", type=click.Choice(["off"]), show_envvar=True, help="Where the chat keeps what was said.")
 @click.option(
     "--origin",
     "origins",
@@ -50,9 +35,9 @@ class Only(click.ParamType):
     show_envvar=True,
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
-@click.option("--max-connections", default="0", type=Only("0"), show_envvar=True, help="Connections in all.")
-@click.option("--max-connections-per-ip", default="0", type=Only("0"), show_envvar=True, help="Connections from one address.")
-@click.option("--rate", default="off", type=Only("off"), show_envvar=True, help="Messages of one connection.")
+@click.option("--max-connections", default="0", type=click.Choice(["0"]), show_envvar=True, help="Connections in all.")
+@click.option("--max-connections-per-ip", default="0", type=click.Choice(["0"]), show_envvar=True, help="Connections from one address.")
+@click.option("--rate", default="off", type=click.Choice(["off"]), show_envvar=True, help="Messages of one connection.")
 @click.option(
     "--max-message-bytes",
     type=click.IntRange(0),
@@ -80,6 +65,12 @@ class Only(click.ParamType):
     type=click.FloatRange(0),
     show_envvar=True,
     help="Seconds to wait for a pong; 0 for ever.",
+)
+@click.option(
+    "--one-core/--all-cores",
+    default=True,
+    show_envvar=True,
+    help="Keep all threads on one core, which is faster under the GIL; elsewhere it has no effect.",
 )
 @click.option(
     "--log-level",
@@ -111,9 +102,14 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
             handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"]
         )
     except OSError as error:
-        raise SystemExit(_fail(f"cannot listen on {host} port {port}: {error.strerror or error}")) from None
+        print(f"wschat: cannot listen on {host} port {port}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
     with server:
-        run_until_signal(server, f"wschat serves {app} on ws://{f'[{host}]' if ':' in host else host}:{server.port}/")
+        run_until_signal(
+            server,
+            one_core=options["one_core"],
+            announcement=f"wschat serves {app} on ws://{f'[{host}]' if ':' in host else host}:{server.port}/",
+        )
 
 
 def load_handler(name: str) -> Any:
@@ -133,27 +129,24 @@ def load_handler(name: str) -> Any:
     return handler
 
 
-def run_until_signal(server: WebSocketServer, announcement: str) -> None:
+def run_until_signal(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
     """Serve until SIGINT or SIGTERM; the connections are closed by whoever stops the server."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.request_shutdown())
-    print(announcement, flush=True)
-    server.serve_forever()
-
-
-def pin_to_one_core():
-    import gc
-    import os
-
+    # What the imports have made stays for good; without this, the collector looks at it again with every thousand connections.
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    os.sched_setaffinity(0, {0})
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    crew = join_crew()
+    placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
+    if placement is not None:
+        placement.start()
+    try:
+        print(announcement, flush=True)
+        server.serve_forever()
+    finally:
+        if placement is not None:
+            placement.stop()
+        leave_crew(crew)
 
 
 if __name__ == "__main__":
-    import os
-
-    if os.environ.get("PIN", "1") == "1":
-        pin_to_one_core()
     main()

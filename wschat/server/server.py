@@ -330,18 +330,28 @@ def serve(
         address = listener
     elif unix_path is not None:
         address = unix_path
-    if not (isinstance(handler, type) and issubclass(handler, WebSocketHandler)):
-        handler = _handler_class(handler, check_request)
-    elif check_request is not None:
-        raise UsageError("a WebSocketHandler class has a check_request of its own")
-    return WebSocketServer(address, handler, limits=limits, subprotocols=subprotocols, origins=origins, deflate=deflate)
+    return WebSocketServer(
+        address, _handler_class(handler, check_request), limits=limits, subprotocols=subprotocols, origins=origins, deflate=deflate
+    )
 
 
-def _handler_class(function: Callable[[Connection], None], check: Callable[[Request], None] | None) -> type[WebSocketHandler]:
-    if not callable(function):
-        raise UsageError(f"a handler is a function of a connection or a WebSocketHandler class, not {function!r}")
+def _handler_class(
+    handler: Callable[[Connection], None] | type[WebSocketHandler], check: Callable[[Request], None] | None
+) -> type[WebSocketHandler]:
+    if isinstance(handler, type):
+        if not issubclass(handler, WebSocketHandler):
+            raise UsageError(f"a handler that is a class is a WebSocketHandler, not {handler!r}")
+        if check is not None:
+            raise UsageError("a WebSocketHandler class has a check_request of its own")
+        return handler
+    if not callable(handler):
+        raise UsageError(f"a handler is a function of a connection or a WebSocketHandler class, not {handler!r}")
+
+    function = handler
 
     class FunctionHandler(WebSocketHandler):
+        """Calls a function."""
+
         def check_request(self, request: Request) -> None:
             if check is not None:
                 check(request)
