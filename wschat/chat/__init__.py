@@ -1,0 +1,1 @@
+"""The chat: rooms, names, commands. Knows connections and the hub, but no sockets."""

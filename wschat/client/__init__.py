@@ -1,0 +1,1 @@
+"""The client: `connect`, and a command. Knows no server."""

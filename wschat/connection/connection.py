@@ -6,7 +6,6 @@ input reads, and wakes the others when it found something for them (`_read_until
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
@@ -21,8 +20,8 @@ from wschat.connection.turns import begin_turn, current, end_turn
 from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
-from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
-from wschat.protocol.frames import CloseCode, Opcode, encode_close, encode_frame, is_sendable_close_code
+from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, encode_fragments, payload_of
+from wschat.protocol.frames import CloseCode, Opcode, encode_close, encode_frame, is_sendable_close_code, new_masking_key
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
 # What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
@@ -162,7 +161,7 @@ class Connection:
         Raises TimeoutError if there is no pong within `timeout` seconds, and ConnectionClosed. From any thread.
         """
         ping = self._pings.new()
-        self._outbox.control(self._control_frame(Opcode.PING, ping.payload))
+        self._outbox.control(self._plain_frame(Opcode.PING, ping.payload))
         try:
             if not self._read_until(lambda: ping.took is not None, None if timeout is None else monotonic() + timeout):
                 raise TimeoutError(f"no pong within {timeout} s")
@@ -201,8 +200,7 @@ class Connection:
         self.close(CloseCode.NORMAL if kind is None else CloseCode.INTERNAL_ERROR)
 
     def __repr__(self) -> str:
-        state = "open" if self._end is None else f"closed {self._end[0]}"
-        return f"<{type(self).__name__} {self.remote_address} {self.path} {state}>"
+        return f"<Connection {self.remote_address} {self.path} {'open' if self._end is None else f'closed {self._end[0]}'}>"
 
     # Sending
 
@@ -216,7 +214,7 @@ class Connection:
     def _send_fragments(self, parts: object) -> None:
         if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
             raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
-        frames = self._fragment_frames(parts)
+        frames = encode_fragments(parts, masks=self._is_client)
         first = next(frames, None)
         if first is None:
             return
@@ -232,33 +230,15 @@ class Connection:
         finally:
             self._outbox.close_message()
 
-    def _fragment_frames(self, parts: Iterable[object]) -> Iterator[bytes]:
-        """A frame for each part; the last is known when there is no next."""
-        kind: Opcode | None = None
-        opcode = Opcode.CONTINUATION
-        pending: bytes | None = None
-        for part in parts:
-            part_kind, payload = payload_of(part)
-            if kind is None:
-                kind = opcode = part_kind
-            elif part_kind != kind:
-                raise UsageError("the parts of a message are all text or all binary")
-            if pending is not None:
-                yield self._plain_frame(opcode, pending, fin=False)
-                opcode = Opcode.CONTINUATION
-            pending = payload
-        if pending is not None:
-            yield self._plain_frame(opcode, pending)
-
-    def _plain_frame(self, opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:
-        return encode_frame(opcode, payload, fin=fin, key=os.urandom(4) if self._is_client else None)
-
     def _compressed_frame(self, opcode: Opcode, payload: bytes) -> bytes:
         assert self._deflater is not None
-        return encode_frame(opcode, self._deflater.deflate(payload), rsv1=True, key=os.urandom(4) if self._is_client else None)
+        return encode_frame(opcode, self._deflater.deflate(payload), rsv1=True, key=self._key())
 
-    def _control_frame(self, opcode: Opcode, payload: bytes) -> bytes:
-        return self._plain_frame(opcode, payload)
+    def _plain_frame(self, opcode: Opcode, payload: bytes) -> bytes:
+        return encode_frame(opcode, payload, key=self._key())
+
+    def _key(self) -> bytes | None:
+        return new_masking_key() if self._is_client else None
 
     # Receiving
 
@@ -340,7 +320,7 @@ class Connection:
             self._verdict = violation
         control = self._reader.control
         if control:
-            pongs = [self._control_frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
+            pongs = [self._plain_frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
             if pongs:
                 self._outbox.pong(pongs)
             for frame in control:
@@ -367,14 +347,14 @@ class Connection:
     def _say_goodbye(self, code: int, reason: str) -> None:
         if self._end is None:
             self._end = (int(code), reason)
-        if self._outbox.close(self._control_frame(Opcode.CLOSE, encode_close(code, reason))):
+        if self._outbox.close(self._plain_frame(Opcode.CLOSE, encode_close(code, reason))):
             self._limit_close()
 
     def _on_too_slow(self) -> bytes:
         """The outbox evicts the peer; called with its lock held."""
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
         self._limit_close()
-        return self._control_frame(Opcode.CLOSE, encode_close(*self._end))
+        return self._plain_frame(Opcode.CLOSE, encode_close(*self._end))
 
     def _limit_close(self) -> None:
         if self._limits.close_timeout:
@@ -405,7 +385,7 @@ class Connection:
             return
         ping = self._pings.due()
         if ping is not None:
-            self._outbox.control(self._control_frame(Opcode.PING, ping.payload))
+            self._outbox.control(self._plain_frame(Opcode.PING, ping.payload))
         self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     def _read_meanwhile(self) -> None:

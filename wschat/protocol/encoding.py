@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflater
-from wschat.protocol.frames import FIN, LENGTH_IN_2_BYTES, Opcode, encode_frame
+from wschat.protocol.frames import FIN, LENGTH_IN_2_BYTES, Opcode, encode_frame, new_masking_key
 
 # Below this a message gains nothing by compression that would be worth its cost.
 MIN_BYTES_TO_DEFLATE = 256
@@ -31,6 +30,28 @@ def payload_of(message: object) -> tuple[Opcode, bytes]:
     raise UsageError(f"a message is str or bytes, not {type(message).__name__}")
 
 
+def encode_fragments(parts: Iterable[object], *, masks: bool) -> Iterator[bytes]:
+    """The frames of one message that comes in parts, a frame for each; none where there is no part (RFC 6455, section 5.4).
+
+    Raises UsageError, when it comes to it, for a part that is not of the kind of the first.
+    """
+    kind: Opcode | None = None
+    opcode = Opcode.CONTINUATION
+    pending: bytes | None = None  # a part is the last one if there is no next
+    for part in parts:
+        part_kind, payload = payload_of(part)
+        if kind is None:
+            kind = opcode = part_kind
+        elif part_kind != kind:
+            raise UsageError("the parts of a message are all text or all binary")
+        if pending is not None:
+            yield encode_frame(opcode, pending, fin=False, key=new_masking_key() if masks else None)
+            opcode = Opcode.CONTINUATION
+        pending = payload
+    if pending is not None:
+        yield encode_frame(opcode, pending, key=new_masking_key() if masks else None)
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How a side encodes its messages. Two connections with equal encodings can be sent the same bytes."""
@@ -43,7 +64,7 @@ class Encoding:
     def encode(self, message: object) -> bytes:
         """The frame of one whole message. Raises UsageError if it is none."""
         opcode, payload = payload_of(message)
-        key = os.urandom(4) if self.masks else None
+        key = new_masking_key() if self.masks else None
         if self.window_bits and len(payload) >= MIN_BYTES_TO_DEFLATE:
             payload = Deflater(self.window_bits, keep_context=False).deflate(payload)
             return encode_frame(opcode, payload, rsv1=True, key=key)

@@ -5,6 +5,7 @@ What a sequence of frames means is in `messages`; nothing here keeps any state.
 
 from __future__ import annotations
 
+import os
 import struct
 from enum import IntEnum
 
@@ -62,6 +63,11 @@ KEEP = [(1 << (8 * length)) - 1 for length in range(LENGTH_IN_2_BYTES)]
 def is_sendable_close_code(code: int) -> bool:
     """Whether a close frame may carry this code: a defined one, a registered one (3000s) or a private one (4000s)."""
     return code in _DEFINED or 3000 <= code <= 4999
+
+
+def new_masking_key() -> bytes:
+    """A key that nobody can guess (RFC 6455, section 5.3)."""
+    return os.urandom(4)
 
 
 def apply_mask(payload: bytes, key: bytes) -> bytes:

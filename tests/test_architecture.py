@@ -1,0 +1,104 @@
+"""The rules of the house: imports go one way, packages hold only names, files stay small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import wschat
+
+PACKAGE = Path(wschat.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# A room may import from itself and from those above it.
+ROOMS = ["errors", "limits", "protocol", "connection", "hub", "apps", "server", "client", "wsgi", "brokers", "chat", "web", "testing"]
+# What a room may not know although it stands above.
+NOT_KNOWN = {"client": {"server"}}
+# The command puts the house together.
+HOUSEKEEPER = "server.__main__"
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.removeprefix("wschat.") for name in names if name.startswith("wschat.")}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_up_the_list_only(path: Path) -> None:
+    name = name_of(path)
+    if name in ("__init__", HOUSEKEEPER):
+        return
+    room = name.partition(".")[0]
+    imported = {target.partition(".")[0] for target in imports_of(path)} - {room}
+    assert imported <= set(ROOMS[: ROOMS.index(room)]) - NOT_KNOWN.get(room, set())
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {
+        name_of(path): {n for n in map(name_of, MODULES) for i in imports_of(path) if i == n or i.startswith(n + ".")} for path in MODULES
+    }
+    seen: dict[str, bool] = {}  # True while it is being visited
+
+    def visit(name: str) -> None:
+        assert not seen.get(name), f"{name} imports itself"
+        if name not in seen:
+            seen[name] = True
+            for target in graph[name] - {name}:
+                visit(target)
+            seen[name] = False
+
+    for name in graph:
+        visit(name)
+
+
+@pytest.mark.parametrize("layer", ["protocol"])
+def test_the_protocol_knows_no_sockets_threads_or_clocks(layer: str) -> None:
+    for path in (PACKAGE / layer).glob("*.py"):
+        imported = {alias.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import) for alias in node.names}
+        assert not imported & {"socket", "threading", "time", "select", "selectors", "ssl"}, path
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
+def test_packages_hold_only_names(path: Path) -> None:
+    for node in ast.parse(path.read_text()).body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        assert is_docstring or isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign)), ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 405
+
+
+def test_the_public_names() -> None:
+    assert sorted(wschat.__all__) == [
+        "CloseCode",
+        "Connection",
+        "ConnectionClosed",
+        "Deflate",
+        "Hub",
+        "Limits",
+        "OpeningFailed",
+        "PeerError",
+        "ProtocolViolation",
+        "Request",
+        "RequestRefused",
+        "UsageError",
+        "WSChatError",
+        "WebSocketHandler",
+        "WebSocketServer",
+        "connect",
+        "serve",
+    ]
+    assert all(hasattr(wschat, name) for name in wschat.__all__)
