@@ -1,0 +1,162 @@
+"""The chat in plain text, as a client sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, url_of
+from wschat.chat.plain import PlainChat
+from wschat.connection.connection import Connection
+
+GREETING = "Welcome to the chat!"
+
+
+@pytest.fixture
+def chat(serve: ServerFactory) -> wschat.WebSocketServer:
+    app = PlainChat()
+    return serve(app.handle, check_request=app.check_request)
+
+
+@pytest.fixture
+def connections() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+class Guests:
+    """Opens connections to the chat, past the greeting."""
+
+    def __init__(self, server: wschat.WebSocketServer, connections: ExitStack) -> None:
+        self._server, self._connections = server, connections
+
+    def __call__(self, path: str = "/") -> Connection:
+        ws = self._connections.enter_context(wschat.connect(url_of(self._server, path)))
+        assert ws.recv(timeout=5) == GREETING
+        # The answer to a command shows that the room has let it in.
+        assert ask(ws, "/who").startswith("In ")
+        return ws
+
+
+@pytest.fixture
+def guest(chat: wschat.WebSocketServer, connections: ExitStack) -> Guests:
+    return Guests(chat, connections)
+
+
+def ask(ws: Connection, line: str) -> str:
+    ws.send(line)
+    answer = ws.recv(timeout=5)
+    assert isinstance(answer, str)
+    return answer
+
+
+def test_everyone_gets_each_text_the_sender_included(guest: Guests) -> None:
+    one, two = guest(), guest()
+    one.send("Hello server!")
+    assert one.recv(timeout=5) == "Server: Hello server!"
+    assert two.recv(timeout=5) == "Server: Hello server!"
+
+
+def test_a_name_goes_before_the_text(guest: Guests) -> None:
+    alice, other = guest("/?name=alice"), guest()
+    alice.send("hi")
+    assert other.recv(timeout=5) == "alice: hi"
+    assert ask(other, "/nick bob") == "You are bob now."
+    other.send("hi alice")
+    alice.recv(timeout=5)
+    assert alice.recv(timeout=5) == "bob: hi alice"
+
+
+def test_rooms_do_not_hear_each_other(guest: Guests) -> None:
+    lobby, tea, tea_too = guest(), guest("/rooms/tea"), guest("/rooms/TEA")
+    lobby.send("in the lobby")
+    assert lobby.recv(timeout=5) == "Server: in the lobby"
+    tea.send("in the tea room")
+    assert tea.recv(timeout=5) == "Server: in the tea room"
+    assert tea_too.recv(timeout=5) == "Server: in the tea room"
+
+
+def test_who_says_who_is_there(guest: Guests) -> None:
+    bob = guest("/?name=bob")
+    guest("/?name=alice")
+    guest()
+    assert ask(bob, "/who") == "In lobby: alice, bob, 1 without a name."
+
+
+def test_help_names_every_command(guest: Guests) -> None:
+    answer = ask(guest(), "/help")
+    assert all(form in answer for form in ("/nick NAME", "/who", "/help", "//TEXT"))
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("/nick", "The command is: /nick NAME"),
+        ("/who there", "The command is: /who"),
+        ("/dance", "There is no command /dance. /help lists those there are."),
+        ("/", "There is no command /. /help lists those there are."),
+        ("/nick two words", "A name has 1 to 32 letters, digits, '-', '_' or '.'."),
+        ("/NICK alice", "You are alice now."),
+    ],
+)
+def test_a_command_that_cannot_be_done_names_the_right_form(guest: Guests, line: str, answer: str) -> None:
+    assert ask(guest(), line) == answer
+
+
+def test_two_slashes_say_one(guest: Guests) -> None:
+    assert ask(guest(), "//shrug") == "Server: /shrug"
+
+
+def test_commands_are_not_heard_by_others(guest: Guests) -> None:
+    one, two = guest(), guest()
+    ask(one, "/nick alice")
+    ask(one, "/who")
+    one.send("first")
+    assert two.recv(timeout=5) == "alice: first"
+
+
+def test_a_taken_name_is_refused_and_the_connection_goes_on(guest: Guests) -> None:
+    guest("/?name=alice")
+    assert ask(guest(), "/nick Alice") == "The name Alice is taken."
+
+
+def test_a_taken_name_in_the_url_closes(guest: Guests, chat: wschat.WebSocketServer) -> None:
+    guest("/?name=alice")
+    with wschat.connect(url_of(chat, "/?name=alice")) as ws, pytest.raises(wschat.ConnectionClosed) as closed:
+        ws.recv(timeout=5)
+    assert (closed.value.code, closed.value.reason) == (1008, "the name alice is taken")
+
+
+def test_who_leaves_gives_the_name_back(guest: Guests) -> None:
+    with guest("/?name=alice"):
+        pass
+    other = guest()
+    # The server closes its side before the handler has ended: ask until it has.
+    while ask(other, "/nick alice") != "You are alice now.":
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nowhere", 404), ("/rooms/", 404), ("/rooms/two%20words", 404), ("/rooms/a/b", 404), ("/?name=two+words", 400), ("/?name=", 400)],
+)
+def test_bad_paths_and_names_are_refused(chat: wschat.WebSocketServer, path: str, status: int) -> None:
+    with pytest.raises(wschat.OpeningFailed) as failed:
+        wschat.connect(url_of(chat, path))
+    assert failed.value.status == status
+    assert failed.value.body.endswith(b".\n")
+
+
+def test_binary_messages_are_not_for_this_chat(guest: Guests) -> None:
+    ws = guest()
+    ws.send(b"\0\1")
+    assert ws.recv(timeout=5) == "This chat takes text, not binary messages."
+
+
+def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
+    with guest("/rooms/tea") as last:
+        assert ask(last, "/who") == "In tea: 1 without a name."
+    assert ask(guest("/rooms/Tea"), "/who").startswith("In ")

@@ -1,0 +1,142 @@
+"""`python -m wschat.client`, as a shell or a person uses it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo, url_of
+from wschat.connection.connection import Connection
+
+COMMAND = [sys.executable, "-m", "wschat.client"]
+
+
+def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], input=given, capture_output=True, text=True, timeout=30)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_lines_go_out_and_messages_come_in(echo_url: str) -> None:
+    done = run(echo_url, given="one\ntwo\r\n\nlast without an end")
+    assert (done.stdout, done.stderr, done.returncode) == ("one\ntwo\n\nlast without an end\n", "", 0)
+
+
+def test_what_comes_after_the_end_of_the_input_is_printed(serve: ServerFactory) -> None:
+    def slow(ws: Connection) -> None:
+        for message in ws:
+            for part in range(1000):
+                ws.send(f"{message} {part}")
+
+    done = run(url_of(serve(slow)), given="hi\n")
+    assert done.stdout.splitlines() == [f"hi {part}" for part in range(1000)]
+    assert done.returncode == 0
+
+
+def test_binary_messages_are_printed_as_they_are(serve: ServerFactory) -> None:
+    assert run(url_of(serve(lambda ws: ws.send(b"abc")))).stdout == "abc\n"
+
+
+def test_options_reach_the_server(serve: ServerFactory) -> None:
+    server = serve(lambda ws: ws.send(f"{ws.headers['x-a']} {ws.headers['origin']} {ws.subprotocol}"), subprotocols=["b"], origins=["*"])
+    done = run(url_of(server), "--header", "X-A: 1", "--origin", "http://o", "--subprotocol", "b")
+    assert done.stdout == "1 http://o b\n"
+
+
+@pytest.mark.parametrize(("code", "status"), [(1000, 0), (1001, 0), (1008, 1), (1011, 1)])
+def test_the_exit_code_tells_a_clean_end_from_another(serve: ServerFactory, code: int, status: int) -> None:
+    server = serve(lambda ws: ws.close(code, "because"))
+    with running(url_of(server)) as process:  # whose input does not end
+        assert process.wait(timeout=10) == status
+        assert process.stderr is not None
+        assert process.stderr.read() == ("" if status == 0 else f"wschat: connection closed: {code} because\n")
+
+
+@pytest.mark.parametrize("arguments", [["http://localhost"], ["ws://127.0.0.1:1/"], ["ws://localhost", "--header", "no colon"]])
+def test_what_cannot_be_opened_is_one_line_and_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_refusal_says_why(serve: ServerFactory) -> None:
+    def refuse(request: wschat.Request) -> None:
+        raise wschat.RequestRefused(403, "Not you.")
+
+    done = run(url_of(serve(echo, check_request=refuse)))
+    assert done.stderr == "wschat: the server answered 403 Forbidden: Not you.\n"
+    assert done.returncode == 2
+
+
+def test_ctrl_c_closes_and_exits(echo_url: str) -> None:
+    with running(echo_url) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("hi\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "hi\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert process.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_ends_it(serve: ServerFactory) -> None:
+    def chatter(ws: Connection) -> None:
+        while True:
+            ws.send("x" * 1000)
+
+    with running(url_of(serve(chatter))) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr.read() == ""
+        process.stdout = None
+
+
+def test_on_a_terminal_lines_are_sent_as_they_are_typed(echo_url: str) -> None:
+    keyboard, terminal = pty.openpty()
+    process = subprocess.Popen([*COMMAND, echo_url], stdin=terminal, stdout=subprocess.PIPE, text=True)
+    os.close(terminal)
+    try:
+        assert process.stdout is not None
+        os.write(keyboard, b"hello\n")
+        assert process.stdout.readline() == "hello\n"
+        os.write(keyboard, b"\x04")
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(keyboard)
+
+
+def test_a_lost_connection_is_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
+        connection, _ = listener.accept()
+        with connection:
+            from tests.client.test_connect import accepting
+
+            connection.sendall(accepting(connection.recv(65536)))
+        assert process.wait(timeout=10) == 1
+        assert process.stderr is not None
+        assert process.stderr.read() == "wschat: connection closed: 1006 connection lost\n"

@@ -1,0 +1,42 @@
+"""The package as others get it: a wheel that has all it needs to run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(240)
+def test_the_wheel_installed_alone_runs(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("wschat-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "wschat/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
+
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", wheel, cwd=tmp_path)
+    assert "--app" in run(python, "-m", "wschat.server", "--help", cwd=tmp_path)
+    echo = (
+        "import wschat, wschat.apps\n"
+        "with wschat.serve(wschat.apps.echo, port=0) as server:\n"
+        "    server.start()\n"
+        "    with wschat.connect(f'ws://127.0.0.1:{server.port}') as ws:\n"
+        "        ws.send('hi')\n"
+        "        print(ws.recv(timeout=5))\n"
+    )
+    assert run(python, "-c", echo, cwd=tmp_path) == "hi\n"

@@ -1,0 +1,125 @@
+"""The README shows what works: every example is run, every table is held against the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import wschat
+from wschat.server.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+NODE_MODULES = ROOT / ".cache/node/node_modules"
+
+
+def block(language: str, containing: str) -> tuple[str, str]:
+    """An example, and the output that follows it, if one does."""
+    for number, (kind, text) in enumerate(BLOCKS):
+        if kind == language and containing in text:
+            following = BLOCKS[number + 1] if number + 1 < len(BLOCKS) else ("", "")
+            return text, following[1] if following[0] == "text" else ""
+    raise AssertionError(f"no {language} example with {containing}")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(*arguments: str, port: int) -> Iterator[None]:
+    """A Python process, once it listens on the port; it has to end cleanly by one SIGINT."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        while process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except ConnectionRefusedError:
+                continue
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode in (0, -signal.SIGINT), output
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_the_echo_server_and_the_client() -> None:
+    port = free_port()
+    client, output = block("python", "wschat.connect(")
+    with running("-c", block("python", "def echo")[0].replace("8080", str(port)), port=port):
+        assert run(client.replace("8080", str(port))) == output
+
+
+def test_the_broadcast() -> None:
+    port = free_port()
+    server = block("python", "def talk")[0].replace("8080", str(port))
+    url = f"ws://127.0.0.1:{port}"
+    with running("-c", server, port=port), wschat.connect(url) as one, wschat.connect(url) as two:
+        heard: list[str | bytes] = []
+        while not heard:  # until the other one has joined
+            one.send("hi")
+            try:
+                heard.append(two.recv(timeout=0.1))
+            except TimeoutError:
+                continue
+        assert heard == ["hi"]
+
+
+def test_the_handler_class() -> None:
+    code, output = block("python", "class Greeter")
+    assert run(code) == output
+
+
+def test_the_tutorials_client() -> None:
+    if shutil.which("node") is None or not (NODE_MODULES / "ws").exists():
+        pytest.skip("needs Node and npm's ws: run scripts/test with Node and npm installed")
+    port = free_port()
+    code, output = block("javascript", "new WebSocket")
+    script = f"const WebSocket = require('ws');\n{code.replace('8080', str(port))}\n"
+    with running("-m", "wschat.server", "--port", str(port), port=port):
+        node = subprocess.Popen(
+            ["node", "-e", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "NODE_PATH": str(NODE_MODULES)}
+        )
+        try:
+            assert node.stdout is not None
+            assert [node.stdout.readline() for _ in output.splitlines()] == output.splitlines(keepends=True)
+        finally:
+            node.kill()
+            node.communicate()
+
+
+def test_every_python_example_is_run() -> None:
+    assert len([kind for kind, _ in BLOCKS if kind == "python"]) == 4
+
+
+def test_the_table_of_options_is_complete() -> None:
+    table = README.partition("## The options")[2].partition("## The limits")[0]
+    names = {name for parameter in main.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert set(re.findall(r"`(--[\w-]+)`", table)) == names
+
+
+def test_the_table_of_limits_is_complete() -> None:
+    table = README.partition("## The limits")[2]
+    shown: dict[str, float] = {}
+    for row in re.findall(r"^\| (`.*)$", table, re.MULTILINE):
+        names, defaults, *_ = row.split(" | ")
+        shown |= dict(zip(re.findall(r"`(\w+)`", names), map(float, defaults.split(", ")), strict=True))
+    assert shown == {field.name: float(field.default) for field in fields(wschat.Limits)}  # type: ignore[arg-type]
