@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 
 from wschat.connection.connection import Connection
-from wschat.connection.crew import current_writer
+from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import current
 from wschat.protocol.encoding import Encoding, payload_of
 
@@ -59,10 +59,11 @@ class Hub:
         """Send a message to all members but the excluded: text for str, binary for bytes.
 
         All members get all messages in one order. Never waits for a peer: one whose outbox is full is evicted, one that is
-        gone is passed over. During a turn (a read that brought several messages) the messages leave together, at its end.
+        gone is passed over. The message may leave after this has returned, and after what is then sent to a member directly:
+        while another thread flushes, or at the end of a turn (a read that brought several messages).
         """
-        payload_of(message)  # what cannot be sent is the caller's error, not that of the thread that flushes
-        self._pending.append((message, frozenset(exclude)))
+        _, payload = payload_of(message)  # what cannot be sent is the caller's error, not that of the thread that flushes
+        self._pending.append((message if isinstance(message, str) else payload, frozenset(exclude)))
         turn = current.turn
         if turn is None or not turn.put_off(self):
             self.flush()
@@ -78,7 +79,9 @@ class Hub:
                 self._flushing.release()
             rounds += 1
             if rounds == _ROUNDS and self._pending:
-                current_writer().take_over(self)
+                crew = join_crew()
+                crew.writer.take_over(self)
+                leave_crew(crew)
                 return
 
     def _current_members(self) -> tuple[Connection, ...]:

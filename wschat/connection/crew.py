@@ -28,11 +28,6 @@ def join_crew() -> Crew:
         return _crew
 
 
-def current_writer() -> Writer:
-    """The writer of the process, for whoever has connections but is none."""
-    return _crew.writer
-
-
 def leave_crew(crew: Crew) -> None:
     """The end of one use. The last one out waits until both threads have ended; none of them ever waits long."""
     global _crew

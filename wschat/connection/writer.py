@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 import threading
@@ -10,6 +11,8 @@ from time import monotonic
 from typing import Protocol
 
 from wschat.connection.turns import Outlet, Turn
+
+logger = logging.getLogger("wschat.connection")
 
 # How long a turn may take until what it has put off is written all the same.
 _TURN_SECONDS = 0.002
@@ -96,17 +99,27 @@ class Writer:
             selector.register(wake_up, selectors.EVENT_READ)
             turns_due: float | None = None
             while not self._is_stopping:
-                for key, _ in selector.select(self._time_to_wait(turns_due)):
-                    if key.data is None:
-                        wake_up.recv(4096)
-                    elif not key.data.drain():
-                        selector.unregister(key.fd)
-                self._serve_requests(selector)
-                for _ in range(len(self._jobs)):
-                    self._jobs.popleft().flush()
-                turns_due = self._keep_turns(turns_due)
+                try:
+                    self._drain(selector.select(self._time_to_wait(turns_due)), selector)
+                    self._serve_requests(selector)
+                    self._do_jobs()
+                    turns_due = self._keep_turns(turns_due)
+                except Exception:
+                    logger.exception("the writer failed")  # for one; the others still need it
+            self._do_jobs()  # what was taken over is not lost
         assert self._wake_up is not None
         self._wake_up.close()
+
+    def _drain(self, ready: list[tuple[selectors.SelectorKey, int]], selector: selectors.BaseSelector) -> None:
+        for key, _ in ready:
+            if key.data is None:
+                key.fileobj.recv(4096)  # type: ignore[union-attr]  # our own end of the pair
+            elif not key.data.drain():
+                selector.unregister(key.fd)
+
+    def _do_jobs(self) -> None:
+        for _ in range(len(self._jobs)):
+            self._jobs.popleft().flush()
 
     def _time_to_wait(self, turns_due: float | None) -> float | None:
         if self._jobs or self._requests:
@@ -129,7 +142,10 @@ class Writer:
                 if request in selector.get_map():
                     selector.unregister(request)
             elif (fileno := request.fileno()) >= 0 and request.drain():
-                selector.register(fileno, selectors.EVENT_WRITE, request)
+                try:
+                    selector.register(fileno, selectors.EVENT_WRITE, request)
+                except OSError:
+                    pass  # closed just now: what is left has nowhere to go
 
     def _end_turns(self) -> None:
         for _ in range(len(self._turns)):

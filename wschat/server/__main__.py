@@ -32,6 +32,7 @@ _CHAT_MESSAGE_BYTES = 64 * 1024
     "--origin",
     "origins",
     multiple=True,
+    envvar="WSCHAT_ORIGIN",
     show_envvar=True,
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
@@ -117,13 +118,10 @@ def load_handler(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise click.UsageError(f"--app is chat or MODULE:HANDLER, not {name!r}")
-    sys.path.insert(0, "")  # as `python -m` would for the user's own modules
     try:
         handler = getattr(importlib.import_module(module_name), attribute)
-    except ImportError as error:
-        raise click.UsageError(f"--app {name}: {error}") from None
-    except AttributeError:
-        raise click.UsageError(f"--app {name}: the module {module_name} has no {attribute}") from None
+    except Exception as error:  # whatever the user's module raises as it is imported
+        raise click.UsageError(f"--app {name}: {type(error).__name__}: {error}") from None
     if not callable(handler):
         raise click.UsageError(f"--app {name}: {attribute} cannot be called")
     return handler
