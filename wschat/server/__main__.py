@@ -14,6 +14,7 @@ import click
 
 from wschat.chat.plain import PlainChat
 from wschat.connection.crew import join_crew, leave_crew
+from wschat.errors import UsageError
 from wschat.limits import Limits
 from wschat.server.placement import Placement, is_worthwhile
 from wschat.server.server import WebSocketServer, serve
@@ -102,6 +103,8 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         server = serve(
             handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"]
         )
+    except UsageError as error:
+        raise click.UsageError(f"--app {app}: {error}") from None
     except OSError as error:
         print(f"wschat: cannot listen on {host} port {port}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None

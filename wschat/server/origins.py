@@ -31,7 +31,7 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
             return
         if on_loopback and is_loopback(host):
             return
-    raise RequestRefused(HTTPStatus.FORBIDDEN, f"Pages of the origin {origin!r} may not connect to this server.")
+    raise RequestRefused(HTTPStatus.FORBIDDEN, f"Pages from {origin!r} may not connect to this server; its option --origin allows more.")
 
 
 def is_loopback(host: str) -> bool:

@@ -96,14 +96,6 @@ class WebSocketServer(socketserver.TCPServer):
         self.subprotocols = subprotocols
         self.origins = frozenset(origins)
         self.deflate = deflate
-        if isinstance(address, socket.socket):
-            socketserver.BaseServer.__init__(self, address.getsockname(), handler_class)
-            self.socket = address
-            self.address_family = address.family
-        else:
-            self.address_family = _family_of(address)
-            super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
-        self.socket.setblocking(False)
         self._wake_up, self._woken = socket.socketpair()
         self._wake_up.setblocking(False)
         self._crew = join_crew()
@@ -115,6 +107,15 @@ class WebSocketServer(socketserver.TCPServer):
         self._active_changed = threading.Condition()
         self._active: dict[socket.socket, Connection | None] = {}  # None while it is being opened
         self._are_closing = False
+        # Last, because a socket that cannot be had closes the server at once.
+        if isinstance(address, socket.socket):
+            socketserver.BaseServer.__init__(self, address.getsockname(), handler_class)
+            self.socket = address
+            self.address_family = address.family
+        else:
+            self.address_family = _family_of(address)
+            super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
+        self.socket.setblocking(False)
 
     @property
     def port(self) -> int:
@@ -167,8 +168,8 @@ class WebSocketServer(socketserver.TCPServer):
         if self.socket.fileno() < 0:
             return
         if self.address_family == getattr(socket, "AF_UNIX", None):
-            with contextlib.suppress(OSError):
-                os.unlink(self.server_address)  # type: ignore[arg-type]  # a path
+            with contextlib.suppress(OSError, ValueError):  # it is gone, or it is not a path
+                os.unlink(self.server_address)  # type: ignore[arg-type]
         super().server_close()
         self._wake_up.close()
         self._woken.close()
