@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -22,6 +22,16 @@ from wschat.server.server import WebSocketServer, serve
 _LIMITS = Limits()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
+
+
+class CannotServe(click.ClickException):
+    """What was asked for cannot be served: one line, and exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say so on standard error."""
+        click.echo(f"wschat: {self.message}", file=file, err=True)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
@@ -104,10 +114,9 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
             handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"]
         )
     except UsageError as error:
-        raise click.UsageError(f"--app {app}: {error}") from None
+        raise CannotServe(f"--app {app}: {error}") from None
     except OSError as error:
-        print(f"wschat: cannot listen on {host} port {port}: {error.strerror or error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise CannotServe(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
     with server:
         run_until_signal(
             server,
@@ -117,16 +126,16 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
 
 
 def load_handler(name: str) -> Any:
-    """The handler that `MODULE:HANDLER` names. Raises click.UsageError if there is none."""
+    """The handler that `MODULE:HANDLER` names. Raises CannotServe if there is none."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise click.UsageError(f"--app is chat or MODULE:HANDLER, not {name!r}")
+        raise CannotServe(f"--app is chat or MODULE:HANDLER, not {name!r}")
     try:
         handler = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # whatever the user's module raises as it is imported
-        raise click.UsageError(f"--app {name}: {type(error).__name__}: {error}") from None
+        raise CannotServe(f"--app {name}: {type(error).__name__}: {error}") from None
     if not callable(handler):
-        raise click.UsageError(f"--app {name}: {attribute} cannot be called")
+        raise CannotServe(f"--app {name}: {attribute} cannot be called")
     return handler
 
 
