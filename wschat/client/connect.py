@@ -107,7 +107,7 @@ class _Opener:
     def __init__(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self._timeout = limits.opening_timeout
         self._is_late = False
-        sslopt = {"context": _Context(tls or ssl.create_default_context())}
+        sslopt = {"context": _Context(tls)}
         self._client = websocket.WebSocket(sslopt=sslopt, enable_multithread=False)
 
     def open(self, url: str, options: dict[str, Any], deadlines: Deadlines) -> tuple[socket.socket, dict[str, str]]:
@@ -146,17 +146,18 @@ class _Opener:
 class _Context:
     """What websocket-client takes for an SSLContext: ours stays as it is, where it would set and load what it thinks best."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
-        self.check_hostname = context.check_hostname
-        self.verify_mode = context.verify_mode
+        self.check_hostname = True
+        self.verify_mode = ssl.CERT_REQUIRED
 
     def load_default_certs(self, purpose: object) -> None:
         """The authorities that are trusted are the caller's choice."""
 
     def wrap_socket(self, sock: socket.socket, server_hostname: str, **_: object) -> ssl.SSLSocket:
         """The TLS handshake."""
-        return self._context.wrap_socket(sock, server_hostname=server_hostname)
+        context = self._context or ssl.create_default_context()  # which takes a while, so not before it is needed
+        return context.wrap_socket(sock, server_hostname=server_hostname)
 
 
 def _check_url(url: str) -> str:

@@ -83,6 +83,7 @@ class Connection:
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
         self._abort_at: Deadline | None = None
+        self._next_ping: Deadline | None = None
         # Who reads. Only ever tried, never waited for: those who would wait do it as `_waiters`, told of every change.
         self._reading = threading.Lock()
         self._waiters: list[threading.Event] = []
@@ -91,7 +92,7 @@ class Connection:
         if already_read:
             self._take(already_read)
         if limits.ping_interval:
-            self._crew.deadlines.after(self._pings.period, self._keep_alive)
+            self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     @property
     def latency(self) -> float | None:
@@ -220,9 +221,11 @@ class Connection:
             return
         self._outbox.open_message()
         try:
-            self._outbox.write(first)
+            self._outbox.write_part(first)
             for frame in frames:
-                self._outbox.write(frame)
+                self._outbox.write_part(frame)
+        except OutboxClosed:
+            raise
         except BaseException:
             # The peer has half a message, which nothing but the end of the connection can take back.
             self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
@@ -282,27 +285,36 @@ class Connection:
         if self._is_over:
             return True
         if self._verdict is None:
-            if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
+            data = self._recv(self._read_size, until)
+            if data is None:
                 return False
-            try:
-                data = self._stream.recv(self._read_size)
-            except OSError:
-                data = b""
             self._take(data)
             if len(self._inbox) > 1:
                 begin_turn(self._crew.writer, self._inbox)
             return True
         self._answer_verdict()
         while not isinstance(self._verdict, EOFError):
-            if until is not None and not self._stream.wait(max(0.0, until - monotonic())):
+            data = self._recv(_LARGE_READ, until)
+            if data is None:
                 return False
-            try:
-                if not self._stream.recv(_LARGE_READ):
-                    break
-            except OSError:
+            if not data:
                 break
         self._finish()
         return True
+
+    def _recv(self, max_bytes: int, until: float | None) -> bytes | None:
+        """Wait for bytes; b"" at the end of the stream, None if it gets too late."""
+        if until is None:
+            try:
+                return self._stream.recv(max_bytes)
+            except OSError:
+                return b""
+        # What made the socket readable need not be ours to read: TLS has messages of its own.
+        while self._stream.wait(max(0.0, until - monotonic())):
+            data = self._stream.recv_now(max_bytes)
+            if data is not None:
+                return data
+        return None
 
     def _take(self, data: bytes) -> None:
         """Make messages of what was read, and answer pings."""
@@ -340,6 +352,8 @@ class Connection:
             self._outbox.abort()
         elif verdict is not None:
             self._say_goodbye(verdict.code, verdict.reason)
+            if isinstance(verdict, Close) and self._end is not None and self._end[0] != verdict.code != CloseCode.NO_STATUS:
+                self._end = (verdict.code, verdict.reason)  # the peer's counts (section 7.1.5), also as an answer to ours
             if not self._is_client:
                 # The server ends the TCP connection, so that it is the one that keeps its port busy (section 7.1.1).
                 self._outbox.end_stream()
@@ -364,8 +378,9 @@ class Connection:
         """Give everything back. Only for the thread that reads, as the last thing it does."""
         self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
         self._outbox.release()
-        if self._abort_at is not None:
-            self._abort_at.cancel()
+        for deadline in (self._abort_at, self._next_ping):
+            if deadline is not None:
+                deadline.cancel()
         self._is_over = True
         leave_crew(self._crew)
 
@@ -386,7 +401,7 @@ class Connection:
         ping = self._pings.due()
         if ping is not None:
             self._outbox.control(self._plain_frame(Opcode.PING, ping.payload))
-        self._crew.deadlines.after(self._pings.period, self._keep_alive)
+        self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     def _read_meanwhile(self) -> None:
         """Read what is there, if nobody else does: a handler that only sends has to answer pings and to notice the end, too."""

@@ -50,7 +50,7 @@ class Outbox:
         self._backlog: deque[tuple[float, bytes | memoryview]] = deque()  # what the kernel did not take, and since when
         self._waiting_bytes = 0  # in the backlog, and held
         self._pong: bytes | None = None  # the newest pong that the backlog keeps back
-        self._message_of: int | None = None  # the thread that is in the middle of a fragmented message
+        self._is_in_message = False  # somebody is sending a fragmented one
         self._held: list[bytes] = []  # the messages that have to wait for the end of that one
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
         self._is_closed = False
@@ -79,6 +79,12 @@ class Outbox:
             self._wait_for_room()
             self._put(frame, turn)
 
+    def write_part(self, frame: bytes) -> None:
+        """Send a frame of the fragmented message that was begun with `open_message`, as `write` does."""
+        with self.lock:
+            self._wait_for_room()
+            self._send(frame, None)
+
     def write_made(self, make_frame: Callable[[], bytes]) -> None:
         """Send a data frame that must be made in the order in which frames are sent, as `write` does."""
         turn = current.turn
@@ -102,17 +108,17 @@ class Outbox:
     def open_message(self) -> None:
         """Begin a fragmented message: until `close_message`, other threads' messages wait behind it. Raises OutboxClosed."""
         with self.lock:
-            while self._message_of is not None and not self._is_closed:
+            while self._is_in_message and not self._is_closed:
                 self._wait(None)
             if self._is_closed:
                 raise OutboxClosed
-            self._message_of = threading.get_ident()
+            self._is_in_message = True
             self._is_clear = False
 
     def close_message(self) -> None:
         """End the fragmented message and let those through that had to wait."""
         with self.lock:
-            self._message_of = None
+            self._is_in_message = False
             self._see_if_clear()
             held, self._held = self._held, []
             with contextlib.suppress(OutboxClosed):
@@ -129,10 +135,10 @@ class Outbox:
     def pong(self, frames: list[bytes]) -> None:
         """Send pongs; while the peer does not read, only the newest is kept (RFC 6455, section 5.5.3)."""
         with self.lock:
-            if self._backlog:
-                self._pong = frames[-1]
-            else:
+            if not self._backlog:
                 self._put_control(b"".join(frames))
+            elif not self._is_closed:
+                self._pong = frames[-1]
 
     def close(self, close_frame: bytes) -> bool:
         """Send a close frame, after which nothing is accepted; False if there was one before."""
@@ -181,9 +187,6 @@ class Outbox:
             try:
                 while self._backlog and self._write_backlog():
                     pass
-                if not self._backlog and self._pong is not None:
-                    frame, self._pong = self._pong, None
-                    self._write(frame)
             except OutboxClosed:
                 return False
             if self._backlog:
@@ -197,20 +200,25 @@ class Outbox:
     # All below: with the lock held.
 
     def _see_if_clear(self) -> None:
-        self._is_clear = not (self._is_closed or self._backlog or self._message_of is not None)
+        self._is_clear = not (self._is_closed or self._backlog or self._is_in_message)
 
     def _has_no_room(self, size: int) -> bool:
         limit = self._limits.outbox_bytes
         return bool(limit and self._waiting_bytes) and self._waiting_bytes + size > limit and not self._is_closed
 
     def _put(self, frame: bytes, turn: Turn | None) -> None:
-        """Send a data frame: now, at the end of the turn, behind the backlog, or after somebody's fragmented message."""
-        if self._is_closed:
-            raise OutboxClosed
-        if self._message_of is not None and self._message_of != threading.get_ident():
+        """Send a message: when it can be, but after somebody's fragmented one."""
+        if self._is_in_message and not self._is_closed:
             self._held.append(frame)
             self._waiting_bytes += len(frame)
-        elif self._backlog:
+        else:
+            self._send(frame, turn)
+
+    def _send(self, frame: bytes, turn: Turn | None) -> None:
+        """Send a data frame: now, at the end of the turn, or behind the backlog."""
+        if self._is_closed:
+            raise OutboxClosed
+        if self._backlog:
             self._add_to_backlog(frame)
         else:
             self._put_off.append(frame)
@@ -269,6 +277,11 @@ class Outbox:
     def _write_backlog(self) -> bool:
         """One write of the backlog's oldest; whether the kernel took all of it."""
         backlog = self._backlog
+        if self._pong is not None and not isinstance(backlog[0][1], memoryview):
+            # Before everything that the kernel has not been asked to take yet.
+            pong, self._pong = self._pong, None
+            backlog.appendleft((monotonic(), pong))
+            self._waiting_bytes += len(pong)
         data: bytes | memoryview = backlog[0][1]
         if len(backlog) > 1 and len(data) < _WRITE_BYTES:
             # Joined for this call only: what stays is still shared with the other peers.
@@ -280,12 +293,18 @@ class Outbox:
         self._waiting_bytes -= sent
         self._notify()
         took_all = sent == len(data)
+        if not sent:
+            # Marked as begun: TLS has to be given the same bytes again.
+            backlog[0] = (backlog[0][0], memoryview(backlog[0][1]))
         while sent:
             since, chunk = backlog.popleft()
             if sent < len(chunk):
                 backlog.appendleft((since, memoryview(chunk)[sent:]))
                 break
             sent -= len(chunk)
+        if not backlog and self._pong is not None:
+            pong, self._pong = self._pong, None
+            self._write(pong)
         return took_all
 
     def _wait_for_room(self) -> None:
@@ -341,6 +360,7 @@ class Outbox:
 
     def _shut(self) -> None:
         self._is_closed = True
+        self._pong = None
         self._is_clear = False
         self._notify()
 

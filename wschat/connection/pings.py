@@ -23,7 +23,7 @@ class SentPing:
 class Pings:
     """Keeps account of pings; sends nothing itself."""
 
-    __slots__ = ("_due_at", "_limits", "_numbers", "_on_their_way", "_probe", "has_heard", "latency", "period")
+    __slots__ = ("_due_at", "_last_probe", "_limits", "_numbers", "_on_their_way", "_probe", "has_heard", "latency", "period")
 
     def __init__(self, limits: Limits) -> None:
         self.has_heard = False  # anything from the peer, since the last probe; set by whoever reads
@@ -32,7 +32,8 @@ class Pings:
         self._limits = limits
         self._numbers = itertools.count(1)
         self._on_their_way: dict[bytes, SentPing] = {}
-        self._probe: SentPing | None = None  # the ping that asks whether the peer is there
+        self._probe: SentPing | None = None  # the ping that asks whether the peer is there, until that is known
+        self._last_probe: SentPing | None = None
         self._due_at = monotonic() + limits.ping_interval
 
     def new(self) -> SentPing:
@@ -63,7 +64,9 @@ class Pings:
             return None
         self._due_at = now + self._limits.ping_interval
         self.has_heard = False
-        self._probe = self.new()
+        if self._last_probe is not None:
+            self.forget(self._last_probe)  # whose pong never came, although the peer is there
+        self._probe = self._last_probe = self.new()
         return self._probe
 
     def is_peer_gone(self) -> bool:

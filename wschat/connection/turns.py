@@ -22,8 +22,8 @@ class Outlet(Protocol):
 class Watcher(Protocol):
     """Who ends the turns that take long."""
 
-    def watch_turn(self, turn: Turn) -> None:
-        """End it soon if it has not ended by then."""
+    def watch_turn(self, turn: Turn) -> bool:
+        """End it soon if it has not ended by then; False if that is not to be had."""
 
 
 class Turn:
@@ -54,9 +54,7 @@ class Turn:
                 self._outlets = {}
             is_first = not self._outlets
             self._outlets[outlet] = None
-        if is_first:
-            self._watcher.watch_turn(self)
-        return True
+        return not is_first or self._watcher.watch_turn(self)
 
     def end(self) -> None:
         """Write what has been put off. With messages left to deal with, the turn begins anew when more is put off."""

@@ -55,13 +55,14 @@ class Writer:
         self._requests.append(fileno)
         self._wake()
 
-    def watch_turn(self, turn: Turn) -> None:
-        """End this turn within a few milliseconds, unless it ends by itself."""
+    def watch_turn(self, turn: Turn) -> bool:
+        """End this turn within a few milliseconds, unless it ends by itself; False if the writer is at its own end."""
         self._turns.append(turn)
         if not self._is_ticking:
             # Set before the wake-up, so that a busy time costs one, not one a turn.
             self._is_ticking = True
             self._wake()
+        return not self._is_stopping
 
     def take_over(self, outlet: Outlet) -> None:
         """Go on flushing this one: the thread that did has its own work to return to."""
@@ -106,7 +107,9 @@ class Writer:
                     turns_due = self._keep_turns(turns_due)
                 except Exception:
                     logger.exception("the writer failed")  # for one; the others still need it
-            self._do_jobs()  # what was taken over is not lost
+            # What was taken over is not lost.
+            self._do_jobs()
+            self._end_turns()
         assert self._wake_up is not None
         self._wake_up.close()
 

@@ -22,10 +22,14 @@ _MIN_COMPRESSING_BITS = 9
 _TAIL = b"\x00\x00\xff\xff"
 _WINDOW_BYTES = 1 << MAX_WINDOW_BITS
 _MEMORY_LEVEL = 8
+# A message has one last block at most where somebody compresses in earnest; each costs a new decompressor.
+_MAX_LAST_BLOCKS = 16
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = re.compile(rf'\s*;\s*({_TOKEN})(?:\s*=\s*(?:({_TOKEN})|"({_TOKEN})"))?')
 _EXTENSION = re.compile(rf"\s*({_TOKEN})((?:{_PARAMETER.pattern.replace('(' + _TOKEN, '(?:' + _TOKEN)})*)\s*(?:,|$)")
+
+_NOTHING = " \t,"
 
 Parameter = tuple[str, "str | None"]
 
@@ -71,13 +75,14 @@ def parse_extensions(header: str) -> Iterator[tuple[str, list[Parameter]]]:
 
     Raises ValueError where the header does not follow the grammar.
     """
-    at = 0
+    at = len(header) - len(header.lstrip(_NOTHING))
     while at < len(header):
         match = _EXTENSION.match(header, at)
         if match is None:
             raise ValueError(f"malformed extension: {header[at:]!r}")
         yield match[1].lower(), [(name.lower(), value or quoted or None) for name, value, quoted in _PARAMETER.findall(match[2])]
-        at = match.end()
+        # Elements of a list may be empty (RFC 9110, section 5.6.1).
+        at = len(header) - len(header[match.end() :].lstrip(_NOTHING))
 
 
 def offer(wanted: Deflate) -> str:
@@ -217,12 +222,13 @@ class Deflater:
 class Inflater:
     """Decompresses what one side receives. Not for two threads at once."""
 
-    __slots__ = ("_bits", "_decompressor", "_keep_context")
+    __slots__ = ("_bits", "_decompressor", "_keep_context", "_window")
 
     def __init__(self, window_bits: int, *, keep_context: bool) -> None:
         self._bits = window_bits
         self._keep_context = keep_context
         self._decompressor: zlib._Decompress | None = None
+        self._window = b""  # what came last, for a decompressor that has to begin anew
 
     def inflate(self, payload: bytes, max_bytes: int, final: bool) -> bytes:
         """The next part of a message, inflated (RFC 7692, section 7.2.2).
@@ -231,6 +237,7 @@ class Inflater:
         """
         data = payload + _TAIL if final else payload
         inflated = bytearray()
+        last_blocks = 0
         try:
             while data:
                 decompressor = self._decompressor
@@ -244,9 +251,16 @@ class Inflater:
                 if decompressor.eof:
                     # A last block does not end the message: what follows goes on in the same window (section 7.2.3.4).
                     data = decompressor.unused_data
-                    self._decompressor = zlib.decompressobj(-self._bits, zdict=bytes(inflated[-_WINDOW_BYTES:]))
+                    last_blocks += 1
+                    if last_blocks > _MAX_LAST_BLOCKS:
+                        raise ProtocolViolation(CloseCode.INVALID_DATA, "compressed data has too many last blocks")
+                    window = (self._window + inflated[-_WINDOW_BYTES:])[-_WINDOW_BYTES:]
+                    self._decompressor = zlib.decompressobj(-self._bits, zdict=window)
         except zlib.error:
             raise ProtocolViolation(CloseCode.INVALID_DATA, "compressed data is not valid") from None
         if final and not self._keep_context:
             self._decompressor = None
+            self._window = b""
+        else:
+            self._window = (self._window + inflated[-_WINDOW_BYTES:])[-_WINDOW_BYTES:]
         return bytes(inflated)

@@ -13,6 +13,7 @@ import os
 import selectors
 import socket
 import socketserver
+import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -100,6 +101,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._wake_up.setblocking(False)
         self._crew = join_crew()
         self._is_stopping = False
+        self._is_short = False  # of descriptors or memory
         self._thread: threading.Thread | None = None
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
@@ -107,7 +109,15 @@ class WebSocketServer(socketserver.TCPServer):
         self._active_changed = threading.Condition()
         self._active: dict[socket.socket, Connection | None] = {}  # None while it is being opened
         self._are_closing = False
-        # Last, because a socket that cannot be had closes the server at once.
+        self._unix_path: str | None = None  # that is ours to remove
+        self._is_closed = False
+        try:
+            self._listen(address, handler_class)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         if isinstance(address, socket.socket):
             socketserver.BaseServer.__init__(self, address.getsockname(), handler_class)
             self.socket = address
@@ -115,6 +125,7 @@ class WebSocketServer(socketserver.TCPServer):
         else:
             self.address_family = _family_of(address)
             super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
+            self._unix_path = address if isinstance(address, str) else None
         self.socket.setblocking(False)
 
     @property
@@ -139,7 +150,9 @@ class WebSocketServer(socketserver.TCPServer):
                 selector.register(self.socket, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
-                    if not self._accept():
+                    if self._accept():
+                        self._is_short = False
+                    else:
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
                         selector.select(_SECONDS_OF_SCARCITY)
@@ -165,15 +178,18 @@ class WebSocketServer(socketserver.TCPServer):
 
     def server_close(self) -> None:
         """Stop listening, and let go of what the server holds."""
-        if self.socket.fileno() < 0:
-            return
-        if self.address_family == getattr(socket, "AF_UNIX", None):
-            with contextlib.suppress(OSError, ValueError):  # it is gone, or it is not a path
-                os.unlink(self.server_address)  # type: ignore[arg-type]
         super().server_close()
-        self._wake_up.close()
-        self._woken.close()
-        leave_crew(self._crew)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            if self._unix_path is not None:
+                with contextlib.suppress(OSError):  # somebody has removed it
+                    os.unlink(self._unix_path)
+            self._wake_up.close()
+            self._woken.close()
+            leave_crew(self._crew)
 
     def stop(self) -> None:
         """`shutdown` and `server_close`, and wait for the background thread. May be called again."""
@@ -254,7 +270,9 @@ class WebSocketServer(socketserver.TCPServer):
             request, client_address = self.get_request()
         except OSError as error:
             if error.errno in _SCARCITY:
-                logger.error("cannot accept connections: %s", error)
+                if not self._is_short:  # said once, until it is over
+                    self._is_short = True
+                    logger.error("cannot accept connections: %s", error)
                 return False
             return True  # nobody there, or gone already
         if self.verify_request(request, client_address):
@@ -268,6 +286,10 @@ class WebSocketServer(socketserver.TCPServer):
         trace = threading.gettrace()
         if trace is not None:  # a debugger or a coverage tool wants to see every thread
             sys.settrace(trace)
+        # What is traced is what is called from here on.
+        self._handle(request, client_address)
+
+    def _handle(self, request: socket.socket, client_address: object) -> None:
         try:
             self.finish_request(request, client_address)
         except ConnectionClosed:
@@ -380,6 +402,7 @@ def _remove_stale_socket(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                os.unlink(path)
         except OSError:
             pass  # nothing is there, or nothing that we may take away
