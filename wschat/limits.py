@@ -22,7 +22,8 @@ class Limits:
     max_headers: int = 100
     """The headers of an opening request; past it the answer is 431."""
     ping_interval: float = 20.0
-    """The time between two pings."""
+    """The time between two pings. With 0, nothing is read, either, while nobody receives: a handler that only sends then
+    neither answers pings nor notices the end until a send fails."""
     ping_timeout: float = 20.0
     """The wait for a sign of life after a ping; past it the connection is closed (1011)."""
     close_timeout: float = 5.0

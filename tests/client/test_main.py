@@ -43,7 +43,7 @@ def test_what_comes_after_the_end_of_the_input_is_printed(serve: ServerFactory) 
     def slow(ws: Connection) -> None:
         for message in ws:
             for part in range(1000):
-                ws.send(f"{message} {part}")
+                ws.send(f"{message!s} {part}")
 
     done = run(url_of(serve(slow)), given="hi\n")
     assert done.stdout.splitlines() == [f"hi {part}" for part in range(1000)]

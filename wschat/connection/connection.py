@@ -63,9 +63,6 @@ class Connection:
         self._stream = stream
         self._is_client = is_client
         self._limits = limits
-        self._crew = join_crew()
-        self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
-        self.offer = self._outbox.offer
         self._deflater = deflate.deflater(is_client=is_client) if deflate and deflate.keeps_context(is_client=is_client) else None
         # A compressor with a context is of use to this connection only: what is shared goes uncompressed then.
         shared_bits = deflate.window_bits(is_client=is_client) if deflate and not self._deflater else 0
@@ -78,6 +75,9 @@ class Connection:
             inflater=deflate.inflater(is_client=is_client) if deflate else None,
         )
         self._inbox = self._reader.messages
+        self._crew = join_crew()
+        self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
+        self.offer = self._outbox.offer
         # What the stream ends with. It counts once the messages before it have been taken.
         self._verdict: Close | ProtocolViolation | EOFError | None = None
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection

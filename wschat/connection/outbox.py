@@ -17,6 +17,7 @@ from wschat.connection.keepalive import Deadlines
 from wschat.connection.streams import AT_ONCE, Stream
 from wschat.connection.turns import Turn, current
 from wschat.connection.writer import Writer
+from wschat.errors import UsageError
 from wschat.limits import Limits
 
 # As much as one write takes: beyond this, joining costs more than the system calls it saves.
@@ -51,10 +52,12 @@ class Outbox:
         self._waiting_bytes = 0  # in the backlog, and held
         self._pong: bytes | None = None  # the newest pong that the backlog keeps back
         self._is_in_message = False  # somebody is sending a fragmented one
+        self._sender = 0  # the thread that does
         self._held: list[bytes] = []  # the messages that have to wait for the end of that one
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
         self._is_closed = False
         self._ends_stream = False
+        self._begun_bytes = 0  # of the backlog: what the kernel was asked to take and did not; TLS has to be given it again
         self._is_watched = False  # by the writer
         self._is_aging = False  # with a deadline for its oldest part
 
@@ -106,13 +109,16 @@ class Outbox:
                 pass  # its own thread is finding out just now
 
     def open_message(self) -> None:
-        """Begin a fragmented message: until `close_message`, other threads' messages wait behind it. Raises OutboxClosed."""
+        """Begin a fragmented message: until `close_message`, other messages wait behind it. Raises OutboxClosed."""
         with self.lock:
             while self._is_in_message and not self._is_closed:
+                if self._sender == threading.get_ident():
+                    raise UsageError("the parts of a message cannot send another message in parts")
                 self._wait(None)
             if self._is_closed:
                 raise OutboxClosed
             self._is_in_message = True
+            self._sender = threading.get_ident()
             self._is_clear = False
 
     def close_message(self) -> None:
@@ -262,6 +268,7 @@ class Outbox:
 
     def _begin_backlog(self, data: bytes, sent: int) -> None:
         self._is_clear = False
+        self._begun_bytes = len(data) - sent
         self._add_to_backlog(memoryview(data)[sent:])
         if not self._is_watched:
             self._is_watched = True
@@ -277,15 +284,16 @@ class Outbox:
     def _write_backlog(self) -> bool:
         """One write of the backlog's oldest; whether the kernel took all of it."""
         backlog = self._backlog
-        if self._pong is not None and not isinstance(backlog[0][1], memoryview):
+        if self._pong is not None and not self._begun_bytes:
             # Before everything that the kernel has not been asked to take yet.
             pong, self._pong = self._pong, None
             backlog.appendleft((monotonic(), pong))
             self._waiting_bytes += len(pong)
         data: bytes | memoryview = backlog[0][1]
-        if len(backlog) > 1 and len(data) < _WRITE_BYTES:
+        room = _WRITE_BYTES if self._pong is None else self._begun_bytes  # after which it is the pong's turn
+        if len(backlog) > 1 and len(data) < room:
             # Joined for this call only: what stays is still shared with the other peers.
-            data = b"".join(chunk for _, chunk in islice(backlog, _count_up_to(_WRITE_BYTES, backlog)))
+            data = b"".join(chunk for _, chunk in islice(backlog, _count_up_to(room, backlog)))
         try:
             sent = self._stream.send(data, AT_ONCE)
         except OSError as error:
@@ -293,9 +301,7 @@ class Outbox:
         self._waiting_bytes -= sent
         self._notify()
         took_all = sent == len(data)
-        if not sent:
-            # Marked as begun: TLS has to be given the same bytes again.
-            backlog[0] = (backlog[0][0], memoryview(backlog[0][1]))
+        self._begun_bytes = len(data) - sent
         while sent:
             since, chunk = backlog.popleft()
             if sent < len(chunk):
@@ -345,11 +351,14 @@ class Outbox:
 
     def _evict(self) -> None:
         """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
-        first = self._backlog.popleft() if self._backlog else None
+        begun = []
+        size = 0
+        while self._backlog and size < self._begun_bytes:
+            begun.append(self._backlog.popleft())
+            size += len(begun[-1][1])
         self._drop_all()
-        if first is not None:
-            self._backlog.append(first)
-            self._waiting_bytes = len(first[1])
+        self._backlog.extend(begun)
+        self._waiting_bytes = size
         self._put_control(self._on_evict())
         self._shut()
 

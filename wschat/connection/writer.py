@@ -88,12 +88,12 @@ class Writer:
                 # A daemon, so that a program that forgets to close a connection can end all the same.
                 self._thread = threading.Thread(target=self._run, args=(receiver,), name="wschat-writer", daemon=True)
                 self._thread.start()
-            wake_up = self._wake_up
-        if wake_up is not None:
-            try:
-                wake_up.send(b"\0")
-            except OSError:
-                pass  # full, so it is awake; or closed, so it has stopped
+            # Under the lock, or it might be closed just now, and the descriptor be somebody else's.
+            if self._wake_up is not None:
+                try:
+                    self._wake_up.send(b"\0")
+                except OSError:
+                    pass  # full, so it is awake; or closed, so it has stopped
 
     def _run(self, wake_up: socket.socket) -> None:
         with selectors.DefaultSelector() as selector, wake_up:
@@ -110,8 +110,9 @@ class Writer:
             # What was taken over is not lost.
             self._do_jobs()
             self._end_turns()
-        assert self._wake_up is not None
-        self._wake_up.close()
+        with self._starting:
+            assert self._wake_up is not None
+            self._wake_up.close()
 
     def _drain(self, ready: list[tuple[selectors.SelectorKey, int]], selector: selectors.BaseSelector) -> None:
         for key, _ in ready:

@@ -1,0 +1,61 @@
+"""Fixtures of the tests of connections."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.connection.wiring import SocketPair, tcp_sockets, unix_sockets, wire
+
+__all__ = ["wire"]
+
+MakeSockets = Callable[[], SocketPair]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that nobody but its own signs, and its key, in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run([*request.split(), "-keyout", "key.pem", "-out", "certificate.pem"], cwd=folder, check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_bytes((folder / "key.pem").read_bytes() + (folder / "certificate.pem").read_bytes())
+    return both
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
+def tls_sockets(certificate: Path, request: pytest.FixtureRequest) -> MakeSockets:
+    """A function that makes two ends of a TLS connection with a finished handshake."""
+
+    def make() -> SocketPair:
+        return wrap(*tcp_sockets(), certificate, request.param)
+
+    return make
+
+
+@pytest.fixture(params=["unix", "tcp", "tls"])
+def sockets(certificate: Path, request: pytest.FixtureRequest) -> SocketPair:
+    """Two connected ends of every kind."""
+    if request.param == "tls":
+        return wrap(*tcp_sockets(), certificate)
+    return tcp_sockets() if request.param == "tcp" else unix_sockets()
+
+
+def wrap(server: socket.socket, client: socket.socket, certificate: Path, version: ssl.TLSVersion | None = None) -> SocketPair:
+    """TLS over two connected sockets."""
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(certificate)
+    client_context = ssl.create_default_context(cafile=certificate)
+    client_context.check_hostname = False
+    if version is not None:
+        client_context.minimum_version = client_context.maximum_version = version
+    with ThreadPoolExecutor(1) as pool:
+        wrapped_server = pool.submit(server_context.wrap_socket, server, server_side=True)
+        wrapped_client = client_context.wrap_socket(client)
+        return wrapped_server.result(), wrapped_client

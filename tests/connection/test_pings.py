@@ -1,0 +1,82 @@
+"""The account of pings."""
+
+from __future__ import annotations
+
+import pytest
+
+from wschat.connection.pings import Pings
+from wschat.limits import Limits
+
+
+def test_a_pong_answers_its_ping_and_all_before_it() -> None:
+    pings = Pings(Limits())
+    first, second, third = pings.new(), pings.new(), pings.new()
+    assert len({first.payload, second.payload, third.payload}) == 3
+    pings.answer(second.payload)
+    assert first.took is not None
+    assert second.took is not None
+    assert first.took >= second.took >= 0
+    assert pings.latency == second.took
+    assert third.took is None
+
+
+@pytest.mark.parametrize("payload", [b"", b"unasked for", b"\0\0\0\2"])
+def test_a_pong_that_answers_nothing_is_ignored(payload: bytes) -> None:
+    pings = Pings(Limits())
+    ping = pings.new()
+    pings.answer(payload)
+    assert (ping.took, pings.latency) == (None, None)
+
+
+def test_a_pong_counts_once_and_not_for_a_ping_that_nobody_waits_for() -> None:
+    pings = Pings(Limits())
+    ping, forgotten = pings.new(), pings.new()
+    pings.forget(forgotten)
+    pings.forget(forgotten)
+    pings.answer(forgotten.payload)
+    assert (ping.took, forgotten.took) == (None, None)
+    pings.answer(ping.payload)
+    took = ping.took
+    pings.answer(ping.payload)
+    assert ping.took is took is not None
+
+
+@pytest.mark.parametrize(("interval", "timeout", "period"), [(20, 20, 10), (20, 5, 2.5), (5, 20, 2.5), (20, 0, 10), (0, 20, 0)], ids=str)
+def test_it_is_looked_after_twice_in_the_shorter_of_the_times(interval: float, timeout: float, period: float) -> None:
+    assert Pings(Limits(ping_interval=interval, ping_timeout=timeout)).period == period
+
+
+def test_a_ping_is_due_after_the_interval_and_not_while_one_is_on_its_way() -> None:
+    assert Pings(Limits(ping_interval=3600)).due() is None
+    pings = Pings(Limits(ping_interval=0, ping_timeout=3600))
+    assert not pings.is_peer_gone()
+    probe = pings.due()
+    assert probe is not None
+    assert pings.due() is None
+    assert not pings.is_peer_gone()
+    pings.has_heard = True
+    assert not pings.is_peer_gone()
+    assert pings.due() is not None
+
+
+def test_a_peer_that_says_nothing_at_all_is_gone_after_the_timeout() -> None:
+    pings = Pings(Limits(ping_interval=0, ping_timeout=1e-9))
+    assert pings.due()
+    assert pings.is_peer_gone()
+    pings.has_heard = True
+    assert not pings.is_peer_gone()
+
+
+def test_without_a_timeout_no_peer_is_ever_gone() -> None:
+    pings = Pings(Limits(ping_interval=0, ping_timeout=0))
+    assert pings.due()
+    assert not pings.is_peer_gone()
+
+
+def test_a_peer_that_never_sends_a_pong_takes_no_memory() -> None:
+    pings = Pings(Limits(ping_interval=0))
+    for _ in range(100):
+        assert pings.due() is not None
+        pings.has_heard = True
+        assert not pings.is_peer_gone()
+    assert len(pings._on_their_way) < 10

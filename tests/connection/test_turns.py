@@ -1,0 +1,246 @@
+"""Turns: what is written while a batch is worked off leaves in one write, but never late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sized
+
+import pytest
+
+from tests.connection.wiring import PATIENCE, RawPeer, Wiring, received
+from tests.protocol.wire import PING, PONG, TEXT, TEXT_PART, stream
+from wschat.connection.connection import Connection
+from wschat.connection.streams import BlockingStream
+from wschat.connection.turns import Turn, begin_turn, current, end_turn
+from wschat.limits import Limits
+
+
+class CountingStream(BlockingStream):
+    """Remembers what each write was."""
+
+    __slots__ = ("writes",)
+
+    def __init__(self, stream: BlockingStream) -> None:
+        super().__init__(stream._socket)
+        self.writes: list[bytes] = []
+        send = self.send
+
+        def counted(data: bytes, flags: int) -> int:
+            self.writes.append(bytes(data))
+            return send(data, flags)
+
+        self.send = counted  # type: ignore[assignment]
+
+
+def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+    assert isinstance(connection._stream, BlockingStream)
+    counting = CountingStream(connection._stream)
+    connection._stream = connection._outbox._stream = counting
+    return connection, peer, counting.writes
+
+
+def hold(connection: Connection) -> None:
+    """Have no turn of this connection ended but by its own thread: the writer is not told of it."""
+    connection._crew.writer.watch_turn = lambda turn: True  # type: ignore[method-assign]
+
+
+def batch(count: int) -> list[tuple[int, bytes]]:
+    return [(TEXT, b"%d" % number) for number in range(count)]
+
+
+def test_replies_to_pipelined_messages_leave_in_one_write(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(16))
+    peer.socket.shutdown(1)
+    for message in connection:
+        connection.send(message)
+    assert writes == [stream(batch(16), masked=False)]
+    assert peer.rest() == batch(16)
+
+
+def test_a_reply_to_a_single_message_is_not_put_off(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    peer.send((TEXT, b"1"))
+    connection.send(connection.recv(timeout=PATIENCE))
+    assert writes == [b"\x81\x011"]
+
+
+def test_many_and_big_replies_do_not_wait_for_the_end_of_the_turn(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    for number in range(100):
+        connection.send(f"{number}")
+    assert 1 <= len(writes) < 5
+    connection.send("x" * 5000)
+    assert b"".join(writes)[-5000:] == b"x" * 5000
+    assert [peer.frame()[1] for _ in range(101)] == [b"%d" % number for number in range(100)] + [b"x" * 5000]
+
+
+def test_what_others_send_meanwhile_takes_along_what_was_put_off(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    connection.send("put off")
+    assert writes == []
+    wire.run(connection.send, "from another thread").result()
+    connection.offer(b"\x81\x05offer")
+    connection.send("again")
+    peer.send((PING, b"p"))
+    wire.run(connection.ping)
+    assert [peer.frame()[1] for _ in range(4)] == [b"put off", b"from another thread", b"offer", b"again"]
+    assert peer.frame()[0] == PING
+    assert peer.frame() == (PONG, b"p")
+
+
+def test_a_fragmented_message_keeps_its_order_in_a_turn(wire: Wiring) -> None:
+    connection, peer, _ = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    connection.send("before")
+    connection.send(["a", "b"])
+    connection.send("after")
+    connection.begin_close()
+    assert [peer.frame() for _ in range(4)] == [(TEXT, b"before"), (TEXT_PART, b"a"), (0x80, b"b"), (TEXT, b"after")]
+
+
+def test_a_turn_that_takes_long_is_written_though_its_thread_does_not_read(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+    may_go_on = threading.Event()
+
+    def handle() -> None:
+        for message in connection:
+            connection.send(message)
+            assert may_go_on.wait(PATIENCE)
+
+    handling = wire.run(handle)
+    peer.send(*batch(3))
+    assert peer.frame() == (TEXT, b"0")
+    may_go_on.set()
+    assert [peer.frame(), peer.frame()] == batch(3)[1:]
+    peer.close()
+    handling.result()
+
+
+def test_a_turn_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+
+    def handle() -> None:
+        for message in connection:
+            connection.send(message)
+            if int(message) % 10 == 0:
+                assert peer.frame() == (TEXT, str(message).encode())  # so the writer has ended it
+            else:
+                seen.append(peer.frame())
+
+    seen: list[tuple[int, bytes]] = []
+    handling = wire.run(handle)
+    peer.send(*batch(30))
+    peer.socket.shutdown(1)
+    handling.result()
+    assert seen == [frame for number, frame in enumerate(batch(30)) if number % 10]
+
+
+def test_a_thread_that_stops_receiving_still_has_its_messages_sent(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+
+    def handle() -> None:
+        assert connection.recv(timeout=PATIENCE) == "0"
+        for number in range(1000):
+            connection.send(str(number))
+
+    peer.send(*batch(3))
+    wire.run(handle).result()
+    assert [peer.frame() for _ in range(1000)] == batch(1000)
+
+
+def test_what_is_sent_to_other_connections_is_delivered_too(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+    others = [wire.raw() for _ in range(5)]
+
+    def handle() -> None:
+        for message in connection:
+            for other, _ in others:
+                other.send(message)
+
+    handling = wire.run(handle)
+    peer.send(*batch(50))
+    for _, its_peer in others:
+        assert [its_peer.frame() for _ in range(50)] == batch(50)
+    peer.close()
+    handling.result()
+
+
+def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None:
+    """A thread that worked on a batch goes on with another connection, when the first is long over."""
+    connection, peer = wire.raw()
+    peer.send(*batch(2))
+    is_over = threading.Event()
+
+    def handle() -> None:
+        assert [connection.recv(timeout=PATIENCE) for _ in range(2)] == ["0", "1"]
+        has_received.set()
+        assert is_over.wait(PATIENCE)
+        other.send("x")
+
+    has_received = threading.Event()
+    handling = wire.run(handle)
+    assert has_received.wait(PATIENCE)
+    peer.close()
+    assert wire.run(received, connection).result() == []  # the last one out, so the writer has ended
+    other, its_peer = wire.raw()
+    is_over.set()
+    handling.result()
+    its_peer.socket.settimeout(5)
+    assert its_peer.frame() == (TEXT, b"x")
+
+
+# A turn by itself
+
+
+class Recorder:
+    """An outlet that counts, and a watcher that is told."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+        self.watched: list[Turn] = []
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    def watch_turn(self, turn: Turn) -> bool:
+        self.watched.append(turn)
+        return True
+
+
+@pytest.mark.parametrize(("unfinished", "begins_anew"), [([], False), (["one more"], True)])
+def test_a_turn_that_has_ended_begins_anew_only_with_messages_left(unfinished: Sized, begins_anew: bool) -> None:
+    outlet, other, watcher = Recorder(), Recorder(), Recorder()
+    turn = Turn(watcher, unfinished)
+    assert [turn.put_off(outlet), turn.put_off(outlet), turn.put_off(other)] == [True, True, True]
+    assert watcher.watched == [turn]
+    turn.end()
+    assert (outlet.flushes, other.flushes) == (1, 1)
+    assert turn.put_off(outlet) is begins_anew
+    turn.end()
+    assert (outlet.flushes, other.flushes) == ((2, 1) if begins_anew else (2, 2))
+
+
+def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
+    outlet = Recorder()
+    begin_turn(outlet, ["x"])
+    try:
+        turn = current.turn
+        assert turn is not None
+        assert turn.put_off(outlet)
+        assert wire.run(lambda: current.turn).result() is None
+        wire.run(end_turn).result()
+        assert outlet.flushes == 0
+    finally:
+        end_turn()
+    assert (outlet.flushes, current.turn) == (1, None)

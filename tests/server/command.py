@@ -1,0 +1,73 @@
+"""`python -m wschat.server` as a process of its own. Tests do not belong here."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tests.server.raw import PATIENCE
+
+COMMAND = [sys.executable, "-m", "wschat.server"]
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """That of the tests, without options of ours."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("WSCHAT_")}, **(changes or {})}
+
+
+class Command:
+    """A server that runs. Standard error goes to a file, so that nothing ever waits for it to be read."""
+
+    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self._errors = errors
+        self.start_line = process.stdout.readline().rstrip("\n")
+        match = re.search(r"ws://(.+):(\d+)/$", self.start_line)
+        assert match, f"no start line but {self.start_line!r}; {self.errors()}"
+        self.host, self.port = match[1], int(match[2])
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.host}:{self.port}/"
+
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return Path(self._errors.name).read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it, and wait for its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running(*options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Iterator[Command]:
+    """A server that has started to listen; it is gone after the block."""
+    with (
+        tempfile.NamedTemporaryFile("w") as errors,
+        subprocess.Popen([*COMMAND, *options], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            yield Command(process, errors)
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def run(*options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, for options with which it does not serve."""
+    return subprocess.run(
+        [*COMMAND, *options], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=PATIENCE * 3, check=False
+    )

@@ -1,0 +1,293 @@
+"""`python -m wschat.server`, as its users run it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import wschat
+from tests.server.command import environment, run, running
+from tests.server.raw import PATIENCE, Raw, request
+from wschat import CloseCode, ConnectionClosed
+from wschat.server.__main__ import main
+
+ANY_PORT = ("--port", "0")
+
+
+def call(*options: str, env: dict[str, str] | None = None) -> Result:
+    """Call the command in this process, with options with which it does not serve."""
+    return CliRunner().invoke(main, [*ANY_PORT, *options], env={**dict.fromkeys(os.environ, None), **environment(env)})
+
+
+# Serving
+
+
+def test_it_says_where_it_serves_and_the_chat_works() -> None:
+    with running(*ANY_PORT) as command:
+        assert command.start_line == f"wschat serves chat on ws://127.0.0.1:{command.port}/"
+        with wschat.connect(command.url) as alice, wschat.connect(command.url + "?name=bob") as bob:
+            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "Welcome to the chat!"
+            alice.send("/nick alice")
+            assert alice.recv(PATIENCE) == "You are alice now."
+            alice.send("hello")
+            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "alice: hello"
+            bob.send("hi")
+            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "bob: hi"
+        with pytest.raises(wschat.OpeningFailed) as refused:
+            wschat.connect(command.url + "nowhere")
+        assert refused.value.status == 404
+        assert command.stop() == 0
+
+
+def test_it_serves_echo() -> None:
+    with running(*ANY_PORT, "--app", "wschat.apps:echo") as command, wschat.connect(command.url) as ws:
+        assert command.start_line == f"wschat serves wschat.apps:echo on {command.url}"
+        ws.send(b"x" * 100_000)  # more than the chat takes
+        assert ws.recv(PATIENCE) == b"x" * 100_000
+
+
+def test_it_serves_a_handler_from_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def shout(ws):\n    for message in ws:\n        ws.send(message.upper())\n")
+    with running(*ANY_PORT, "--app", "mine:shout", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
+        ws.send("hello")
+        assert ws.recv(PATIENCE) == "HELLO"
+
+
+def test_it_serves_a_handler_class(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import wschat\nclass Greeter(wschat.WebSocketHandler):\n    def handle(self):\n        self.ws.send('hello')\n"
+    )
+    with running(*ANY_PORT, "--app", "mine:Greeter", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
+        assert ws.recv(PATIENCE) == "hello"
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost", "0.0.0.0"])
+def test_it_listens_where_it_is_told_to(host: str) -> None:
+    with running("--host", host, *ANY_PORT, "--app", "wschat.apps:echo") as command:
+        assert command.host == (f"[{host}]" if ":" in host else host)
+        with wschat.connect(command.url) as ws:
+            ws.send("here")
+            assert ws.recv(PATIENCE) == "here"
+
+
+def test_what_scripts_pass_that_compare_servers_is_accepted() -> None:
+    options = ["--host", "127.0.0.1", "--port", "0", "--app", "wschat.apps:echo", "--history", "off", "--rate", "off"]
+    options += ["--max-connections-per-ip", "0", "--max-connections", "0", "--log-level", "warning"]
+    with running(*options) as command:
+        with wschat.connect(command.url) as ws:
+            ws.send("x")
+            assert ws.recv(PATIENCE) == "x"
+        assert command.stop() == 0
+        assert command.errors() == ""
+
+
+def test_options_mean_what_they_say() -> None:
+    options = ["--max-message-bytes", "10", "--origin", "https://app.example", "--origin", "null", "--ping-interval", "0.2"]
+    options += ["--ping-timeout", "0.3", "--outbox-bytes", "100000", "--all-cores", "--log-level", "INFO"]
+    with running(*ANY_PORT, *options) as command:
+        for origin in ("https://app.example", "null"):
+            with wschat.connect(command.url, origin=origin) as ws:
+                ws.send("x" * 11)
+                assert ws.recv(PATIENCE) == "Welcome to the chat!"
+                with pytest.raises(ConnectionClosed) as closed:
+                    ws.recv(PATIENCE)
+                assert closed.value.code == CloseCode.TOO_BIG
+        with pytest.raises(wschat.OpeningFailed) as refused:
+            wschat.connect(command.url, origin="https://evil.test")
+        assert refused.value.status == 403
+        with Raw(socket.create_connection(("127.0.0.1", command.port))) as silent:
+            assert silent.ask(request()).status == 101
+            assert silent.frame() == (0x81, b"Welcome to the chat!")
+            assert silent.frame()[0] == 0x89
+            assert silent.close_code() == CloseCode.INTERNAL_ERROR
+
+
+@pytest.mark.parametrize(("app", "limit", "prelude"), [("chat", 64 * 1024, ["Welcome to the chat!"]), ("wschat.apps:echo", 1 << 20, [])])
+def test_the_largest_message_is_smaller_in_the_chat(app: str, limit: int, prelude: list[str]) -> None:
+    with running(*ANY_PORT, "--app", app) as command, wschat.connect(command.url) as ws:
+        assert [ws.recv(PATIENCE) for _ in prelude] == prelude
+        ws.send("x" * limit)
+        assert str(ws.recv(PATIENCE)).endswith("x" * limit)
+        ws.send("x" * (limit + 1))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            ws.recv(PATIENCE)
+
+
+def test_environment_variables_are_options_too() -> None:
+    env = {"WSCHAT_PORT": "0", "WSCHAT_HOST": "localhost", "WSCHAT_APP": "wschat.apps:echo", "WSCHAT_MAX_MESSAGE_BYTES": "5"}
+    with running(env=env) as command:
+        assert command.start_line.startswith("wschat serves wschat.apps:echo on ws://localhost:")
+        with wschat.connect(command.url) as ws:
+            ws.send("123456")
+            with pytest.raises(ConnectionClosed, match="1009"):
+                ws.recv(PATIENCE)
+
+
+def test_the_origins_may_come_from_the_environment() -> None:
+    env = {"WSCHAT_ORIGIN": "https://app.example https://other.example"}
+    with running(*ANY_PORT, env=env) as command, wschat.connect(command.url, origin="https://other.example") as ws:
+        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+
+
+# Ending
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_closes_everyone_and_exits_0(number: int) -> None:
+    with running(*ANY_PORT) as command, ExitStack() as clients:
+        all_of_them = [clients.enter_context(wschat.connect(command.url)) for _ in range(3)]
+        for ws in all_of_them:
+            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        command.process.send_signal(number)
+        for ws in all_of_them:
+            with pytest.raises(ConnectionClosed) as closed:
+                ws.recv(PATIENCE)
+            assert closed.value.code == CloseCode.GOING_AWAY
+        assert command.process.wait(PATIENCE) == 0
+        assert command.errors() == ""
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit") or not os.path.exists("/proc/self/fd"), reason="only Linux limits another process")
+def test_it_waits_for_descriptors_when_it_has_run_out_of_them() -> None:
+    with running(*ANY_PORT, "--app", "wschat.apps:echo") as command, ExitStack() as clients:
+        pid = command.process.pid
+        with wschat.connect(command.url) as ws:  # so that all it opens by itself is open
+            ws.send("x")
+            ws.recv(PATIENCE)
+            free = 2
+            in_use = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + free, in_use + free))
+            raws = [clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port)))) for _ in range(free + 3)]
+            for raw in raws:
+                raw.send(request())
+            for raw in raws[:free]:
+                assert raw.response().status == 101
+            while "cannot accept connections" not in command.errors():
+                ws.send("not harmed")
+                assert ws.recv(PATIENCE) == "not harmed"
+        for raw in raws[:free]:
+            raw.vanish()
+        for raw in raws[free:]:
+            assert raw.response().status == 101
+        assert "Traceback" not in command.errors()
+
+
+# What cannot be
+
+
+def only_line(errors: str) -> str:
+    [line] = errors.splitlines()
+    return line
+
+
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("--port", str(port))
+        assert (result.returncode, result.stdout) == (2, "")
+        assert only_line(result.stderr).endswith(f": cannot listen on 127.0.0.1 port {port}: Address already in use")
+        called = call("--port", str(port))
+        assert called.exit_code == 2
+        assert "Address already in use" in only_line(called.stderr)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_ours_is_said_in_one_line(host: str) -> None:
+    result = call("--host", host)
+    assert result.exit_code == 2
+    assert f": cannot listen on {host} port 0: " in only_line(result.stderr)
+
+
+BAD_APPS = [
+    ("nonsense", "MODULE:HANDLER"),
+    (":echo", "MODULE:HANDLER"),
+    ("wschat.apps:", "MODULE:HANDLER"),
+    ("", "MODULE:HANDLER"),
+    ("no_such_module:echo", "no_such_module"),
+    ("wschat.nothing:echo", "wschat.nothing"),
+    (".apps:echo", ".apps"),
+    ("wschat.apps:nothing", "nothing"),
+    ("wschat.apps:__name__", "cannot be called"),
+    ("builtins:int", "WebSocketHandler"),
+    ("broken:handler", "broken.py"),
+    ("failing:handler", "division by zero"),
+    ("attribute_error:handler", "has no attribute 'oops'"),
+]
+
+
+@pytest.fixture
+def bad_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with modules that cannot be imported."""
+    (tmp_path / "broken.py").write_text("def handler(ws:\n")
+    (tmp_path / "failing.py").write_text("1 / 0\n")
+    (tmp_path / "attribute_error.py").write_text("import os\nos.oops\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("bad_modules")
+@pytest.mark.parametrize(("app", "said"), BAD_APPS)
+def test_a_handler_that_is_not_there_is_said_in_one_line(app: str, said: str) -> None:
+    result = call("--app", app)
+    assert result.exit_code == 2, result.exception
+    assert said in only_line(result.stderr)
+    assert app in result.stderr
+
+
+@pytest.mark.parametrize(("app", "said"), [("no_such_module:echo", "no_such_module"), ("failing:handler", "division by zero")])
+def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Path, app: str, said: str) -> None:
+    result = run(*ANY_PORT, "--app", app, cwd=bad_modules)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in only_line(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "eighty"], "--port"),
+        (["--port", "65536"], "--port"),
+        (["--port", "-1"], "--port"),
+        (["--history", "memory"], "--history"),
+        (["--rate", "10/1"], "--rate"),
+        (["--max-connections", "5"], "--max-connections"),
+        (["--max-connections-per-ip", "5"], "--max-connections-per-ip"),
+        (["--max-message-bytes", "-1"], "--max-message-bytes"),
+        (["--outbox-bytes", "1.5"], "--outbox-bytes"),
+        (["--ping-interval", "-1"], "--ping-interval"),
+        (["--ping-interval", "often"], "--ping-interval"),
+        (["--ping-timeout", "-0.1"], "--ping-timeout"),
+        (["--log-level", "loud"], "--log-level"),
+        (["--no-such-option"], "--no-such-option"),
+        (["surplus"], "surplus"),
+    ],
+)
+def test_a_value_that_cannot_be_is_said(options: list[str], said: str) -> None:
+    result = call(*options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_value_of_the_environment_that_cannot_be_is_said() -> None:
+    result = run(env={"WSCHAT_PORT": "eighty"})
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "eighty" in result.stderr.splitlines()[-1]
+
+
+def test_help_names_every_option_with_its_variable() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for parameter in main.params:
+        assert isinstance(parameter, click.Option)
+        for option in parameter.opts:
+            assert option in result.stdout
+        assert parameter.help, parameter
+        assert f"WSCHAT_{parameter.opts[0].removeprefix('--').replace('-', '_').upper()}" in result.stdout

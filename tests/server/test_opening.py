@@ -1,0 +1,108 @@
+"""The opening handshake, a server's side: what is answered, and what is agreed on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import ServerFactory, echo
+from tests.protocol.wire import COMPRESSED, TEXT, deflated, frame
+from tests.server.raw import ACCEPT, HEADERS, Raw, request
+from wschat import Deflate, RequestRefused
+from wschat.server.opening import answer_opening
+
+GOOD = {name.lower(): value for name, value in HEADERS.items()}
+NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+
+def test_the_answer_to_the_example_of_the_rfc() -> None:
+    opening = answer_opening("GET", GOOD)
+    assert (opening.subprotocol, opening.deflate) == (None, None)
+    first, *lines = opening.response.decode().split("\r\n")
+    assert first.startswith("HTTP/1.1 101")
+    assert lines[-2:] == ["", ""]
+    headers = dict(line.lower().split(": ") for line in lines[:-2])
+    assert headers == {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-accept": ACCEPT.lower()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
+)
+def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | None) -> None:
+    opening = answer_opening("GET", {**GOOD, "sec-websocket-protocol": asked}, ["chat", "v2"])
+    assert opening.subprotocol == chosen
+    assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "status"),
+    [
+        ("POST", {}, 405),
+        ("get", {}, 405),
+        ("GET", {"upgrade": ""}, 426),
+        ("GET", {"upgrade": "websocketx"}, 426),
+        ("GET", {"connection": "close"}, 400),
+        ("GET", {"sec-websocket-version": "13, 8"}, 426),
+        ("GET", {"sec-websocket-version": "013"}, 426),
+        ("GET", {"sec-websocket-key": ""}, 400),
+        ("GET", {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ"}, 400),
+        ("GET", {"sec-websocket-protocol": "\u2713"}, 400),
+    ],
+)
+def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str], status: int) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        answer_opening(method, {**GOOD, **changes}, ["chat"])
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [
+        (None, None),
+        ("permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; client_max_window_bits", NO_CONTEXT),
+        ("permessage-deflate; client_max_window_bits=10", f"{NO_CONTEXT}; client_max_window_bits=10"),
+        ("permessage-deflate; server_max_window_bits=9", f"{NO_CONTEXT}; server_max_window_bits=9"),
+        ("permessage-deflate; server_no_context_takeover", NO_CONTEXT),
+        ("x-webkit-deflate-frame, permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; unknown=1, permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; unknown", None),
+        ("permessage-deflate; client_max_window_bits=10; client_max_window_bits=10", None),
+        ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", None),
+        ("permessage-deflate; server_no_context_takeover=1", None),
+        ("permessage-deflate; server_max_window_bits", None),
+        ("permessage-deflate; server_max_window_bits=8", None),  # zlib cannot
+        ("permessage-deflate; server_max_window_bits=16", None),
+        ("permessage-deflate; client_max_window_bits=07", None),
+        ("permessage-deflate; ;", None),
+        ("x-webkit-deflate-frame", None),
+    ],
+)
+def test_compression_is_agreed_on_or_not_at_all(serve: ServerFactory, offer: str | None, answer: str | None) -> None:
+    with Raw.to(serve(echo)) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": offer}))
+        assert (response.status, response.headers.get("sec-websocket-extensions")) == (101, answer)
+        raw.send(frame(TEXT, b"plain", masked=True))
+        assert raw.frame() == (TEXT, b"plain")
+
+
+def test_what_was_agreed_on_is_done(serve: ServerFactory) -> None:
+    text = b"to and fro, " * 100
+    with Raw.to(serve(echo)) as raw:
+        raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
+        raw.send(frame(TEXT | COMPRESSED, deflated(text), masked=True))
+        first, payload = raw.frame()
+        assert first == TEXT | COMPRESSED
+        assert len(payload) < len(text) / 10
+
+
+def test_no_compression_is_agreed_on_where_none_is_wanted(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo, deflate=None)) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
+        assert "sec-websocket-extensions" not in response.headers
+
+
+def test_the_server_may_want_context_takeover_and_a_smaller_window(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo, deflate=Deflate(server_max_window_bits=12, client_max_window_bits=11))) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
+        assert response.headers["sec-websocket-extensions"] == "permessage-deflate; server_max_window_bits=12; client_max_window_bits=11"

@@ -1,0 +1,175 @@
+"""Request heads over real sockets: what is read, and how what cannot be served is answered."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo
+from tests.protocol.wire import TEXT, bytewise, frame
+from tests.server.raw import ACCEPT, Raw, request
+from wschat import Limits, Request, RequestRefused
+from wschat.server.requests import Exchange
+
+
+@pytest.fixture
+def server(serve: ServerFactory) -> wschat.WebSocketServer:
+    def check(request: Request) -> None:
+        if request.path == "/gone":
+            raise RequestRefused(404, "There is nothing here.")
+
+    return serve(echo, check_request=check)
+
+
+REFUSED = [
+    ("no upgrade", request(headers={"Upgrade": None}), 426),
+    ("another upgrade", request(headers={"Upgrade": "h2c"}), 426),
+    ("a plain page", b"GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n", 426),
+    ("no Connection", request(headers={"Connection": None}), 400),
+    ("Connection without upgrade", request(headers={"Connection": "keep-alive"}), 400),
+    ("no version", request(headers={"Sec-WebSocket-Version": None}), 426),
+    ("an old version", request(headers={"Sec-WebSocket-Version": "8"}), 426),
+    ("no key", request(headers={"Sec-WebSocket-Key": None}), 400),
+    ("a short key", request(headers={"Sec-WebSocket-Key": "c2hvcnQ="}), 400),
+    ("a long key", request(headers={"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZSE="}), 400),
+    ("a key that is not base64", request(headers={"Sec-WebSocket-Key": "?" * 24}), 400),
+    ("a key with a letter of another script", request(headers={"Sec-WebSocket-Key": "é" * 24}), 400),
+    ("two keys", request().replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"), 400),
+    ("no host", request(headers={"Host": None}), 400),
+    ("two hosts", request().replace(b"\r\n\r\n", b"\r\nHost: other.test\r\n\r\n"), 400),
+    ("a subprotocol that is no token", request(headers={"Sec-WebSocket-Protocol": "é"}), 400),
+    ("POST", request("POST"), 405),
+    ("POST with a body", request("POST", headers={"Content-Length": "5"}) + b"hello", 405),
+    ("HEAD", request("HEAD"), 405),
+    ("CONNECT", request("CONNECT"), 405),
+    ("HTTP/1.0", request(version="HTTP/1.0"), 400),
+    ("HTTP/1.0 without a host", request(version="HTTP/1.0", headers={"Host": None}), 400),
+    ("no HTTP", b"hello?\r\n\r\n", 400),
+    ("a header without a colon", b"GET / HTTP/1.1\r\nHost: a\r\nrubbish\r\n\r\n", 400),
+    ("a blank in the target", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a path that is not there", request(target="/gone?really"), 404),
+    ("a foreign page", request(headers={"Origin": "https://evil.test"}), 403),
+    ("a head that is too long", request(headers={"X-Long": "x" * 17 * 1024}), 431),
+    ("too many headers", request(headers={f"X-{i}": "x" for i in range(100)}), 431),
+]
+
+
+@pytest.mark.parametrize(("data", "status"), [(data, status) for _, data, status in REFUSED], ids=[name for name, _, _ in REFUSED])
+def test_what_cannot_be_served_gets_a_status_and_a_sentence(
+    server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture, data: bytes, status: int
+) -> None:
+    with Raw.to(server) as raw:
+        raw.send(data)
+        raw.socket.shutdown(socket.SHUT_WR)
+        answer = raw.rest().decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    lines = head.lower().split("\r\n")
+    assert lines[0].startswith(f"http/1.1 {status} ")
+    assert "connection: close" in lines
+    assert "content-type: text/plain; charset=utf-8" in lines
+    assert ("sec-websocket-version: 13" in lines) == (status == 426)
+    assert ("allow: get" in lines) == (status == 405)
+    if data.startswith(b"HEAD"):
+        assert body == ""
+    else:
+        assert body.endswith(".\n")
+        assert body[0].isupper()
+        assert body.count("\n") == 1
+        assert f"content-length: {len(body.encode())}" in lines
+    server.stop()
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
+def test_the_answer_comes_without_waiting_for_the_client_to_leave(server: wschat.WebSocketServer) -> None:
+    with Raw.to(server) as raw:
+        assert raw.ask(request("POST", headers={"Content-Length": "100000"})).status == 405
+        assert raw.rest() == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(),
+        request(headers={"Upgrade": "WebSocket", "Connection": "keep-alive, UPGRADE"}),
+        request(headers={"Upgrade": "h2c, websocket"}),
+        request().replace(b"Sec-WebSocket-Key", b"SEC-WEBSOCKET-KEY"),
+        request(headers={f"X-{i}": "x" for i in range(95)}),
+        request(headers={"X-Long": "x" * 15 * 1024}),
+        request(headers={"X-Letters": "é"}),
+    ],
+)
+def test_requests_that_are_right(server: wschat.WebSocketServer, data: bytes) -> None:
+    with Raw.to(server) as raw:
+        response = raw.ask(data)
+        assert (response.status, response.headers["sec-websocket-accept"]) == (101, ACCEPT)
+        raw.send(frame(TEXT, b"hello", masked=True))
+        assert raw.frame() == (TEXT, b"hello")
+
+
+def test_a_head_may_come_byte_by_byte(server: wschat.WebSocketServer) -> None:
+    with Raw.to(server) as raw:
+        raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in bytewise(request()):
+            raw.send(byte)
+        assert raw.response().status == 101
+
+
+@pytest.mark.parametrize(("limits", "head"), [(Limits(max_head_bytes=0), 60_000), (Limits(max_head_bytes=100_000), 60_000)])
+def test_a_longer_head_may_be_allowed(serve: ServerFactory, limits: Limits, head: int) -> None:
+    with Raw.to(serve(echo, limits=limits)) as raw:
+        assert raw.ask(request(headers={"X-Long": "x" * head})).status == 101
+
+
+def test_more_headers_may_be_allowed(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo, limits=Limits(max_headers=0))) as raw:
+        assert raw.ask(request(headers={f"X-{i}": "x" for i in range(300)})).status == 101
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_a_request_is_read(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(b"GET /a%20b?x=1&y=%C3%A9&x=2 HTTP/1.1\r\nHost: h\r\nX-Two: a\r\nx-two: b\r\n\r\nrest")
+    exchange = Exchange(ours, Limits())
+    read = exchange.read_request()
+    assert read == Request("GET", "/a%20b?x=1&y=%C3%A9&x=2", {"host": "h", "x-two": "a, b"})
+    assert (read.path, read.query) == ("/a%20b", {"x": "2", "y": "é"})
+    assert exchange.already_read == b"rest"
+
+
+@pytest.mark.parametrize("data", [b"", b"GET", request()[:-1]])
+def test_who_leaves_before_the_head_is_whole_has_asked_for_nothing(pair: tuple[socket.socket, socket.socket], data: bytes) -> None:
+    ours, theirs = pair
+    theirs.sendall(data)
+    theirs.close()
+    assert Exchange(ours, Limits()).read_request() is None
+
+
+def test_a_refusal_for_somebody_who_has_left_is_dropped(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.sendall(request())
+    theirs.close()
+    exchange = Exchange(ours, Limits())
+    exchange.read_request()
+    exchange.refuse(RequestRefused(404, "Nothing is there."))
+
+
+@pytest.mark.parametrize("status", [401, 429, 499, 503])
+def test_any_status_may_be_a_refusal(pair: tuple[socket.socket, socket.socket], status: int) -> None:
+    ours, theirs = pair
+    theirs.sendall(request())
+    theirs.shutdown(socket.SHUT_WR)
+    exchange = Exchange(ours, Limits())
+    exchange.read_request()
+    exchange.refuse(RequestRefused(status, "Not now.", {"Retry-After": "5"}))
+    with Raw(theirs) as raw:
+        response = raw.response()
+    assert (response.status, response.headers["retry-after"], response.body) == (status, "5", "Not now.\n")

@@ -1,0 +1,299 @@
+"""The hub: everybody gets everything in one order, and nobody waits for anybody."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import wschat
+from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow_sockets, received
+from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
+from wschat.connection.connection import Connection
+from wschat.errors import UsageError
+from wschat.hub import Hub
+from wschat.limits import Limits
+from wschat.protocol.deflate import Deflate
+
+NO_CONTEXT = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wiring]:
+    with contextlib.closing(Wiring()) as wiring:
+        yield wiring
+
+
+def room(wire: Wiring, hub: Hub, count: int) -> tuple[list[Connection], list[Connection]]:
+    """Members of a hub, and the other ends of their connections."""
+    pairs = [wire.pair() for _ in range(count)]
+    for member, _ in pairs:
+        hub.join(member)
+    return [member for member, _ in pairs], [client for _, client in pairs]
+
+
+def test_a_broadcast_reaches_all_members(wire: Wiring) -> None:
+    hub = wschat.Hub()
+    _, clients = room(wire, hub, 5)
+    for message in ("text", b"bytes", "", "y" * 70_000):
+        hub.broadcast(message)
+        assert [client.recv(timeout=PATIENCE) for client in clients] == [message] * 5
+
+
+def test_the_members_are_those_that_joined_and_have_not_left(wire: Wiring) -> None:
+    hub = Hub()
+    assert (len(hub), list(hub)) == (0, [])
+    (one, two), (first, second) = room(wire, hub, 2)
+    hub.join(one)
+    assert (len(hub), set(hub), one in hub, "one" in hub) == (2, {one, two}, True, False)
+    hub.leave(two)
+    hub.leave(two)
+    assert (len(hub), list(hub), two in hub) == (1, [one], False)
+    hub.broadcast("x")
+    hub.join(two)
+    hub.broadcast("y")
+    assert [first.recv(timeout=PATIENCE), first.recv(timeout=PATIENCE)] == ["x", "y"]
+    assert second.recv(timeout=PATIENCE) == "y"
+
+
+def test_members_may_come_and_go_while_one_iterates(wire: Wiring) -> None:
+    hub = Hub()
+    members, _ = room(wire, hub, 3)
+    for member in hub:
+        hub.leave(member)
+    assert len(hub) == 0
+    assert members
+
+
+def test_the_excluded_do_not_get_it(wire: Wiring) -> None:
+    hub = Hub()
+    members, clients = room(wire, hub, 3)
+    hub.broadcast("not for the first", exclude=[members[0]])
+    hub.broadcast("for nobody", exclude=members)
+    hub.broadcast("for the first", exclude={members[1], members[2]})
+    hub.broadcast("for all")
+    assert [client.recv(timeout=PATIENCE) for client in clients] == ["for the first", "not for the first", "not for the first"]
+    assert [client.recv(timeout=PATIENCE) for client in clients] == ["for all"] * 3
+
+
+def test_exclusions_hold_within_a_batch(wire: Wiring) -> None:
+    """Several messages that leave together, each for others."""
+    hub = Hub()
+    members, clients = room(wire, hub, 2)
+    with hub._flushing:  # as if another thread were sending just now
+        hub.broadcast("1", exclude=[members[0]])
+        hub.broadcast("2")
+        hub.broadcast("3", exclude=members)
+    hub.flush()
+    hub.broadcast("end")
+    assert [clients[0].recv(timeout=PATIENCE) for _ in range(2)] == ["2", "end"]
+    assert [clients[1].recv(timeout=PATIENCE) for _ in range(3)] == ["1", "2", "end"]
+
+
+@pytest.mark.parametrize("message", [None, 1, ["a"], {"a": 1}, "\ud800"])
+def test_what_is_no_message_is_the_callers_error_and_reaches_nobody(wire: Wiring, message: str) -> None:
+    hub = Hub()
+    _, (client,) = room(wire, hub, 1)
+    with pytest.raises(UsageError):
+        hub.broadcast(message)
+    hub.broadcast("next")
+    assert client.recv(timeout=PATIENCE) == "next"
+
+
+def test_a_buffer_may_be_used_again_after_the_broadcast(wire: Wiring) -> None:
+    hub = Hub()
+    _, (client,) = room(wire, hub, 1)
+    buffer = bytearray(b"before")
+    with hub._flushing:  # as if another thread were sending just now, so that the message has to wait
+        hub.broadcast(buffer)  # type: ignore[arg-type]  # it is taken all the same
+    buffer[:] = b"after"
+    hub.flush()
+    assert client.recv(timeout=PATIENCE) == b"before"
+
+
+def test_each_member_gets_frames_of_its_kind(wire: Wiring) -> None:
+    hub = Hub()
+    text = "compress me " * 50
+    kinds = [
+        (None, False, TEXT),
+        (NO_CONTEXT, False, TEXT | COMPRESSED),
+        (Deflate(), False, TEXT),  # its compressor's context is its own
+        (None, True, TEXT),
+        (NO_CONTEXT, True, TEXT | COMPRESSED),
+    ]
+    peers = []
+    for deflate, is_client, _ in kinds * 2:
+        member, peer = wire.raw(deflate=deflate, is_client=is_client)
+        hub.join(member)
+        peers.append(peer)
+    hub.broadcast(text)
+    hub.broadcast("short")
+    assert [peer.frame()[0] for peer in peers] == [first for _, _, first in kinds * 2]
+    assert [peer.frame() for peer in peers] == [(TEXT, b"short")] * 10
+
+
+@pytest.mark.parametrize("deflate", [None, Deflate(), NO_CONTEXT, Deflate(server_max_window_bits=9, server_no_context_takeover=True)])
+def test_a_member_can_be_sent_to_between_broadcasts(wire: Wiring, deflate: Deflate | None) -> None:
+    hub = Hub()
+    server, client = wire.pair(deflate=deflate)
+    hub.join(server)
+    text = "compress me " * 50
+
+    def send() -> None:
+        for number in range(20):
+            (server.send if number % 2 else hub.broadcast)(f"{number} {text}")
+
+    wire.run(send)
+    assert [client.recv(timeout=PATIENCE) for _ in range(20)] == [f"{number} {text}" for number in range(20)]
+
+
+def test_all_members_get_all_messages_of_many_threads_in_one_order(wire: Wiring) -> None:
+    hub = Hub()
+    threads, count = 8, 500
+    members, clients = room(wire, hub, 5)
+
+    def broadcast(thread: int) -> None:
+        for number in range(count):
+            hub.broadcast(f"{thread} {number}")
+
+    receiving = [wire.run(received, client) for client in clients]
+    for task in [wire.run(broadcast, thread) for thread in range(threads)]:
+        task.result()
+    eventually(lambda: not hub._pending)
+    with hub._flushing:
+        pass
+    for member in members:
+        wire.run(member.close)
+    first, *others = [task.result() for task in receiving]
+    assert all(messages == first for messages in others)
+    for thread in range(threads):
+        numbers = [str(message).split()[1] for message in first if str(message).startswith(f"{thread} ")]
+        assert numbers == [str(number) for number in range(count)]
+
+
+def test_nothing_is_lost_where_members_broadcast_what_they_receive(wire: Wiring) -> None:
+    """Every member pipelines, so that broadcasts are put off to the end of a turn."""
+    hub = Hub()
+    members, clients = room(wire, hub, 6)
+    count = 200
+
+    def relay(member: Connection) -> None:
+        for message in member:
+            hub.broadcast(str(message))
+
+    for member in members:
+        wire.run(relay, member)
+
+    def send(client: Connection, thread: int) -> None:
+        for number in range(count):
+            client.send(f"{thread} {number}")
+
+    def receive(client: Connection) -> list[str | bytes]:
+        return [client.recv(timeout=PATIENCE) for _ in range(6 * count)]
+
+    for thread, client in enumerate(clients):
+        wire.run(send, client, thread)
+    got = [wire.run(receive, client) for client in clients]
+    first, *others = [task.result() for task in got]
+    assert all(messages == first for messages in others)
+    assert len(set(first)) == 6 * count
+
+
+def test_a_member_that_does_not_read_is_evicted_and_the_others_do_not_notice(wire: Wiring) -> None:
+    hub = Hub()
+    slow, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=50_000))
+    hub.join(slow)
+    _, clients = room(wire, hub, 3)
+    for number in range(100):
+        hub.broadcast(f"{number} " + "x" * 1000)
+        assert [str(client.recv(timeout=PATIENCE)).split()[0] for client in clients] == [str(number)] * 3
+    assert peer.frames_until(CLOSE)[-1] == (CLOSE, b"\x03\xf0too slow")
+    peer.close()
+    assert end_of(slow) == (1008, "too slow")
+
+
+def test_a_member_that_vanished_harms_nobody(wire: Wiring) -> None:
+    hub = Hub()
+    gone, peer = wire.raw()
+    hub.join(gone)
+    _, (client,) = room(wire, hub, 1)
+    peer.close()
+    for _ in range(3):
+        hub.broadcast("x")
+        assert client.recv(timeout=PATIENCE) == "x"
+    assert end_of(gone)[0] == 1006
+    hub.broadcast("y")
+    assert client.recv(timeout=PATIENCE) == "y"
+
+
+def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wiring) -> None:
+    """A broadcaster that others keep busy returns all the same."""
+    hub = Hub()
+    member, peer = wire.raw()
+    hub.join(member)
+    senders: set[str] = set()
+    left = 10
+
+    class Busy(Hub):
+        def _deliver(self, items: list[tuple[str | bytes, frozenset[Connection]]]) -> None:
+            nonlocal left
+            senders.add(threading.current_thread().name)
+            super()._deliver(items)
+            if left:
+                left -= 1
+                self._pending.append((f"{left}", frozenset()))
+
+    busy = Busy()
+    busy.join(member)
+    busy.broadcast("first")
+    assert [peer.frame() for _ in range(11)] == [(TEXT, b"first")] + [(TEXT, b"%d" % number) for number in range(9, -1, -1)]
+    assert senders == {threading.current_thread().name, "wschat-writer"}
+
+
+def test_a_hub_without_members_leaves_no_thread_behind() -> None:
+    class Busy(Hub):
+        def _deliver(self, items: list[tuple[str | bytes, frozenset[Connection]]]) -> None:
+            if len(rounds) < 10:
+                rounds.append(1)
+                self._pending.append(("more", frozenset()))
+
+    rounds: list[int] = []
+    hub = Busy()
+    hub.broadcast("first")
+    eventually(lambda: len(rounds) == 10 and not hub._pending)
+
+
+def test_members_come_and_go_while_others_broadcast(wire: Wiring) -> None:
+    hub = Hub()
+    steady, (client,) = room(wire, hub, 1)
+    pairs = [wire.pair() for _ in range(4)]
+
+    def come_and_go(member: Connection, seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(200):
+            hub.join(member)
+            if chance.random() < 0.5:
+                hub.broadcast(b"also", exclude=steady)
+            hub.leave(member)
+
+    tasks = [wire.run(come_and_go, member, seed) for seed, (member, _) in enumerate(pairs)]
+    for number in range(500):
+        hub.broadcast(str(number))
+    assert [client.recv(timeout=PATIENCE) for _ in range(500)] == [str(number) for number in range(500)]
+    for task in tasks:
+        task.result()
+    assert list(hub) == steady
+
+
+def test_binary_and_text_share_a_batch(wire: Wiring) -> None:
+    hub = Hub()
+    member, peer = wire.raw()
+    hub.join(member)
+    with hub._flushing:
+        hub.broadcast("t")
+        hub.broadcast(b"b")
+    hub.flush()
+    assert [peer.frame(), peer.frame()] == [(TEXT, b"t"), (BINARY, b"b")]
