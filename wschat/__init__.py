@@ -16,7 +16,8 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.requests import Request
-from wschat.server.server import WebSocketHandler, WebSocketServer, serve
+from wschat.server.serve import serve
+from wschat.server.server import WebSocketHandler, WebSocketServer
 
 __all__ = [
     "CloseCode",

@@ -203,6 +203,12 @@ BLOB = os.urandom(100)
         pytest.param(
             [deflated(BLOB) + DEFLATE_TAIL, ended(b""), continued(BLOB, BLOB)], BLOB * 2, id="what follows refers to an earlier fragment"
         ),
+        pytest.param(
+            [deflated(FAR_APART) + DEFLATE_TAIL, ended(b"Hello"), continued(FAR_APART, FAR_APART + b"Hello")],
+            FAR_APART + b"Hello" + FAR_APART,
+            id="what follows refers to an earlier fragment and far back",
+        ),
+        pytest.param([*[ended(b"x")] * 100, b"\x00"], b"x" * 100, id="one in each of many fragments"),
         pytest.param([ended(FAR_APART) + continued(FAR_APART, FAR_APART)], FAR_APART * 2, id="as far back as the window goes"),
     ],
 )
@@ -215,6 +221,15 @@ def test_the_next_message_goes_on_after_a_final_block() -> None:
     assert inflater.inflate(deflated(BLOB), LIMIT, True) == BLOB
     assert inflater.inflate(ended(b"Hello") + b"\x00", LIMIT, True) == b"Hello"
     assert inflater.inflate(continued(BLOB, BLOB + b"Hello"), LIMIT, True) == BLOB
+
+
+@pytest.mark.parametrize("begun", [b"", ended(b"")], ids=["at once", "after a final block"])
+def test_without_context_a_message_that_refers_to_an_earlier_one_is_refused(begun: bytes) -> None:
+    inflater = Inflater(15, keep_context=False)
+    assert inflater.inflate(ended(BLOB) + b"\x00", LIMIT, True) == BLOB
+    with pytest.raises(ProtocolViolation) as caught:
+        inflater.inflate(begun + continued(BLOB, BLOB), LIMIT, True)
+    assert caught.value.code == 1007
 
 
 def test_a_final_block_does_not_lift_the_limit() -> None:

@@ -273,8 +273,13 @@ def test_limits_of_zero_are_none(masked: bool) -> None:
     assert read([data], masked=masked, deflate=Deflate()).messages == [b"x" * size, "x" * 3000, "y" * size]
 
 
-# Compressed messages (RFC 7692, section 6)
+def test_there_are_no_limits_unless_they_are_set() -> None:
+    reader = MessageReader(masked=False)
+    reader.feed(stream(fragments(1000, finished=True), masked=False))
+    assert list(reader.messages) == ["x" * 1000]
 
+
+# Compressed messages (RFC 7692, section 6)
 
 INFLATED: list[tuple[str, list[Frame], list[str | bytes]]] = [
     ("text", [(TEXT | COMPRESSED, HELLO)], ["Hello"]),

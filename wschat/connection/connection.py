@@ -15,13 +15,13 @@ from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import Deadline
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.connection.pings import Pings
-from wschat.connection.streams import Stream
+from wschat.connection.streams import Stream, recv_until
 from wschat.connection.turns import begin_turn, current, end_turn
 from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
 from wschat.limits import Limits
-from wschat.protocol.deflate import Deflate
+from wschat.protocol.deflate import Deflate, Deflater
 from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, encode_fragments, payload_of
-from wschat.protocol.frames import CloseCode, Opcode, encode_close, encode_frame, is_sendable_close_code, new_masking_key
+from wschat.protocol.frames import CloseCode, Opcode, encode_close, is_sendable_close_code
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
 # What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
@@ -113,7 +113,7 @@ class Connection:
             elif self._deflater is None:
                 self._outbox.write(self._encode(message))
             else:
-                self._send_in_context(*payload_of(message))
+                self._send_in_context(self._deflater, *payload_of(message))
         except OutboxClosed:
             raise self._closed() from None
 
@@ -162,7 +162,7 @@ class Connection:
         Raises TimeoutError if there is no pong within `timeout` seconds, and ConnectionClosed. From any thread.
         """
         ping = self._pings.new()
-        self._outbox.control(self._plain_frame(Opcode.PING, ping.payload))
+        self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
         try:
             if not self._read_until(lambda: ping.took is not None, None if timeout is None else monotonic() + timeout):
                 raise TimeoutError(f"no pong within {timeout} s")
@@ -205,12 +205,12 @@ class Connection:
 
     # Sending
 
-    def _send_in_context(self, opcode: Opcode, payload: bytes) -> None:
+    def _send_in_context(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
         """Send with a compressor that refers to what it has sent before, which has to see the messages in their order."""
         if len(payload) < MIN_BYTES_TO_DEFLATE:
-            self._outbox.write(self._plain_frame(opcode, payload))
+            self._outbox.write(self.encoding.frame(opcode, payload))
         else:
-            self._outbox.write_made(lambda: self._compressed_frame(opcode, payload))
+            self._outbox.write_made(lambda: self.encoding.compressed_frame(opcode, payload, deflater))
 
     def _send_fragments(self, parts: object) -> None:
         if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
@@ -232,16 +232,6 @@ class Connection:
             raise
         finally:
             self._outbox.close_message()
-
-    def _compressed_frame(self, opcode: Opcode, payload: bytes) -> bytes:
-        assert self._deflater is not None
-        return encode_frame(opcode, self._deflater.deflate(payload), rsv1=True, key=self._key())
-
-    def _plain_frame(self, opcode: Opcode, payload: bytes) -> bytes:
-        return encode_frame(opcode, payload, key=self._key())
-
-    def _key(self) -> bytes | None:
-        return new_masking_key() if self._is_client else None
 
     # Receiving
 
@@ -285,7 +275,7 @@ class Connection:
         if self._is_over:
             return True
         if self._verdict is None:
-            data = self._recv(self._read_size, until)
+            data = recv_until(self._stream, self._read_size, until)
             if data is None:
                 return False
             self._take(data)
@@ -294,27 +284,13 @@ class Connection:
             return True
         self._answer_verdict()
         while not isinstance(self._verdict, EOFError):
-            data = self._recv(_LARGE_READ, until)
+            data = recv_until(self._stream, _LARGE_READ, until)
             if data is None:
                 return False
             if not data:
                 break
         self._finish()
         return True
-
-    def _recv(self, max_bytes: int, until: float | None) -> bytes | None:
-        """Wait for bytes; b"" at the end of the stream, None if it gets too late."""
-        if until is None:
-            try:
-                return self._stream.recv(max_bytes)
-            except OSError:
-                return b""
-        # What made the socket readable need not be ours to read: TLS has messages of its own.
-        while self._stream.wait(max(0.0, until - monotonic())):
-            data = self._stream.recv_now(max_bytes)
-            if data is not None:
-                return data
-        return None
 
     def _take(self, data: bytes) -> None:
         """Make messages of what was read, and answer pings."""
@@ -332,7 +308,7 @@ class Connection:
             self._verdict = violation
         control = self._reader.control
         if control:
-            pongs = [self._plain_frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
+            pongs = [self.encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
             if pongs:
                 self._outbox.pong(pongs)
             for frame in control:
@@ -361,14 +337,14 @@ class Connection:
     def _say_goodbye(self, code: int, reason: str) -> None:
         if self._end is None:
             self._end = (int(code), reason)
-        if self._outbox.close(self._plain_frame(Opcode.CLOSE, encode_close(code, reason))):
+        if self._outbox.close(self.encoding.frame(Opcode.CLOSE, encode_close(code, reason))):
             self._limit_close()
 
     def _on_too_slow(self) -> bytes:
         """The outbox evicts the peer; called with its lock held."""
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
         self._limit_close()
-        return self._plain_frame(Opcode.CLOSE, encode_close(*self._end))
+        return self.encoding.frame(Opcode.CLOSE, encode_close(*self._end))
 
     def _limit_close(self) -> None:
         if self._limits.close_timeout:
@@ -400,7 +376,7 @@ class Connection:
             return
         ping = self._pings.due()
         if ping is not None:
-            self._outbox.control(self._plain_frame(Opcode.PING, ping.payload))
+            self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
         self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     def _read_meanwhile(self) -> None:

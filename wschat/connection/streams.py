@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import threading
+from time import monotonic
 from typing import Protocol
 
 # What `send` is to be called with: not to wait, where that is said with each call and not with the socket's mode.
@@ -151,6 +152,21 @@ class PollingStream:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | None:
+    """Wait for bytes; b"" at the end of the stream, None if it gets later than `until`, a time of `monotonic`."""
+    if until is None:
+        try:
+            return stream.recv(max_bytes)
+        except OSError:
+            return b""
+    # What made the socket readable need not be ours to read: TLS has messages of its own.
+    while stream.wait(max(0.0, until - monotonic())):
+        data = stream.recv_now(max_bytes)
+        if data is not None:
+            return data
+    return None
 
 
 def _wait(sock: socket.socket, timeout: float | None) -> bool:

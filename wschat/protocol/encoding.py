@@ -64,11 +64,17 @@ class Encoding:
     def encode(self, message: object) -> bytes:
         """The frame of one whole message. Raises UsageError if it is none."""
         opcode, payload = payload_of(message)
-        key = new_masking_key() if self.masks else None
         if self.window_bits and len(payload) >= MIN_BYTES_TO_DEFLATE:
-            payload = Deflater(self.window_bits, keep_context=False).deflate(payload)
-            return encode_frame(opcode, payload, rsv1=True, key=key)
-        return encode_frame(opcode, payload, key=key)
+            return self.compressed_frame(opcode, payload, Deflater(self.window_bits, keep_context=False))
+        return self.frame(opcode, payload)
+
+    def frame(self, opcode: Opcode, payload: bytes) -> bytes:
+        """A whole, uncompressed frame."""
+        return encode_frame(opcode, payload, key=new_masking_key() if self.masks else None)
+
+    def compressed_frame(self, opcode: Opcode, payload: bytes, deflater: Deflater) -> bytes:
+        """A whole frame, compressed with what this deflater has seen before."""
+        return encode_frame(opcode, deflater.deflate(payload), rsv1=True, key=new_masking_key() if self.masks else None)
 
     def encoder(self) -> Callable[[object], bytes]:
         """The quickest function that does what `encode` does."""

@@ -17,7 +17,8 @@ from wschat.connection.crew import join_crew, leave_crew
 from wschat.errors import UsageError
 from wschat.limits import Limits
 from wschat.server.placement import Placement, is_worthwhile
-from wschat.server.server import WebSocketServer, serve
+from wschat.server.serve import serve
+from wschat.server.server import WebSocketServer
 
 _LIMITS = Limits()
 # The chat's texts are short; the toolkit's default is for anything.

@@ -22,7 +22,7 @@ from typing import Any
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.streams import open_stream
-from wschat.errors import ConnectionClosed, RequestRefused, UsageError
+from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
@@ -327,62 +327,6 @@ class WebSocketServer(socketserver.TCPServer):
             timeout = self.limits.close_timeout + _GRACE if self.limits.close_timeout else None
             if not self._active_changed.wait_for(lambda: not self._active, timeout):
                 logger.warning("%d handlers are still running", len(self._active))
-
-
-def serve(
-    handler: Callable[[Connection], None] | type[WebSocketHandler],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    *,
-    unix_path: str | None = None,
-    listener: socket.socket | None = None,
-    check_request: Callable[[Request], None] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    subprotocols: Sequence[str] = (),
-    origins: Collection[str] = (),
-    deflate: Deflate | None = DEFAULT_DEFLATE,
-) -> WebSocketServer:
-    """A server that listens and calls `handler` with each connection, in a thread of its own: run it with `serve_forever` or `start`.
-
-    `handler` is a function of a `Connection`, or a `WebSocketHandler` class. It listens on host and port (0: any free one),
-    or on a Unix socket, or on a socket that listens already. `check_request` may raise RequestRefused. The rest is
-    `WebSocketServer`'s. Raises OSError if the address cannot be had.
-    """
-    address: tuple[str, int] | str | socket.socket = (host, port)
-    if listener is not None:
-        address = listener
-    elif unix_path is not None:
-        address = unix_path
-    return WebSocketServer(
-        address, _handler_class(handler, check_request), limits=limits, subprotocols=subprotocols, origins=origins, deflate=deflate
-    )
-
-
-def _handler_class(
-    handler: Callable[[Connection], None] | type[WebSocketHandler], check: Callable[[Request], None] | None
-) -> type[WebSocketHandler]:
-    if isinstance(handler, type):
-        if not issubclass(handler, WebSocketHandler):
-            raise UsageError(f"a handler that is a class is a WebSocketHandler, not {handler!r}")
-        if check is not None:
-            raise UsageError("a WebSocketHandler class has a check_request of its own")
-        return handler
-    if not callable(handler):
-        raise UsageError(f"a handler is a function of a connection or a WebSocketHandler class, not {handler!r}")
-
-    function = handler
-
-    class FunctionHandler(WebSocketHandler):
-        """Calls a function."""
-
-        def check_request(self, request: Request) -> None:
-            if check is not None:
-                check(request)
-
-        def handle(self) -> None:
-            function(self.ws)
-
-    return FunctionHandler
 
 
 def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
