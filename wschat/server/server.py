@@ -105,9 +105,10 @@ class WebSocketServer(socketserver.TCPServer):
         self._thread: threading.Thread | None = None
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        # Guards the two below, and is told when one is taken out. The locks of outboxes are taken after it.
+        # Guards the three below, and is told when the last connection is taken out. Taken before the locks of outboxes.
         self._active_changed = threading.Condition()
-        self._active: dict[socket.socket, Connection | None] = {}  # None while it is being opened
+        self._active: dict[socket.socket, Connection | None] = {}  # None until it is open
+        self._opening: set[socket.socket] = set()  # those whose request has not been answered yet
         self._are_closing = False
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
@@ -208,6 +209,7 @@ class WebSocketServer(socketserver.TCPServer):
         """Give an accepted connection a thread of its own."""
         with self._active_changed:
             self._active[request] = None
+            self._opening.add(request)
         try:
             # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
             _thread.start_new_thread(self._run, (request, client_address))
@@ -234,6 +236,8 @@ class WebSocketServer(socketserver.TCPServer):
             opening = answer_opening(request.method, request.headers, self.subprotocols, self.deflate)
             if "origin" in request.headers:
                 check_origin(request.headers, self.origins, on_loopback=_is_on_loopback(sock))
+            with self._active_changed:
+                self._opening.discard(sock)  # from here on it is closed as a WebSocket, not cut
             sock.sendall(opening.response)
         except RequestRefused as refusal:
             exchange.refuse(refusal)
@@ -305,12 +309,13 @@ class WebSocketServer(socketserver.TCPServer):
     def _forget(self, request: socket.socket) -> None:
         with self._active_changed:
             self._active.pop(request, None)
+            self._opening.discard(request)
             if not self._active:
                 self._active_changed.notify_all()
 
     def _give_up_opening(self, sock: socket.socket) -> None:
         with self._active_changed:
-            if sock in self._active and self._active[sock] is None:
+            if sock in self._opening:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
 
