@@ -94,7 +94,7 @@ class Hub:
         encoded: dict[Encoding, bytes] = {}
         excluded = frozenset[Connection]().union(*(exclude for _, exclude in items))
         for member in self._current_members():
-            if member in excluded:
+            if excluded and member in excluded:
                 wanted = [item for item in items if member not in item[1]]
                 if wanted:
                     member.offer(_encode(wanted, member.encoding))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflater
@@ -52,9 +52,11 @@ def encode_fragments(parts: Iterable[object], *, masks: bool) -> Iterator[bytes]
         yield encode_frame(opcode, pending, key=new_masking_key() if masks else None)
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """How a side encodes its messages. Two connections with equal encodings can be sent the same bytes."""
+class Encoding(NamedTuple):
+    """How a side encodes its messages. Two connections with equal encodings can be sent the same bytes.
+
+    A tuple, because a broadcast looks the encoding of every member up, and tuples are hashed and compared in C.
+    """
 
     masks: bool
     """Whether it is a client, which must mask (RFC 6455, section 5.3)."""
