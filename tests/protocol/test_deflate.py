@@ -320,3 +320,16 @@ def test_a_decompression_bomb_stops_at_the_limit_and_takes_little_memory() -> No
         tracemalloc.stop()
     assert caught.value.code == 1009
     assert peak < 8 << 20
+
+
+def test_between_messages_an_inflater_keeps_no_more_than_its_window() -> None:
+    inflater = Inflater(15, keep_context=True)
+    compressed = deflated(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            inflater.inflate(compressed, LIMIT, True)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 300_000

@@ -275,7 +275,11 @@ class Connection:
         if self._is_over:
             return True
         if self._verdict is None:
-            data = recv_until(self._stream, self._read_size, until)
+            try:
+                # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
+                data = self._stream.recv(self._read_size) if until is None else recv_until(self._stream, self._read_size, until)
+            except OSError:
+                data = b""
             if data is None:
                 return False
             self._take(data)
