@@ -15,7 +15,7 @@ from wschat.connection.turns import Outlet, Turn
 logger = logging.getLogger("wschat.connection")
 
 # How long a turn may take until what it has put off is written all the same.
-_TURN_SECONDS = 0.002
+_TURN_SECONDS = 0.005
 
 
 class Drainable(Protocol):
