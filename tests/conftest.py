@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
 import wschat
+from tests.tls import make_certificate
 from wschat.connection.connection import Connection
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
@@ -37,6 +39,12 @@ def no_thread_is_left() -> Iterator[None]:
     for thread in {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy-")} - before:
         thread.join(max(0.0, ends_at - monotonic()))
         assert not thread.is_alive(), f"{thread} is left over"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine and its key, in one file."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

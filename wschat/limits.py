@@ -6,11 +6,17 @@ from dataclasses import dataclass, fields
 
 from wschat.errors import UsageError
 
+SLOW_PEER_POLICIES = ("evict", "drop-oldest")
+
 
 @dataclass(frozen=True)
 class Limits:
     """The limits of a server or of a connection. Times are in seconds, sizes in bytes; 0 lifts a limit."""
 
+    max_connections: int = 10_000
+    """The connections of a server; past it the answer is 503."""
+    max_connections_per_address: int = 200
+    """Those from one address; past it the answer is 503."""
     max_message_bytes: int = 1 << 20
     """A message after inflation; past it the connection is closed (1009)."""
     max_fragments: int = 131_072
@@ -32,12 +38,17 @@ class Limits:
     """What may wait for one peer; past it a broadcast evicts the peer (1008) and a send waits."""
     outbox_seconds: float = 10.0
     """How long something may wait for one peer; past it the peer is evicted (1008)."""
+    slow_peer: str = "evict"
+    """What becomes of a peer past either of these two: `evict`, or `drop-oldest`: it loses the oldest broadcasts that wait
+    for it, whole ones, and stays as long as it answers pings."""
     send_timeout: float = 10.0
     """How long a send may wait for room in the outbox; past it the peer is evicted (1008)."""
 
     def __post_init__(self) -> None:
+        if self.slow_peer not in SLOW_PEER_POLICIES:
+            raise UsageError(f"slow_peer is one of {', '.join(SLOW_PEER_POLICIES)}, not {self.slow_peer!r}")
         for field in fields(self):
-            if getattr(self, field.name) < 0:
+            if field.name != "slow_peer" and getattr(self, field.name) < 0:
                 raise UsageError(f"{field.name} must be 0 (no limit) or more, not {getattr(self, field.name)}")
 
 

@@ -12,17 +12,19 @@ from tests.connection.wiring import PATIENCE, RawPeer, SocketPair, Wiring, end_o
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, TEXT_PART
 from wschat.connection.connection import Connection
 from wschat.connection.outbox import OutboxClosed
-from wschat.errors import ConnectionClosed
+from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.encoding import Encoding
+from wschat.protocol.frames import Opcode
 
 BIG = b"x" * 50_000  # more than the narrow sockets take
+BIG_AND_TEN = 60_000  # and ten messages of 1000 bytes
 FRAME = Encoding(masks=False, window_bits=0).encode
 TOO_SLOW = (CLOSE, b"\x03\xf0too slow")
 
 
-def blocked(wire: Wiring, **limits: float) -> tuple[Connection, RawPeer]:
+def blocked(wire: Wiring, **limits: float | str) -> tuple[Connection, RawPeer]:
     """A connection with a backlog of one message, and the peer that does not read it."""
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(**limits))  # type: ignore[arg-type]
     connection.send(BIG)
@@ -199,7 +201,7 @@ def test_a_batch_that_waits_is_shared_not_copied(wire: Wiring) -> None:
         connection, _ = wire.raw(narrow_sockets())
         connection.offer(batch)
         connection.offer(batch)
-        backlogs.append([chunk.obj if isinstance(chunk, memoryview) else chunk for _, chunk in connection._outbox._backlog])
+        backlogs.append([chunk.obj if isinstance(chunk, memoryview) else chunk for chunk in connection._outbox._backlog])
     assert all(chunk is batch for chunk in itertools.chain(*backlogs))
     assert [len(backlog) for backlog in backlogs] == [2, 2, 2]
 
@@ -373,3 +375,60 @@ def test_what_was_put_off_when_the_peer_went_is_dropped(wire: Wiring) -> None:
     peer.send((TEXT, b"1"), (TEXT, b"2"))
     wire.run(handle).result()
     assert end_of(connection)[0] == 1006
+
+
+# A peer that may be slow, and loses what it has no room for
+
+
+def numbered(number: int) -> bytes:
+    return b"%03d" % number + b"x" * 997
+
+
+def test_the_oldest_offers_are_dropped_and_the_rest_comes_whole_and_in_order(wire: Wiring) -> None:
+    connection, peer = blocked(wire, outbox_bytes=BIG_AND_TEN, slow_peer="drop-oldest")
+    for number in range(100):
+        connection.offer(FRAME(numbered(number)))
+        connection._outbox.drain()  # as the writer does at any time: what the kernel did not take can be dropped all the same
+        assert connection._outbox._waiting_bytes <= BIG_AND_TEN
+    assert peer.frame() == (BINARY, BIG)
+    seen = [peer.frame()[1]]
+    while seen[-1] != numbered(99):
+        seen.append(peer.frame()[1])
+    assert 5 <= len(seen) <= 25  # the kernel has some of the first, so that there is room for more than ten
+    assert seen == [numbered(number) for number in range(100 - len(seen), 100)]
+    connection.offer(FRAME(b"still here"))
+    assert peer.frame() == (BINARY, b"still here")
+
+
+def test_what_was_sent_is_never_dropped(wire: Wiring) -> None:
+    """A send is a promise; and the parts of a message are nothing without each other."""
+    connection, peer = blocked(wire, outbox_bytes=BIG_AND_TEN, slow_peer="drop-oldest")
+    connection.send("sent")
+    connection.send(["in ", "parts"])
+    connection._outbox.control(Encoding(masks=False, window_bits=0).frame(Opcode.PING, b"p"))
+    for number in range(100):
+        connection.offer(FRAME(numbered(number)))
+    frames = peer.frames_until(PING)
+    assert frames == [(BINARY, BIG), (TEXT, b"sent"), (TEXT_PART, b"in "), (CONTINUATION, b"parts"), (PING, b"p")]
+
+
+def test_old_offers_are_dropped_and_the_peer_stays(wire: Wiring) -> None:
+    connection, peer = blocked(wire, outbox_seconds=0.05, slow_peer="drop-oldest")
+    connection.offer(FRAME(b"old" + BIG))  # too much to have been tried together with the first
+    size = connection._outbox._waiting_bytes
+    eventually(lambda: connection._outbox._waiting_bytes < size)
+    connection.send(b"sent")
+    assert peer.frame() == (BINARY, BIG)
+    assert peer.frame() == (BINARY, b"sent")
+
+
+def test_a_peer_that_is_too_slow_for_a_single_offer_is_evicted(wire: Wiring) -> None:
+    connection, peer = blocked(wire, outbox_bytes=1000, slow_peer="drop-oldest")
+    connection.offer(FRAME(b"x"))
+    assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
+
+
+@pytest.mark.parametrize("policy", ["", "Evict", "drop"])
+def test_what_becomes_of_a_slow_peer_is_one_of_two(policy: str) -> None:
+    with pytest.raises(UsageError, match="evict, drop-oldest"):
+        Limits(slow_peer=policy)

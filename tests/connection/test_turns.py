@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sized
+from collections.abc import Callable, Iterator, Sized
+from concurrent.futures import Future
 
 import pytest
 
 from tests.connection.wiring import PATIENCE, RawPeer, Wiring, received
-from tests.protocol.wire import PING, PONG, TEXT, TEXT_PART, stream
+from tests.protocol.wire import CLOSE, CONTINUATION, CONTINUATION_PART, PING, PONG, TEXT, TEXT_PART, stream
 from wschat.connection.connection import Connection
 from wschat.connection.streams import BlockingStream
-from wschat.connection.turns import Turn, begin_turn, current, end_turn
+from wschat.connection.turns import Turn, current, end_turn
+from wschat.errors import ConnectionClosed
+from wschat.hub import Hub
 from wschat.limits import Limits
 
 
@@ -176,6 +179,24 @@ def test_what_is_sent_to_other_connections_is_delivered_too(wire: Wiring) -> Non
     handling.result()
 
 
+def test_what_was_broadcast_before_a_close_comes_before_it(wire: Wiring) -> None:
+    connection, peer, _ = counted(wire)
+    hold(connection)
+    hub = Hub()
+    hub.join(connection)
+    peer.send(*batch(3))
+
+    def handle() -> None:
+        for message in connection:
+            hub.broadcast(message)
+            if message == "1":
+                connection.begin_close()
+                return
+
+    wire.run(handle).result()
+    assert peer.frames_until(CLOSE) == [*batch(2), (CLOSE, b"\x03\xe8")]
+
+
 def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None:
     """A thread that worked on a batch goes on with another connection, when the first is long over."""
     connection, peer = wire.raw()
@@ -200,6 +221,133 @@ def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None
     assert its_peer.frame() == (TEXT, b"x")
 
 
+# What other threads do in the very moment in which a frame is put off
+
+
+class Racing(list[bytes]):
+    """What is put off, by a thread that is overtaken just before it puts off its second frame."""
+
+    def __init__(self, overtake: Callable[[], object]) -> None:
+        super().__init__()
+        self._overtake = overtake
+
+    def append(self, frame: bytes) -> None:
+        if b"second" in frame:
+            self._overtake()
+        super().append(frame)
+
+
+def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Callable[[], object]) -> Future[None]:
+    """Receive a batch and send two messages, overtaken at the second."""
+    hold(connection)
+    peer.send(*batch(3))
+
+    def handle() -> None:
+        assert connection.recv(timeout=PATIENCE) == "0"
+        connection._outbox._put_off = Racing(overtake)
+        try:
+            connection.send("first")
+            connection.send("second")
+        finally:
+            end_turn()
+
+    return wire.run(handle)
+
+
+def test_a_frame_put_off_as_the_turn_is_cut_short_is_not_forgotten(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+
+    def overtake() -> None:
+        assert current.turn is not None
+        wire.run(current.turn.cut_short).result()
+
+    sending = send_two(wire, connection, peer, overtake)
+    assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (TEXT, b"second")]
+    sending.result()
+
+
+def test_a_frame_put_off_as_others_begin_a_message_comes_after_it(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "a"
+        yield "b"
+        has_begun.set()
+        assert may_end.wait(PATIENCE)
+        yield "c"
+
+    fragmented: list[Future[None]] = []
+
+    def overtake() -> None:
+        fragmented.append(wire.run(connection.send, parts()))
+        assert has_begun.wait(PATIENCE)
+
+    send_two(wire, connection, peer, overtake).result()
+    may_end.set()
+    fragmented[0].result()
+    assert [peer.frame() for _ in range(5)] == [
+        (TEXT, b"first"),
+        (TEXT_PART, b"a"),
+        (CONTINUATION_PART, b"b"),
+        (CONTINUATION, b"c"),
+        (TEXT, b"second"),
+    ]
+
+
+def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_put_off(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+    sending = send_two(wire, connection, peer, lambda: wire.run(connection.begin_close).result())
+    assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (CLOSE, b"\x03\xe8")]
+    with pytest.raises(ConnectionClosed, match="1000"):
+        sending.result()
+    peer.socket.shutdown(1)
+    assert received(connection) == ["1", "2"]
+    assert peer.rest() == []
+
+
+def whole_text(peer: RawPeer) -> bytes:
+    """The next message, which nothing may interrupt."""
+    first, text = peer.frame()
+    while first not in (TEXT, CONTINUATION):
+        first, part = peer.frame()
+        assert first in (CONTINUATION_PART, CONTINUATION)
+        text += part
+    return text
+
+
+def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) -> None:
+    """A handler that answers in turns, and threads that send big messages, fragmented ones and broadcasts meanwhile."""
+    connection, peer = wire.raw(limits=Limits(outbox_bytes=0))
+    others: dict[str, Callable[[str], object]] = {
+        "big": lambda text: connection.send(text + "x" * 5000),
+        "fragmented": lambda text: connection.send([text, "x", "y"]),
+        "offered": lambda text: connection.offer(connection.encoding.encode(text)),
+    }
+
+    def answer() -> None:
+        for message in connection:
+            connection.send(f"answer {int(message)}")
+
+    def send_all(kind: str) -> None:
+        for number in range(300):
+            others[kind](f"{kind} {number} ")
+
+    def ask() -> None:
+        for _ in range(20):
+            peer.send(*batch(15))
+
+    threads = [wire.run(answer), wire.run(ask), *(wire.run(send_all, kind) for kind in others)]
+    seen: dict[str, list[int]] = {}
+    for _ in range(4 * 300):
+        kind, number = whole_text(peer).decode().split()[:2]
+        seen.setdefault(kind, []).append(int(number))
+    assert seen == {"answer": [*range(15)] * 20} | {kind: [*range(300)] for kind in others}
+    peer.close()
+    for thread in threads:
+        thread.result()
+
+
 # A turn by itself
 
 
@@ -218,29 +366,43 @@ class Recorder:
         return True
 
 
-@pytest.mark.parametrize(("unfinished", "begins_anew"), [([], False), (["one more"], True)])
-def test_a_turn_that_has_ended_begins_anew_only_with_messages_left(unfinished: Sized, begins_anew: bool) -> None:
+def test_a_turn_is_watched_from_its_first_outlet_on_and_again_once_it_was_cut_short() -> None:
     outlet, other, watcher = Recorder(), Recorder(), Recorder()
-    turn = Turn(watcher, unfinished)
-    assert [turn.put_off(outlet), turn.put_off(outlet), turn.put_off(other)] == [True, True, True]
+    turn = Turn(watcher, ["one more"])
+    assert [turn.put_off(outlet), turn.put_off(other)] == [True, True]
     assert watcher.watched == [turn]
-    turn.end()
+    turn.cut_short()
     assert (outlet.flushes, other.flushes) == (1, 1)
-    assert turn.put_off(outlet) is begins_anew
+    assert turn.put_off(outlet)
+    assert watcher.watched == [turn, turn]
     turn.end()
-    assert (outlet.flushes, other.flushes) == ((2, 1) if begins_anew else (2, 2))
+    assert (outlet.flushes, other.flushes) == (2, 1)
+
+
+@pytest.mark.parametrize(("unfinished", "puts_off"), [([], False), (["one more"], True)])
+def test_a_turn_that_was_cut_short_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
+    outlet = Recorder()
+    turn = Turn(Recorder(), unfinished)
+    assert turn.put_off(outlet)
+    turn.cut_short()
+    assert turn.put_off(outlet) is puts_off
+    turn.begin()
+    try:
+        assert turn.put_off(outlet)
+    finally:
+        end_turn()
 
 
 def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
     outlet = Recorder()
-    begin_turn(outlet, ["x"])
+    turn = Turn(outlet, ["x"])
+    turn.begin()
     try:
-        turn = current.turn
-        assert turn is not None
         assert turn.put_off(outlet)
         assert wire.run(lambda: current.turn).result() is None
         wire.run(end_turn).result()
         assert outlet.flushes == 0
     finally:
         end_turn()
-    assert (outlet.flushes, current.turn) == (1, None)
+    assert outlet.flushes == 1
+    assert current.turn is None

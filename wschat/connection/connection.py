@@ -1,12 +1,10 @@
 """One open WebSocket, of a server or of a client: send, receive, ping, close.
 
-How it was opened is not known here, nor what is said on it. There is no thread that only reads: whichever thread needs
-input reads, and wakes the others when it found something for them (`_read_until`).
+How it was opened is not known here, nor what is said on it. Whichever thread needs input reads (see `seat`).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from types import TracebackType
@@ -15,8 +13,9 @@ from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import Deadline
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.connection.pings import Pings
+from wschat.connection.seat import Seat
 from wschat.connection.streams import Stream, recv_until
-from wschat.connection.turns import begin_turn, current, end_turn
+from wschat.connection.turns import Turn, current, end_turn
 from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
@@ -82,12 +81,15 @@ class Connection:
         self._verdict: Close | ProtocolViolation | EOFError | None = None
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
+        self.was_evicted = False
+        """Whether the peer was closed (1008) for being too slow."""
+        self.bytes_received = 0
+        """What was read from the peer, with frames and their heads, without TLS."""
         self._abort_at: Deadline | None = None
         self._next_ping: Deadline | None = None
-        # Who reads. Only ever tried, never waited for: those who would wait do it as `_waiters`, told of every change.
-        self._reading = threading.Lock()
-        self._waiters: list[threading.Event] = []
+        self._seat = Seat()
         self._read_size = _SMALL_READ
+        self._turn: Turn | None = None  # made when a read brings several messages for the first time
         self._pings = Pings(limits)
         if already_read:
             self._take(already_read)
@@ -99,6 +101,16 @@ class Connection:
         """The seconds from the last answered ping to its pong; None before the first."""
         return self._pings.latency
 
+    @property
+    def bytes_sent(self) -> int:
+        """What was written to the peer, with frames and their heads, without TLS."""
+        return self._outbox.bytes_sent
+
+    @property
+    def closed(self) -> ConnectionClosed | None:
+        """How the connection ended, from the first thing that ended it on; None before."""
+        return None if self._end is None else self._closed()
+
     def send(self, message: str | bytes | bytearray | memoryview | Iterable[str] | Iterable[bytes]) -> None:
         """Send a message: text for str, binary for bytes. An iterable is sent as one message, a fragment for each item.
 
@@ -106,9 +118,7 @@ class Connection:
         the peer is dropped. From any thread. Raises ConnectionClosed once the connection is over or closing.
         """
         try:
-            if type(message) is str and self._deflater is None:
-                self._outbox.write(self._encode(message))
-            elif not isinstance(message, _MESSAGE_TYPES):
+            if type(message) is not str and not isinstance(message, _MESSAGE_TYPES):
                 self._send_fragments(message)
             elif self._deflater is None:
                 self._outbox.write(self._encode(message))
@@ -136,7 +146,7 @@ class Connection:
                 raise TimeoutError(f"no message within {timeout} s")
 
     def __iter__(self) -> Iterator[str | bytes]:
-        inbox = self._inbox
+        inbox, seat = self._inbox, self._seat
         while inbox or not self._is_over:
             while inbox:
                 try:
@@ -146,13 +156,13 @@ class Connection:
                 yield message
             else:
                 # Nearly always nobody else reads, so that this is all of `_read_until`.
-                if self._reading.acquire(False):
+                if seat.lock.acquire(False):
                     try:
                         self._read(None)
                     finally:
-                        self._reading.release()
-                        if self._waiters:
-                            self._tell_waiters()
+                        seat.lock.release()
+                        if seat.waiters:
+                            seat.tell()
                 else:
                     self._read_until(inbox.__len__, None)
 
@@ -186,13 +196,17 @@ class Connection:
 
         self._read_until(is_over, None)
 
-    def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Send the close frame and return: whoever receives finds the end. From any thread; never waits."""
+    def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
+        """Send the close frame and return: whoever receives finds the end. From any thread; never waits.
+
+        The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
+        """
         if not is_sendable_close_code(code):
             raise UsageError(f"{code} is not a close code that may be sent")
         if len(reason.encode()) > 123:
             raise UsageError("the reason for a close has at most 123 bytes")
-        self._say_goodbye(code, reason)
+        end_turn()  # a broadcast of this thread may still be on its way to this peer
+        self._say_goodbye(code, reason, timeout)
 
     def __enter__(self) -> Connection:
         return self
@@ -236,37 +250,8 @@ class Connection:
     # Receiving
 
     def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
-        """Read, or let the thread that reads do so, until something is done or the connection is over; False if it gets too late.
-
-        `until` is a time of `monotonic`.
-        """
-        changed: threading.Event | None = None
-        try:
-            while not is_done() and not self._is_over:
-                if self._reading.acquire(blocking=False):
-                    try:
-                        in_time = is_done() or self._is_over or self._read(until)
-                    finally:
-                        self._reading.release()
-                        self._tell_waiters()
-                    if not in_time:
-                        return False
-                elif changed is None:
-                    # Announced before the next try, so that no change after it goes unnoticed.
-                    changed = threading.Event()
-                    self._waiters.append(changed)
-                else:
-                    if not changed.wait(None if until is None else max(0.0, until - monotonic())):
-                        return False
-                    changed.clear()
-            return True
-        finally:
-            if changed is not None:
-                self._waiters.remove(changed)
-
-    def _tell_waiters(self) -> None:
-        for changed in list(self._waiters):
-            changed.set()
+        """Read until something is done or the connection is over; False if it gets too late."""
+        return self._seat.read_until(lambda: is_done() or self._is_over, self._read, until)
 
     def _read(self, until: float | None) -> bool:
         """One read from the stream, or what follows from its end; False if it gets too late. Only for the thread that reads."""
@@ -284,7 +269,9 @@ class Connection:
                 return False
             self._take(data)
             if len(self._inbox) > 1:
-                begin_turn(self._crew.writer, self._inbox)
+                if self._turn is None:
+                    self._turn = Turn(self._crew.writer, self._inbox)
+                self._turn.begin()
             return True
         self._answer_verdict()
         while not isinstance(self._verdict, EOFError):
@@ -301,6 +288,7 @@ class Connection:
         if not data:
             self._verdict = EOFError()
             return
+        self.bytes_received += len(data)
         self._pings.has_heard = True
         if len(data) == self._read_size:
             self._read_size = min(self._read_size * _READ_GROWTH, _LARGE_READ)
@@ -338,21 +326,24 @@ class Connection:
                 # The server ends the TCP connection, so that it is the one that keeps its port busy (section 7.1.1).
                 self._outbox.end_stream()
 
-    def _say_goodbye(self, code: int, reason: str) -> None:
+    def _say_goodbye(self, code: int, reason: str, timeout: float | None = None) -> None:
         if self._end is None:
             self._end = (int(code), reason)
         if self._outbox.close(self.encoding.frame(Opcode.CLOSE, encode_close(code, reason))):
-            self._limit_close()
+            self._limit_close(timeout)
 
     def _on_too_slow(self) -> bytes:
         """The outbox evicts the peer; called with its lock held."""
+        self.was_evicted = True
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
-        self._limit_close()
+        self._limit_close(None)
         return self.encoding.frame(Opcode.CLOSE, encode_close(*self._end))
 
-    def _limit_close(self) -> None:
-        if self._limits.close_timeout:
-            self._abort_at = self._crew.deadlines.after(self._limits.close_timeout, self._outbox.abort)
+    def _limit_close(self, timeout: float | None) -> None:
+        if timeout is None:
+            timeout = self._limits.close_timeout or None
+        if timeout is not None:
+            self._abort_at = self._crew.deadlines.after(timeout, self._outbox.abort)
 
     def _finish(self) -> None:
         """Give everything back. Only for the thread that reads, as the last thing it does."""
@@ -385,7 +376,7 @@ class Connection:
 
     def _read_meanwhile(self) -> None:
         """Read what is there, if nobody else does: a handler that only sends has to answer pings and to notice the end, too."""
-        if not self._reading.acquire(blocking=False):
+        if not self._seat.lock.acquire(blocking=False):
             return
         try:
             if self._verdict is None and sum(map(len, self._inbox.copy())) < (self._limits.max_message_bytes or _LARGE_READ):
@@ -395,5 +386,5 @@ class Connection:
             if self._verdict is not None and not self._inbox:
                 self._answer_verdict()
         finally:
-            self._reading.release()
-            self._tell_waiters()
+            self._seat.lock.release()
+            self._seat.tell()

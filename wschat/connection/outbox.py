@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from time import monotonic
 
+from wschat.connection.backlog import WRITE_BYTES, Backlog
 from wschat.connection.keepalive import Deadlines
 from wschat.connection.streams import AT_ONCE, Stream
 from wschat.connection.turns import Turn, current
@@ -20,11 +19,9 @@ from wschat.connection.writer import Writer
 from wschat.errors import UsageError
 from wschat.limits import Limits
 
-# As much as one write takes: beyond this, joining costs more than the system calls it saves.
-_WRITE_BYTES = 64 * 1024
 # What a turn puts off: as many small frames as one write takes.
 _PUT_OFF_BYTES = 1024
-_PUT_OFF_FRAMES = _WRITE_BYTES // _PUT_OFF_BYTES
+_PUT_OFF_FRAMES = WRITE_BYTES // _PUT_OFF_BYTES
 
 
 class OutboxClosed(Exception):
@@ -35,7 +32,7 @@ class Outbox:
     """The frames on their way to one peer. Every method may be called from any thread; only `write` and `open_message` wait.
 
     `lock` guards everything here and the order of the bytes in the stream, and is never held while waiting. Locks are
-    taken in this order: a hub's, an outbox's, a turn's, the writer's or the deadlines' own.
+    taken in this order: a hub's, an outbox's, the writer's or the deadlines' own.
     """
 
     def __init__(self, stream: Stream, limits: Limits, writer: Writer, deadlines: Deadlines, on_evict: Callable[[], bytes]) -> None:
@@ -46,65 +43,68 @@ class Outbox:
         self._deadlines = deadlines
         self._on_evict = on_evict  # called with the lock held when the peer is too slow; returns the close frame to send
         self._is_clear = True  # not closed, no backlog, no fragmented message: what is written can go straight to the kernel
-        self._put_off: list[bytes] = []  # held back until a turn ends; empty while there is a backlog
+        self._put_off: list[bytes] = []  # held back until a turn ends; the turn's thread appends to it without the lock
         self._turn: Turn | None = None  # the one that is going to flush them
-        self._backlog: deque[tuple[float, bytes | memoryview]] = deque()  # what the kernel did not take, and since when
-        self._waiting_bytes = 0  # in the backlog, and held
-        self._pong: bytes | None = None  # the newest pong that the backlog keeps back
+        self._backlog = Backlog(stream.record_bytes)
         self._is_in_message = False  # somebody is sending a fragmented one
         self._sender = 0  # the thread that does
         self._held: list[bytes] = []  # the messages that have to wait for the end of that one
+        self._held_bytes = 0
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
+        self.bytes_sent = 0
         self._is_closed = False
         self._ends_stream = False
-        self._begun_bytes = 0  # of the backlog: what the kernel was asked to take and did not; TLS has to be given it again
         self._is_watched = False  # by the writer
         self._is_aging = False  # with a deadline for its oldest part
 
     def write(self, frame: bytes) -> None:
         """Send a data frame, waiting for room in the backlog if there is none. Raises OutboxClosed."""
         turn = current.turn
+        if turn is not None and self._is_clear and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES:
+            # The lock would cost half as much again. Whoever takes `_turn` away looks here only after that.
+            self._put_off.append(frame)
+            if self._turn is not turn:
+                self._put_off_until_end_of(turn)
+            return
         with self.lock:
             # First what it nearly always comes to, without a call more than the kernel's.
-            if self._is_clear:
-                if turn is None:
-                    if not self._put_off:
-                        try:
-                            sent = self._stream.send(frame, AT_ONCE)
-                        except OSError as error:
-                            sent = self._sent_nothing(error)
-                        if sent < len(frame):
-                            self._begin_backlog(frame, sent)
-                        return
-                elif turn is self._turn and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES and not turn.has_ended:
-                    self._put_off.append(frame)
-                    return
-            self._wait_for_room()
-            self._put(frame, turn)
+            if self._is_clear and not self._put_off:
+                try:
+                    sent = self._stream.send(frame, AT_ONCE)
+                except OSError as error:
+                    sent = self._sent_nothing(error)
+                self.bytes_sent += sent
+                if sent < len(frame):
+                    self._begin_backlog(frame, sent)
+            else:
+                self._wait_for_room()
+                self._put(frame)
 
     def write_part(self, frame: bytes) -> None:
         """Send a frame of the fragmented message that was begun with `open_message`, as `write` does."""
         with self.lock:
             self._wait_for_room()
-            self._send(frame, None)
+            self._send(frame)
 
     def write_made(self, make_frame: Callable[[], bytes]) -> None:
         """Send a data frame that must be made in the order in which frames are sent, as `write` does."""
-        turn = current.turn
         with self.lock:
             self._wait_for_room()
-            self._put(make_frame(), turn)
+            self._put(make_frame())
 
     def offer(self, frames: bytes) -> None:
-        """Send data frames without ever waiting: a peer that has no room for them is evicted."""
+        """Send data frames without ever waiting: a peer that has no room for them is evicted, or loses what it was offered before."""
         with self.lock:
             try:
                 if self._is_clear and not self._put_off:
                     self._write(frames)
-                elif self._has_no_room(len(frames)):
+                elif self._has_no_room(len(frames)) and not self._make_room(len(frames)):
                     self._evict()
+                elif self._backlog and not self._is_in_message and not self._is_closed:
+                    self._write_put_off()
+                    self._backlog.add(frames, is_droppable=True)
                 else:
-                    self._put(frames, None)
+                    self._put(frames)
             except OutboxClosed:
                 pass  # its own thread is finding out just now
 
@@ -115,6 +115,7 @@ class Outbox:
                 if self._sender == threading.get_ident():
                     raise UsageError("the parts of a message cannot send another message in parts")
                 self._wait(None)
+            self._write_put_off()
             if self._is_closed:
                 raise OutboxClosed
             self._is_in_message = True
@@ -127,10 +128,10 @@ class Outbox:
             self._is_in_message = False
             self._see_if_clear()
             held, self._held = self._held, []
+            self._held_bytes = 0
             with contextlib.suppress(OutboxClosed):
                 for frame in held:
-                    self._waiting_bytes -= len(frame)
-                    self._put(frame, None)
+                    self._put(frame)
             self._notify()
 
     def control(self, frame: bytes) -> None:
@@ -144,7 +145,7 @@ class Outbox:
             if not self._backlog:
                 self._put_control(b"".join(frames))
             elif not self._is_closed:
-                self._pong = frames[-1]
+                self._backlog.keep_pong(frames[-1])
 
     def close(self, close_frame: bytes) -> bool:
         """Send a close frame, after which nothing is accepted; False if there was one before."""
@@ -208,56 +209,81 @@ class Outbox:
     def _see_if_clear(self) -> None:
         self._is_clear = not (self._is_closed or self._backlog or self._is_in_message)
 
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._backlog.size + self._held_bytes
+
     def _has_no_room(self, size: int) -> bool:
         limit = self._limits.outbox_bytes
         return bool(limit and self._waiting_bytes) and self._waiting_bytes + size > limit and not self._is_closed
 
-    def _put(self, frame: bytes, turn: Turn | None) -> None:
+    def _make_room(self, size: int) -> bool:
+        """Drop what was offered earlier, if that is what a slow peer gets; whether there is room then."""
+        if self._limits.slow_peer == "drop-oldest":
+            self._backlog.drop_oldest(lambda _: self._has_no_room(size))
+        return not self._has_no_room(size)
+
+    def _put(self, frame: bytes) -> None:
         """Send a message: when it can be, but after somebody's fragmented one."""
         if self._is_in_message and not self._is_closed:
-            self._held.append(frame)
-            self._waiting_bytes += len(frame)
+            self._hold([frame])
         else:
-            self._send(frame, turn)
+            self._send(frame)
 
-    def _send(self, frame: bytes, turn: Turn | None) -> None:
-        """Send a data frame: now, at the end of the turn, or behind the backlog."""
+    def _hold(self, frames: list[bytes]) -> None:
+        self._held += frames
+        self._held_bytes += sum(map(len, frames))
+
+    def _send(self, frame: bytes) -> None:
+        """Send a data frame: now, with what was put off, or behind the backlog."""
         if self._is_closed:
             raise OutboxClosed
-        if self._backlog:
-            self._add_to_backlog(frame)
-        else:
-            self._put_off.append(frame)
-            if turn is not None and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES and turn.put_off(self):
-                self._turn = turn
-            else:
-                self._write_put_off()
+        self._write_put_off(frame)
 
     def _put_control(self, frame: bytes) -> None:
         """Send a control frame, which waits for nothing but the backlog."""
         with contextlib.suppress(OutboxClosed):
-            if not self._is_closed:
-                self._put_off.append(frame)
+            self._send(frame)
+
+    def _put_off_until_end_of(self, turn: Turn) -> None:
+        """Have what is put off written when this turn ends, or write it now if that cannot be."""
+        with self.lock:
+            if self._is_closed:
+                raise OutboxClosed
+            if turn.put_off(self):
+                self._turn = turn
+            else:
                 self._write_put_off()
 
-    def _write_put_off(self) -> None:
-        frames = self._put_off
+    def _write_put_off(self, *more: bytes) -> None:
+        """Write what was put off, and one frame more."""
+        self._turn = None  # first: what is put off after this gets a turn of its own
+        frames = self._put_off[:]
+        del self._put_off[: len(frames)]
+        if self._is_in_message or self._is_closed:
+            # They were put off in the very moment in which another thread began a message, or closed.
+            self._hold(frames)
+            frames = []
+        frames.extend(more)
         if frames:
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-            frames.clear()
-            self._turn = None
-            self._write(data)
+            self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def _write(self, data: bytes) -> None:
         if self._backlog:
-            self._add_to_backlog(data)
+            self._backlog.add(data)
             return
+        sent = self._try_to_send(data)
+        if sent < len(data):
+            self._begin_backlog(data, sent)
+
+    def _try_to_send(self, data: bytes | memoryview) -> int:
+        """How many bytes the kernel takes now. Raises OutboxClosed."""
         try:
             sent = self._stream.send(data, AT_ONCE)
         except OSError as error:
             sent = self._sent_nothing(error)
-        if sent < len(data):
-            self._begin_backlog(data, sent)
+        self.bytes_sent += sent
+        return sent
 
     def _sent_nothing(self, error: OSError) -> int:
         """Why a write failed: the kernel has no room (0 bytes were sent), or there is no peer any more."""
@@ -268,8 +294,7 @@ class Outbox:
 
     def _begin_backlog(self, data: bytes, sent: int) -> None:
         self._is_clear = False
-        self._begun_bytes = len(data) - sent
-        self._add_to_backlog(memoryview(data)[sent:])
+        self._backlog.begin(data, sent)
         if not self._is_watched:
             self._is_watched = True
             self._writer.watch(self)
@@ -277,41 +302,13 @@ class Outbox:
             self._is_aging = True
             self._deadlines.after(self._limits.outbox_seconds, self._check_age)
 
-    def _add_to_backlog(self, data: bytes | memoryview) -> None:
-        self._backlog.append((monotonic(), data))
-        self._waiting_bytes += len(data)
-
     def _write_backlog(self) -> bool:
         """One write of the backlog's oldest; whether the kernel took all of it."""
-        backlog = self._backlog
-        if self._pong is not None and not self._begun_bytes:
-            # Before everything that the kernel has not been asked to take yet.
-            pong, self._pong = self._pong, None
-            backlog.appendleft((monotonic(), pong))
-            self._waiting_bytes += len(pong)
-        data: bytes | memoryview = backlog[0][1]
-        room = _WRITE_BYTES if self._pong is None else self._begun_bytes  # after which it is the pong's turn
-        if len(backlog) > 1 and len(data) < room:
-            # Joined for this call only: what stays is still shared with the other peers.
-            data = b"".join(chunk for _, chunk in islice(backlog, _count_up_to(room, backlog)))
-        try:
-            sent = self._stream.send(data, AT_ONCE)
-        except OSError as error:
-            sent = self._sent_nothing(error)
-        self._waiting_bytes -= sent
+        data = self._backlog.next_write()
+        sent = self._try_to_send(data)
+        self._backlog.took(sent, len(data))
         self._notify()
-        took_all = sent == len(data)
-        self._begun_bytes = len(data) - sent
-        while sent:
-            since, chunk = backlog.popleft()
-            if sent < len(chunk):
-                backlog.appendleft((since, memoryview(chunk)[sent:]))
-                break
-            sent -= len(chunk)
-        if not backlog and self._pong is not None:
-            pong, self._pong = self._pong, None
-            self._write(pong)
-        return took_all
+        return sent == len(data)
 
     def _wait_for_room(self) -> None:
         limits = self._limits
@@ -342,50 +339,37 @@ class Outbox:
             self._is_aging = False
             if not self._backlog or self._is_closed:
                 return
-            remaining = self._backlog[0][0] + self._limits.outbox_seconds - monotonic()
+            now = monotonic()
+            remaining = self._backlog.since + self._limits.outbox_seconds - now
             if remaining <= 0:
-                self._evict()
-            else:
-                self._is_aging = True
-                self._deadlines.after(remaining, self._check_age)
+                if self._limits.slow_peer == "evict":
+                    self._evict()
+                    return
+                self._backlog.drop_oldest(lambda since: since + self._limits.outbox_seconds <= now)
+                remaining = self._limits.outbox_seconds
+            self._is_aging = True
+            self._deadlines.after(remaining, self._check_age)
 
     def _evict(self) -> None:
         """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
-        begun = []
-        size = 0
-        while self._backlog and size < self._begun_bytes:
-            begun.append(self._backlog.popleft())
-            size += len(begun[-1][1])
-        self._drop_all()
-        self._backlog.extend(begun)
-        self._waiting_bytes = size
+        self._drop_put_off()
+        self._backlog.drop()
         self._put_control(self._on_evict())
         self._shut()
 
     def _lose(self) -> None:
-        self._drop_all()
+        self._drop_put_off()
+        self._backlog.clear()
         self._shut()
         self._stream.abort()
 
     def _shut(self) -> None:
         self._is_closed = True
-        self._pong = None
+        self._backlog.keep_pong(None)
         self._is_clear = False
         self._notify()
 
-    def _drop_all(self) -> None:
+    def _drop_put_off(self) -> None:
         self._put_off.clear()
-        self._backlog.clear()
         self._held.clear()
-        self._waiting_bytes = 0
-        self._pong = None
-
-
-def _count_up_to(max_bytes: int, backlog: deque[tuple[float, bytes | memoryview]]) -> int:
-    """How many of the oldest chunks one write takes."""
-    size = 0
-    for count, (_, chunk) in enumerate(backlog):
-        size += len(chunk)
-        if size > max_bytes:
-            return max(count, 1)
-    return len(backlog)
+        self._held_bytes = 0

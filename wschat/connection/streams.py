@@ -17,9 +17,15 @@ from typing import Protocol
 # What `send` is to be called with: not to wait, where that is said with each call and not with the socket's mode.
 AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
+# The most that a record holds (RFC 8446, section 5.1).
+_TLS_RECORD_BYTES = 16 * 1024
+
 
 class Stream(Protocol):
     """What a connection needs of its socket."""
+
+    record_bytes: int
+    """How many bytes of what `send` did not take have to be offered again as they are, with or without more after them."""
 
     def recv(self, max_bytes: int, /) -> bytes:
         """Wait for bytes and return them; b"" or OSError once there will be none any more."""
@@ -62,12 +68,13 @@ class BlockingStream:
     `recv` and `send` are the socket's own methods: between them lies all that a message costs.
     """
 
-    __slots__ = ("_socket", "recv", "send")
+    __slots__ = ("_socket", "record_bytes", "recv", "send")
 
     def __init__(self, sock: socket.socket) -> None:
         # A timeout of Python's would make the descriptor non-blocking, and every read two system calls.
         sock.settimeout(None)
         self._socket = sock
+        self.record_bytes = 0
         self.recv = sock.recv
         self.send = sock.send
 
@@ -102,11 +109,12 @@ class PollingStream:
     happens outside the lock.
     """
 
-    __slots__ = ("_socket", "_tls_object")
+    __slots__ = ("_socket", "_tls_object", "record_bytes")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self.record_bytes = _TLS_RECORD_BYTES
         self._tls_object = threading.Lock()
 
     def recv(self, max_bytes: int, /) -> bytes:
@@ -130,11 +138,17 @@ class PollingStream:
         return _wait(self._socket, timeout)
 
     def send(self, data: bytes | memoryview, at_once: int, /) -> int:
+        view = memoryview(data)
+        sent = 0
         try:
             with self._tls_object:
-                return self._socket.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise BlockingIOError from None
+                # A record at a time: OpenSSL insists on being given again all that it was given in a call that failed.
+                while sent < len(view):
+                    sent += self._socket.send(view[sent : sent + self.record_bytes])
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if not sent:
+                raise BlockingIOError from None
+        return sent
 
     def fileno(self) -> int:
         return self._socket.fileno()

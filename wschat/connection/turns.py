@@ -8,6 +8,7 @@ is flushed: sixteen pipelined requests cost one write, not sixteen. A turn that 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sized
 from typing import Protocol
 
@@ -20,49 +21,61 @@ class Outlet(Protocol):
 
 
 class Watcher(Protocol):
-    """Who ends the turns that take long."""
+    """Who cuts the turns short that take long."""
 
     def watch_turn(self, turn: Turn) -> bool:
-        """End it soon if it has not ended by then; False if that is not to be had."""
+        """Cut it short soon; False if that is not to be had."""
 
 
 class Turn:
-    """The turn of one thread: `put_off` is for that thread only, `end` for any."""
+    """The turns of one connection's reader, one after the other.
 
-    __slots__ = ("_guard", "_outlets", "_unfinished", "_watcher", "has_ended")
+    There is no lock: an outlet is remembered before anybody looks whether the turn is watched, and forgotten only by
+    whoever then flushes it. So nothing is lost even if one thread begins a turn while another is still in the last one.
+    """
+
+    __slots__ = ("_is_watched", "_outlets", "_unfinished", "_was_cut_short", "_watcher")
 
     def __init__(self, watcher: Watcher, unfinished: Sized) -> None:
-        self.has_ended = False
         self._watcher = watcher
-        self._unfinished = unfinished  # the messages that this turn has still to deal with
-        self._guard = threading.Lock()  # guards `has_ended` and the outlets; taken after an outbox's lock
-        self._outlets: dict[Outlet, None] = {}
+        self._unfinished = unfinished  # the messages that the turn has still to deal with
+        self._outlets: deque[Outlet] = deque()
+        self._is_watched = False
+        self._was_cut_short = False
+
+    def begin(self) -> None:
+        """From here to `end_turn` the calling thread's writes may be put off."""
+        self._was_cut_short = False
+        current.turn = self
 
     def put_off(self, outlet: Outlet) -> bool:
-        """Have this outlet flushed when the turn ends; False if the turn has ended already.
+        """Have this outlet flushed when the turn ends; False if the outlet has to do it itself.
 
-        The outlet has to have the write in its keeping before it asks: then one that is known needs no lock, since whoever
-        ends the turn flushes it afterwards.
+        So it is once the turn was cut short and has no messages left: its thread has gone on to something else.
         """
-        if outlet in self._outlets and not self.has_ended:
-            return True
-        with self._guard:
-            if self.has_ended:
-                if not self._unfinished:
-                    return False
-                self.has_ended = False
-                self._outlets = {}
-            is_first = not self._outlets
-            self._outlets[outlet] = None
-        return not is_first or self._watcher.watch_turn(self)
+        if self._was_cut_short and not self._unfinished:
+            return False
+        self._outlets.append(outlet)
+        if not self._is_watched:
+            self._is_watched = True  # first, because the watcher may cut the turn short at any time from here
+            return self._watcher.watch_turn(self)
+        return True
 
     def end(self) -> None:
-        """Write what has been put off. With messages left to deal with, the turn begins anew when more is put off."""
-        with self._guard:
-            self.has_ended = True
-            outlets = list(self._outlets)
-        for outlet in outlets:
+        """Write what has been put off."""
+        outlets = self._outlets
+        while outlets:
+            try:
+                outlet = outlets.popleft()
+            except IndexError:
+                break  # two threads are at it
             outlet.flush()
+
+    def cut_short(self) -> None:
+        """Write what has been put off because the turn takes long. It is not watched any more then, until it puts off more."""
+        self._is_watched = False
+        self._was_cut_short = True
+        self.end()
 
 
 class _Current(threading.local):
@@ -71,11 +84,6 @@ class _Current(threading.local):
 
 current = _Current()
 """`current.turn` is the turn that the calling thread is in, or None."""
-
-
-def begin_turn(watcher: Watcher, unfinished: Sized) -> None:
-    """From here to `end_turn` the calling thread's writes may be put off."""
-    current.turn = Turn(watcher, unfinished)
 
 
 def end_turn() -> None:

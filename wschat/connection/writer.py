@@ -29,7 +29,7 @@ class Drainable(Protocol):
 
 
 class Writer:
-    """Drains the outboxes whose socket was full, ends the turns that take long, and goes on where another thread has done its share.
+    """Drains the outboxes whose socket was full, cuts the turns short that take long, and goes on where another thread has done its share.
 
     Methods may be called from any thread, and none waits but `stop`.
     """
@@ -56,7 +56,7 @@ class Writer:
         self._wake()
 
     def watch_turn(self, turn: Turn) -> bool:
-        """End this turn within a few milliseconds, unless it ends by itself; False if the writer is at its own end."""
+        """Cut this turn short within a few milliseconds; False if the writer is at its own end."""
         self._turns.append(turn)
         if not self._is_ticking:
             # Set before the wake-up, so that a busy time costs one, not one a turn.
@@ -109,7 +109,7 @@ class Writer:
                     logger.exception("the writer failed")  # for one; the others still need it
             # What was taken over is not lost.
             self._do_jobs()
-            self._end_turns()
+            self._cut_turns_short()
         with self._starting:
             assert self._wake_up is not None
             self._wake_up.close()
@@ -131,11 +131,11 @@ class Writer:
         return None if turns_due is None else max(0.0, turns_due - monotonic())
 
     def _keep_turns(self, due: float | None) -> float | None:
-        """End the turns that take long if it is time to; when it is to be done next."""
+        """Cut the turns short that take long if it is time to; when it is to be done next."""
         if not self._is_ticking:
             return None
         if due is not None and monotonic() >= due:
-            self._end_turns()
+            self._cut_turns_short()
             due = None
         return due or (monotonic() + _TURN_SECONDS if self._is_ticking else None)
 
@@ -151,11 +151,9 @@ class Writer:
                 except OSError:
                     pass  # closed just now: what is left has nowhere to go
 
-    def _end_turns(self) -> None:
+    def _cut_turns_short(self) -> None:
         for _ in range(len(self._turns)):
-            turn = self._turns.popleft()
-            if not turn.has_ended:
-                turn.end()
+            self._turns.popleft().cut_short()
         if not self._turns:
             self._is_ticking = False
             if self._turns:  # a turn that came in between found us ticking

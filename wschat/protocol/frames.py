@@ -55,9 +55,11 @@ MAX_CONTROL_PAYLOAD = 125
 _NEVER_SENT = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL})
 _DEFINED = frozenset(code for code in CloseCode if code not in _NEVER_SENT)
 
-# One multiplication repeats a 4-byte masking key as often as a short payload needs it.
-REPEAT = [sum(1 << (32 * i) for i in range((length + 3) // 4)) for length in range(LENGTH_IN_2_BYTES)]
-KEEP = [(1 << (8 * length)) - 1 for length in range(LENGTH_IN_2_BYTES)]
+# By the length of a short payload: what a 4-byte masking key is multiplied with to cover itself and the payload, and how
+# many bytes that makes.
+KEY_BITS = 0xFFFFFFFF
+KEY_REPEATER_BYTES = [4 + (length + 3) // 4 * 4 for length in range(LENGTH_IN_2_BYTES)]
+KEY_REPEATER = [sum(1 << (8 * at) for at in range(0, size, 4)) for size in KEY_REPEATER_BYTES]
 
 
 def is_sendable_close_code(code: int) -> bool:
@@ -73,11 +75,8 @@ def new_masking_key() -> bytes:
 def apply_mask(payload: bytes, key: bytes) -> bytes:
     """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3): one XOR of two long integers."""
     length = len(payload)
-    if length < LENGTH_IN_2_BYTES:
-        mask = int.from_bytes(key, "little") * REPEAT[length] & KEEP[length]
-    else:
-        mask = int.from_bytes((key * ((length + 3) >> 2))[:length], "little")
-    return (int.from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+    mask = (key * ((length + 3) >> 2))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(length, "little")
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: bytes | None = None) -> bytes:

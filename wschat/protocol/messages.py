@@ -15,13 +15,14 @@ from wschat.protocol.deflate import Inflater
 from wschat.protocol.frames import (
     CONTROL_BIT,
     FIN,
-    KEEP,
+    KEY_BITS,
+    KEY_REPEATER,
+    KEY_REPEATER_BYTES,
     LENGTH_BITS,
     LENGTH_IN_2_BYTES,
     MASK_BIT,
     MAX_CONTROL_PAYLOAD,
     OPCODE_BITS,
-    REPEAT,
     RSV1,
     RSV2_RSV3,
     CloseCode,
@@ -117,8 +118,9 @@ class MessageReader:
         append = self.messages.append
         from_bytes = int.from_bytes
         size = len(data)
+        last = size - 1
         start = 0
-        while size - start >= 2:
+        while start < last:
             length = data[start + 1] ^ mask_bit
             end = start + head_size + length
             if data[start] != _FIN_TEXT or length > self._max_simple_bytes or end > size:
@@ -126,10 +128,12 @@ class MessageReader:
                 if not end:
                     return
             else:
-                payload = data[start + head_size : end]
-                if mask_bit:  # what apply_mask does; calling it would cost as much again
-                    mask = from_bytes(data[start + 2 : start + 6], "little") * REPEAT[length] & KEEP[length]
-                    payload = (from_bytes(payload, "little") ^ mask).to_bytes(length, "little")
+                payload = data[start + 2 : end]
+                if mask_bit:
+                    # What apply_mask does, to the key and the payload at once; calling it would cost as much again.
+                    number = from_bytes(payload, "little")
+                    number ^= (number & KEY_BITS) * KEY_REPEATER[length]
+                    payload = number.to_bytes(KEY_REPEATER_BYTES[length], "little")[4 : length + 4]
                 try:
                     append(payload.decode())
                 except UnicodeDecodeError:

@@ -1,0 +1,54 @@
+"""The reader's seat: a stream is read by whichever thread needs input, and by one at a time; the others wait for what it finds.
+
+There is no thread that only reads, so that a connection costs one thread: its handler's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+
+class Seat:
+    """`lock` is held by the thread that reads. It is only ever tried, never waited for: those who would wait use `read_until`."""
+
+    __slots__ = ("lock", "waiters")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiters: list[threading.Event] = []  # told whenever somebody has read
+
+    def read_until(self, is_done: Callable[[], object], read: Callable[[float | None], bool], until: float | None) -> bool:
+        """Read, or let the thread that reads do so, until something is done; False if it gets too late.
+
+        `read` is one read, and says False if it got too late; `until` is a time of `monotonic`.
+        """
+        changed: threading.Event | None = None
+        try:
+            while not is_done():
+                if self.lock.acquire(blocking=False):
+                    try:
+                        in_time = is_done() or read(until)
+                    finally:
+                        self.lock.release()
+                        self.tell()
+                    if not in_time:
+                        return False
+                elif changed is None:
+                    # Announced before the next try, so that no change after it goes unnoticed.
+                    changed = threading.Event()
+                    self.waiters.append(changed)
+                else:
+                    if not changed.wait(None if until is None else max(0.0, until - monotonic())):
+                        return False
+                    changed.clear()
+            return True
+        finally:
+            if changed is not None:
+                self.waiters.remove(changed)
+
+    def tell(self) -> None:
+        """Have those who wait look again."""
+        for changed in list(self.waiters):
+            changed.set()
