@@ -10,6 +10,7 @@ import pytest
 import wschat
 from tests.conftest import ServerFactory, url_of
 from wschat.chat.plain import PlainChat
+from wschat.chat.rates import Rate
 from wschat.connection.connection import Connection
 
 GREETING = "Welcome to the chat!"
@@ -160,3 +161,38 @@ def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
     with guest("/rooms/tea") as last:
         assert ask(last, "/who") == "In tea: 1 without a name."
     assert ask(guest("/rooms/Tea"), "/who").startswith("In ")
+
+
+# How much one may send
+
+
+def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFactory, connections: ExitStack) -> None:
+    chat = PlainChat(Rate(2, 3600))
+    guest = Guests(serve(chat.handle), connections)
+    fast, other = guest(), guest()
+    for number in range(5):  # its burst of six, for it has asked who is there
+        fast.send(str(number))
+    assert [fast.recv(timeout=5) for _ in range(5)] == [f"Server: {number}" for number in range(5)]
+    assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. This was not sent: {'x' * 40}..."
+    fast.send(b"12345")
+    assert fast.recv(timeout=5) == "Too fast: at most 2 in 3600 s. This was not sent: 5 bytes"
+    other.send("not harmed")
+    assert [other.recv(timeout=5) for _ in range(6)] == [*(f"Server: {number}" for number in range(5)), "Server: not harmed"]
+    assert fast.recv(timeout=5) == "Server: not harmed"
+
+
+def test_who_goes_on_is_closed_with_1008(serve: ServerFactory, connections: ExitStack) -> None:
+    ws = Guests(serve(PlainChat(Rate(2, 3600)).handle), connections)()
+    for _ in range(11):  # what is left of its burst, and as much as a burst again
+        ws.send("again")
+    # A broadcast may come after an answer that was sent later.
+    assert sorted(str(ws.recv(timeout=5)).split()[0] for _ in range(10)) == ["Server:"] * 5 + ["Too"] * 5
+    with pytest.raises(wschat.ConnectionClosed, match="1008 too many messages"):
+        ws.recv(timeout=5)
+
+
+def test_without_a_rate_there_is_no_limit(guest: Guests) -> None:
+    ws = guest()
+    for number in range(200):
+        ws.send(str(number))
+    assert [ws.recv(timeout=5) for _ in range(200)] == [f"Server: {number}" for number in range(200)]

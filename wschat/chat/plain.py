@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from wschat.chat.commands import Context, run_command
 from wschat.chat.names import RULE, normalize_name
+from wschat.chat.rates import Allowance, Rate
 from wschat.chat.rooms import Member, Room, Rooms
 from wschat.connection.connection import Connection
 from wschat.errors import RequestRefused
@@ -22,14 +23,16 @@ GREETING = "Welcome to the chat!"
 NAMELESS = "Server"
 LOBBY = "lobby"
 
+_SHOWN_CHARACTERS = 40
 _ROOM_PATH = re.compile(r"/rooms/([^/]+)")
 
 
 class PlainChat:
-    """The chat. `handle` and `check_request` are for a server."""
+    """The chat. `handle` and `check_request` are for a server. `rate` is what one connection may send, None for no limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Rate | None = None) -> None:
         self._rooms = Rooms()
+        self._rate = rate
 
     def check_request(self, request: Request) -> None:
         """Refuse paths where there is no room (404) and names that are none (400)."""
@@ -52,13 +55,26 @@ class PlainChat:
 
     def _talk(self, member: Member, room: Room) -> None:
         context = Context(member, room, self._rooms.names)
+        allowance = Allowance(self._rate) if self._rate else None
         for text in member.connection:
-            if isinstance(text, bytes):
+            if allowance is not None and not allowance.take():
+                if allowance.is_abused:
+                    member.connection.close(CloseCode.POLICY_VIOLATION, "too many messages")
+                    return
+                member.connection.send(f"Too fast: at most {self._rate}. This was not sent: {_beginning_of(text)}")
+            elif isinstance(text, bytes):
                 member.connection.send("This chat takes text, not binary messages.")
             elif text.startswith("/") and not text.startswith("//"):
                 member.connection.send(run_command(context, text))
             else:
                 room.hub.broadcast(f"{member.name or NAMELESS}: {text.removeprefix('/')}")
+
+
+def _beginning_of(message: str | bytes) -> str:
+    """Enough of it to know it again."""
+    if isinstance(message, bytes):
+        return f"{len(message)} bytes"
+    return message if len(message) <= _SHOWN_CHARACTERS else f"{message[:_SHOWN_CHARACTERS]}..."
 
 
 def _destination(request: Request) -> tuple[str, str | None]:

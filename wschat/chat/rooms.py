@@ -62,7 +62,9 @@ class Rooms:
         """Be in a room, which is there as long as anybody is."""
         key = name.casefold()
         with self._guard:
-            room = self._rooms.setdefault(key, Room(name))
+            if key not in self._rooms:
+                self._rooms[key] = Room(name)
+            room = self._rooms[key]
             room.enter(member)
         try:
             yield room

@@ -1,0 +1,67 @@
+"""Rates: how many messages of one connection are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+
+from wschat.errors import UsageError
+
+# What may come at once after a while of silence, as a multiple of the rate.
+_BURST = 3
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many messages in so many seconds, in the long run; three times as many at once."""
+
+    messages: int = 10
+    seconds: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Rate | None:
+        """The rate that `N/SECONDS` names; None for `off`. Raises UsageError."""
+        if text == "off":
+            return None
+        messages, slash, seconds = text.partition("/")
+        try:
+            rate = cls(int(messages), float(seconds))
+        except ValueError:
+            rate = cls(0)
+        if not slash or rate.messages < 1 or not 0 < rate.seconds < float("inf"):
+            raise UsageError(f"a rate is N/SECONDS, 10/1 for example, or off, not {text!r}")
+        return rate
+
+    def __str__(self) -> str:
+        return f"{self.messages} in {self.seconds:g} s"
+
+
+class Allowance:
+    """What one connection may still send. For the thread that receives."""
+
+    __slots__ = ("_at", "_burst", "_left", "_per_second", "_refused")
+
+    def __init__(self, rate: Rate) -> None:
+        self._per_second = rate.messages / rate.seconds
+        self._burst = float(_BURST * rate.messages)
+        self._left = self._burst
+        self._at = monotonic()
+        self._refused = 0
+
+    def take(self) -> bool:
+        """Whether one more message is taken."""
+        now = monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left == self._burst:
+            self._refused = 0
+        if self._left < 1:
+            self._refused += 1
+            return False
+        self._left -= 1
+        return True
+
+    @property
+    def is_abused(self) -> bool:
+        """Whether as many messages as make a burst were refused without a pause: somebody does not read what is answered."""
+        return self._refused >= self._burst
