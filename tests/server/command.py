@@ -31,7 +31,7 @@ class Command:
         self.process = process
         self._errors = errors
         self.start_line = process.stdout.readline().rstrip("\n")
-        match = re.search(r"ws://(.+):(\d+)/$", self.start_line)
+        match = re.search(r"wss?://(.+):(\d+)/$", self.start_line)
         assert match, f"no start line but {self.start_line!r}; {self.errors()}"
         self.host, self.port = match[1], int(match[2])
 

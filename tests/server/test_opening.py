@@ -6,16 +6,15 @@ import pytest
 
 from tests.conftest import ServerFactory, echo
 from tests.protocol.wire import COMPRESSED, TEXT, deflated, frame
-from tests.server.raw import ACCEPT, HEADERS, Raw, request
-from wschat import Deflate, RequestRefused
-from wschat.server.opening import answer_opening
+from tests.server.raw import ACCEPT, KEY, Raw, request
+from wschat import Deflate, Request, RequestRefused
+from wschat.server.opening import Handshake
 
-GOOD = {name.lower(): value for name, value in HEADERS.items()}
 NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
 def test_the_answer_to_the_example_of_the_rfc() -> None:
-    opening = answer_opening("GET", GOOD)
+    opening = Handshake(request()).answer()
     assert (opening.subprotocol, opening.deflate) == (None, None)
     first, *lines = opening.response.decode().split("\r\n")
     assert first.startswith("HTTP/1.1 101")
@@ -29,7 +28,7 @@ def test_the_answer_to_the_example_of_the_rfc() -> None:
     [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
 )
 def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | None) -> None:
-    opening = answer_opening("GET", {**GOOD, "sec-websocket-protocol": asked}, ["chat", "v2"])
+    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).answer()
     assert opening.subprotocol == chosen
     assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
 
@@ -39,20 +38,55 @@ def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | 
     [
         ("POST", {}, 405),
         ("get", {}, 405),
-        ("GET", {"upgrade": ""}, 426),
-        ("GET", {"upgrade": "websocketx"}, 426),
-        ("GET", {"connection": "close"}, 400),
-        ("GET", {"sec-websocket-version": "13, 8"}, 426),
-        ("GET", {"sec-websocket-version": "013"}, 426),
-        ("GET", {"sec-websocket-key": ""}, 400),
-        ("GET", {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ"}, 400),
-        ("GET", {"sec-websocket-protocol": "\u2713"}, 400),
+        ("GET", {"Upgrade": ""}, 426),
+        ("GET", {"Upgrade": "websocketx"}, 426),
+        ("GET", {"Connection": "close"}, 400),
+        ("GET", {"Sec-WebSocket-Version": "13, 8"}, 426),
+        ("GET", {"Sec-WebSocket-Version": "013"}, 426),
+        ("GET", {"Sec-WebSocket-Key": ""}, 400),
+        ("GET", {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ"}, 400),
+        ("GET", {"Sec-WebSocket-Protocol": "\u00fe"}, 400),
+        ("GET", {"Host": "xn--\u00fe"}, 400),
     ],
 )
-def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str], status: int) -> None:
+def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str | None], status: int) -> None:
+    handshake = Handshake(request(method, headers=changes), ["chat"])
+    assert handshake.request.method == method
     with pytest.raises(RequestRefused) as refused:
-        answer_opening(method, {**GOOD, **changes}, ["chat"])
+        handshake.answer()
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
+def test_the_request_is_as_it_came(upgrade: str) -> None:
+    head = request(
+        target="/rooms/a?name=b",
+        headers={
+            "Host": "xn--bcher-kva.test:8080",
+            "Upgrade": upgrade,
+            "Cookie": "a=1",
+            "X-Letters": "\u00e9",
+            "Sec-WebSocket-Protocol": "chat, v2",
+            "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+        },
+    ).replace(b"\r\n\r\n", b"\r\ncookie: b=2\r\n\r\n")
+    handshake = Handshake(head, ["chat"])
+    assert handshake.request == Request(
+        "GET",
+        "/rooms/a?name=b",
+        {
+            "host": "xn--bcher-kva.test:8080",
+            "upgrade": upgrade,
+            "connection": "Upgrade",
+            "sec-websocket-key": KEY,
+            "sec-websocket-version": "13",
+            "cookie": "a=1, b=2",
+            "x-letters": "\u00e9",
+            "sec-websocket-protocol": "chat, v2",
+            "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
+        },
+    )
+    assert handshake.answer().subprotocol == "chat"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +109,7 @@ def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str], sta
         ("permessage-deflate; server_max_window_bits=16", None),
         ("permessage-deflate; client_max_window_bits=07", None),
         ("permessage-deflate; ;", None),
+        ("permessage-deflate; \u00fe", None),
         ("x-webkit-deflate-frame", None),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -193,3 +194,19 @@ def test_it_is_worth_it_under_the_gil_and_with_a_choice_of_cores(monkeypatch: py
     os.sched_setaffinity(0, ALLOWED)
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
     assert not is_worthwhile()
+
+
+def test_a_look_for_which_there_is_no_descriptor_is_not_the_last(deadlines: ByHand) -> None:
+    looks = 0
+
+    def busy() -> dict[int, float]:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            raise OSError(errno.EMFILE, "too many open files")
+        return dict.fromkeys(ALLOWED, 0.0)
+
+    Placement(deadlines, busy).start()
+    for _ in range(3):
+        deadlines.keep()
+    assert looks == 4

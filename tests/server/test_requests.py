@@ -12,7 +12,8 @@ from tests.conftest import ServerFactory, echo
 from tests.protocol.wire import TEXT, bytewise, frame
 from tests.server.raw import ACCEPT, Raw, request
 from wschat import Limits, Request, RequestRefused
-from wschat.server.requests import Exchange
+from wschat.server.refusals import refuse
+from wschat.server.requests import Exchange, parse_request
 
 
 @pytest.fixture
@@ -48,6 +49,8 @@ REFUSED = [
     ("HTTP/1.0", request(version="HTTP/1.0"), 400),
     ("HTTP/1.0 without a host", request(version="HTTP/1.0", headers={"Host": None}), 400),
     ("no HTTP", b"hello?\r\n\r\n", 400),
+    ("the beginning of a number", b"1", 400),
+    ("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01", 400),
     ("a header without a colon", b"GET / HTTP/1.1\r\nHost: a\r\nrubbish\r\n\r\n", 400),
     ("a blank in the target", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("a path that is not there", request(target="/gone?really"), 404),
@@ -139,7 +142,9 @@ def test_a_request_is_read(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(b"GET /a%20b?x=1&y=%C3%A9&x=2 HTTP/1.1\r\nHost: h\r\nX-Two: a\r\nx-two: b\r\n\r\nrest")
     exchange = Exchange(ours, Limits())
-    read = exchange.read_request()
+    head = exchange.read_head()
+    assert head is not None
+    read = parse_request(head)
     assert read == Request("GET", "/a%20b?x=1&y=%C3%A9&x=2", {"host": "h", "x-two": "a, b"})
     assert (read.path, read.query) == ("/a%20b", {"x": "2", "y": "é"})
     assert exchange.already_read == b"rest"
@@ -150,16 +155,14 @@ def test_who_leaves_before_the_head_is_whole_has_asked_for_nothing(pair: tuple[s
     ours, theirs = pair
     theirs.sendall(data)
     theirs.close()
-    assert Exchange(ours, Limits()).read_request() is None
+    assert Exchange(ours, Limits()).read_head() is None
 
 
 def test_a_refusal_for_somebody_who_has_left_is_dropped(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(request())
     theirs.close()
-    exchange = Exchange(ours, Limits())
-    exchange.read_request()
-    exchange.refuse(RequestRefused(404, "Nothing is there."))
+    refuse(ours, RequestRefused(404, "Nothing is there."))
 
 
 @pytest.mark.parametrize("status", [401, 429, 499, 503])
@@ -167,9 +170,7 @@ def test_any_status_may_be_a_refusal(pair: tuple[socket.socket, socket.socket], 
     ours, theirs = pair
     theirs.sendall(request())
     theirs.shutdown(socket.SHUT_WR)
-    exchange = Exchange(ours, Limits())
-    exchange.read_request()
-    exchange.refuse(RequestRefused(status, "Not now.", {"Retry-After": "5"}))
+    refuse(ours, RequestRefused(status, "Not now.", {"Retry-After": "5"}))
     with Raw(theirs) as raw:
         response = raw.response()
     assert (response.status, response.headers["retry-after"], response.body) == (status, "5", "Not now.\n")

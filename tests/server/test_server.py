@@ -12,15 +12,17 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
 
 import pytest
 
 import wschat
 from tests.conftest import ServerFactory, echo, url_of
-from tests.protocol.wire import TEXT, frame
+from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import CloseCode, Connection, ConnectionClosed, Limits, RequestRefused, UsageError, WebSocketHandler, WebSocketServer
 
@@ -361,9 +363,11 @@ def test_a_connection_for_which_there_is_no_thread_is_ended(
     server = serve(echo)
     with monkeypatch.context() as scarcity:
         scarcity.setattr(_thread, "start_new_thread", no_thread)
-        with Raw.to(server) as raw:
-            assert raw.rest() == b""
-    assert "no thread" in caplog.text
+        for _ in range(3):
+            with Raw.to(server) as raw:
+                assert raw.ask(request()).status == 503
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["cannot accept connections: can't start new thread"]
     check_echo(server)
 
 
@@ -410,7 +414,49 @@ def test_stop_ends_those_who_are_still_opening(serve: ServerFactory) -> None:
         assert refused.ask(request("POST")).status == 405
         check_echo(server)  # they are accepted in order, so that the others have been before this one
         server.stop()
-        assert silent.rest() == half.rest() == refused.rest() == b""
+        assert silent.response().status == half.response().status == 503
+        assert refused.rest() == b""
+
+
+def flood(ws: Connection) -> None:
+    """Send more than a kernel takes."""
+    for number in range(40):
+        ws.send(b"%02d" % number + b"x" * 200_000)
+
+
+def test_what_waits_for_a_slow_client_is_still_sent(serve: ServerFactory) -> None:
+    has_sent = threading.Event()
+
+    def handler(ws: Connection) -> None:
+        flood(ws)
+        has_sent.set()
+        list(ws)
+
+    server = serve(handler, limits=Limits(outbox_bytes=0, close_timeout=0.1))
+    with Raw.opened(server) as raw, ThreadPoolExecutor(1) as pool:
+        assert raw.frame()[1].startswith(b"00")
+        assert has_sent.wait(PATIENCE)
+        stopping = pool.submit(server.stop, PATIENCE)
+        seen = [raw.frame() for _ in range(40)]
+        assert [payload[:2] for _, payload in seen[:-1]] == [b"%02d" % number for number in range(1, 40)]
+        assert seen[-1] == (CLOSE, b"\x03\xe9the server is stopping")
+        raw.send(frame(CLOSE, b"\x03\xe9", masked=True))
+        raw.socket.shutdown(socket.SHUT_WR)
+        stopping.result()
+
+
+@pytest.mark.parametrize("drain", [0, 0.1])
+def test_draining_takes_no_longer_than_it_may(serve: ServerFactory, drain: float) -> None:
+    def handler(ws: Connection) -> None:
+        flood(ws)
+        list(ws)
+
+    server = serve(handler, limits=Limits(outbox_bytes=0, close_timeout=PATIENCE))
+    with Raw.opened(server) as raw:
+        assert raw.frame()[1].startswith(b"00")
+        began_at = monotonic()
+        server.stop(drain)
+        assert monotonic() - began_at < PATIENCE
 
 
 def test_stop_does_not_wait_for_clients_that_do_not_answer(serve: ServerFactory) -> None:

@@ -6,23 +6,32 @@ import gc
 import importlib
 import logging
 import signal
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, Any
 
 import click
 
 from wschat.chat.plain import PlainChat
+from wschat.chat.rates import Rate
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.errors import UsageError
-from wschat.limits import Limits
+from wschat.limits import SLOW_PEER_POLICIES, Limits
+from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.placement import Placement, is_worthwhile
+from wschat.server.proxies import parse_networks
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
+from wschat.server.tls import Certificate
+
+logger = logging.getLogger("wschat.server")
 
 _LIMITS = Limits()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
+# As many as a hundred new connections make. Nearly all of them stay, so that to look earlier is to look for nothing.
+_NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
 class CannotServe(click.ClickException):
@@ -33,6 +42,28 @@ class CannotServe(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Say so on standard error."""
         click.echo(f"wschat: {self.message}", file=file, err=True)
+
+
+@contextmanager
+def bad_parameters() -> Iterator[None]:
+    """Have what cannot be said about the option that it was given to."""
+    try:
+        yield
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def check_networks(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Say early which proxy cannot be trusted."""
+    with bad_parameters():
+        parse_networks(texts)
+    return texts
+
+
+def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> Rate | None:
+    """Say early which rate there cannot be."""
+    with bad_parameters():
+        return Rate.parse(text)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
@@ -48,9 +79,42 @@ class CannotServe(click.ClickException):
     show_envvar=True,
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
-@click.option("--max-connections", default="0", type=click.Choice(["0"]), show_envvar=True, help="Connections in all.")
-@click.option("--max-connections-per-ip", default="0", type=click.Choice(["0"]), show_envvar=True, help="Connections from one address.")
-@click.option("--rate", default="off", type=click.Choice(["off"]), show_envvar=True, help="Messages of one connection.")
+@click.option(
+    "--tls-cert", type=click.Path(), show_envvar=True, help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew."
+)
+@click.option("--tls-key", type=click.Path(), show_envvar=True, help="The PEM file with its key, if that is another file.")
+@click.option(
+    "--max-connections",
+    default=_LIMITS.max_connections,
+    type=click.IntRange(0),
+    show_envvar=True,
+    help="Connections in all; 0 for no limit.",
+)
+@click.option(
+    "--max-connections-per-ip",
+    default=_LIMITS.max_connections_per_address,
+    type=click.IntRange(0),
+    show_envvar=True,
+    help="Connections from one address; 0 for no limit.",
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="CIDR",
+    callback=check_networks,
+    envvar="WSCHAT_TRUSTED_PROXY",
+    show_envvar=True,
+    help="The address or network of a proxy that says for whom it asks (Forwarded, X-Forwarded-For). May be repeated.",
+)
+@click.option(
+    "--rate",
+    default="10/1",
+    metavar="N/SECONDS|off",
+    callback=check_rate,
+    show_envvar=True,
+    help="The chat messages that one connection may send; three times as many at once.",
+)
 @click.option(
     "--max-message-bytes",
     type=click.IntRange(0),
@@ -64,6 +128,13 @@ class CannotServe(click.ClickException):
     type=click.IntRange(0),
     show_envvar=True,
     help="What may wait for one slow peer; 0 for no limit.",
+)
+@click.option(
+    "--slow-peer",
+    default=_LIMITS.slow_peer,
+    type=click.Choice(SLOW_PEER_POLICIES),
+    show_envvar=True,
+    help="What becomes of a slow peer past that: it is closed, or loses the oldest broadcasts that wait for it.",
 )
 @click.option(
     "--ping-interval",
@@ -86,6 +157,14 @@ class CannotServe(click.ClickException):
     help="Keep all threads on one core, which is faster under the GIL; elsewhere it has no effect.",
 )
 @click.option(
+    "--drain",
+    default=_LIMITS.close_timeout,
+    type=click.FloatRange(0),
+    show_envvar=True,
+    help="Seconds for which, at the end, slow clients are still sent what waits for them.",
+)
+@click.option("--log-format", default="text", type=click.Choice(FORMATS), show_envvar=True, help="Lines of text, or of JSON.")
+@click.option(
     "--log-level",
     default="info",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
@@ -97,7 +176,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
 
     Each option can be given as an environment variable, too.
     """
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logging(log_level, options["log_format"])
     is_chat = app == "chat"
     if max_message_bytes is None:
         max_message_bytes = _CHAT_MESSAGE_BYTES if is_chat else _LIMITS.max_message_bytes
@@ -105,25 +184,62 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         _LIMITS,
         max_message_bytes=max_message_bytes,
         outbox_bytes=options["outbox_bytes"],
+        slow_peer=options["slow_peer"],
         ping_interval=options["ping_interval"],
         ping_timeout=options["ping_timeout"],
+        max_connections=options["max_connections"],
+        max_connections_per_address=options["max_connections_per_ip"],
     )
-    chat = PlainChat()
+    certificate = load_certificate(options["tls_cert"], options["tls_key"])
+    chat = PlainChat(options["rate"])
     handler = chat.handle if is_chat else load_handler(app)
     try:
         server = serve(
-            handler, host, port, check_request=chat.check_request if is_chat else None, limits=limits, origins=options["origins"]
+            handler,
+            host,
+            port,
+            check_request=chat.check_request if is_chat else None,
+            limits=limits,
+            origins=options["origins"],
+            tls=certificate.context if certificate else None,
+            trusted_proxies=options["trusted_proxies"],
         )
     except UsageError as error:
         raise CannotServe(f"--app {app}: {error}") from None
     except OSError as error:
         raise CannotServe(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+    if certificate is not None and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
+    scheme = "ws" if certificate is None else "wss"
     with server:
         run_until_signal(
             server,
             one_core=options["one_core"],
-            announcement=f"wschat serves {app} on ws://{f'[{host}]' if ':' in host else host}:{server.port}/",
+            announcement=f"wschat serves {app} on {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/",
         )
+        server.stop(options["drain"])
+
+
+def load_certificate(certificate: str | None, key: str | None) -> Certificate | None:
+    """The certificate that the options name. Raises CannotServe if there is none where they say."""
+    if certificate is None:
+        if key is not None:
+            raise CannotServe("--tls-key goes with a --tls-cert")
+        return None
+    try:
+        return Certificate(certificate, key)
+    except UsageError as error:
+        raise CannotServe(str(error)) from None
+
+
+def reload(certificate: Certificate) -> None:
+    """Exchange the certificate for what is in its files now, or keep it if that is none."""
+    try:
+        certificate.reload()
+    except UsageError as error:
+        logger.error("the certificate stays as it is: %s", error)
+    else:
+        logger.info("the certificate has been read anew")
 
 
 def load_handler(name: str) -> Any:
@@ -144,8 +260,9 @@ def run_until_signal(server: WebSocketServer, announcement: str, *, one_core: bo
     """Serve until SIGINT or SIGTERM; the connections are closed by whoever stops the server."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.request_shutdown())
-    # What the imports have made stays for good; without this, the collector looks at it again with every thousand connections.
+    # The collector need not look at what the imports have made; it stays for good.
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
     crew = join_crew()
     placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
     if placement is not None:

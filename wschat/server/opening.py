@@ -1,26 +1,34 @@
-"""The opening handshake, a server's side (RFC 6455, section 4.2): from a request to the answer that opens the WebSocket.
+"""The opening handshake, a server's side (RFC 6455, section 4.2): from the head of a request to the answer that opens the WebSocket.
 
-simple-websocket writes the answer; what it does not look at is checked here, and so is what is ours to decide.
+simple-websocket reads the request and writes the answer; what it does not look at is checked here, and so is what is ours
+to decide.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+import contextlib
+import encodings.idna  # noqa: F401  # wsproto's for host names: imported by the first opening, it might find no descriptor left
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 import simple_websocket
+from wsproto.events import AcceptConnection
+from wsproto.events import Request as Asked
 from wsproto.utilities import RemoteProtocolError
 
 from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
+from wschat.server.requests import Request, add_header, parse_request
 
 _VERSION = "13"
+_MAYBE_OPENING = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")
 
 
-class Opening(NamedTuple):
+class Answer(NamedTuple):
     """An agreement: the response to send, and what was agreed on."""
 
     response: bytes
@@ -28,32 +36,88 @@ class Opening(NamedTuple):
     deflate: Deflate | None
 
 
-def answer_opening(method: str, headers: Mapping[str, str], subprotocols: Sequence[str] = (), deflate: Deflate | None = None) -> Opening:
-    """Answer an opening request; header names are in lower case. Never waits.
+class Handshake:
+    """What is asked for by a head, whatever it is, and the answer if it is a WebSocket. Never waits.
 
-    Raises RequestRefused, with the status to answer, for a request that is no opening or a bad one.
+    Raises RequestRefused (400) for what is not HTTP.
     """
-    _check(method, headers)
-    sink = _Sink()
-    environ: dict[str, object] = {"werkzeug.socket": sink}
-    # Only what it looks at. The extensions are ours, because they are ours to carry out.
-    for name in ("host", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"):
-        if name in headers:
-            environ["HTTP_" + name.upper().replace("-", "_")] = headers[name]
-    environ["HTTP_UPGRADE"] = "websocket"
-    try:
-        opened = simple_websocket.Server(environ, subprotocols=list(subprotocols), thread_class=_NoThread)
-    except (RemoteProtocolError, UnicodeError) as error:
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
-    response = bytes(sink.data)
-    agreed = accept_offer(headers.get("sec-websocket-extensions", ""), deflate) if deflate else None
-    if agreed is not None:
-        response = response[:-2] + f"Sec-WebSocket-Extensions: {agreed[0]}\r\n\r\n".encode("ascii")
-    return Opening(response, opened.subprotocol, agreed[1] if agreed else None)
+
+    def __init__(self, head: bytes, subprotocols: Sequence[str] = ()) -> None:
+        self._subprotocols = subprotocols
+        self._opened: _Server | None = None
+        with contextlib.suppress(RemoteProtocolError, UnicodeError):
+            if _MAYBE_OPENING.match(head):
+                self._opened = _Server(head, subprotocols)
+        self.request = self._opened.request() if self._opened else parse_request(head)
+
+    def answer(self, deflate: Deflate | None = None) -> Answer:
+        """Answer the request. Raises RequestRefused, with the status to answer, if it is no opening or a bad one."""
+        _check(self.request)
+        try:
+            # What is right is refused by wsproto for offering another upgrade besides: so it is shown no other.
+            opened = self._opened or _Server(_bare_head(self.request), self._subprotocols)
+        except (RemoteProtocolError, UnicodeError) as error:
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
+        offers = self.request.headers.get("sec-websocket-extensions")
+        agreed = accept_offer(offers, deflate) if offers and deflate else None
+        return Answer(opened.response(agreed[0] if agreed else ""), opened.subprotocol, agreed[1] if agreed else None)
 
 
-def _check(method: str, headers: Mapping[str, str]) -> None:
-    if method != "GET":
+class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
+    """simple-websocket, shown the very bytes of the request.
+
+    From an environ it would write the request anew, and have h11 parse again what it has parsed: an eighth of an opening.
+    """
+
+    def __init__(self, head: bytes, subprotocols: Sequence[str]) -> None:
+        self._head = head
+        super().__init__({"werkzeug.socket": self}, subprotocols=list(subprotocols), thread_class=_Idle, event_class=_Idle)
+
+    def handshake(self) -> None:
+        """Called by the constructor. Raises RemoteProtocolError or UnicodeError for what is no opening."""
+        self.ws.receive_data(self._head)
+        self._asked: Asked = next(self.ws.events())
+        self.subprotocol = self.choose_subprotocol(self._asked)
+        self.connected = True
+
+    def request(self) -> Request:
+        asked = self._asked
+        # wsproto decodes names of other scripts; an Origin has them as they came.
+        headers = {"host": asked.host if asked.host.isascii() else asked.host.encode("idna").decode("ascii")}
+        for name, value in asked.extra_headers:
+            add_header(headers, name, value)
+        for listed, values in (("sec-websocket-protocol", asked.subprotocols), ("sec-websocket-extensions", asked.extensions)):
+            if values:
+                headers[listed] = ", ".join(map(str, values))
+        return Request("GET", asked.target, headers)
+
+    def response(self, extensions: str) -> bytes:
+        # simple-websocket would agree on some itself; but they are ours to carry out.
+        headers = [(b"Sec-WebSocket-Extensions", extensions.encode("ascii"))] if extensions else []
+        response: bytes = self.ws.send(AcceptConnection(subprotocol=self.subprotocol, extra_headers=headers))
+        return response
+
+
+class _Idle:
+    """What simple-websocket takes for its reader thread and for the event that wakes it: it leaves the connection to us."""
+
+    def __init__(self, target: object = None) -> None:
+        self.name = ""
+
+    def start(self) -> None:
+        """Nothing is to be read yet."""
+
+
+def _bare_head(request: Request) -> bytes:
+    """The head of a request for a WebSocket and nothing else."""
+    names = ("host", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
+    lines = [f"{name}: {request.headers[name]}\r\n" for name in names if name in request.headers]
+    return f"GET / HTTP/1.1\r\nupgrade: websocket\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+
+def _check(request: Request) -> None:
+    headers = request.headers
+    if request.method != "GET":
         raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket is opened with GET.", {"Allow": "GET"})
     if "websocket" not in _tokens(headers.get("upgrade", "")):
         raise RequestRefused(
@@ -77,23 +141,3 @@ def _check(method: str, headers: Mapping[str, str]) -> None:
 
 def _tokens(header: str) -> set[str]:
     return {token.strip().lower() for token in header.split(",")}
-
-
-class _Sink:
-    """What simple-websocket takes for the socket: it keeps the response."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def send(self, data: bytes) -> None:
-        self.data += data
-
-
-class _NoThread:
-    """What simple-websocket takes for its reader thread: it leaves the connection to us."""
-
-    def __init__(self, target: object) -> None:
-        self.name = ""
-
-    def start(self) -> None:
-        """Nothing is to be read yet."""

@@ -9,6 +9,7 @@ This is for a program of our own. A library has no business to do such a thing i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -59,12 +60,13 @@ class Placement:
     def _look(self) -> None:
         if self._is_stopped:
             return
-        core = self.better_core()
-        self._bad_looks = self._bad_looks + 1 if core != self.core else 0
-        if self._bad_looks > 1:
-            self.core = core
-            self._bad_looks = 0
-            self._move({core})
+        with contextlib.suppress(OSError):  # no descriptor left to look with: the next look may be luckier
+            core = self.better_core()
+            self._bad_looks = self._bad_looks + 1 if core != self.core else 0
+            if self._bad_looks > 1:
+                self.core = core
+                self._bad_looks = 0
+                self._move({core})
         self._next_look = self._deadlines.after(_SECONDS_BETWEEN_LOOKS, self._look)
 
     def better_core(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Collection, Sequence
 
 from wschat.connection.connection import Connection
@@ -25,6 +26,8 @@ def serve(
     subprotocols: Sequence[str] = (),
     origins: Collection[str] = (),
     deflate: Deflate | None = DEFAULT_DEFLATE,
+    tls: ssl.SSLContext | None = None,
+    trusted_proxies: Collection[str] = (),
 ) -> WebSocketServer:
     """A server that listens and calls `handler` with each connection, in a thread of its own: run it with `serve_forever` or `start`.
 
@@ -38,7 +41,14 @@ def serve(
     elif unix_path is not None:
         address = unix_path
     return WebSocketServer(
-        address, _handler_class(handler, check_request), limits=limits, subprotocols=subprotocols, origins=origins, deflate=deflate
+        address,
+        _handler_class(handler, check_request),
+        limits=limits,
+        subprotocols=subprotocols,
+        origins=origins,
+        deflate=deflate,
+        tls=tls,
+        trusted_proxies=trusted_proxies,
     )
 
 

@@ -13,10 +13,13 @@ import os
 import selectors
 import socket
 import socketserver
+import ssl
 import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
+from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from wschat.connection.connection import Connection
@@ -26,21 +29,26 @@ from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
-from wschat.server.opening import answer_opening
+from wschat.server.logs import log_closed, log_opened, log_refused
+from wschat.server.opening import Handshake
 from wschat.server.origins import check_origin, is_loopback
+from wschat.server.proxies import is_trusted, parse_networks, vouched_address
+from wschat.server.refusals import Turnstile, refuse, response_to
 from wschat.server.requests import Exchange, Request
+from wschat.server.roster import Roster
 
 logger = logging.getLogger("wschat.server")
 
 # Nothing is kept between messages: ten thousand compressing connections cost no more than silent ones.
 DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
 
-# What a handler may take to return once its connection has been closed, in seconds.
-_GRACE = 1.0
+_BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
+_STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
 
 # What accept() says when this process or the system has run out of something that will come back.
 _SCARCITY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SECONDS_OF_SCARCITY = 0.1
+_SECONDS_BETWEEN_COMPLAINTS = 10.0
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -75,7 +83,8 @@ class WebSocketServer(socketserver.TCPServer):
 
     `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
     or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
-    web origins that may connect besides our own, `deflate` the compression that is agreed to (None for none).
+    web origins that may connect besides our own, `deflate` the compression that is agreed to (None for none), `tls` the
+    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask.
 
     As a context manager it stops itself.
     """
@@ -92,24 +101,25 @@ class WebSocketServer(socketserver.TCPServer):
         subprotocols: Sequence[str] = (),
         origins: Collection[str] = (),
         deflate: Deflate | None = DEFAULT_DEFLATE,
+        tls: ssl.SSLContext | None = None,
+        trusted_proxies: Collection[str] = (),
     ) -> None:
         self.limits = limits
         self.subprotocols = subprotocols
         self.origins = frozenset(origins)
         self.deflate = deflate
+        self._tls = tls
+        self._trusted_proxies = parse_networks(trusted_proxies)
         self._wake_up, self._woken = socket.socketpair()
         self._wake_up.setblocking(False)
         self._crew = join_crew()
         self._is_stopping = False
-        self._is_short = False  # of descriptors or memory
+        self._said_short_at = -_SECONDS_BETWEEN_COMPLAINTS
         self._thread: threading.Thread | None = None
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        # Guards the three below, and is told when the last connection is taken out. Taken before the locks of outboxes.
-        self._active_changed = threading.Condition()
-        self._active: dict[socket.socket, Connection | None] = {}  # None until it is open
-        self._opening: set[socket.socket] = set()  # those whose request has not been answered yet
-        self._are_closing = False
+        self._roster = Roster(limits)
+        self._turnstile = Turnstile(self._crew.deadlines)
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
         try:
@@ -151,9 +161,7 @@ class WebSocketServer(socketserver.TCPServer):
                 selector.register(self.socket, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
-                    if self._accept():
-                        self._is_short = False
-                    else:
+                    if not self._accept():
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
                         selector.select(_SECONDS_OF_SCARCITY)
@@ -167,15 +175,18 @@ class WebSocketServer(socketserver.TCPServer):
         with contextlib.suppress(OSError):
             self._wake_up.send(b"\0")
 
-    def shutdown(self) -> None:
-        """Stop accepting, close every connection with 1001, and wait until their handlers have returned.
+    def shutdown(self, drain: float | None = None) -> None:
+        """Stop listening, close every connection with 1001, and wait until their handlers have returned.
 
-        Waits for `Limits.close_timeout` and a little more at most: what a handler does otherwise cannot be stopped from
-        outside. Not for the thread that runs `serve_forever` as long as it does, and not for handlers.
+        Requests in progress are answered with 503. What waits for slow peers is still sent, for at most `drain` seconds
+        (`Limits.close_timeout`, if it is not given). Waits for that long and a little more at most: what a handler does
+        otherwise cannot be stopped from outside. Not for the thread that runs `serve_forever` as long as it does, and not
+        for handlers.
         """
         self.request_shutdown()
         self._has_stopped_accepting.wait()
-        self._close_connections()
+        self.socket.close()
+        self._roster.close_all((self.limits.close_timeout or None) if drain is None else drain)
 
     def server_close(self) -> None:
         """Stop listening, and let go of what the server holds."""
@@ -190,11 +201,12 @@ class WebSocketServer(socketserver.TCPServer):
                     os.unlink(self._unix_path)
             self._wake_up.close()
             self._woken.close()
+            self._turnstile.close()
             leave_crew(self._crew)
 
-    def stop(self) -> None:
+    def stop(self, drain: float | None = None) -> None:
         """`shutdown` and `server_close`, and wait for the background thread. May be called again."""
-        self.shutdown()
+        self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
             self._thread.join()
@@ -206,17 +218,37 @@ class WebSocketServer(socketserver.TCPServer):
         self.stop()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give an accepted connection a thread of its own."""
-        with self._active_changed:
-            self._active[request] = None
-            self._opening.add(request)
+        """Give an accepted connection a thread of its own, or turn it away."""
+        host = _host_of(client_address)
+        if self._speaks_for_others(host):
+            host = None  # it is counted when it has said for whom it asks
+        if not self._roster.enter(request, host):
+            self._turn_away(request, client_address, "too many connections")
+            return
         try:
             # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
             _thread.start_new_thread(self._run, (request, client_address))
-        except RuntimeError:
-            logger.error("no thread to be had for %s", client_address)
-            self._forget(request)
-            self.shutdown_request(request)
+        except RuntimeError as error:
+            self._say_short(error)
+            self._roster.leave(request)
+            self._turn_away(request, client_address, "no thread to be had")
+
+    def _say_short(self, error: Exception) -> None:
+        """Say, once in a while, that there are no descriptors, no memory or no threads left."""
+        if monotonic() - self._said_short_at >= _SECONDS_BETWEEN_COMPLAINTS:
+            self._said_short_at = monotonic()
+            logger.error("cannot accept connections: %s", error)
+
+    def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
+        log_refused(client_address, why)
+        if self._tls is not None:
+            request.close()  # it would take a handshake to say why
+        else:
+            self._turnstile.turn_away(request, response_to(_BUSY))
+
+    def _speaks_for_others(self, host: str | None) -> bool:
+        """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
+        return bool(self._trusted_proxies) and (host is None or is_trusted(host, self._trusted_proxies))
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Read the request on a fresh connection and open the WebSocket; in the connection's own thread, for its handler.
@@ -226,22 +258,26 @@ class WebSocketServer(socketserver.TCPServer):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         timeout = self.limits.opening_timeout
-        deadline = self._crew.deadlines.after(timeout, lambda: self._give_up_opening(sock)) if timeout else None
+        deadline = self._crew.deadlines.after(timeout, lambda: self._roster.cut(sock)) if timeout else None
         exchange = Exchange(sock, self.limits)
         try:
-            request = exchange.read_request()
-            if request is None:
-                raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
+            handshake = self._read_handshake(exchange)
+            request = handshake.request
+            remote_address = self._remote_address(sock, client_address, request)
             check_request(request)
-            opening = answer_opening(request.method, request.headers, self.subprotocols, self.deflate)
+            answer = handshake.answer(self.deflate)
             if "origin" in request.headers:
                 check_origin(request.headers, self.origins, on_loopback=_is_on_loopback(sock))
-            with self._active_changed:
-                self._opening.discard(sock)  # from here on it is closed as a WebSocket, not cut
-            sock.sendall(opening.response)
+            self._roster.answer(sock)
+            sock.sendall(answer.response)
         except RequestRefused as refusal:
-            exchange.refuse(refusal)
+            refuse(sock, refusal, with_body=exchange.wants_body)
             raise
+        except ssl.SSLError as error:
+            log_refused(client_address, f"no TLS: {error.reason or error}")
+            raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
         ws = Connection(
@@ -250,19 +286,34 @@ class WebSocketServer(socketserver.TCPServer):
             limits=self.limits,
             path=request.target,
             headers=request.headers,
-            remote_address=client_address,
-            subprotocol=opening.subprotocol,
-            deflate=opening.deflate,
+            remote_address=remote_address,
+            subprotocol=answer.subprotocol,
+            deflate=answer.deflate,
             already_read=exchange.already_read,
         )
-        with self._active_changed:
-            self._active[sock] = ws
-            is_too_late = self._are_closing
+        log_opened(ws)
+        self._roster.open(sock, ws)
         if deadline is not None:
             deadline.cancel()
-        if is_too_late:
-            ws.begin_close(CloseCode.GOING_AWAY, "the server is stopping")
         return ws
+
+    def _read_handshake(self, exchange: Exchange) -> Handshake:
+        head = exchange.read_head()
+        if self._roster.is_closing:
+            raise _STOPPING
+        if head is None:
+            raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+        return Handshake(head, self.subprotocols)
+
+    def _remote_address(self, sock: socket.socket, client_address: Any, request: Request) -> object:
+        """Who is at the other end, by the word of a proxy that is trusted."""
+        host = _host_of(client_address)
+        if not self._speaks_for_others(host):
+            return client_address
+        vouched = vouched_address(request.headers, host or "", self._trusted_proxies)
+        if vouched and not self._roster.count_for(sock, vouched):
+            raise _BUSY
+        return (vouched, 0) if vouched else client_address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A handler failed: log it, once. Called while the exception is handled."""
@@ -272,11 +323,12 @@ class WebSocketServer(socketserver.TCPServer):
         """Accept one who waits, if there is one; False if there is nothing left to accept anybody with."""
         try:
             request, client_address = self.get_request()
+            if self._tls is not None:
+                # The handshake itself is for the connection's own thread.
+                request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
             if error.errno in _SCARCITY:
-                if not self._is_short:  # said once, until it is over
-                    self._is_short = True
-                    logger.error("cannot accept connections: %s", error)
+                self._say_short(error)
                 return False
             return True  # nobody there, or gone already
         if self.verify_request(request, client_address):
@@ -294,44 +346,25 @@ class WebSocketServer(socketserver.TCPServer):
         self._handle(request, client_address)
 
     def _handle(self, request: socket.socket, client_address: object) -> None:
+        accepted_at = monotonic()
         try:
             self.finish_request(request, client_address)
         except ConnectionClosed:
             pass  # to a handler that does not ask, this is how a conversation ends
         except RequestRefused as refusal:
-            logger.info("refused %s: %s", client_address or "a connection", refusal)
+            log_refused(client_address, refusal)
         except Exception:
             self.handle_error(request, client_address)
         finally:
             self.shutdown_request(request)
-            self._forget(request)
+            ws = self._roster.leave(request)
+            if ws is not None:
+                log_closed(ws, monotonic() - accepted_at)
 
-    def _forget(self, request: socket.socket) -> None:
-        with self._active_changed:
-            self._active.pop(request, None)
-            self._opening.discard(request)
-            if not self._active:
-                self._active_changed.notify_all()
 
-    def _give_up_opening(self, sock: socket.socket) -> None:
-        with self._active_changed:
-            if sock in self._opening:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-
-    def _close_connections(self) -> None:
-        with self._active_changed:
-            self._are_closing = True
-            active = list(self._active.items())
-        for sock, ws in active:
-            if ws is None:
-                self._give_up_opening(sock)
-            else:
-                ws.begin_close(CloseCode.GOING_AWAY, "the server is stopping")
-        with self._active_changed:
-            timeout = self.limits.close_timeout + _GRACE if self.limits.close_timeout else None
-            if not self._active_changed.wait_for(lambda: not self._active, timeout):
-                logger.warning("%d handlers are still running", len(self._active))
+def _host_of(client_address: Any) -> str | None:
+    """The address without its port; None for the client of a Unix socket, which has none."""
+    return str(client_address[0]) if isinstance(client_address, tuple) else None
 
 
 def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:

@@ -1,0 +1,186 @@
+"""What somebody does to a server on purpose: it ends well, and nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import statistics
+import sys
+import threading
+import zlib
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo, url_of
+from tests.protocol.wire import CLOSE, COMPRESSED, CONTINUATION_PART, DEFLATE_TAIL, PING, PONG, TEXT, TEXT_PART, frame, stream
+from tests.server.command import running
+from tests.server.raw import PATIENCE, Raw, request
+from wschat import Limits
+from wschat.chat.plain import PlainChat
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process and tells of its memory")
+
+
+def check_echo(server: wschat.WebSocketServer) -> None:
+    with wschat.connect(url_of(server)) as ws:
+        ws.send("still there?")
+        assert ws.recv(PATIENCE) == "still there?"
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has had."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+def repeat(action: Callable[[], object], pause: float, is_over: threading.Event) -> None:
+    while not is_over.wait(pause):
+        action()
+
+
+def test_slowloris(serve: ServerFactory) -> None:
+    """500 clients that send a byte a second: others still get in, and these are cut when their time is up."""
+    server = serve(echo, limits=Limits(opening_timeout=3, max_connections_per_address=0))
+    with contextlib.ExitStack() as attackers:
+        slow = [attackers.enter_context(Raw.to(server)) for _ in range(500)]
+        head = iter(request(headers={"X-Long": "x" * 1000}))
+
+        def trickle() -> None:
+            byte = bytes([next(head)])
+            for raw in slow:
+                with contextlib.suppress(OSError):
+                    raw.send(byte)
+
+        is_over = threading.Event()
+        trickling = threading.Thread(target=repeat, args=(trickle, 1.0, is_over))
+        trickle()
+        trickling.start()
+        try:
+            took = []
+            for _ in range(20):
+                began_at = monotonic()
+                check_echo(server)
+                took.append(monotonic() - began_at)
+            assert statistics.median(took) < 0.1
+            for raw in slow:
+                with contextlib.suppress(ConnectionResetError):
+                    assert raw.rest() == b""
+        finally:
+            is_over.set()
+            trickling.join()
+    check_echo(server)
+
+
+@needs_linux
+def test_more_clients_than_descriptors() -> None:
+    """Who does not fit waits, and comes in when others have left; that is said once, not for each of them."""
+    with running("--port", "0", "--app", "wschat.apps:echo") as command, contextlib.ExitStack() as clients:
+        resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        raws = [clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port)))) for _ in range(200)]
+        for raw in raws:
+            raw.send(request() + frame(TEXT, b"hello", masked=True))
+        for raw in raws:  # in the order in which they came
+            assert raw.response().status == 101
+            assert raw.frame() == (TEXT, b"hello")
+            raw.socket.shutdown(socket.SHUT_RDWR)
+        errors = [line for line in command.errors().splitlines() if " ERROR " in line]
+        assert len(errors) == 1
+        assert "cannot accept connections: " in errors[0]
+        assert command.stop() == 0
+
+
+@needs_linux
+def test_a_decompression_bomb() -> None:
+    """A gigabyte of zeros in a megabyte, and not in our memory."""
+    compressor = zlib.compressobj(wbits=-15)
+    bomb = (compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)) * 1024
+    with running("--port", "0", "--app", "wschat.apps:echo", "--max-message-bytes", str(2 << 20)) as command:
+        before = peak_bytes(command.process.pid)
+        with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
+            assert raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"})).status == 101
+            raw.send(frame(TEXT | COMPRESSED, bomb.removesuffix(DEFLATE_TAIL), masked=True))
+            first, payload = raw.frame()
+            assert (first, payload[:2]) == (CLOSE, b"\x03\xf1")
+        assert peak_bytes(command.process.pid) - before < 16 << 20
+
+
+@needs_linux
+def test_100_000_pings_of_somebody_who_does_not_read() -> None:
+    with running("--port", "0", "--app", "wschat.apps:echo") as command:
+        before = peak_bytes(command.process.pid)
+        with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
+            assert raw.ask(request()).status == 101
+            pings = stream([(PING, b"%0100d" % number) for number in range(1000)], masked=True)
+            for _ in range(100):
+                raw.send(pings)
+            with wschat.connect(command.url) as ws:
+                ws.send("not harmed")
+                assert ws.recv(PATIENCE) == "not harmed"
+            raw.send(frame(PING, b"the last", masked=True))
+            while (pong := raw.frame()) != (PONG, b"the last"):
+                assert pong[0] == PONG
+        assert peak_bytes(command.process.pid) - before < 16 << 20
+
+
+def test_a_message_of_a_million_empty_fragments(serve: ServerFactory) -> None:
+    server = serve(echo)
+    with Raw.opened(server) as raw:
+        raw.send(frame(TEXT_PART, b"", masked=True))
+        with contextlib.suppress(OSError):  # it is closed long before the end
+            for _ in range(1000):
+                raw.send(stream([(CONTINUATION_PART, b"")] * 1000, masked=True))
+        assert raw.frame() == (CLOSE, b"\x03\xf0too many fragments")
+    check_echo(server)
+
+
+def test_a_reset_in_the_middle_of_a_broadcast(serve: ServerFactory) -> None:
+    chat = PlainChat()
+    server = serve(chat.handle)
+    with contextlib.ExitStack() as guests:
+        raws = [guests.enter_context(Raw.opened(server)) for _ in range(20)]
+        talker = guests.enter_context(wschat.connect(url_of(server)))
+        assert talker.recv(PATIENCE) == "Welcome to the chat!"
+        for number, raw in enumerate(raws):
+            talker.send(f"message {number}")
+            raw.vanish()
+        assert [talker.recv(PATIENCE) for _ in raws] == [f"Server: message {number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/?name=a%0d%0aX-Evil:%20yes", 400),
+        ("/?name=a%00", 400),
+        ("/rooms/a%0d%0aX-Evil:%20yes", 404),
+        ("/rooms/%1b%5b2J", 404),
+        ("/a\r\nX-Evil: yes\r\nX:", 400),
+    ],
+)
+def test_line_breaks_in_a_name_and_in_a_path(serve: ServerFactory, caplog: pytest.LogCaptureFixture, target: str, status: int) -> None:
+    caplog.set_level("INFO")
+    chat = PlainChat()
+    server = serve(chat.handle, check_request=chat.check_request)
+    with Raw.to(server) as raw:
+        response = raw.ask(request(target=target))
+    server.stop()
+    assert response.status == status
+    assert "x-evil" not in response.headers
+    assert all("\n" not in record.getMessage() and "\x1b" not in record.getMessage() for record in caplog.records)
+
+
+def test_line_breaks_in_a_name_that_is_taken_later(serve: ServerFactory) -> None:
+    with wschat.connect(url_of(serve(PlainChat().handle))) as ws:
+        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        ws.send("/nick a\r\nServer: forged")
+        answer = ws.recv(PATIENCE)
+        assert isinstance(answer, str)
+        assert "forged" not in answer or "\n" not in answer
+
+
+def test_a_page_of_another_site_does_not_get_in(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo)) as raw:
+        assert raw.ask(request(headers={"Origin": "https://evil.test", "Cookie": "session=1"})).status == 403

@@ -1,0 +1,145 @@
+"""Logs: what a server says about its connections, and how it is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from time import monotonic
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo, url_of
+from tests.server.command import running
+from tests.server.raw import PATIENCE, Raw, request
+from wschat import Limits, RequestRefused
+from wschat.server.logs import JsonFormatter, name_of, shown
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wschat.server")
+
+
+def until(caplog: pytest.LogCaptureFixture, event: str) -> logging.LogRecord:
+    """The record of this event, once it is there."""
+    ends_at = monotonic() + PATIENCE
+    pause = threading.Event()
+    while monotonic() < ends_at:
+        for record in list(caplog.records):
+            if getattr(record, "fields", {}).get("event") == event:
+                return record
+        pause.wait(0.005)
+    raise AssertionError(f"nothing was {event}: {caplog.text}")
+
+
+def test_a_connection_is_logged_when_it_is_opened_and_when_it_is_over(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    with wschat.connect(url_of(serve(echo)) + "?token=secret", deflate=None) as ws:
+        ws.send("not for the log")
+        ws.recv(PATIENCE)
+        ws.close(4000, "done")
+    opened, closed = until(caplog, "opened"), until(caplog, "closed")
+    assert opened.levelno == closed.levelno == logging.INFO
+    assert opened.fields == {"event": "opened", "client": opened.fields["client"], "path": "/"}  # type: ignore[attr-defined]
+    fields = closed.fields  # type: ignore[attr-defined]
+    assert (fields["code"], fields["reason"], fields["client"]) == (4000, "done", opened.fields["client"])  # type: ignore[attr-defined]
+    assert fields["client"].startswith("127.0.0.1:")
+    assert 0 <= fields["seconds"] < PATIENCE
+    assert fields["bytes_received"] == (6 + 15) + (6 + 6)  # the message and the close, with their heads
+    assert fields["bytes_sent"] == (2 + 15) + (2 + 6)
+    for record in caplog.records:
+        assert "secret" not in record.getMessage()
+        assert "not for the log" not in record.getMessage()
+
+
+def test_a_refusal_is_logged_with_the_reason(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    def check(request: wschat.Request) -> None:
+        raise RequestRefused(404, "There is nothing here.")
+
+    with Raw.to(serve(echo, check_request=check)) as raw:
+        assert raw.ask(request()).status == 404
+        host, port = raw.socket.getsockname()
+    record = until(caplog, "refused")
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == f"{host}:{port} refused: 404: There is nothing here."
+
+
+def test_an_eviction_is_a_warning(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    def flood(ws: wschat.Connection) -> None:
+        while ws.closed is None:
+            ws.offer(ws.encoding.encode(b"x" * 100_000))
+
+    server = serve(flood, limits=Limits(outbox_bytes=1000, close_timeout=0.1))
+    with Raw.opened(server):
+        record = until(caplog, "evicted")
+    assert record.levelno == logging.WARNING
+    assert "1008 too slow" in record.getMessage()
+
+
+def test_who_claims_to_be_too_slow_was_not_evicted(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    with wschat.connect(url_of(serve(echo))) as ws:
+        ws.close(1008, "too slow")
+    assert until(caplog, "closed").levelno == logging.INFO
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("caf\u00e9 \u2713", "caf\u00e9 \u2713"),
+        ("a\r\nINFO forged", "a\\r\\nINFO forged"),
+        ("\x1b[2Jx\x00\x7f\x85", "\\x1b[2Jx\\x00\\x7f\\x85"),
+        ("\u2028\u202e", "\\u2028\\u202e"),
+    ],
+)
+def test_control_characters_are_shown_escaped(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+def test_what_a_peer_sends_cannot_forge_a_line(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    with wschat.connect(url_of(serve(echo))) as ws:
+        ws.close(4000, "x\r\n2026 INFO forged \x1b[2J")
+    assert "\n" not in until(caplog, "closed").getMessage()
+    assert "\x1b" not in until(caplog, "closed").getMessage()
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [(("127.0.0.1", 80), "127.0.0.1:80"), (("::1", 80, 0, 0), "[::1]:80"), ("", "a local client"), ("/run/x.sock", "a local client")],
+)
+def test_the_name_of_a_client(address: object, name: str) -> None:
+    assert name_of(address) == name
+
+
+def test_json_has_a_line_for_a_record_even_with_a_traceback() -> None:
+    try:
+        raise ValueError("broken\nin two")
+    except ValueError:
+        record = logging.getLogger("wschat.server").makeRecord("wschat.server", logging.ERROR, "", 0, "it %s", ("failed",), sys.exc_info())
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"], entry["text"]) == ("error", "wschat.server", "it failed")
+    assert "ValueError" in entry["traceback"]
+
+
+def test_the_command_logs_json() -> None:
+    with running("--port", "0", "--log-format", "json") as command:
+        with wschat.connect(command.url) as ws:
+            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert command.stop() == 0
+        lines = [json.loads(line) for line in command.errors().splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("opened", "info"), ("closed", "info")]
+    assert lines[1]["code"] == 1000
+
+
+def test_the_command_logs_text() -> None:
+    with running("--port", "0") as command:
+        with wschat.connect(command.url) as ws:
+            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert command.stop() == 0
+        first, second = command.errors().splitlines()
+    assert " INFO wschat.server: 127.0.0.1:" in first
+    assert first.endswith(" opened /")
+    assert " closed after 0.0 s: 1000 " in second

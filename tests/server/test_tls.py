@@ -1,0 +1,273 @@
+"""TLS: servers and clients that speak it, what goes wrong with it, and certificates that change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo
+from tests.server.command import run, running
+from tests.server.raw import PATIENCE, Raw, request
+from tests.tls import client_context, make_certificate
+from wschat import Limits, RequestRefused, UsageError
+from wschat.server.tls import Certificate
+
+
+@pytest.fixture
+def server(serve: ServerFactory, certificate: Path) -> wschat.WebSocketServer:
+    return serve(echo, tls=Certificate(certificate).context)
+
+
+def connect(server: wschat.WebSocketServer, certificate: Path, **options: object) -> wschat.Connection:
+    return wschat.connect(f"wss://127.0.0.1:{server.port}/", tls=client_context(certificate), **options)  # type: ignore[arg-type]
+
+
+def check_echo(server: wschat.WebSocketServer, certificate: Path) -> None:
+    with connect(server, certificate) as ws:
+        ws.send("hello")
+        assert ws.recv(PATIENCE) == "hello"
+
+
+def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
+    """The record that says so, once it is there."""
+    ends_at = monotonic() + PATIENCE
+    pause = threading.Event()
+    while monotonic() < ends_at:
+        for record in list(caplog.records):
+            if text in record.getMessage():
+                return record
+        pause.wait(0.005)
+    raise AssertionError(f"{text!r} is not in {caplog.text}")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
+def test_both_versions_of_tls(server: wschat.WebSocketServer, certificate: Path, version: ssl.TLSVersion) -> None:
+    context = client_context(certificate)
+    context.minimum_version = context.maximum_version = version
+    with wschat.connect(f"wss://localhost:{server.port}/", tls=context) as ws:
+        for message in ("hello", b"x" * 300_000, "\u2713" * 50_000):
+            ws.send(message)
+            assert ws.recv(PATIENCE) == message
+        assert ws.ping(PATIENCE) < PATIENCE
+
+
+def test_older_versions_are_not_spoken(certificate: Path) -> None:
+    assert Certificate(certificate).context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_a_client_does_not_trust_just_anybody(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        wschat.connect(f"wss://127.0.0.1:{server.port}/")
+    record = until_logged(caplog, "no TLS")
+    assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("127.0.0.1:")
+
+
+def test_a_client_with_a_certificate(serve: ServerFactory, certificate: Path) -> None:
+    context = Certificate(certificate).context
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    server = serve(echo, tls=context)
+    known = client_context(certificate)
+    known.load_cert_chain(certificate)
+    with wschat.connect(f"wss://127.0.0.1:{server.port}/", tls=known) as ws:
+        ws.send("it is me")
+        assert ws.recv(PATIENCE) == "it is me"
+    with pytest.raises((OSError, wschat.OpeningFailed)):
+        connect(server, certificate)
+
+
+def test_who_does_not_speak_tls_is_logged_with_address_and_reason(
+    server: wschat.WebSocketServer, certificate: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Raw.to(server) as raw:
+        host, port = raw.socket.getsockname()
+        raw.send(request())
+        raw.rest()
+    assert until_logged(caplog, "no TLS").getMessage() == f"{host}:{port} refused: no TLS: HTTP_REQUEST"
+    check_echo(server, certificate)
+
+
+def test_a_handshake_that_never_ends_harms_nobody_and_is_ended(serve: ServerFactory, certificate: Path) -> None:
+    server = serve(echo, tls=Certificate(certificate).context, limits=Limits(opening_timeout=0.3))
+    with Raw.to(server) as silent, Raw.to(server) as half:
+        half.send(b"\x16\x03\x01\x02\x00\x01")
+        check_echo(server, certificate)
+        assert silent.rest() == half.rest() == b""
+
+
+def test_a_refusal_comes_over_tls(serve: ServerFactory, certificate: Path) -> None:
+    def refuse(request: wschat.Request) -> None:
+        raise RequestRefused(404, "There is nothing here.")
+
+    server = serve(echo, tls=Certificate(certificate).context, check_request=refuse)
+    with pytest.raises(wschat.OpeningFailed) as refused:
+        connect(server, certificate)
+    assert (refused.value.status, refused.value.body) == (404, b"There is nothing here.\n")
+
+
+def test_stop_closes_everyone_and_does_not_wait_for_handshakes(server: wschat.WebSocketServer, certificate: Path) -> None:
+    with Raw.to(server) as silent, connect(server, certificate) as ws:
+        ws.send("x")
+        assert ws.recv(PATIENCE) == "x"
+        began_at = monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(server.stop)
+            with pytest.raises(wschat.ConnectionClosed, match="1001"):
+                ws.recv(PATIENCE)
+            stopping.result()
+        assert monotonic() - began_at < server.limits.close_timeout
+        assert silent.rest() in (b"", b"\x15\x03\x03\0\x02\x02\x32")  # at most an alert of TLS
+
+
+def send_all(ws: wschat.Connection, messages: list[bytes]) -> None:
+    for message in messages:
+        ws.send(message)
+
+
+def test_messages_of_all_sizes_both_ways_at_once(server: wschat.WebSocketServer, certificate: Path) -> None:
+    """One thread sends while another receives, on either side: where one TLS object in two threads breaks."""
+
+    def stress(seed: int) -> int:
+        sizes = random.Random(seed)
+        messages = [sizes.randbytes(sizes.choice((10, 1000, 20_000, 1 << 20))) for _ in range(40)]
+        with connect(server, certificate, deflate=None) as ws, ThreadPoolExecutor(1) as sender:
+            sending = sender.submit(send_all, ws, messages)
+            received = [ws.recv(PATIENCE) for _ in messages]
+            sending.result()
+            assert received == messages
+            return sum(map(len, messages))
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(stress, range(10))) > 10 << 20
+
+
+# Certificates
+
+
+def test_a_certificate_that_is_read_anew_counts_for_new_connections(serve: ServerFactory, tmp_path: Path) -> None:
+    file = make_certificate(tmp_path, "old")
+    certificate = Certificate(file)
+    server = serve(echo, tls=certificate.context)
+    with connect(server, file) as old:
+        make_certificate(tmp_path, "new")
+        certificate.reload()
+        check_echo(server, file)  # which trusts the new one only
+        old.send("not harmed")
+        assert old.recv(PATIENCE) == "not harmed"
+
+
+def not_there(folder: Path) -> Path:
+    return folder / "nowhere.pem"
+
+
+def of_somebody_else(folder: Path) -> Path:
+    make_certificate(folder / "other")
+    file = make_certificate(folder)
+    file.write_bytes((folder / "certificate.pem").read_bytes() + (folder / "other" / "key.pem").read_bytes())
+    return file
+
+
+def without_a_key(folder: Path) -> Path:
+    make_certificate(folder)
+    return folder / "certificate.pem"
+
+
+def rubbish(folder: Path) -> Path:
+    file = folder / "rubbish.pem"
+    file.write_text("rubbish")
+    return file
+
+
+def with_a_password(folder: Path) -> Path:
+    return make_certificate(folder, password="secret")
+
+
+BAD_FILES = [not_there, of_somebody_else, without_a_key, rubbish, with_a_password]
+
+
+@pytest.mark.parametrize("make_file", BAD_FILES)
+def test_files_that_will_not_do(tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
+    file = make_file(tmp_path)
+    with pytest.raises(UsageError, match=str(file)):
+        Certificate(file)
+
+
+@pytest.mark.parametrize("make_file", BAD_FILES)
+def test_a_certificate_stays_when_its_files_will_not_do(serve: ServerFactory, tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
+    good = make_certificate(tmp_path / "good")
+    live = tmp_path / "live.pem"
+    live.write_bytes(good.read_bytes())
+    certificate = Certificate(live)
+    server = serve(echo, tls=certificate.context)
+    bad = make_file(tmp_path)
+    live.unlink()
+    if bad.exists():
+        live.write_bytes(bad.read_bytes())
+    with pytest.raises(UsageError):
+        certificate.reload()
+    check_echo(server, good)
+
+
+def test_the_key_may_be_another_file(serve: ServerFactory, tmp_path: Path) -> None:
+    both = make_certificate(tmp_path)
+    server = serve(echo, tls=Certificate(tmp_path / "certificate.pem", tmp_path / "key.pem").context)
+    check_echo(server, both)
+
+
+# The command
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_the_command_speaks_tls_and_reads_its_certificate_anew(tmp_path: Path) -> None:
+    file = make_certificate(tmp_path, "old")
+    with running("--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)) as command:
+        assert command.start_line == f"wschat serves wschat.apps:echo on wss://127.0.0.1:{command.port}/"
+        url = f"wss://127.0.0.1:{command.port}/"
+        with wschat.connect(url, tls=client_context(file)) as ws:
+            file.write_text("rubbish")
+            os.kill(command.process.pid, signal.SIGHUP)
+            while "stays as it is" not in command.errors():
+                ws.send("x")
+                assert ws.recv(PATIENCE) == "x"
+            make_certificate(tmp_path, "new")
+            os.kill(command.process.pid, signal.SIGHUP)
+            while "read anew" not in command.errors():
+                ws.send("x")
+                assert ws.recv(PATIENCE) == "x"
+            with wschat.connect(url, tls=client_context(file)) as other:
+                other.send("y")
+                assert other.recv(PATIENCE) == "y"
+        assert command.stop() == 0
+
+
+@pytest.mark.parametrize("options", [("--tls-cert", "nowhere.pem"), ("--tls-key", "nowhere.pem")])
+def test_the_command_says_what_is_wrong_with_its_files(options: tuple[str, ...]) -> None:
+    done = run("--port", "0", *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith("wschat: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_too_many_are_cut_without_a_handshake(serve: ServerFactory, certificate: Path) -> None:
+    server = serve(echo, tls=Certificate(certificate).context, limits=Limits(max_connections=1))
+    with connect(server, certificate) as ws:
+        with socket.create_connection(("127.0.0.1", server.port)) as other:
+            other.settimeout(PATIENCE)
+            assert other.recv(1) == b""
+        ws.send("not harmed")
+        assert ws.recv(PATIENCE) == "not harmed"

@@ -1,0 +1,68 @@
+"""Proxies: the address that a request comes from, where a trusted proxy vouches for it (RFC 7239).
+
+Anybody can write these headers. They count only as far as proxies that are trusted have written them: from the right.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+
+from wschat.errors import UsageError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# One parameter of an element of Forwarded: `for=192.0.2.1`, `for="[2001:db8::1]:4711"`.
+_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^\s";]*)\s*(?:$|;)', re.IGNORECASE)
+_WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
+
+
+def parse_networks(texts: Collection[str]) -> tuple[Network, ...]:
+    """The networks that these texts name: `10.0.0.0/8`, `::1`. Raises UsageError."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise UsageError(f"a trusted proxy is an address or a network: {error}") from None
+
+
+def is_trusted(host: str, trusted: Collection[Network]) -> bool:
+    """Whether this is the address of a trusted proxy."""
+    address = _address(host)
+    return address is not None and any(address in network for network in trusted)
+
+
+def vouched_address(headers: Mapping[str, str], proxy: str, trusted: Collection[Network]) -> str:
+    """The address of whoever asked the trusted proxy at the address `proxy`; that one itself if it does not say."""
+    known = proxy
+    for element in reversed(_forwarded_for(headers)):
+        address = _address(element)
+        if address is None:
+            break
+        known = str(address)
+        if not is_trusted(known, trusted):
+            break
+    return known
+
+
+def _forwarded_for(headers: Mapping[str, str]) -> list[str]:
+    if "forwarded" not in headers:
+        return [element for element in headers.get("x-forwarded-for", "").split(",") if element.strip()]
+    elements = []
+    for element in headers["forwarded"].split(","):
+        match = _FOR.search(element)
+        elements.append(match[1].strip('"') if match else "")
+    return elements
+
+
+def _address(text: str) -> Address | None:
+    """The IP address in `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`, or None."""
+    text = text.strip()
+    match = _WITH_PORT.fullmatch(text)
+    try:
+        address = ipaddress.ip_address((match[1] or match[2]) if match else text)
+    except ValueError:
+        return None
+    # A socket that takes IPv4 as well has IPv4 addresses like this.
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

@@ -1,0 +1,128 @@
+"""The roster: every connection of a server from the moment it is accepted until its handler has returned.
+
+It says who may come in (how many in all, how many from one address) and closes everybody in the end. What a connection is
+for is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections import Counter
+
+from wschat.connection.connection import Connection
+from wschat.limits import Limits
+from wschat.protocol.frames import CloseCode
+
+logger = logging.getLogger("wschat.server")
+
+# What a handler may take to return once its connection has been closed, in seconds.
+_GRACE = 1.0
+
+
+class Roster:
+    """The connections of one server. Every method may be called from any thread; only `close_all` waits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # Guards all below, and is told when the last connection is taken out. Taken before the locks of outboxes.
+        self._changed = threading.Condition()
+        self._active: dict[socket.socket, Connection | None] = {}  # None until it is open
+        self._opening: set[socket.socket] = set()  # those whose request has not been answered yet
+        self._counted: dict[socket.socket, str] = {}  # the address that each counts for
+        self._counts: Counter[str] = Counter()
+        self._is_closing = False
+        self._drain: float | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close_all` has been called."""
+        return self._is_closing
+
+    def enter(self, sock: socket.socket, address: str | None) -> bool:
+        """Take in an accepted connection, counted for the address that it comes from; False if there are too many."""
+        with self._changed:
+            if self._limits.max_connections and len(self._active) >= self._limits.max_connections:
+                return False
+            if address is not None and not self._count(sock, address):
+                return False
+            self._active[sock] = None
+            self._opening.add(sock)
+            return True
+
+    def count_for(self, sock: socket.socket, address: str) -> bool:
+        """Count a connection that is in for the address that it turned out to come from; False if there are too many."""
+        with self._changed:
+            return self._count(sock, address)
+
+    def _count(self, sock: socket.socket, address: str) -> bool:
+        limit = self._limits.max_connections_per_address
+        if limit and self._counts[address] >= limit:
+            return False
+        self._counts[address] += 1
+        self._counted[sock] = address
+        return True
+
+    def answer(self, sock: socket.socket) -> None:
+        """The request is about to be answered: from here on it is closed as a WebSocket, and not cut."""
+        with self._changed:
+            self._opening.discard(sock)
+
+    def open(self, sock: socket.socket, ws: Connection) -> None:
+        """The WebSocket is open."""
+        with self._changed:
+            self._active[sock] = ws
+            is_too_late = self._is_closing
+            drain = self._drain
+        if is_too_late:
+            _go_away(ws, drain)
+
+    def leave(self, sock: socket.socket) -> Connection | None:
+        """The connection is over, and its handler has returned; which WebSocket it was, if it was open."""
+        with self._changed:
+            ws = self._active.pop(sock, None)
+            self._opening.discard(sock)
+            address = self._counted.pop(sock, None)
+            if address is not None:
+                self._counts[address] -= 1
+                if not self._counts[address]:
+                    del self._counts[address]
+            if not self._active:
+                self._changed.notify_all()
+            return ws
+
+    def cut(self, sock: socket.socket) -> None:
+        """End a connection whose request has not been answered yet; do nothing to others."""
+        self._end_opening(sock, socket.SHUT_RDWR)
+
+    def close_all(self, drain: float | None) -> None:
+        """Close every connection with 1001, and wait until their handlers have returned.
+
+        What waits for slow peers is sent for at most `drain` seconds, or without a limit. Whoever is still opening reads
+        the end of its request, and finds `is_closing`.
+        """
+        with self._changed:
+            self._is_closing = True
+            self._drain = drain
+            active = list(self._active.items())
+        for sock, ws in active:
+            if ws is None:
+                self._end_opening(sock, socket.SHUT_RD)
+            else:
+                _go_away(ws, drain)
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._active, None if drain is None else drain + _GRACE):
+                logger.warning("%d handlers are still running", len(self._active))
+
+    def _end_opening(self, sock: socket.socket, how: int) -> None:
+        with self._changed:
+            if sock in self._opening:
+                with contextlib.suppress(OSError):
+                    # Not SSLSocket's own, which would throw its TLS object away under the thread that uses it.
+                    socket.socket.shutdown(sock, how)
+
+
+def _go_away(ws: Connection, timeout: float | None) -> None:
+    ws.begin_close(CloseCode.GOING_AWAY, "the server is stopping", timeout=timeout)

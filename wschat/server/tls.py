@@ -1,0 +1,40 @@
+"""TLS, a server's side: the context for a certificate and its key, and how both are exchanged while the server runs."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from wschat.errors import UsageError
+
+
+class Certificate:
+    """A certificate chain and its private key, in PEM files; `context` is for a server. Raises UsageError.
+
+    TLS 1.2 and newer are spoken. From any thread.
+    """
+
+    def __init__(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        self._files = (certificate, key or certificate)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the files again. Connections keep what they have; those that are accepted from now on get the new one."""
+        # A context that fails to load is left with half of it: so another one tries first.
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._load(self.context)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        certificate, key = self._files
+
+        def refuse_to_ask() -> str:
+            raise UsageError(f"the key in {key} needs a password, which nobody can be asked for")
+
+        try:
+            context.load_cert_chain(certificate, key, refuse_to_ask)
+        except ssl.SSLError as error:
+            raise UsageError(f"{certificate} and {key} are not a certificate and its key: {error.reason or error}") from None
+        except OSError as error:
+            raise UsageError(f"cannot read {certificate} and {key}: {error.strerror}") from None
