@@ -1,0 +1,76 @@
+"""What the fuzzer throws bytes at. A target returns whatever the bytes are, or raises what is a bug.
+
+`scripts/fuzz` runs them with atheris; the test beside this runs the corpus through them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.protocol.wire import pieces, read
+from wschat.chat.plain import PlainChat
+from wschat.errors import RequestRefused
+from wschat.limits import Limits
+from wschat.protocol.deflate import Deflate
+from wschat.server.opening import Handshake
+from wschat.server.origins import check_origin
+from wschat.server.proxies import parse_networks, vouched_address
+from wschat.server.refusals import response_to
+from wschat.server.requests import Exchange
+
+CORPUS = Path(__file__).parent / "corpus"
+
+_MAX_MESSAGE_BYTES = 64 * 1024
+_DEFLATES = (None, Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True), Deflate(client_max_window_bits=9))
+_TRUSTED = parse_networks(["10.0.0.0/8", "::/16"])
+_LIMITS = Limits()
+
+
+def messages(data: bytes) -> None:
+    """Frames and messages: the first byte says who sends and what was agreed on, the second how the rest is cut.
+
+    However they are cut, the same comes out, and no message is longer than the limit.
+    """
+    if len(data) < 2:
+        return
+    choice, step, stream = data[0], data[1] + 1, data[2:]
+    agreed = _DEFLATES[choice >> 1 & 3]
+
+    def outcome(cuts: range) -> object:
+        return read(pieces(stream, cuts), masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=agreed)
+
+    whole = read([stream], masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=agreed)
+    assert whole == outcome(range(step, len(stream), step))
+    for message in whole.messages:
+        assert len(message.encode() if isinstance(message, str) else message) <= _MAX_MESSAGE_BYTES
+
+
+def opening(data: bytes) -> None:
+    """The opening: a request over a socket, all that is asked of it, and the answer."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(data[: 64 * 1024])
+        theirs.shutdown(socket.SHUT_WR)
+        exchange = Exchange(ours, _LIMITS)
+        try:
+            head = exchange.read_head()
+            if head is None:
+                return
+            assert head + exchange.already_read in data
+            handshake = Handshake(head, ["chat", "v2"])
+            vouched_address(handshake.request.headers, "10.0.0.1", _TRUSTED)
+            with contextlib.suppress(RequestRefused):
+                check_origin(handshake.request.headers, (), on_loopback=True)
+            with contextlib.suppress(RequestRefused):
+                PlainChat().check_request(handshake.request)
+            response = handshake.answer(Deflate()).response
+            assert response.startswith(b"HTTP/1.1 101 ")
+        except RequestRefused as refusal:
+            response = response_to(refusal)
+    assert response.count(b"\r\n\r\n") == 1
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"messages": messages, "opening": opening}

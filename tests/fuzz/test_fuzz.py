@@ -1,0 +1,36 @@
+"""The fuzzer's corpus goes through its targets, and the fuzzer runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.targets import CORPUS, TARGETS
+
+TOP = Path(__file__).parents[2]
+INPUTS = [(target, path) for target in TARGETS for path in sorted((CORPUS / target).iterdir())]
+
+
+@pytest.mark.parametrize(("target", "path"), INPUTS, ids=[f"{target}-{path.name}" for target, path in INPUTS])
+def test_the_corpus_is_harmless(target: str, path: Path) -> None:
+    TARGETS[target](path.read_bytes())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs atheris, which pip has for Linux and CPython 3.10 to 3.13")
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_fuzzer_finds_nothing_in_a_few_seconds(target: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", target, "5"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(TOP), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "stat::number_of_executed_units" in done.stderr

@@ -1,0 +1,100 @@
+"""A soak: `python -m tests.soak MINUTES`. `scripts/soak` is the way to call it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from tests.soak.population import OTHERS, World, lurk, talk
+from tests.tls import client_context, make_certificate
+
+_TALKERS = 10
+_LURKERS = 20
+_SECONDS_TO_SETTLE = 20.0
+# What the server may have grown by in the end: what its allocator keeps of many connections.
+_MEGABYTES_OF_GROWTH = 30
+
+
+class Footprint(NamedTuple):
+    """What a process takes."""
+
+    threads: int
+    descriptors: int
+    megabytes: float
+
+    @classmethod
+    def of(cls, pid: int) -> Footprint:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return cls(int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0]) / 1024)
+
+
+def main() -> int:
+    """Live for some minutes; 0 if all went well."""
+    seconds = float(sys.argv[1]) * 60
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(Path(folder) / "tls")
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.soak.server", str(certificate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            plain_port, tls_port = map(int, server.stdout.readline().split())
+            # Once for a few seconds, so that what stays for good is there before it is measured.
+            live(World(plain_port, tls_port, client_context(certificate)), 5)
+            before = settled(server.pid, None)
+            world = World(plain_port, tls_port, client_context(certificate))
+            live(world, seconds)
+            after = settled(server.pid, before)
+            server.stdin.close()
+            code = server.wait(_SECONDS_TO_SETTLE)
+    for what, number in sorted(world.counts.items()):
+        print(f"{number:>10,} {what}")
+    print(f"before: {before}\nafter:  {after}\nthe server's exit code: {code}")
+    heard, said = world.counts["messages heard by lurkers"], world.counts["messages said"]
+    is_well = (
+        code == 0
+        and said > 0
+        and heard == said * _LURKERS
+        and after.threads <= before.threads
+        and after.descriptors <= before.descriptors
+        and after.megabytes <= before.megabytes + _MEGABYTES_OF_GROWTH
+    )
+    print("all is well" if is_well else "SOMETHING IS WRONG")
+    return 0 if is_well else 1
+
+
+def live(world: World, seconds: float) -> None:
+    """Have the population live for so long. Raises what went wrong."""
+    with ThreadPoolExecutor(_TALKERS + _LURKERS + sum(OTHERS.values())) as pool:
+        people: list[Future[None]] = [pool.submit(lurk, world, bool(number % 2), _TALKERS) for number in range(_LURKERS)]
+        while world.counts["lurkers"] < _LURKERS and not any(one.done() for one in people):
+            threading.Event().wait(0.05)
+        for other, count in OTHERS.items():
+            people += [pool.submit(other, world, bool(number % 2), number) for number in range(count)]
+        people += [pool.submit(talk, world, bool(number % 2), number) for number in range(_TALKERS)]
+        ends_at = monotonic() + seconds
+        while monotonic() < ends_at and not any(one.done() for one in people):
+            threading.Event().wait(0.2)
+        world.is_over.set()
+        for one in people:
+            one.result()
+
+
+def settled(pid: int, wanted: Footprint | None) -> Footprint:
+    """What the server takes when everybody has gone; given some time to come back to what is wanted."""
+    ends_at = monotonic() + (_SECONDS_TO_SETTLE if wanted else 2)
+    while True:
+        now = Footprint.of(pid)
+        if monotonic() > ends_at or (wanted and now.threads <= wanted.threads and now.descriptors <= wanted.descriptors):
+            return now
+        threading.Event().wait(0.2)
+
+
+sys.exit(main())

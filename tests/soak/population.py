@@ -1,0 +1,161 @@
+"""Who lives on the server during a soak. Each is a function that goes on until it is told that it is over."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import wschat
+
+_PATIENCE = 30.0
+_GREETING = "Welcome to the chat!"
+_SECONDS_BETWEEN_MESSAGES = 0.05
+_LAST_WORD = "that was all"
+
+
+class Disorder(Exception):
+    """Somebody got a message twice, out of order, or not at all."""
+
+
+@dataclass
+class World:
+    """The server's two doors, and what is known of what happened."""
+
+    plain_port: int
+    tls_port: int
+    context: ssl.SSLContext
+    is_over: threading.Event = field(default_factory=threading.Event)
+    counts: Counter[str] = field(default_factory=Counter)
+    guard: threading.Lock = field(default_factory=threading.Lock)  # guards the counts
+
+    def count(self, what: str, number: int = 1) -> None:
+        with self.guard:
+            self.counts[what] += number
+
+    def connect(self, tls: bool, query: str = "") -> wschat.Connection:
+        scheme, port = ("wss", self.tls_port) if tls else ("ws", self.plain_port)
+        ws = wschat.connect(f"{scheme}://127.0.0.1:{port}/{query}", tls=self.context if tls else None)
+        if ws.recv(_PATIENCE) != _GREETING:
+            raise Disorder("no greeting")
+        return ws
+
+    def raw(self) -> socket.socket:
+        """A bare connection, which may be anything."""
+        sock = socket.create_connection(("127.0.0.1", self.plain_port), _PATIENCE)
+        self.count("bare connections")
+        return sock
+
+
+class Ledger:
+    """What one listener has heard: the messages of each talker have to come one after the other."""
+
+    def __init__(self, *, from_the_first: bool) -> None:
+        self.next: dict[str, int] = {}
+        self.last_words: set[str] = set()
+        self._from_the_first = from_the_first
+
+    def enter(self, message: str | bytes) -> None:
+        name, _, text = str(message).partition(": ")
+        if not name.startswith("talker"):
+            return
+        if text == _LAST_WORD:
+            self.last_words.add(name)
+            return
+        number = int(text)
+        expected = self.next.get(name, 0 if self._from_the_first else number)
+        if number != expected:
+            raise Disorder(f"message {number} of {name} came where {expected} was expected")
+        self.next[name] = number + 1
+
+
+def talk(world: World, tls: bool, number: int) -> None:
+    """Say 0, 1, 2 and so on, and hear it."""
+    with world.connect(tls, f"?name=talker{number}") as ws:
+        said = 0
+        ledger = Ledger(from_the_first=False)
+        while not world.is_over.wait(_SECONDS_BETWEEN_MESSAGES):
+            ws.send(str(said))
+            said += 1
+            while ledger.next.get(f"talker{number}", 0) < said:
+                ledger.enter(ws.recv(_PATIENCE))
+        ws.send(_LAST_WORD)
+        while f"talker{number}" not in ledger.last_words:
+            ledger.enter(ws.recv(_PATIENCE))
+    world.count("messages said", said)
+
+
+def lurk(world: World, tls: bool, talkers: int) -> None:
+    """Hear everything that everybody says, from the first word to the last."""
+    ledger = Ledger(from_the_first=True)
+    with world.connect(tls) as ws:
+        world.count("lurkers")
+        while len(ledger.last_words) < talkers:
+            ledger.enter(ws.recv(_PATIENCE))
+    world.count("messages heard by lurkers", sum(ledger.next.values()))
+
+
+def come_and_go(world: World, tls: bool, seed: int) -> None:
+    """Stay for a little while, again and again."""
+    dice = random.Random(seed)
+    while not world.is_over.is_set():
+        ledger = Ledger(from_the_first=False)  # of one visit, which begins anywhere
+        with world.connect(tls) as ws:
+            for _ in range(dice.randrange(50)):
+                if world.is_over.is_set():
+                    break
+                with contextlib.suppress(TimeoutError):  # when it is over, nobody says anything any more
+                    ledger.enter(ws.recv(1))
+        world.count("short visits")
+
+
+def read_slowly(world: World, tls: bool, seed: int) -> None:
+    """Read hardly anything, until the server has had enough."""
+    while not world.is_over.is_set():
+        with world.raw() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.sendall(_REQUEST)
+            while not world.is_over.wait(0.5):
+                try:
+                    if not sock.recv(64):
+                        break
+                except OSError:
+                    break
+        world.count("slow readers that went")
+
+
+def vanish(world: World, tls: bool, seed: int) -> None:
+    """Come, say something, and be gone with a reset."""
+    dice = random.Random(seed)
+    while not world.is_over.wait(dice.random() / 10):
+        with world.raw() as sock:
+            sock.sendall(_REQUEST + b"\x81\x82\0\0\0\0hi")
+            sock.recv(dice.randrange(1, 1000))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def talk_rubbish(world: World, tls: bool, seed: int) -> None:
+    """Send what makes no sense, before the opening or after it."""
+    dice = random.Random(seed)
+    while not world.is_over.wait(dice.random() / 10):
+        with world.raw() as sock:
+            try:
+                sock.sendall((_REQUEST if dice.random() < 0.5 else b"") + dice.randbytes(dice.randrange(1, 2000)))
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(65536):
+                    pass
+            except OSError:
+                pass
+
+
+_REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+# Who lives there besides talkers and lurkers, and how many of them.
+OTHERS: dict[Callable[[World, bool, int], None], int] = {come_and_go: 6, read_slowly: 4, vanish: 4, talk_rubbish: 4}
