@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import Future
@@ -23,8 +24,8 @@ class CountingStream(BlockingStream):
 
     __slots__ = ("writes",)
 
-    def __init__(self, stream: BlockingStream) -> None:
-        super().__init__(stream._socket)
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
         self.writes: list[bytes] = []
         send = self.send
 
@@ -36,11 +37,9 @@ class CountingStream(BlockingStream):
 
 
 def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
-    connection, peer = wire.raw(limits=Limits(ping_interval=0))
-    assert isinstance(connection._stream, BlockingStream)
-    counting = CountingStream(connection._stream)
-    connection._stream = connection._outbox._stream = counting
-    return connection, peer, counting.writes
+    connection, peer = wire.raw(limits=Limits(ping_interval=0), make_stream=CountingStream)
+    assert isinstance(connection._stream, CountingStream)
+    return connection, peer, connection._stream.writes
 
 
 def hold(connection: Connection) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.protocol.wire import Frame, stream
 from wschat.connection.connection import Connection
-from wschat.connection.streams import open_stream
+from wschat.connection.streams import Stream, open_stream
 from wschat.errors import ConnectionClosed
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
@@ -104,10 +104,18 @@ class Wiring:
         self._connections: list[Connection] = []
         self._peers: list[RawPeer] = []
 
-    def connection(self, sock: socket.socket, *, is_client: bool = False, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Connection:
+    def connection(
+        self,
+        sock: socket.socket,
+        *,
+        is_client: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        make_stream: Callable[[socket.socket], Stream] = open_stream,
+        **options: Any,
+    ) -> Connection:
         """A connection over this socket."""
         connection = Connection(
-            open_stream(sock), is_client=is_client, limits=limits, path="/", headers={}, remote_address="nowhere", **options
+            make_stream(sock), is_client=is_client, limits=limits, path="/", headers={}, remote_address="nowhere", **options
         )
         self._connections.append(connection)
         return connection

@@ -38,6 +38,7 @@ class Outbox:
     def __init__(self, stream: Stream, limits: Limits, writer: Writer, deadlines: Deadlines, on_evict: Callable[[], bytes]) -> None:
         self.lock = threading.Lock()
         self._stream = stream
+        self._send_now = stream.send
         self._limits = limits
         self._writer = writer
         self._deadlines = deadlines
@@ -69,8 +70,9 @@ class Outbox:
         with self.lock:
             # First what it nearly always comes to, without a call more than the kernel's.
             if self._is_clear and not self._put_off:
+                send = self._send_now
                 try:
-                    sent = self._stream.send(frame, AT_ONCE)
+                    sent = send(frame, AT_ONCE)
                 except OSError as error:
                     sent = self._sent_nothing(error)
                 self.bytes_sent += sent
@@ -97,7 +99,15 @@ class Outbox:
         with self.lock:
             try:
                 if self._is_clear and not self._put_off:
-                    self._write(frames)
+                    # As in `write`: with a thousand members, two calls more are an eighth of a broadcast.
+                    send = self._send_now
+                    try:
+                        sent = send(frames, AT_ONCE)
+                    except OSError as error:
+                        sent = self._sent_nothing(error)
+                    self.bytes_sent += sent
+                    if sent < len(frames):
+                        self._begin_backlog(frames, sent)
                 elif self._has_no_room(len(frames)) and not self._make_room(len(frames)):
                     self._evict()
                 elif self._backlog and not self._is_in_message and not self._is_closed:
@@ -279,7 +289,7 @@ class Outbox:
     def _try_to_send(self, data: bytes | memoryview) -> int:
         """How many bytes the kernel takes now. Raises OutboxClosed."""
         try:
-            sent = self._stream.send(data, AT_ONCE)
+            sent = self._send_now(data, AT_ONCE)
         except OSError as error:
             sent = self._sent_nothing(error)
         self.bytes_sent += sent

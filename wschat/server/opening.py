@@ -24,6 +24,7 @@ from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
 from wschat.server.requests import Request, add_header, parse_request
 
+_NO_SOCKET = object()
 _VERSION = "13"
 _MAYBE_OPENING = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")
 
@@ -71,7 +72,7 @@ class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
 
     def __init__(self, head: bytes, subprotocols: Sequence[str]) -> None:
         self._head = head
-        super().__init__({"werkzeug.socket": self}, subprotocols=list(subprotocols), thread_class=_Idle, event_class=_Idle)
+        super().__init__({"werkzeug.socket": _NO_SOCKET}, subprotocols=list(subprotocols), thread_class=_Idle, event_class=_Idle)
 
     def handshake(self) -> None:
         """Called by the constructor. Raises RemoteProtocolError or UnicodeError for what is no opening."""
