@@ -40,9 +40,17 @@ def main() -> int:
     seconds = float(sys.argv[1]) * 60
     with tempfile.TemporaryDirectory() as folder:
         certificate = make_certificate(Path(folder) / "tls")
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.server", str(certificate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as server:
+        log = Path(folder) / "log"
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.soak.server", str(certificate)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            ) as server,
+        ):
             assert server.stdin is not None
             assert server.stdout is not None
             plain_port, tls_port = map(int, server.stdout.readline().split())
@@ -54,6 +62,11 @@ def main() -> int:
             after = settled(server.pid, before)
             server.stdin.close()
             code = server.wait(_SECONDS_TO_SETTLE)
+        lines = log.read_text().splitlines()
+    evicted = [line for line in lines if " evicted after " in line]
+    unexpected = [line for line in lines if line not in evicted]
+    world.count("slow readers evicted", len(evicted))
+    print(*unexpected, sep="\n", end="\n" if unexpected else "")
     for what, number in sorted(world.counts.items()):
         print(f"{number:>10,} {what}")
     print(f"before: {before}\nafter:  {after}\nthe server's exit code: {code}")
@@ -62,6 +75,8 @@ def main() -> int:
         code == 0
         and said > 0
         and heard == said * _LURKERS
+        and len(evicted) > 0
+        and not unexpected
         and after.threads <= before.threads
         and after.descriptors <= before.descriptors
         and after.megabytes <= before.megabytes + _MEGABYTES_OF_GROWTH

@@ -45,10 +45,19 @@ class World:
             raise Disorder("no greeting")
         return ws
 
-    def raw(self) -> socket.socket:
-        """A bare connection, which may be anything."""
-        sock = socket.create_connection(("127.0.0.1", self.plain_port), _PATIENCE)
+    def raw(self, tls: bool) -> socket.socket:
+        """A bare connection, which may be anything. What is sent over it is not encrypted, whatever door it is at."""
+        sock = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port), _PATIENCE)
         self.count("bare connections")
+        return sock
+
+    def slow(self, tls: bool) -> socket.socket:
+        """A WebSocket of somebody whose system takes little that he does not read."""
+        sock = self.raw(tls)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if tls:
+            sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1")
+        sock.sendall(_REQUEST)
         return sock
 
 
@@ -67,11 +76,19 @@ class Ledger:
         if text == _LAST_WORD:
             self.last_words.add(name)
             return
-        number = int(text)
+        count, _, padding = text.partition(" ")
+        number = int(count)
+        if padding != _padding(number):
+            raise Disorder(f"message {number} of {name} is not whole")
         expected = self.next.get(name, 0 if self._from_the_first else number)
         if number != expected:
             raise Disorder(f"message {number} of {name} came where {expected} was expected")
         self.next[name] = number + 1
+
+
+def _padding(number: int) -> str:
+    """Of many lengths, and enough in all that who reads slowly falls behind."""
+    return "-" * (number * 997 % 8000)
 
 
 def talk(world: World, tls: bool, number: int) -> None:
@@ -80,7 +97,7 @@ def talk(world: World, tls: bool, number: int) -> None:
         said = 0
         ledger = Ledger(from_the_first=False)
         while not world.is_over.wait(_SECONDS_BETWEEN_MESSAGES):
-            ws.send(str(said))
+            ws.send(f"{said} {_padding(said)}")
             said += 1
             while ledger.next.get(f"talker{number}", 0) < said:
                 ledger.enter(ws.recv(_PATIENCE))
@@ -115,25 +132,19 @@ def come_and_go(world: World, tls: bool, seed: int) -> None:
 
 
 def read_slowly(world: World, tls: bool, seed: int) -> None:
-    """Read hardly anything, until the server has had enough."""
+    """Read hardly anything, for longer than the server has patience; then come anew."""
     while not world.is_over.is_set():
-        with world.raw() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.sendall(_REQUEST)
-            while not world.is_over.wait(0.5):
-                try:
-                    if not sock.recv(64):
-                        break
-                except OSError:
+        with world.slow(tls) as sock, contextlib.suppress(OSError):
+            for _ in range(20):
+                if world.is_over.wait(0.5) or not sock.recv(64):
                     break
-        world.count("slow readers that went")
 
 
 def vanish(world: World, tls: bool, seed: int) -> None:
     """Come, say something, and be gone with a reset."""
     dice = random.Random(seed)
     while not world.is_over.wait(dice.random() / 10):
-        with world.raw() as sock:
+        with world.raw(tls=False) as sock:
             sock.sendall(_REQUEST + b"\x81\x82\0\0\0\0hi")
             sock.recv(dice.randrange(1, 1000))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -143,7 +154,7 @@ def talk_rubbish(world: World, tls: bool, seed: int) -> None:
     """Send what makes no sense, before the opening or after it."""
     dice = random.Random(seed)
     while not world.is_over.wait(dice.random() / 10):
-        with world.raw() as sock:
+        with world.raw(tls) as sock:
             try:
                 sock.sendall((_REQUEST if dice.random() < 0.5 else b"") + dice.randbytes(dice.randrange(1, 2000)))
                 sock.shutdown(socket.SHUT_WR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 
 from wschat import Limits, serve
@@ -10,14 +11,22 @@ from wschat.chat.plain import PlainChat
 from wschat.server.tls import Certificate
 
 
+def listener() -> socket.socket:
+    """A door behind which the system keeps little of what a client does not read: by itself it would swallow megabytes."""
+    sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+    return sock
+
+
 def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     chat = PlainChat()
-    limits = Limits(max_connections_per_address=0, outbox_bytes=256 * 1024, outbox_seconds=5)
+    limits = Limits(max_connections_per_address=0, outbox_seconds=5)
+    context = Certificate(sys.argv[1]).context
     with (
-        serve(chat.handle, port=0, check_request=chat.check_request, limits=limits) as plain,
-        serve(chat.handle, port=0, check_request=chat.check_request, limits=limits, tls=Certificate(sys.argv[1]).context) as tls,
+        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits) as plain,
+        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits, tls=context) as tls,
     ):
         plain.start()
         tls.start()
