@@ -1,0 +1,109 @@
+"""Clients of a room that never read: the others do not notice, memory stays bounded, and they are gone in the end. With TLS and without."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory
+from tests.connection.wiring import eventually
+from tests.server.command import Command, running
+from tests.server.raw import PATIENCE, Raw, request
+from tests.tls import client_context
+from wschat import Hub, Limits
+from wschat.server.tls import Certificate
+
+STALLED = 5
+READERS = 10
+OUTBOX_BYTES = 1 << 20
+MESSAGE = "x" * 16_384
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, certificate: Path) -> Path | None:
+    """The certificate that the server has, if it has one."""
+    return certificate if request.param == "tls" else None
+
+
+def connect(port: int, tls: Path | None) -> wschat.Connection:
+    if tls is None:
+        return wschat.connect(f"ws://127.0.0.1:{port}/")
+    return wschat.connect(f"wss://127.0.0.1:{port}/", tls=client_context(tls))
+
+
+def never_reads(port: int, tls: Path | None) -> Raw:
+    """An open WebSocket, of which nothing is read any more, by somebody whose system keeps little."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    raw = Raw(client_context(tls).wrap_socket(sock, server_hostname="127.0.0.1") if tls else sock)
+    assert raw.ask(request()).status == 101
+    return raw
+
+
+def peak_bytes(command: Command) -> int:
+    """The most memory that the server has had."""
+    with open(f"/proc/{command.process.pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the memory of another process")
+def test_five_that_never_read_cost_the_others_nothing(tls: Path | None) -> None:
+    options = ["--port", "0", "--rate", "off", "--outbox-bytes", str(OUTBOX_BYTES)]
+    with running(*options, *(["--tls-cert", str(tls)] if tls else [])) as command, contextlib.ExitStack() as people:
+        readers = [people.enter_context(connect(command.port, tls)) for _ in range(READERS)]
+        talker, *_ = readers
+        for reader in readers:
+            assert reader.recv(PATIENCE) == "Welcome to the chat!"
+        for _ in range(STALLED):
+            people.enter_context(never_reads(command.port, tls))
+        before = peak_bytes(command)
+        # The kernel swallows megabytes before anybody is slow: it is talked until the five have been too slow.
+        while command.errors().count(" evicted after ") < STALLED:
+            talker.send(MESSAGE)
+            for reader in readers:
+                assert reader.recv(PATIENCE) == f"Server: {MESSAGE}"
+        assert peak_bytes(command) - before < STALLED * OUTBOX_BYTES + (30 << 20)
+        talker.send("/who")
+        answer = str(talker.recv(PATIENCE))
+        assert f"{READERS}" in answer
+        assert command.stop() == 0
+        assert command.errors().count(" evicted after ") == STALLED
+
+
+def test_five_that_never_read_are_gone_when_something_has_waited_for_too_long(serve: ServerFactory, tls: Path | None) -> None:
+    hub = Hub()
+    are_all_in = threading.Semaphore(0)
+
+    def stay(ws: wschat.Connection) -> None:
+        hub.join(ws)
+        are_all_in.release()
+        try:
+            for _ in ws:
+                pass
+        finally:
+            hub.leave(ws)
+
+    context: ssl.SSLContext | None = Certificate(tls).context if tls else None
+    # Only their age counts here; without that, these messages would wait for ever.
+    limits = Limits(outbox_bytes=0, outbox_seconds=0.2, close_timeout=0.2, ping_interval=0)
+    server = serve(stay, limits=limits, tls=context)
+    with contextlib.ExitStack() as people:
+        reader = people.enter_context(connect(server.port, tls))
+        for _ in range(STALLED):
+            people.enter_context(never_reads(server.port, tls))
+        for _ in range(STALLED + 1):
+            assert are_all_in.acquire(timeout=PATIENCE)
+        for number in range(20):
+            hub.broadcast(bytes([number]) * 1_000_000)
+            assert reader.recv(PATIENCE) == bytes([number]) * 1_000_000
+        eventually(lambda: len(hub) == 1)
+        hub.broadcast("the others are gone")
+        assert reader.recv(PATIENCE) == "the others are gone"
