@@ -102,6 +102,17 @@ def test_who_does_not_speak_tls_is_logged_with_address_and_reason(
     check_echo(server, certificate)
 
 
+def test_who_is_gone_in_the_middle_of_a_handshake_is_logged(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Raw.to(server) as raw:
+        host, port = raw.socket.getsockname()
+        raw.send(b"\x16\x03\x01\x02\x00\x01")
+        raw.vanish()
+    message = until_logged(caplog, "no TLS").getMessage()
+    assert message.startswith(f"{host}:{port} refused: no TLS: ")
+    assert "reset" in message
+
+
 def test_a_handshake_that_never_ends_harms_nobody_and_is_ended(serve: ServerFactory, certificate: Path) -> None:
     server = serve(echo, tls=Certificate(certificate).context, limits=Limits(opening_timeout=0.3))
     with Raw.to(server) as silent, Raw.to(server) as half:

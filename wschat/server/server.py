@@ -262,7 +262,7 @@ class WebSocketServer(socketserver.TCPServer):
         exchange = Exchange(sock, self.limits)
         try:
             if isinstance(sock, ssl.SSLSocket):
-                sock.do_handshake()
+                _start_tls(sock, client_address)
             handshake = self._read_handshake(exchange)
             request = handshake.request
             remote_address = self._remote_address(sock, client_address, request)
@@ -275,9 +275,6 @@ class WebSocketServer(socketserver.TCPServer):
         except RequestRefused as refusal:
             refuse(sock, refusal, with_body=exchange.wants_body)
             raise
-        except ssl.SSLError as error:
-            log_refused(client_address, f"no TLS: {error.reason or error}")
-            raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
         ws = Connection(
@@ -360,6 +357,14 @@ class WebSocketServer(socketserver.TCPServer):
             ws = self._roster.leave(request)
             if ws is not None:
                 log_closed(ws, monotonic() - accepted_at)
+
+
+def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
+    try:
+        sock.do_handshake()
+    except OSError as error:
+        log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
+        raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
 
 
 def _host_of(client_address: Any) -> str | None:
