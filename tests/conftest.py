@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 import wschat
-from tests.tls import make_certificate
+from tests.connection.wiring import PATIENCE, eventually
+from tests.tls import client_context, make_certificate
 from wschat.connection.connection import Connection
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
@@ -68,6 +70,26 @@ def echo_url(serve: ServerFactory) -> str:
 def echo(ws: Connection) -> None:
     for message in ws:
         ws.send(message)
+
+
+def check_echo(server: wschat.WebSocketServer, certificate: Path | None = None) -> None:
+    """The server, which is one that sends everything back, does so; over TLS, if it has a certificate."""
+    scheme, tls = ("wss", client_context(certificate)) if certificate else ("ws", None)
+    with wschat.connect(f"{scheme}://127.0.0.1:{server.port}/", tls=tls) as ws:
+        ws.send("still there?")
+        assert ws.recv(PATIENCE) == "still there?"
+
+
+def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
+    """The first record that says so, once it is there."""
+    found: list[logging.LogRecord] = []
+
+    def look() -> bool:
+        found.extend(record for record in list(caplog.records) if text in record.getMessage())
+        return bool(found)
+
+    eventually(look)
+    return found[0]
 
 
 def url_of(server: wschat.WebSocketServer, path: str = "/") -> str:

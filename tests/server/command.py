@@ -43,6 +43,11 @@ class Command:
         """What it has written to standard error so far."""
         return Path(self._errors.name).read_text()
 
+    def peak_bytes(self) -> int:
+        """The most memory that it has had. For Linux."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it, and wait for its exit code."""
         self.process.send_signal(number)

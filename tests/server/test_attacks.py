@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 import wschat
-from tests.conftest import ServerFactory, echo, url_of
+from tests.conftest import ServerFactory, check_echo, echo, url_of
 from tests.protocol.wire import CLOSE, COMPRESSED, CONTINUATION_PART, DEFLATE_TAIL, PING, PONG, TEXT, TEXT_PART, frame, stream
 from tests.server.command import running
 from tests.server.raw import PATIENCE, Raw, request
@@ -23,18 +23,6 @@ from wschat import Limits
 from wschat.chat.plain import PlainChat
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process and tells of its memory")
-
-
-def check_echo(server: wschat.WebSocketServer) -> None:
-    with wschat.connect(url_of(server)) as ws:
-        ws.send("still there?")
-        assert ws.recv(PATIENCE) == "still there?"
-
-
-def peak_bytes(pid: int) -> int:
-    """The most memory that a process has had."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 def repeat(action: Callable[[], object], pause: float, is_over: threading.Event) -> None:
@@ -99,19 +87,19 @@ def test_a_decompression_bomb() -> None:
     compressor = zlib.compressobj(wbits=-15)
     bomb = (compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)) * 1024
     with running("--port", "0", "--app", "wschat.apps:echo", "--max-message-bytes", str(2 << 20)) as command:
-        before = peak_bytes(command.process.pid)
+        before = command.peak_bytes()
         with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
             assert raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"})).status == 101
             raw.send(frame(TEXT | COMPRESSED, bomb.removesuffix(DEFLATE_TAIL), masked=True))
             first, payload = raw.frame()
             assert (first, payload[:2]) == (CLOSE, b"\x03\xf1")
-        assert peak_bytes(command.process.pid) - before < 16 << 20
+        assert command.peak_bytes() - before < 16 << 20
 
 
 @needs_linux
 def test_100_000_pings_of_somebody_who_does_not_read() -> None:
     with running("--port", "0", "--app", "wschat.apps:echo") as command:
-        before = peak_bytes(command.process.pid)
+        before = command.peak_bytes()
         with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
             assert raw.ask(request()).status == 101
             pings = stream([(PING, b"%0100d" % number) for number in range(1000)], masked=True)
@@ -123,7 +111,7 @@ def test_100_000_pings_of_somebody_who_does_not_read() -> None:
             raw.send(frame(PING, b"the last", masked=True))
             while (pong := raw.frame()) != (PONG, b"the last"):
                 assert pong[0] == PONG
-        assert peak_bytes(command.process.pid) - before < 16 << 20
+        assert command.peak_bytes() - before < 16 << 20
 
 
 def test_a_message_of_a_million_empty_fragments(serve: ServerFactory) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
-from time import monotonic
 
 import pytest
 
 import wschat
-from tests.conftest import ServerFactory, echo, url_of
+from tests.conftest import ServerFactory, echo, until_logged, url_of
 from tests.server.command import running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import Limits, RequestRefused
@@ -23,24 +21,12 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "wschat.server")
 
 
-def until(caplog: pytest.LogCaptureFixture, event: str) -> logging.LogRecord:
-    """The record of this event, once it is there."""
-    ends_at = monotonic() + PATIENCE
-    pause = threading.Event()
-    while monotonic() < ends_at:
-        for record in list(caplog.records):
-            if getattr(record, "fields", {}).get("event") == event:
-                return record
-        pause.wait(0.005)
-    raise AssertionError(f"nothing was {event}: {caplog.text}")
-
-
 def test_a_connection_is_logged_when_it_is_opened_and_when_it_is_over(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo)) + "?token=secret", deflate=None) as ws:
         ws.send("not for the log")
         ws.recv(PATIENCE)
         ws.close(4000, "done")
-    opened, closed = until(caplog, "opened"), until(caplog, "closed")
+    opened, closed = until_logged(caplog, " opened "), until_logged(caplog, " closed after ")
     assert opened.levelno == closed.levelno == logging.INFO
     assert opened.fields == {"event": "opened", "client": opened.fields["client"], "path": "/"}  # type: ignore[attr-defined]
     fields = closed.fields  # type: ignore[attr-defined]
@@ -61,7 +47,7 @@ def test_a_refusal_is_logged_with_the_reason(serve: ServerFactory, caplog: pytes
     with Raw.to(serve(echo, check_request=check)) as raw:
         assert raw.ask(request()).status == 404
         host, port = raw.socket.getsockname()
-    record = until(caplog, "refused")
+    record = until_logged(caplog, " refused: ")
     assert record.levelno == logging.INFO
     assert record.getMessage() == f"{host}:{port} refused: 404: There is nothing here."
 
@@ -73,7 +59,7 @@ def test_an_eviction_is_a_warning(serve: ServerFactory, caplog: pytest.LogCaptur
 
     server = serve(flood, limits=Limits(outbox_bytes=1000, close_timeout=0.1))
     with Raw.opened(server):
-        record = until(caplog, "evicted")
+        record = until_logged(caplog, " evicted after ")
     assert record.levelno == logging.WARNING
     assert "1008 too slow" in record.getMessage()
 
@@ -81,7 +67,7 @@ def test_an_eviction_is_a_warning(serve: ServerFactory, caplog: pytest.LogCaptur
 def test_who_claims_to_be_too_slow_was_not_evicted(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo))) as ws:
         ws.close(1008, "too slow")
-    assert until(caplog, "closed").levelno == logging.INFO
+    assert until_logged(caplog, " closed after ").levelno == logging.INFO
 
 
 @pytest.mark.parametrize(
@@ -100,8 +86,8 @@ def test_control_characters_are_shown_escaped(text: str, expected: str) -> None:
 def test_what_a_peer_sends_cannot_forge_a_line(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo))) as ws:
         ws.close(4000, "x\r\n2026 INFO forged \x1b[2J")
-    assert "\n" not in until(caplog, "closed").getMessage()
-    assert "\x1b" not in until(caplog, "closed").getMessage()
+    assert "\n" not in until_logged(caplog, " closed after ").getMessage()
+    assert "\x1b" not in until_logged(caplog, " closed after ").getMessage()
 
 
 @pytest.mark.parametrize(

@@ -21,18 +21,12 @@ from typing import Any
 import pytest
 
 import wschat
-from tests.conftest import ServerFactory, echo, url_of
+from tests.conftest import ServerFactory, check_echo, echo, url_of
 from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import CloseCode, Connection, ConnectionClosed, Limits, RequestRefused, UsageError, WebSocketHandler, WebSocketServer
 
 needs_unix_sockets = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
-
-
-def check_echo(server: WebSocketServer) -> None:
-    with wschat.connect(url_of(server)) as ws:
-        ws.send("still there?")
-        assert ws.recv(PATIENCE) == "still there?"
 
 
 def end_of(ws: Connection) -> tuple[int, str]:

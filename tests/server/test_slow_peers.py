@@ -14,7 +14,7 @@ import pytest
 import wschat
 from tests.conftest import ServerFactory
 from tests.connection.wiring import eventually
-from tests.server.command import Command, running
+from tests.server.command import running
 from tests.server.raw import PATIENCE, Raw, request
 from tests.tls import client_context
 from wschat import Hub, Limits
@@ -48,12 +48,6 @@ def never_reads(port: int, tls: Path | None) -> Raw:
     return raw
 
 
-def peak_bytes(command: Command) -> int:
-    """The most memory that the server has had."""
-    with open(f"/proc/{command.process.pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the memory of another process")
 def test_five_that_never_read_cost_the_others_nothing(tls: Path | None) -> None:
     options = ["--port", "0", "--rate", "off", "--outbox-bytes", str(OUTBOX_BYTES)]
@@ -64,13 +58,13 @@ def test_five_that_never_read_cost_the_others_nothing(tls: Path | None) -> None:
             assert reader.recv(PATIENCE) == "Welcome to the chat!"
         for _ in range(STALLED):
             people.enter_context(never_reads(command.port, tls))
-        before = peak_bytes(command)
+        before = command.peak_bytes()
         # The kernel swallows megabytes before anybody is slow: it is talked until the five have been too slow.
         while command.errors().count(" evicted after ") < STALLED:
             talker.send(MESSAGE)
             for reader in readers:
                 assert reader.recv(PATIENCE) == f"Server: {MESSAGE}"
-        assert peak_bytes(command) - before < STALLED * OUTBOX_BYTES + (30 << 20)
+        assert command.peak_bytes() - before < STALLED * OUTBOX_BYTES + (30 << 20)
         talker.send("/who")
         answer = str(talker.recv(PATIENCE))
         assert f"{READERS}" in answer

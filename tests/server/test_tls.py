@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from time import monotonic
 import pytest
 
 import wschat
-from tests.conftest import ServerFactory, echo
+from tests.conftest import ServerFactory, check_echo, echo, until_logged
 from tests.server.command import run, running
 from tests.server.raw import PATIENCE, Raw, request
 from tests.tls import client_context, make_certificate
@@ -32,24 +31,6 @@ def server(serve: ServerFactory, certificate: Path) -> wschat.WebSocketServer:
 
 def connect(server: wschat.WebSocketServer, certificate: Path, **options: object) -> wschat.Connection:
     return wschat.connect(f"wss://127.0.0.1:{server.port}/", tls=client_context(certificate), **options)  # type: ignore[arg-type]
-
-
-def check_echo(server: wschat.WebSocketServer, certificate: Path) -> None:
-    with connect(server, certificate) as ws:
-        ws.send("hello")
-        assert ws.recv(PATIENCE) == "hello"
-
-
-def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
-    """The record that says so, once it is there."""
-    ends_at = monotonic() + PATIENCE
-    pause = threading.Event()
-    while monotonic() < ends_at:
-        for record in list(caplog.records):
-            if text in record.getMessage():
-                return record
-        pause.wait(0.005)
-    raise AssertionError(f"{text!r} is not in {caplog.text}")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
