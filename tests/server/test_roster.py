@@ -54,6 +54,26 @@ def test_one_too_many_is_turned_away_until_somebody_leaves(serve: ServerFactory)
         until_let_in(server)
 
 
+def send_without_end(raw: Raw) -> None:
+    while True:
+        raw.send(b"x" * 65536)
+
+
+def test_who_is_turned_away_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
+    server = serve(echo, limits=Limits(max_connections=1))
+    with Raw.opened(server), Raw.to(server) as other:
+        assert status_of(other) == 503
+        with pytest.raises(ConnectionError):
+            send_without_end(other)
+
+
+def test_who_is_refused_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo)) as raw:
+        assert status_of(raw, Upgrade="something-else") == 426
+        with pytest.raises(ConnectionError):
+            send_without_end(raw)
+
+
 @needs_many_addresses
 def test_one_address_may_have_so_many_and_others_are_not_harmed(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections_per_address=2))
