@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 from contextlib import ExitStack
@@ -154,31 +153,6 @@ def test_one_signal_closes_everyone_and_exits_0(number: int) -> None:
             assert closed.value.code == CloseCode.GOING_AWAY
         assert command.process.wait(PATIENCE) == 0
         assert " ERROR " not in command.errors()
-        assert "Traceback" not in command.errors()
-
-
-@pytest.mark.skipif(not hasattr(resource, "prlimit") or not os.path.exists("/proc/self/fd"), reason="only Linux limits another process")
-def test_it_waits_for_descriptors_when_it_has_run_out_of_them() -> None:
-    with running(*ANY_PORT, "--app", "wschat.apps:echo") as command, ExitStack() as clients:
-        pid = command.process.pid
-        with wschat.connect(command.url) as ws:  # so that all it opens by itself is open
-            ws.send("x")
-            ws.recv(PATIENCE)
-            free = 2
-            in_use = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + free, in_use + free))
-            raws = [clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port)))) for _ in range(free + 3)]
-            for raw in raws:
-                raw.send(request())
-            for raw in raws[:free]:
-                assert raw.response().status == 101
-            while "cannot accept connections" not in command.errors():
-                ws.send("not harmed")
-                assert ws.recv(PATIENCE) == "not harmed"
-        for raw in raws[:free]:
-            raw.vanish()
-        for raw in raws[free:]:
-            assert raw.response().status == 101
         assert "Traceback" not in command.errors()
 
 

@@ -83,11 +83,20 @@ def test_who_does_not_speak_tls_is_logged_with_address_and_reason(
     check_echo(server, certificate)
 
 
+def client_hello() -> bytes:
+    """How a client begins."""
+    to_send = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), to_send, server_hostname="localhost").do_handshake()
+    return to_send.read()
+
+
 def test_who_is_gone_in_the_middle_of_a_handshake_is_logged(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Raw.to(server) as raw:
         host, port = raw.socket.getsockname()
-        raw.send(b"\x16\x03\x01\x02\x00\x01")
+        raw.send(client_hello())
+        assert raw.socket.recv(1)
         raw.vanish()
     message = until_logged(caplog, "no TLS").getMessage()
     assert message.startswith(f"{host}:{port} refused: no TLS: ")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import errno
 import logging
 import os
 import selectors
@@ -36,6 +35,7 @@ from wschat.server.proxies import is_trusted, parse_networks, vouched_address
 from wschat.server.refusals import Turnstile, refuse, response_to
 from wschat.server.requests import Exchange, Request
 from wschat.server.roster import Roster
+from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
 
 logger = logging.getLogger("wschat.server")
 
@@ -44,11 +44,6 @@ DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_tak
 
 _BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
 _STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
-
-# What accept() says when this process or the system has run out of something that will come back.
-_SCARCITY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_SECONDS_OF_SCARCITY = 0.1
-_SECONDS_BETWEEN_COMPLAINTS = 10.0
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -114,12 +109,12 @@ class WebSocketServer(socketserver.TCPServer):
         self._wake_up.setblocking(False)
         self._crew = join_crew()
         self._is_stopping = False
-        self._said_short_at = -_SECONDS_BETWEEN_COMPLAINTS
         self._thread: threading.Thread | None = None
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
         self._roster = Roster(limits)
         self._turnstile = Turnstile(self._crew.deadlines)
+        self._scarcity = Scarcity()
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
         try:
@@ -164,7 +159,7 @@ class WebSocketServer(socketserver.TCPServer):
                     if not self._accept():
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
-                        selector.select(_SECONDS_OF_SCARCITY)
+                        selector.select(PAUSE_SECONDS)
                         selector.register(self.socket, selectors.EVENT_READ)
         finally:
             self._has_stopped_accepting.set()
@@ -202,6 +197,7 @@ class WebSocketServer(socketserver.TCPServer):
             self._wake_up.close()
             self._woken.close()
             self._turnstile.close()
+            self._scarcity.close()
             leave_crew(self._crew)
 
     def stop(self, drain: float | None = None) -> None:
@@ -229,22 +225,16 @@ class WebSocketServer(socketserver.TCPServer):
             # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
             _thread.start_new_thread(self._run, (request, client_address))
         except RuntimeError as error:
-            self._say_short(error)
+            self._scarcity.complain(error)
             self._roster.leave(request)
             self._turn_away(request, client_address, "no thread to be had")
 
-    def _say_short(self, error: Exception) -> None:
-        """Say, once in a while, that there are no descriptors, no memory or no threads left."""
-        if monotonic() - self._said_short_at >= _SECONDS_BETWEEN_COMPLAINTS:
-            self._said_short_at = monotonic()
-            logger.error("cannot accept connections: %s", error)
-
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
-        if self._tls is not None:
-            request.close()  # it would take a handshake to say why
-        else:
+        if self._tls is None:
             self._turnstile.turn_away(request, response_to(_BUSY))
+        else:
+            request.close()  # it would take a handshake to say why
 
     def _speaks_for_others(self, host: str | None) -> bool:
         """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
@@ -317,17 +307,17 @@ class WebSocketServer(socketserver.TCPServer):
         logger.exception("the handler of %s failed", client_address or "a connection")
 
     def _accept(self) -> bool:
-        """Accept one who waits, if there is one; False if there is nothing left to accept anybody with."""
+        """Accept one who waits, if there is one; False if there is nothing left to accept or to refuse anybody with."""
         try:
             request, client_address = self.get_request()
             if self._tls is not None:
                 # The handshake itself is for the connection's own thread.
                 request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
-            if error.errno in _SCARCITY:
-                self._say_short(error)
-                return False
-            return True  # nobody there, or gone already
+            if not self._scarcity.is_behind(error):
+                return True  # nobody there, or gone already
+            self._scarcity.complain(error)
+            return self._scarcity.refuse_one(self.socket, b"" if self._tls else response_to(_BUSY))
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
