@@ -1,7 +1,7 @@
 """The opening handshake, a server's side (RFC 6455, section 4.2): from the head of a request to the answer that opens the WebSocket.
 
-simple-websocket reads the request and writes the answer; what it does not look at is checked here, and so is what is ours
-to decide.
+simple-websocket reads the request and chooses the subprotocol; what it does not look at is checked here, and so is what is
+ours to decide.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 import simple_websocket
-from wsproto.events import AcceptConnection
 from wsproto.events import Request as Asked
-from wsproto.utilities import RemoteProtocolError
+from wsproto.utilities import RemoteProtocolError, generate_accept_token
 
 from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
@@ -61,7 +60,8 @@ class Handshake:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
         offers = self.request.headers.get("sec-websocket-extensions")
         agreed = accept_offer(offers, deflate) if offers and deflate else None
-        return Answer(opened.response(agreed[0] if agreed else ""), opened.subprotocol, agreed[1] if agreed else None)
+        response = _response_to(self.request.headers["sec-websocket-key"], opened.subprotocol, agreed[0] if agreed else None)
+        return Answer(response, opened.subprotocol, agreed[1] if agreed else None)
 
 
 class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
@@ -92,12 +92,6 @@ class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
                 headers[listed] = ", ".join(map(str, values))
         return Request("GET", asked.target, headers)
 
-    def response(self, extensions: str) -> bytes:
-        # simple-websocket would agree on some itself; but they are ours to carry out.
-        headers = [(b"Sec-WebSocket-Extensions", extensions.encode("ascii"))] if extensions else []
-        response: bytes = self.ws.send(AcceptConnection(subprotocol=self.subprotocol, extra_headers=headers))
-        return response
-
 
 class _Idle:
     """What simple-websocket takes for its reader thread and for the event that wakes it: it leaves the connection to us."""
@@ -107,6 +101,21 @@ class _Idle:
 
     def start(self) -> None:
         """Nothing is to be read yet."""
+
+
+def _response_to(key: str, subprotocol: str | None, extensions: str | None) -> bytes:
+    """The 101. Asked for it, wsproto would make ready to run the connection itself, which is a tenth of an opening."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {generate_accept_token(key.encode('ascii')).decode('ascii')}",
+    ]
+    if subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if extensions:
+        lines.append(f"Sec-WebSocket-Extensions: {extensions}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 def _bare_head(request: Request) -> bytes:
