@@ -29,7 +29,7 @@ class OutboxClosed(Exception):
 
 
 class Outbox:
-    """The frames on their way to one peer. Every method may be called from any thread; only `write` and `open_message` wait.
+    """The frames on their way to one peer. Every method may be called from any thread; only `open_message` and the writes wait.
 
     `lock` guards everything here and the order of the bytes in the stream, and is never held while waiting. Locks are
     taken in this order: a hub's, an outbox's, the writer's or the deadlines' own.

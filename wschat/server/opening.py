@@ -23,6 +23,7 @@ from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
 from wschat.server.requests import Request, add_header, parse_request
 
+# simple-websocket wants a socket, and gets nothing to do with it. (Its own object would do, but would then never be freed by itself.)
 _NO_SOCKET = object()
 _VERSION = "13"
 _MAYBE_OPENING = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")

@@ -99,6 +99,7 @@ class WebSocketServer(socketserver.TCPServer):
         tls: ssl.SSLContext | None = None,
         trusted_proxies: Collection[str] = (),
     ) -> None:
+        self._scarcity = Scarcity()  # first: it may not be to be had, and then nothing else has to be given back
         self.limits = limits
         self.subprotocols = subprotocols
         self.origins = frozenset(origins)
@@ -114,7 +115,6 @@ class WebSocketServer(socketserver.TCPServer):
         self._has_stopped_accepting.set()
         self._roster = Roster(limits)
         self._turnstile = Turnstile(self._crew.deadlines)
-        self._scarcity = Scarcity()
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
         try:
