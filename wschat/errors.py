@@ -5,7 +5,9 @@ WSChatError
 ├── PeerError           the peer erred
 │   ├── ProtocolViolation   it broke RFC 6455 or a limit; carries the close code to answer with
 │   ├── RequestRefused      its opening request is not one we serve; carries the HTTP status to answer with
-│   └── OpeningFailed       it would not open a WebSocket for us; carries its HTTP status, headers and body
+│   ├── OpeningFailed       it would not open a WebSocket for us; carries its HTTP status, headers and body
+│   └── Rejected            it asked the chat for something that cannot be; carries the code and the text of the error event
+├── HistoryUnavailable  neither erred: what is said cannot be kept just now, or what was said not be read
 └── ConnectionClosed    it is over; carries the close code and the reason
 
 A network that fails while connecting is an OSError, a wait that takes too long a TimeoutError, as in the standard library.
@@ -66,6 +68,27 @@ class OpeningFailed(PeerError):
         self.status = status
         self.headers = dict(headers or {})
         self.body = body
+
+
+class Rejected(PeerError):
+    """A request to the chat that is answered with an `error` event. The connection goes on.
+
+    `code` is one of a few words that a program can tell apart, `text` a sentence for people; `seconds` is after how long it
+    may go better, where that is known.
+    """
+
+    def __init__(self, code: str, text: str, seconds: float | None = None) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+        self.seconds = seconds
+
+
+class HistoryUnavailable(WSChatError):
+    """The log of a room cannot be written or read just now: a full disk, a file that somebody else has locked.
+
+    What was to be said has not been said, and may be tried again.
+    """
 
 
 class ConnectionClosed(WSChatError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
@@ -22,28 +23,51 @@ _ROUNDS = 4
 _Item = tuple["str | bytes", "frozenset[Connection]"]
 
 
+class _Admission(NamedTuple):
+    """Somebody who gets what was added after it, and `greeting` before that."""
+
+    connection: Connection
+    greeting: str | bytes | None
+
+
 class Hub:
     """A set of connections. Every method may be called from any thread, and none waits for a peer."""
 
     def __init__(self) -> None:
-        self._members_guard = threading.Lock()  # guards the two below; no other lock is taken while it is held
+        self._members_guard = threading.Lock()  # guards the three below; no other lock is taken while it is held
         self._members: set[Connection] = set()
         self._snapshot: tuple[Connection, ...] | None = ()  # the members, made when it is needed after a change
-        self._pending: deque[_Item] = deque()  # appended to by any thread, emptied by the one that flushes
+        self._admitted: set[Connection] = set()  # those whose admission is pending
+        self._pending: deque[_Item | _Admission] = deque()  # appended to by any thread, emptied by the one that flushes
         # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flushing = threading.Lock()
 
     def join(self, connection: Connection) -> None:
-        """Have this connection get what is broadcast from now on."""
+        """Have this connection get what is broadcast from now on, and perhaps what is still on its way."""
         with self._members_guard:
             self._members.add(connection)
             self._snapshot = None
+
+    def admit(self, connection: Connection, greeting: str | bytes | None = None) -> None:
+        """Have this connection get a greeting, and then what is added after this call: nothing of what was added before.
+
+        Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
+        """
+        with self._members_guard:
+            self._admitted.add(connection)
+        self._pending.append(_Admission(connection, greeting))
 
     def leave(self, connection: Connection) -> None:
         """Take it out again; nothing happens if it is not in."""
         with self._members_guard:
             self._members.discard(connection)
+            self._admitted.discard(connection)
             self._snapshot = None
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nobody is in it nor about to be."""
+        return not self._members and not self._admitted
 
     def __len__(self) -> int:
         return len(self._members)
@@ -62,8 +86,19 @@ class Hub:
         gone is passed over. The message may leave after this has returned, and after what is then sent to a member directly:
         while another thread flushes, or at the end of a turn (a read that brought several messages).
         """
+        self.add(message, exclude)
+        self.send_soon()
+
+    def add(self, message: str | bytes, exclude: Collection[Connection] = ()) -> None:
+        """The first half of a broadcast: give the message its place in the order. `send_soon` or `flush` has to follow.
+
+        For callers that hold a lock of their own while they decide on the order: this one never writes.
+        """
         _, payload = payload_of(message)  # what cannot be sent is the caller's error, not that of the thread that flushes
         self._pending.append((message if isinstance(message, str) else payload, frozenset(exclude)))
+
+    def send_soon(self) -> None:
+        """The second half of a broadcast: send what was added, now or at the end of the calling thread's turn."""
         turn = current.turn
         if turn is None or not turn.put_off(self):
             self.flush()
@@ -90,7 +125,14 @@ class Hub:
                 self._snapshot = tuple(self._members)
             return self._snapshot
 
-    def _deliver(self, items: list[_Item]) -> None:
+    def _deliver(self, pending: list[_Item | _Admission]) -> None:
+        items = [item for item in pending if not isinstance(item, _Admission)]
+        if items:
+            self._send(items)
+        if len(items) < len(pending):
+            self._let_in(pending)
+
+    def _send(self, items: list[_Item]) -> None:
         encoded: dict[Encoding, bytes] = {}
         excluded = frozenset[Connection]().union(*(exclude for _, exclude in items))
         for member in self._current_members():
@@ -103,6 +145,23 @@ class Hub:
             if frames is None:
                 frames = encoded[member.encoding] = _encode(items, member.encoding)
             member.offer(frames)
+
+    def _let_in(self, pending: list[_Item | _Admission]) -> None:
+        for place, admission in enumerate(pending):
+            if not isinstance(admission, _Admission):
+                continue
+            connection, greeting = admission
+            with self._members_guard:
+                if connection not in self._admitted:
+                    continue  # it has left
+                self._admitted.discard(connection)
+                self._members.add(connection)
+                self._snapshot = None
+            later = [item for item in pending[place:] if not isinstance(item, _Admission) and connection not in item[1]]
+            if greeting is not None:
+                later.insert(0, (greeting, frozenset()))
+            if later:
+                connection.offer(_encode(later, connection.encoding))
 
 
 def _encode(items: list[_Item], encoding: Encoding) -> bytes:

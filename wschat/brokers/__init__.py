@@ -1,0 +1,1 @@
+"""Brokers: the log of every room. Know no connections, and nothing of what a message means."""

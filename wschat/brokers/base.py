@@ -1,0 +1,153 @@
+"""What a broker is: the log of every room, from which everything else is read.
+
+A message that is appended gets the next number of its room and is made durable, together with whatever else waits; then
+those who subscribe to the room get it, and only then does whoever appended it learn its number. So nothing is delivered
+that would not be there after a crash, and nothing is acknowledged before it is durable.
+
+Rooms are known by names that compare as they are written; which names there may be is not decided here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from wschat.errors import HistoryUnavailable
+
+
+class Message(NamedTuple):
+    """One entry of a room's log. `seq` counts from 1 without holes, `time` is in seconds since 1970."""
+
+    room: str
+    seq: int
+    sender: str
+    text: str
+    time: float
+
+
+class Draft(NamedTuple):
+    """What is to be appended. Its texts can be encoded as UTF-8.
+
+    `key` makes it happen once: a room that has a message with this key answers with that one's number, and nothing is
+    appended. `tag` is whatever its author wants to know it by; it is not kept.
+    """
+
+    room: str
+    sender: str
+    text: str
+    key: str | None = None
+    tag: object = None
+
+
+Outcome = tuple[Draft, "int | HistoryUnavailable"]
+"""What became of a draft: its number in the room, or why it was not appended."""
+
+
+class Author(Protocol):
+    """Who appends, and is told what became of it."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        """These are durable and have been handed on, or never will be. Called from any thread; must not wait."""
+
+
+class Subscriber(Protocol):
+    """Who gets what is appended to a room."""
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """The next messages of the room, durable, in order. Called with the broker's lock held: must neither wait nor write."""
+
+    def flush(self) -> None:
+        """Send on what was taken. Called without a lock; must not wait."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much of each room's log is kept: so many messages, and none older than so many days; 0 lifts either."""
+
+    messages: int = 10_000
+    days: float = 30.0
+
+    def oldest_time(self, now: float) -> float:
+        """What is from before that is not kept."""
+        return now - self.days * 86_400 if self.days else 0.0
+
+    def oldest_seq(self, last: int) -> int:
+        """The first number that may still be there in a room whose last one is given."""
+        return max(1, last - self.messages + 1) if self.messages else 1
+
+
+class Rule(NamedTuple):
+    """Something that moderators decided and that outlives a restart: who (`subject`) is what (`kind`) in which room.
+
+    `until` is a time in seconds since 1970, 0 for good; `by` says who decided so. What kinds there are is the chat's business.
+    """
+
+    room: str
+    kind: str
+    subject: str
+    until: float
+    by: str
+
+
+class Broker(ABC):
+    """The log of every room. Methods may be called from any thread."""
+
+    epoch: str
+    """Changes only if the log was lost: a number of another epoch means nothing in this one."""
+
+    @abstractmethod
+    def append(self, draft: Draft, author: Author) -> None:
+        """Have this appended, and its author told. Waits only while far too much is waiting already.
+
+        What one thread appends to a room gets its numbers in that order.
+        """
+
+    @abstractmethod
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        """The first messages after this number, in order. May read from a disk. Raises HistoryUnavailable."""
+
+    @abstractmethod
+    def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
+        """The last messages before this number (or of all), in order. May read from a disk. Raises HistoryUnavailable."""
+
+    @abstractmethod
+    def subscribe(self, room: str, subscriber: Subscriber) -> int:
+        """Have the subscriber get what is appended after the number that is returned, which is the room's last."""
+
+    @abstractmethod
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        """The end of that. Something may still be on its way."""
+
+    @abstractmethod
+    def last_numbers(self) -> dict[str, int]:
+        """Every room that something was ever said in, and its last number."""
+
+    @abstractmethod
+    def enter(self, room: str, member: str) -> bool:
+        """Note that a member is in a room, perhaps once more; whether it was not there before."""
+
+    @abstractmethod
+    def leave(self, room: str, member: str) -> bool:
+        """Undo one `enter`; whether it is not there any more."""
+
+    @abstractmethod
+    def members(self, room: str) -> list[str]:
+        """Who is in a room, whoever came first first."""
+
+    @abstractmethod
+    def rules(self) -> list[Rule]:
+        """All rules that hold. Raises HistoryUnavailable."""
+
+    @abstractmethod
+    def set_rule(self, rule: Rule) -> None:
+        """Have this rule hold, in the place of another of its room, kind and subject. Durable on return; raises HistoryUnavailable."""
+
+    @abstractmethod
+    def lift_rule(self, room: str, kind: str, subject: str) -> None:
+        """Have such a rule hold no more. Durable on return; raises HistoryUnavailable."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Append what still waits, and let go of everything. Waits. Nothing may be called after that."""

@@ -1,0 +1,135 @@
+"""Writing the log in SQLite: one transaction for many messages of many rooms. For the one thread that writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from wschat.brokers.base import Draft, Message, Retention
+
+# For how many messages of a room it is remembered which keys they had, so that none is said twice.
+_KEYS_KEPT = 100_000
+# Rows go into one statement by so many: each statement lets go of the GIL once, and then has to wait for its turn to go on.
+_ROWS_TOGETHER = 64
+# What is not kept any more is deleted when there is so much of it; until then it is only not shown.
+_DELETED_TOGETHER = 256
+
+_DELETE_FORGOTTEN = """
+    DELETE FROM messages WHERE room = :room AND seq < max(
+        :oldest_seq,
+        coalesce((SELECT seq FROM messages WHERE room = :room AND time >= :oldest_time ORDER BY seq LIMIT 1), 0)
+    )
+"""
+
+_Row = TypeVar("_Row", bound=Sequence[object])
+
+
+@dataclass
+class Appended:
+    """What a transaction has done: the number of each draft, and the new messages of each room."""
+
+    numbers: list[int] = field(default_factory=list)
+    messages: dict[str, list[Message]] = field(default_factory=dict)
+
+
+@dataclass
+class _Room:
+    id: int
+    last: int
+    deleted_to: int
+
+
+class Log:
+    """The tables of rooms, messages and keys. Raises sqlite3.Error; then nothing of what was asked for has been done."""
+
+    def __init__(self, database: sqlite3.Connection, retention: Retention) -> None:
+        self._database = database
+        self._retention = retention
+        rows = database.execute("SELECT name, id, last FROM rooms").fetchall()
+        self._rooms = {name: _Room(room_id, last, last) for name, room_id, last in rows}
+        for room in self._rooms.values():
+            self._delete_forgotten(room, room.last)
+
+    def last_numbers(self) -> dict[str, int]:
+        """The last number of each room."""
+        return {name: room.last for name, room in self._rooms.items()}
+
+    def append(self, drafts: Sequence[Draft]) -> Appended:
+        """Append these, in one transaction that is on the disk when this returns."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            rooms = {name: self._find(name) for name in {draft.room for draft in drafts}}
+            appended = self._insert(drafts, rooms)
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # a full disk may have ended it already
+                self._database.execute("ROLLBACK")
+            raise
+        for name, messages in appended.messages.items():
+            rooms[name].last = messages[-1].seq
+        self._rooms.update(rooms)
+        return appended
+
+    def _find(self, name: str) -> _Room:
+        known = self._rooms.get(name)
+        if known is None:
+            cursor = self._database.execute("INSERT INTO rooms (name, last) VALUES (?, 0)", (name,))
+            known = _Room(cursor.lastrowid or 0, 0, 0)
+        return known
+
+    def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room]) -> Appended:
+        appended = Appended()
+        numbers = self._known_keys((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
+        keys = []
+        now = time.time()
+        for draft in drafts:
+            room = rooms[draft.room]
+            seq = numbers.get((room.id, draft.key)) if draft.key is not None else None
+            if seq is None:
+                messages = appended.messages.setdefault(draft.room, [])
+                seq = room.last + len(messages) + 1
+                messages.append(Message(draft.room, seq, draft.sender, draft.text, now))
+                if draft.key is not None:
+                    numbers[room.id, draft.key] = seq
+                    keys.append((room.id, draft.key, seq))
+            appended.numbers.append(seq)
+        for name, messages in appended.messages.items():
+            room = rooms[name]
+            self._insert_rows("messages", [(room.id, *message[1:]) for message in messages])
+            self._database.execute("UPDATE rooms SET last = ? WHERE id = ?", (messages[-1].seq, room.id))
+            if messages[-1].seq - room.deleted_to >= _DELETED_TOGETHER:
+                self._delete_forgotten(room, messages[-1].seq)
+        self._insert_rows("keys", keys)
+        return appended
+
+    def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str | None], int]:
+        known: dict[tuple[int, str | None], int] = {}
+        for some in _chunks(keys):
+            values = ",".join(["(?,?)"] * len(some))
+            rows = self._database.execute(
+                f"SELECT room, key, seq FROM keys WHERE (room, key) IN (VALUES {values})", [value for key in some for value in key]
+            )
+            known.update(((room, key), seq) for room, key, seq in rows)
+        return known
+
+    def _insert_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        for some in _chunks(rows):
+            values = ",".join([f"({','.join('?' * len(some[0]))})"] * len(some))
+            self._database.execute(f"INSERT INTO {table} VALUES {values}", [value for row in some for value in row])
+
+    def _delete_forgotten(self, room: _Room, last: int) -> None:
+        """Delete what is not kept any more in a room whose last number is given."""
+        room.deleted_to = last
+        bounds = {"oldest_seq": self._retention.oldest_seq(last), "oldest_time": self._retention.oldest_time(time.time())}
+        self._database.execute(_DELETE_FORGOTTEN, {"room": room.id, **bounds})
+        self._database.execute("DELETE FROM keys WHERE room = ? AND seq <= ?", (room.id, last - _KEYS_KEPT))
+
+
+def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    rest = iter(rows)
+    while some := list(islice(rest, _ROWS_TOGETHER)):
+        yield some

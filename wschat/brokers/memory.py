@@ -1,0 +1,121 @@
+"""The log in memory: gone with the process. What is appended is there at once, so nobody ever waits for anything."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+
+from wschat.brokers.base import Author, Broker, Draft, Message, Retention, Rule, Subscriber
+from wschat.brokers.presence import Presence
+
+# For how many messages of a room it is remembered which keys they had.
+_KEYS_KEPT = 100_000
+
+
+class _Room:
+    """The log of one room; under the broker's lock."""
+
+    def __init__(self, retention: Retention) -> None:
+        self.last = 0
+        self.messages: deque[Message] = deque(maxlen=retention.messages or None)
+        self.keys: dict[str, int] = {}
+        self.subscribers: list[Subscriber] = []
+
+    def append(self, draft: Draft, now: float) -> int:
+        known = self.keys.get(draft.key) if draft.key is not None else None
+        if known is not None:
+            return known
+        self.last += 1
+        message = Message(draft.room, self.last, draft.sender, draft.text, now)
+        self.messages.append(message)
+        if draft.key is not None:
+            self.keys[draft.key] = self.last
+            if len(self.keys) > _KEYS_KEPT:
+                del self.keys[next(iter(self.keys))]
+        for subscriber in self.subscribers:
+            subscriber.take([message])
+        return self.last
+
+
+class MemoryBroker(Presence, Broker):
+    """Keeps what `retention` says in memory; with `keeps_messages` off it only counts."""
+
+    def __init__(self, retention: Retention | None = None, *, keeps_messages: bool = True) -> None:
+        super().__init__()
+        self.epoch = secrets.token_hex(8)
+        self._retention = retention or Retention()
+        self._keeps_messages = keeps_messages
+        self._log_guard = threading.Lock()  # guards the two below; the locks of subscribers are taken while it is held
+        self._rooms: dict[str, _Room] = {}
+        self._rules: dict[tuple[str, str, str], Rule] = {}
+
+    def append(self, draft: Draft, author: Author) -> None:
+        with self._log_guard:
+            room = self._room(draft.room)
+            seq = room.append(draft, time.time())
+            if not self._keeps_messages:
+                room.messages.clear()
+            subscribers = tuple(room.subscribers)
+        for subscriber in subscribers:
+            subscriber.flush()
+        author.settled([(draft, seq)])
+
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        with self._log_guard:
+            messages = self._kept(room)
+            skipped = max(0, seq + 1 - messages[0].seq) if messages else 0
+            return messages[skipped : skipped + limit]
+
+    def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
+        with self._log_guard:
+            messages = self._kept(room)
+            end = len(messages) if seq is None or not messages else max(0, min(len(messages), seq - messages[0].seq))
+            return messages[max(0, end - limit) : end]
+
+    def subscribe(self, room: str, subscriber: Subscriber) -> int:
+        with self._log_guard:
+            self._room(room).subscribers.append(subscriber)
+            return self._room(room).last
+
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        with self._log_guard:
+            self._room(room).subscribers.remove(subscriber)
+            if not self._room(room).last:
+                del self._rooms[room]  # nothing was ever said there
+
+    def last_numbers(self) -> dict[str, int]:
+        with self._log_guard:
+            return {name: room.last for name, room in self._rooms.items() if room.last}
+
+    def rules(self) -> list[Rule]:
+        with self._log_guard:
+            return list(self._rules.values())
+
+    def set_rule(self, rule: Rule) -> None:
+        with self._log_guard:
+            self._rules[rule[:3]] = rule
+
+    def lift_rule(self, room: str, kind: str, subject: str) -> None:
+        with self._log_guard:
+            self._rules.pop((room, kind, subject), None)
+
+    def close(self) -> None:
+        pass
+
+    # All below: with the lock held.
+
+    def _room(self, name: str) -> _Room:
+        if name not in self._rooms:
+            self._rooms[name] = _Room(self._retention)
+        return self._rooms[name]
+
+    def _kept(self, name: str) -> list[Message]:
+        room = self._rooms.get(name)
+        if room is None:
+            return []
+        oldest = self._retention.oldest_time(time.time())
+        while room.messages and room.messages[0].time < oldest:
+            room.messages.popleft()
+        return list(room.messages)
