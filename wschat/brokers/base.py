@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from wschat.errors import HistoryUnavailable
+from wschat.errors import HistoryUnavailable, Rejected
 
 
 class Message(NamedTuple):
@@ -31,7 +31,9 @@ class Draft(NamedTuple):
     """What is to be appended. Its texts can be encoded as UTF-8.
 
     `key` makes it happen once: a room that has a message with this key answers with that one's number, and nothing is
-    appended. `tag` is whatever its author wants to know it by; it is not kept.
+    appended; if that one has another text, this one is rejected rather than lost.
+
+    `tag` is whatever its author wants to know it by; it is not kept.
     """
 
     room: str
@@ -41,8 +43,16 @@ class Draft(NamedTuple):
     tag: object = None
 
 
-Outcome = tuple[Draft, "int | HistoryUnavailable"]
-"""What became of a draft: its number in the room, or why it was not appended."""
+Result = int | HistoryUnavailable | Rejected
+"""The number of a message, or why it was not appended."""
+
+Outcome = tuple[Draft, Result]
+"""What became of a draft."""
+
+
+def rejected_key() -> Rejected:
+    """What a draft gets whose key belongs to a message with another text."""
+    return Rejected("id-used", "Something else has been said with this id.")
 
 
 class Author(Protocol):
@@ -99,7 +109,7 @@ class Broker(ABC):
 
     @abstractmethod
     def append(self, draft: Draft, author: Author) -> None:
-        """Have this appended, and its author told. Waits only while far too much is waiting already.
+        """Have this appended, and its author told. Waits only while far too much is waiting already. Raises HistoryUnavailable.
 
         What one thread appends to a room gets its numbers in that order.
         """

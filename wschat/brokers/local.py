@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Retention, Rule, Subscriber
+from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber
 from wschat.brokers.log import Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.schema import migrate
@@ -81,8 +81,10 @@ class LocalBroker(Presence, Broker):
 
     def append(self, draft: Draft, author: Author) -> None:
         with self._queue_changed:
-            while len(self._queue) >= _MAX_WAITING:
+            while len(self._queue) >= _MAX_WAITING and not self._is_closing:
                 self._queue_changed.wait()
+            if self._is_closing:
+                raise HistoryUnavailable("the history is closed")
             self._queue.append((draft, author))
             if len(self._queue) == 1:
                 self._queue_changed.notify_all()
@@ -117,14 +119,14 @@ class LocalBroker(Presence, Broker):
 
     def _settle(self, batch: list[_Waiting]) -> None:
         """Make these durable, hand them on, and tell their authors."""
-        results: Sequence[int | HistoryUnavailable]
+        results: Sequence[Result]
         try:
             appended = self._log.append([draft for draft, _ in batch])
         except sqlite3.Error as error:
             logger.error("%d messages cannot be kept in %s: %s", len(batch), self.path, error)
             results = [HistoryUnavailable(f"the history cannot be written: {error}")] * len(batch)
         else:
-            results = appended.numbers
+            results = appended.results
             self._hand_on(appended.messages)
         outcomes: dict[Author, list[Outcome]] = {}
         for (draft, author), result in zip(batch, results, strict=True):

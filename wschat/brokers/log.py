@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from wschat.brokers.base import Draft, Message, Retention
+from wschat.brokers.base import Draft, Message, Result, Retention, rejected_key
 
 # For how many messages of a room it is remembered which keys they had, so that none is said twice.
 _KEYS_KEPT = 100_000
@@ -30,9 +30,9 @@ _Row = TypeVar("_Row", bound=Sequence[object])
 
 @dataclass
 class Appended:
-    """What a transaction has done: the number of each draft, and the new messages of each room."""
+    """What a transaction has done: the result of each draft, and the new messages of each room."""
 
-    numbers: list[int] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     messages: dict[str, list[Message]] = field(default_factory=dict)
 
 
@@ -83,20 +83,23 @@ class Log:
 
     def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room]) -> Appended:
         appended = Appended()
-        numbers = self._known_keys((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
+        known = self._known_keys((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
         keys = []
         now = time.time()
         for draft in drafts:
             room = rooms[draft.room]
-            seq = numbers.get((room.id, draft.key)) if draft.key is not None else None
-            if seq is None:
-                messages = appended.messages.setdefault(draft.room, [])
-                seq = room.last + len(messages) + 1
-                messages.append(Message(draft.room, seq, draft.sender, draft.text, now))
-                if draft.key is not None:
-                    numbers[room.id, draft.key] = seq
-                    keys.append((room.id, draft.key, seq))
-            appended.numbers.append(seq)
+            earlier = known.get((room.id, draft.key)) if draft.key is not None else None
+            if earlier is not None:
+                seq, text = earlier
+                appended.results.append(seq if text is None or text == draft.text else rejected_key())
+                continue
+            messages = appended.messages.setdefault(draft.room, [])
+            seq = room.last + len(messages) + 1
+            messages.append(Message(draft.room, seq, draft.sender, draft.text, now))
+            appended.results.append(seq)
+            if draft.key is not None:
+                known[room.id, draft.key] = seq, draft.text
+                keys.append((room.id, draft.key, seq))
         for name, messages in appended.messages.items():
             room = rooms[name]
             self._insert_rows("messages", [(room.id, *message[1:]) for message in messages])
@@ -106,14 +109,20 @@ class Log:
         self._insert_rows("keys", keys)
         return appended
 
-    def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str | None], int]:
-        known: dict[tuple[int, str | None], int] = {}
+    def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, str | None]]:
+        """The numbers and texts that were said with these keys; the text is None where it is not kept any more."""
+        known: dict[tuple[int, str], tuple[int, str | None]] = {}
         for some in _chunks(keys):
-            values = ",".join(["(?,?)"] * len(some))
+            # CROSS JOIN keeps SQLite to this order: look each up, instead of going through all that there are.
             rows = self._database.execute(
-                f"SELECT room, key, seq FROM keys WHERE (room, key) IN (VALUES {values})", [value for key in some for value in key]
+                f"""
+                WITH wanted (room, key) AS (VALUES {",".join(["(?,?)"] * len(some))})
+                SELECT keys.room, keys.key, keys.seq, text FROM wanted CROSS JOIN keys USING (room, key)
+                LEFT JOIN messages ON messages.room = keys.room AND messages.seq = keys.seq
+                """,
+                [value for key in some for value in key],
             )
-            known.update(((room, key), seq) for room, key, seq in rows)
+            known.update(((room, key), (seq, text)) for room, key, seq, text in rows)
         return known
 
     def _insert_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:

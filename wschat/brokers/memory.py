@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Retention, Rule, Subscriber
+from wschat.brokers.base import Author, Broker, Draft, Message, Result, Retention, Rule, Subscriber, rejected_key
 from wschat.brokers.presence import Presence
 
 # For how many messages of a room it is remembered which keys they had.
@@ -20,18 +20,18 @@ class _Room:
     def __init__(self, retention: Retention) -> None:
         self.last = 0
         self.messages: deque[Message] = deque(maxlen=retention.messages or None)
-        self.keys: dict[str, int] = {}
+        self.keys: dict[str, tuple[int, int]] = {}  # the number, and the hash of the text
         self.subscribers: list[Subscriber] = []
 
-    def append(self, draft: Draft, now: float) -> int:
+    def append(self, draft: Draft, now: float) -> Result:
         known = self.keys.get(draft.key) if draft.key is not None else None
         if known is not None:
-            return known
+            return known[0] if known[1] == hash(draft.text) else rejected_key()
         self.last += 1
         message = Message(draft.room, self.last, draft.sender, draft.text, now)
         self.messages.append(message)
         if draft.key is not None:
-            self.keys[draft.key] = self.last
+            self.keys[draft.key] = (self.last, hash(draft.text))
             if len(self.keys) > _KEYS_KEPT:
                 del self.keys[next(iter(self.keys))]
         for subscriber in self.subscribers:
@@ -54,13 +54,13 @@ class MemoryBroker(Presence, Broker):
     def append(self, draft: Draft, author: Author) -> None:
         with self._log_guard:
             room = self._room(draft.room)
-            seq = room.append(draft, time.time())
+            result = room.append(draft, time.time())
             if not self._keeps_messages:
                 room.messages.clear()
             subscribers = tuple(room.subscribers)
         for subscriber in subscribers:
             subscriber.flush()
-        author.settled([(draft, seq)])
+        author.settled([(draft, result)])
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         with self._log_guard:

@@ -24,8 +24,8 @@ class Presence:
         """One less; whether it was the last."""
         with self._presence_guard:
             members = self._members[room]
-            members[member] -= 1
-            if members[member]:
+            if members[member] > 1:
+                members[member] -= 1
                 return False
             del members[member]
             if not members:

@@ -1,71 +1,115 @@
-"""The commands of the chat: a line that begins with a slash. To add one, write a function and name it in the table."""
+"""The commands of the chat: a line that begins with a slash, and the request that it makes. To add one, add it to the table.
+
+They are the same wherever a line is typed: in plain text, and as the text of a `say`. What a request does is in `handlers`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wschat.chat.names import RULE, Names, normalize_name
-from wschat.chat.rooms import Member, Room
+from wschat.chat.events import Id
+from wschat.chat.requests import BadField, Request, make_request
+from wschat.errors import Rejected
 
+ACTION = "/me "
+"""What the text of a message begins with that says what somebody does."""
 
-@dataclass(frozen=True)
-class Context:
-    """What a command may act on: who gave it, where, and the names in use."""
+_DEFAULT_LINES = 20  # of history
 
-    member: Member
-    room: Room
-    names: Names
+Fields = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: how it is written, what it does, and the function that does it and returns the reply."""
+    """How a command is written, what it does, and the fields of its request, given its words and the room it is typed in.
+
+    `words` is how many the command takes at least and at most; the last one is all the rest of the line.
+    """
 
     form: str
     help: str
-    run: Callable[[Context, str], str]
-    needs_argument: bool = False
+    fields: Callable[[list[str], str | None], Fields]
+    words: tuple[int, int]
 
 
-def run_command(context: Context, line: str) -> str:
-    """Do what a line like `/nick alice` says; the reply to whoever gave it."""
-    name, _, argument = line[1:].partition(" ")
-    argument = argument.strip()
+def is_command(text: str) -> bool:
+    """Whether a text is a command: it begins with one slash."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def spoken_text(text: str) -> str:
+    """What a text that is no command says: two slashes at its beginning are one."""
+    return text[1:] if text.startswith("//") else text
+
+
+def parse_command(line: str, room: str | None, request_id: Id | None = None) -> Request:
+    """The request that a line like `/nick alice` makes, typed in this room. Raises Rejected, which names the right form."""
+    name, _, rest = line[1:].partition(" ")
     command = COMMANDS.get(name.lower())
     if command is None:
-        return f"There is no command /{name}. /help lists those there are."
-    if bool(argument) != command.needs_argument:
-        return f"The command is: {command.form}"
-    return command.run(context, argument)
+        raise Rejected("bad-command", f"There is no command /{name[:40]}. /help lists those there are.")
+    at_least, at_most = command.words
+    words = rest.split(maxsplit=at_most - 1) if at_most else rest.split()
+    if not at_least <= len(words) <= at_most:
+        raise Rejected("bad-command", f"The command is: {command.form}")
+    fields = command.fields(words, room)
+    if fields.get("room", "") is None:
+        raise Rejected("bad-command", "You are in no room. /join ROOM goes to one.")
+    try:
+        return make_request({**fields, "id": request_id})
+    except BadField as error:
+        raise Rejected("bad-command", f"{error.why} The command is: {command.form}") from None
 
 
-def _nick(context: Context, argument: str) -> str:
-    name = normalize_name(argument)
-    if name is None:
-        return f"A name has {RULE}."
-    if not context.names.take(name, instead_of=context.member.name):
-        return f"The name {name} is taken."
-    context.member.name = name
-    return f"You are {name} now."
+def _seconds(words: list[str], at: int) -> Fields:
+    """The number of seconds that is the word at this place, if there is one; what is no number is left for the check."""
+    if len(words) <= at:
+        return {}
+    try:
+        return {"seconds": float(words[at])}
+    except ValueError:
+        return {"seconds": words[at]}
 
 
-def _who(context: Context, _: str) -> str:
-    members = context.room.members()
-    named = sorted(member.name for member in members if member.name is not None)
-    nameless = len(members) - len(named)
-    if nameless:
-        named.append(f"{nameless} without a name")
-    return f"In {context.room.name}: {', '.join(named)}."
+def _limit(words: list[str]) -> int | str:
+    if not words:
+        return _DEFAULT_LINES
+    return int(words[0]) if words[0].isascii() and words[0].isdigit() else words[0]
 
 
-def _help(_: Context, __: str) -> str:
-    lines = [f"{command.form}  {command.help}" for command in COMMANDS.values()]
-    return "\n".join([*lines, "//TEXT  say a text that begins with a slash"])
+def _in_room(kind: str) -> Callable[[list[str], str | None], Fields]:
+    """The fields of a request that somebody makes about somebody in the room, perhaps for so many seconds."""
+    return lambda words, room: {"type": kind, "room": room, "name": words[0], **_seconds(words, 1)}
 
 
 COMMANDS = {
-    "nick": Command("/nick NAME", f"take a name: {RULE}", _nick, needs_argument=True),
-    "who": Command("/who", "say who is in the room", _who),
-    "help": Command("/help", "list the commands", _help),
+    "nick": Command("/nick NAME", "take a name", lambda words, _: {"type": "nick", "name": words[0]}, (1, 1)),
+    "join": Command("/join ROOM", "go to a room", lambda words, _: {"type": "join", "room": words[0]}, (1, 1)),
+    "leave": Command("/leave", "leave the room", lambda _, room: {"type": "leave", "room": room}, (0, 0)),
+    "who": Command("/who", "say who is in the room", lambda _, room: {"type": "who", "room": room}, (0, 0)),
+    "rooms": Command("/rooms", "list the rooms", lambda _, __: {"type": "rooms"}, (0, 0)),
+    "msg": Command(
+        "/msg NAME TEXT", "say something to one person only", lambda words, _: {"type": "whisper", "to": words[0], "text": words[1]}, (2, 2)
+    ),
+    "me": Command(
+        "/me TEXT", "say what you are doing", lambda words, room: {"type": "say", "room": room, "text": f"{ACTION}{words[0]}"}, (1, 1)
+    ),
+    "history": Command(
+        "/history [LINES]",
+        "show what was said last",
+        lambda words, room: {"type": "history", "room": room, "limit": _limit(words)},
+        (0, 1),
+    ),
+    "help": Command("/help", "list the commands", lambda _, __: {"type": "help"}, (0, 0)),
+    "kick": Command("/kick NAME", "have somebody leave the room", _in_room("kick"), (1, 1)),
+    "mute": Command("/mute NAME [SECONDS]", "have somebody say nothing here; 0 seconds undo it", _in_room("mute"), (1, 2)),
+    "ban": Command("/ban NAME|ADDRESS [SECONDS]", "keep somebody out of the room", _in_room("ban"), (1, 2)),
+    "unban": Command("/unban NAME|ADDRESS", "let somebody in again", _in_room("unban"), (1, 1)),
+    "op": Command("/op NAME", "make somebody a moderator of the room", _in_room("op"), (1, 1)),
 }
+
+
+def help_text() -> str:
+    """All commands, a line each."""
+    return "\n".join([*(f"{command.form}  {command.help}" for command in COMMANDS.values()), "//TEXT  say a text that begins with a slash"])

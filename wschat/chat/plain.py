@@ -1,92 +1,110 @@
-"""The chat in plain text: what a client gets that asks for no subprotocol, such as the JavaScript tutorial's.
+"""The dialect of plain text: what a client gets that asks for no subprotocol, such as the JavaScript tutorial's.
 
 It is greeted, and each text it sends reaches everyone in the room, itself included, as `Server: TEXT`, or as `NAME: TEXT`
-once it has a name.
+once it has a name. Besides messages it gets the replies to its own commands, and what is meant for it alone.
 """
 
 from __future__ import annotations
 
-import re
-from http import HTTPStatus
-from urllib.parse import unquote
+from collections.abc import Callable
+from typing import Any
 
-from wschat.chat.commands import Context, run_command
-from wschat.chat.names import RULE, normalize_name
-from wschat.chat.rates import Allowance, Rate
-from wschat.chat.rooms import Member, Room, Rooms
-from wschat.connection.connection import Connection
-from wschat.errors import RequestRefused
-from wschat.protocol.frames import CloseCode
-from wschat.server.requests import Request
+from wschat.brokers.base import Draft, Message, Result
+from wschat.chat import events, requests
+from wschat.chat.commands import ACTION, is_command, parse_command
+from wschat.chat.events import Event
+from wschat.chat.requests import Request, Say
+from wschat.chat.sessions import Dialect, Session
+from wschat.errors import HistoryUnavailable, Rejected
 
 GREETING = "Welcome to the chat!"
 NAMELESS = "Server"
-LOBBY = "lobby"
 
 _SHOWN_CHARACTERS = 40
-_ROOM_PATH = re.compile(r"/rooms/([^/]+)")
+# The errors after which one has to say something again.
+_NOT_SENT = frozenset({"too-fast", "muted", "unavailable"})
 
 
-class PlainChat:
-    """The chat. `handle` and `check_request` are for a server. `rate` is what one connection may send, None for no limit."""
+class Plain(Dialect):
+    """Lines in and out."""
 
-    def __init__(self, rate: Rate | None = None) -> None:
-        self._rooms = Rooms()
-        self._rate = rate
+    one_room = True
+    needs_name = False
 
-    def check_request(self, request: Request) -> None:
-        """Refuse paths where there is no room (404) and names that are none (400)."""
-        _destination(request)
+    def greeting(self, session: Session) -> str:
+        return GREETING
 
-    def handle(self, ws: Connection) -> None:
-        """The stay of one client."""
-        room_name, name = _destination(Request("GET", ws.path, {}))
-        if name is not None and not self._rooms.names.take(name):
-            ws.close(CloseCode.POLICY_VIOLATION, f"the name {name} is taken")
-            return
-        member = Member(ws, name)
-        try:
-            ws.send(GREETING)
-            with self._rooms.visit(room_name, member) as room:
-                self._talk(member, room)
-        finally:
-            if member.name is not None:
-                self._rooms.names.give_up(member.name)
+    def parse(self, session: Session, text: str) -> Request:
+        if is_command(text):
+            return parse_command(text, session.room)
+        if session.room is None:
+            raise Rejected("not-in-room", "You are in no room. /join ROOM goes to one.")
+        return Say(session.room, text)
 
-    def _talk(self, member: Member, room: Room) -> None:
-        context = Context(member, room, self._rooms.names)
-        allowance = Allowance(self._rate) if self._rate else None
-        for text in member.connection:
-            if allowance is not None and not allowance.take():
-                if allowance.is_abused:
-                    member.connection.close(CloseCode.POLICY_VIOLATION, "too many messages")
-                    return
-                member.connection.send(f"Too fast: at most {self._rate}. This was not sent: {_beginning_of(text)}")
-            elif isinstance(text, bytes):
-                member.connection.send("This chat takes text, not binary messages.")
-            elif text.startswith("/") and not text.startswith("//"):
-                member.connection.send(run_command(context, text))
-            else:
-                room.hub.broadcast(f"{member.name or NAMELESS}: {text.removeprefix('/')}")
+    def answer(self, session: Session, request: Request, answer: Event | None) -> str | None:
+        reply = _REPLIES.get(type(request))
+        return reply(request, answer) if reply is not None else None
+
+    def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
+        if not is_news:
+            return None
+        return f"{error.text} This was not sent: {_beginning_of(request_text)}" if error.code in _NOT_SENT else error.text
+
+    def settled(self, draft: Draft, result: Result) -> str | None:
+        if isinstance(result, HistoryUnavailable):
+            return f"Sorry, {result}. This was not sent: {_beginning_of(draft.text)}"
+        return None
+
+    def event(self, event: Event) -> str | None:
+        if isinstance(event, events.Notice):
+            return event.text
+        if isinstance(event, events.WhisperEvent):
+            return f"{event.sender} whispers: {event.text}"
+        return None
+
+    def message(self, message: Message) -> str:
+        return _line(message.sender, message.text)
 
 
-def _beginning_of(message: str | bytes) -> str:
+def _line(sender: object, text: str) -> str:
+    return f"* {sender} {text.removeprefix(ACTION)}" if text.startswith(ACTION) else f"{sender}: {text}"
+
+
+def _beginning_of(text: str) -> str:
     """Enough of it to know it again."""
-    if isinstance(message, bytes):
-        return f"{len(message)} bytes"
-    return message if len(message) <= _SHOWN_CHARACTERS else f"{message[:_SHOWN_CHARACTERS]}..."
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
-def _destination(request: Request) -> tuple[str, str | None]:
-    """The room and the name that a request asks for."""
-    if request.path == "/":
-        room: str | None = LOBBY
-    else:
-        match = _ROOM_PATH.fullmatch(request.path)
-        room = normalize_name(unquote(match[1])) if match else None
-    if room is None:
-        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: / is the lobby, /rooms/NAME any other; NAME has {RULE}.")
-    name = request.query.get("name")
-    if name is not None and normalize_name(name) is None:
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"A name has {RULE}.")
-    return room, None if name is None else normalize_name(name)
+def _who(_: Any, answer: Any) -> str:
+    names = sorted(answer.members)
+    if answer.unnamed:
+        names.append(f"{answer.unnamed} without a name")
+    return f"In {answer.room}: {', '.join(names) or 'nobody'}."
+
+
+def _rooms(_: Any, answer: Any) -> str:
+    shown = [f"{room['room']} ({room['members']})" for room in answer.rooms]
+    return f"Rooms: {', '.join(shown) or 'none'}."
+
+
+def _history(_: Any, answer: Any) -> str:
+    lines = [_line(message["from"], message["text"]) for message in answer.messages]
+    return "\n".join(lines) or f"Nothing is kept of what was said in {answer.room}."
+
+
+# What is said when a request has been carried out; the others are silent, because what they do is seen.
+_REPLIES: dict[type[Request], Callable[[Any, Any], str]] = {
+    requests.Nick: lambda request, _: f"You are {request.name} now.",
+    requests.Join: lambda request, _: f"You are in {request.room} now.",
+    requests.Leave: lambda request, _: f"You have left {request.room}. /join ROOM goes to another room.",
+    requests.Who: _who,
+    requests.Rooms: _rooms,
+    requests.Whisper: lambda request, _: f"To {request.to}: {request.text}",
+    requests.History: _history,
+    requests.Help: lambda _, answer: answer.text,
+    requests.Kick: lambda request, _: f"{request.name} has been put out of {request.room}.",
+    requests.Mute: lambda request, _: f"{request.name} {'may speak again' if request.seconds == 0 else 'is muted'} in {request.room}.",
+    requests.Ban: lambda request, _: f"{request.name} is banned from {request.room}.",
+    requests.Unban: lambda request, _: f"{request.name} may be in {request.room} again.",
+    requests.Op: lambda request, _: f"{request.name} is a moderator of {request.room}.",
+}

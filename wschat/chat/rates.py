@@ -62,6 +62,16 @@ class Allowance:
         return True
 
     @property
+    def seconds_left(self) -> float:
+        """How long it is until one more is taken."""
+        return max(0.0, (1 - self._left) / self._per_second)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the message that was refused last is the first one since there was room for a burst."""
+        return self._refused == 1
+
+    @property
     def is_abused(self) -> bool:
         """Whether as many messages as make a burst were refused without a pause: somebody does not read what is answered."""
         return self._refused >= self._burst

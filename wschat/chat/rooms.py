@@ -1,74 +1,213 @@
-"""Rooms: who is in one, and what is said there."""
+"""Rooms: who is in one, and how what is said there reaches them.
+
+A room follows its log: what is appended goes to the hubs, one for each dialect. Whoever joins gets the past and then what is
+new, with no hole and nothing twice, because a room decides under one lock where the past ends and the new begins.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from wschat.chat.names import Names
+from wschat.brokers.base import Broker, Message
+from wschat.chat.events import Event, Joined, MemberEvent, message_fields
+from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
+from wschat.chat.sessions import Dialect, Session
 from wschat.connection.connection import Connection
+from wschat.errors import Rejected
 from wschat.hub import Hub
 
+# The newest messages of a room are kept at hand: more than can be said while somebody who joins reads the past.
+_AT_HAND = 1000
+# In how many rooms one connection may be: each of them costs memory.
+_MAX_ROOMS = 100
 
-class Member:
-    """Somebody in a room; `name` is None for those who have not given one."""
 
-    __slots__ = ("connection", "name")
+class _Past(NamedTuple):
+    """Which part of a room's log somebody who joins is given: so many messages after a number, or the last ones."""
 
-    def __init__(self, connection: Connection, name: str | None) -> None:
-        self.connection = connection
-        self.name = name
+    after: int
+    limit: int
+    is_resumed: bool
+    gap: bool
+
+    @classmethod
+    def wanted_by(cls, request: Join, last: int, epoch: str) -> _Past:
+        if request.since is not None and request.since <= last and request.epoch in (None, epoch):
+            return cls(request.since, MAX_MESSAGES, is_resumed=True, gap=False)
+        # One more than is given tells whether there are others.
+        return cls(max(0, last - DEFAULT_MESSAGES - 1), DEFAULT_MESSAGES + 1, is_resumed=False, gap=request.since is not None)
+
+    def choose(self, messages: list[dict[str, object]], last: int) -> tuple[list[dict[str, object]], bool, bool]:
+        """Of all there are after the number: those that are given, whether there are others, and whether some are gone."""
+        if not self.is_resumed:
+            return messages[-DEFAULT_MESSAGES:], len(messages) > DEFAULT_MESSAGES, self.gap
+        given = messages[: self.limit]
+        is_first_gone = last > self.after and (not given or given[0]["seq"] != self.after + 1)
+        return given, bool(given) and given[-1]["seq"] != last, is_first_gone
 
 
 class Room:
-    """A room. From any thread."""
+    """A room with somebody in it. From any thread."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dialects: Collection[Dialect], broker: Broker) -> None:
         self.name = name
-        self.hub = Hub()
-        self._guard = threading.Lock()  # guards the members; the hub's locks are taken while it is held
-        self._members: dict[Connection, Member] = {}
+        self.sessions: dict[Session, str | None] = {}  # by which name each is in; guarded by the lock of `Rooms`
+        self._broker = broker
+        # Guards all below, and what is before what in the hubs. Taken after a broker's lock, before those of hubs.
+        self._order = threading.Lock()
+        self._hubs = {dialect: Hub() for dialect in dialects}
+        self._at_hand: deque[Message] = deque(maxlen=_AT_HAND)
+        self._last = 0
+        last = broker.subscribe(name, self)
+        with self._order:
+            self._last = max(self._last, last)  # something may have been taken meanwhile
 
-    def enter(self, member: Member) -> None:
-        """Let somebody in: from now on they get what is said."""
-        with self._guard:
-            self._members[member.connection] = member
-            self.hub.join(member.connection)
+    @property
+    def last(self) -> int:
+        """The number of the last message."""
+        return self._last
 
-    def leave(self, member: Member) -> bool:
-        """Let somebody out; whether the room is empty then."""
-        with self._guard:
-            self._members.pop(member.connection, None)
-            self.hub.leave(member.connection)
-            return not self._members
+    def take(self, messages: Sequence[Message]) -> None:
+        """For the broker: the next messages."""
+        with self._order:
+            self._last = messages[-1].seq
+            self._at_hand.extend(messages)
+            for dialect, hub in self._hubs.items():
+                if not hub.is_deserted:
+                    for message in messages:
+                        hub.add(dialect.message(message))
 
-    def members(self) -> list[Member]:
-        """Everybody in it."""
-        with self._guard:
-            return list(self._members.values())
+    def flush(self) -> None:
+        """For the broker: send what was taken."""
+        for hub in self._hubs.values():
+            hub.send_soon()
+
+    def announce(self, event: Event, exclude: Collection[Connection] = ()) -> None:
+        """Tell everybody in the room about something that happened. Never waits."""
+        for dialect, hub in self._hubs.items():
+            text = None if hub.is_deserted else dialect.event(event)
+            if text is not None:
+                hub.broadcast(text, exclude)
+
+    def admit(self, session: Session, request: Join | None) -> None:
+        """Let somebody in, from now on or, for a request that asks for it, with what was said before.
+
+        Who is in already begins anew. Reads from the broker, which may wait for a disk. Raises HistoryUnavailable.
+        """
+        hub = self._hubs[session.dialect]
+        if request is None:
+            hub.admit(session.connection)
+        else:
+            while not self._admit_with_past(session, hub, request):
+                pass  # more than is at hand was said since the past was read
+        hub.send_soon()
+
+    def expel(self, session: Session) -> None:
+        """Let somebody out."""
+        self._hubs[session.dialect].leave(session.connection)
+
+    def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> bool:
+        epoch = self._broker.epoch
+        known = self._last
+        past = _Past.wanted_by(request, known, epoch)
+        read = self._broker.read_since(self.name, past.after, past.limit)
+        if read:
+            known = max(known, read[-1].seq)
+        messages = [message_fields(message) for message in read]
+        with self._order:
+            last = self._last
+            if last > known and self._at_hand[0].seq > known + 1:
+                return False
+            messages += [message_fields(message) for message in self._at_hand if message.seq > known]
+            given, more, gap = past.choose(messages, last)
+            joined = Joined(self.name, epoch, last, self._broker.members(self.name), given, more, gap, request.id)
+            hub.leave(session.connection)
+            hub.admit(session.connection, session.dialect.answer(session, request, joined))
+            return True
 
 
 class Rooms:
-    """The rooms with somebody in them, and the names in use. From any thread."""
+    """The rooms with somebody in them. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
-        self.names = Names()
-        self._guard = threading.Lock()  # guards the rooms; a room's lock is taken while it is held
+    def __init__(self, dialects: Collection[Dialect], broker: Broker) -> None:
+        self._dialects = dialects
+        self._broker = broker
+        self._guard = threading.Lock()  # guards all below; the broker's lock and those of rooms are taken while it is held
         self._rooms: dict[str, Room] = {}
 
-    @contextmanager
-    def visit(self, name: str, member: Member) -> Iterator[Room]:
-        """Be in a room, which is there as long as anybody is."""
-        key = name.casefold()
+    def find(self, name: str) -> Room | None:
+        """The room, if somebody is in it."""
+        return self._rooms.get(name)
+
+    def names(self) -> list[str]:
+        """Those with somebody in them."""
         with self._guard:
-            if key not in self._rooms:
-                self._rooms[key] = Room(name)
-            room = self._rooms[key]
-            room.enter(member)
+            return list(self._rooms)
+
+    def enter(self, name: str, session: Session, request: Join | None = None) -> None:
+        """Let somebody into a room. Reads from the broker for a request. Raises HistoryUnavailable, and Rejected for too many rooms."""
+        room, is_first = self._register(name, session)
+        if is_first and session.name is not None:
+            room.announce(MemberEvent(name, session.name, "join"))
         try:
-            yield room
-        finally:
-            with self._guard:
-                if room.leave(member):
-                    del self._rooms[key]
+            room.admit(session, request)
+        except BaseException:
+            self.leave(name, session)
+            raise
+        with self._guard:
+            if session not in room.sessions:
+                room.expel(session)  # a moderator was quicker
+
+    def leave(self, name: str, session: Session, event: str = "leave") -> bool:
+        """Let somebody out of a room; whether that was in it. `event` says how it came to that."""
+        with self._guard:
+            room = self._rooms.get(name)
+            if room is None or session not in room.sessions:
+                return False
+            member = room.sessions.pop(session)
+            session.rooms.discard(name)
+            room.expel(session)
+            is_last = member is not None and self._broker.leave(name, member)
+            if not room.sessions:
+                del self._rooms[name]
+                self._broker.unsubscribe(name, room)
+        if member is not None and is_last:
+            room.announce(MemberEvent(name, member, event))
+        return True
+
+    def rename(self, session: Session, name: str) -> None:
+        """Somebody has another name now, or the first one."""
+        events: list[tuple[Room, MemberEvent]] = []
+        with self._guard:
+            for room in [self._rooms[room_name] for room_name in session.rooms]:
+                old, room.sessions[session] = room.sessions[session], name
+                self._broker.enter(room.name, name)
+                if old is not None:
+                    self._broker.leave(room.name, old)
+                event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
+                events.append((room, event))
+        for room, event in events:
+            room.announce(event)
+
+    def sessions_in(self, name: str) -> list[Session]:
+        """Everybody in a room."""
+        with self._guard:
+            room = self._rooms.get(name)
+            return list(room.sessions) if room else []
+
+    def _register(self, name: str, session: Session) -> tuple[Room, bool]:
+        """Have somebody in a room, and whether it is the first time that they are, by their name."""
+        with self._guard:
+            if name not in session.rooms and len(session.rooms) >= _MAX_ROOMS:
+                raise Rejected("too-many-rooms", f"One connection may be in {_MAX_ROOMS} rooms.")
+            if name not in self._rooms:
+                self._rooms[name] = Room(name, self._dialects, self._broker)
+            room = self._rooms[name]
+            if session in room.sessions:
+                return room, False
+            room.sessions[session] = session.name
+            session.rooms.add(name)
+            return room, session.name is not None and self._broker.enter(name, session.name)

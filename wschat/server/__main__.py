@@ -12,11 +12,16 @@ from dataclasses import replace
 from typing import IO, Any
 
 import click
+import platformdirs
 
-from wschat.chat.plain import PlainChat
+from wschat.brokers.base import Broker, Retention
+from wschat.brokers.local import LocalBroker
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access, read_moderator, read_secret
+from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.chat.rates import Rate
 from wschat.connection.crew import join_crew, leave_crew
-from wschat.errors import UsageError
+from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.placement import Placement, is_worthwhile
@@ -28,6 +33,7 @@ from wschat.server.tls import Certificate
 logger = logging.getLogger("wschat.server")
 
 _LIMITS = Limits()
+_RETENTION = Retention()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
 # As many as a hundred new connections make. Nearly all of them stay, so that to look earlier is to look for nothing.
@@ -60,6 +66,12 @@ def check_networks(_context: click.Context, _option: click.Parameter, texts: tup
     return texts
 
 
+def check_moderators(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """The names of moderators and their passwords."""
+    with bad_parameters():
+        return dict(map(read_moderator, texts))
+
+
 def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> Rate | None:
     """Say early which rate there cannot be."""
     with bad_parameters():
@@ -70,7 +82,43 @@ def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> 
 @click.option("--host", default="127.0.0.1", show_envvar=True, help="The address to listen on; with colons it is IPv6.")
 @click.option("--port", default=8080, type=click.IntRange(0, 65535), show_envvar=True, help="The port; 0 takes any free one.")
 @click.option("--app", default="chat", show_envvar=True, metavar="chat|MODULE:HANDLER", help="What to serve.")
-@click.option("--history", default="off", type=click.Choice(["off"]), show_envvar=True, help="Where the chat keeps what was said.")
+@click.option(
+    "--history",
+    metavar="PATH|memory|off",
+    show_envvar=True,
+    help="Where the chat keeps what was said: in an SQLite file, in memory, or nowhere.  "
+    "[default: history.sqlite in the user's state directory]",
+)
+@click.option(
+    "--keep-messages",
+    default=_RETENTION.messages,
+    type=click.IntRange(0),
+    show_envvar=True,
+    help="How many messages of each room are kept; 0 for all.",
+)
+@click.option(
+    "--keep-days",
+    default=_RETENTION.days,
+    type=click.FloatRange(0),
+    show_envvar=True,
+    help="How many days messages are kept; 0 for ever.",
+)
+@click.option(
+    "--auth-secret-file",
+    type=click.Path(),
+    show_envvar=True,
+    help="Let only those into the chat who have a token that was signed with the secret in this file (see python -m wschat.chat.mint).",
+)
+@click.option(
+    "--moderator",
+    "moderators",
+    multiple=True,
+    metavar="NAME:PASSWORD-FILE",
+    callback=check_moderators,
+    envvar="WSCHAT_MODERATOR",
+    show_envvar=True,
+    help="A moderator of all rooms, who comes in with ?name=NAME&password=PASSWORD. May be repeated.",
+)
 @click.option(
     "--origin",
     "origins",
@@ -191,15 +239,64 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         max_connections_per_address=options["max_connections_per_ip"],
     )
     certificate = load_certificate(options["tls_cert"], options["tls_key"])
-    chat = PlainChat(options["rate"])
-    handler = chat.handle if is_chat else load_handler(app)
+    chat = open_chat(options) if is_chat else None
     try:
-        server = serve(
+        handler = chat.handle if chat else load_handler(app)
+        with listen(app, handler, chat, (host, port), limits, certificate, options) as server:
+            if certificate is not None and hasattr(signal, "SIGHUP"):
+                signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
+            scheme = "wss" if certificate else "ws"
+            served = f"{app} (history: {options['history']})" if chat and options["history"] != "off" else app
+            run_until_signal(
+                server,
+                one_core=options["one_core"],
+                announcement=f"wschat serves {served} on {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/",
+            )
+            server.stop(options["drain"])
+    finally:
+        if chat is not None:
+            chat.close()
+
+
+def open_chat(options: dict[str, Any]) -> Chat:
+    """The chat that the options ask for; the history that is used is noted among them. Raises CannotServe."""
+    if options["history"] is None:
+        options["history"] = str(platformdirs.user_state_path("wschat", appauthor=False) / "history.sqlite")
+    retention = Retention(options["keep_messages"], options["keep_days"])
+    try:
+        secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] else None
+        access = Access(secret, options["moderators"])
+        return Chat(open_history(options["history"], retention), access=access, rate=options["rate"])
+    except (HistoryUnavailable, UsageError) as error:
+        raise CannotServe(str(error)) from None
+
+
+def open_history(place: str, retention: Retention) -> Broker:
+    """The broker that keeps what is said in this place. Raises UsageError."""
+    if place in ("memory", "off"):
+        return MemoryBroker(retention, keeps_messages=place == "memory")
+    return LocalBroker(place, retention)
+
+
+def listen(
+    app: str,
+    handler: Any,
+    chat: Chat | None,
+    address: tuple[str, int],
+    limits: Limits,
+    certificate: Certificate | None,
+    options: dict[str, Any],
+) -> WebSocketServer:
+    """A server for this handler. Raises CannotServe."""
+    host, port = address
+    try:
+        return serve(
             handler,
             host,
             port,
-            check_request=chat.check_request if is_chat else None,
+            check_request=chat.check_request if chat else None,
             limits=limits,
+            subprotocols=SUBPROTOCOLS if chat else (),
             origins=options["origins"],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
@@ -208,16 +305,6 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         raise CannotServe(f"--app {app}: {error}") from None
     except OSError as error:
         raise CannotServe(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
-    if certificate is not None and hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
-    scheme = "ws" if certificate is None else "wss"
-    with server:
-        run_until_signal(
-            server,
-            one_core=options["one_core"],
-            announcement=f"wschat serves {app} on {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/",
-        )
-        server.stop(options["drain"])
 
 
 def load_certificate(certificate: str | None, key: str | None) -> Certificate | None:

@@ -1,0 +1,173 @@
+"""The chat as a whole: who comes in, in which dialect, and the loop that answers one client's requests."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from wschat.brokers.base import Broker
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
+from wschat.chat.handlers import LATER, handle
+from wschat.chat.moderation import BAN, Moderation, shown_seconds
+from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.chat.plain import Plain
+from wschat.chat.rates import Allowance, Rate
+from wschat.chat.requests import Say
+from wschat.chat.rooms import Rooms
+from wschat.chat.sessions import People, Session
+from wschat.chat.state import State
+from wschat.chat.v1 import SUBPROTOCOL, V1
+from wschat.connection.connection import Connection
+from wschat.connection.crew import join_crew, leave_crew
+from wschat.errors import HistoryUnavailable, Rejected, RequestRefused
+from wschat.protocol.frames import CloseCode
+from wschat.server.requests import Request
+
+LOBBY = "lobby"
+SUBPROTOCOLS = (SUBPROTOCOL,)
+"""What a server of the chat is to speak, besides plain text."""
+
+_ROOM_PATH = re.compile(r"/rooms/([^/]+)")
+# What somebody is told once, and not again with each message, until they have said something.
+_TOLD_ONCE = frozenset({"muted", "banned"})
+
+
+class Chat:
+    """A chat. `handle` and `check_request` are for a server; `close` is for the end, when no client is left.
+
+    `broker` keeps what is said (by default, nothing is kept), `access` says who may come in, and `rate` is what one
+    connection may send, None for no limit.
+    """
+
+    def __init__(self, broker: Broker | None = None, *, access: Access | None = None, rate: Rate | None = None) -> None:
+        self._rate = rate
+        self._plain, self._v1 = Plain(), V1(rate)
+        broker = broker or MemoryBroker(keeps_messages=False)
+        rooms = Rooms((self._plain, self._v1), broker)
+        self._state = State(access or Access(), broker, Moderation(broker), People(), rooms)
+
+    def check_request(self, request: Request) -> None:
+        """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403)."""
+        room = _room_of(request)
+        identity = self._state.access.identify(request)
+        try:
+            identity.check_room(room)
+        except Rejected as error:
+            # To programs it is not the lobby that they come for.
+            if SUBPROTOCOL not in request.headers.get("sec-websocket-protocol", ""):
+                raise RequestRefused(HTTPStatus.FORBIDDEN, error.text) from None
+
+    def handle(self, ws: Connection) -> None:
+        """The stay of one client."""
+        request = Request("GET", ws.path, dict(ws.headers))
+        try:
+            identity = self._state.access.identify(request)
+        except RequestRefused as refusal:
+            _send_away(ws, refusal.text)  # the token has expired this very moment
+            return
+        session = Session(ws, self._v1 if ws.subprotocol == SUBPROTOCOL else self._plain, identity)
+        with self._expiring(session), self._present(session):
+            try:
+                self._come_in(session, _room_of(request))
+            except Rejected as error:
+                _send_away(ws, error.text)
+                return
+            self._answer_requests(session)
+
+    def close(self) -> None:
+        """Keep what still has to be kept, and let go of everything. Waits."""
+        self._state.broker.close()
+
+    def _come_in(self, session: Session, room: str) -> None:
+        """Greet somebody and, if their dialect knows but one room at a time, let them into it. Raises Rejected."""
+        if session.identity.name is not None:
+            self._state.people.enter(session, session.identity.name)
+        if session.dialect.one_room:
+            self._state.moderation.check(BAN, session, room)
+        session.connection.send(session.dialect.greeting(session))
+        if session.dialect.one_room:
+            self._state.rooms.enter(room, session)
+
+    def _answer_requests(self, session: Session) -> None:
+        allowance = Allowance(self._rate) if self._rate else None
+        for message in session.connection:
+            text = message if isinstance(message, str) else ""
+            try:
+                if allowance is not None and not allowance.take():
+                    left = allowance.seconds_left
+                    if allowance.is_abused:
+                        _send_away(session.connection, "too many messages")
+                        return
+                    too_fast = Rejected("too-fast", f"Too fast: at most {self._rate}. Wait {shown_seconds(left)}.", left)
+                    self._reject(session, text, too_fast, is_news=allowance.is_news)
+                elif isinstance(message, bytes):
+                    raise Rejected("bad-request", "This chat takes text, not binary messages.")
+                else:
+                    self._answer(session, message)
+            except Rejected as error:
+                self._reject(session, text, error, is_news=error.code not in session.told)
+                if error.code in _TOLD_ONCE:
+                    session.told.add(error.code)
+            except HistoryUnavailable as error:
+                self._reject(session, text, Rejected("unavailable", f"Sorry, {error}."))
+
+    def _answer(self, session: Session, text: str) -> None:
+        request = session.dialect.parse(session, text)
+        answer = handle(self._state, session, request)
+        if isinstance(request, Say):
+            session.told.clear()
+        if answer is not LATER:
+            reply = session.dialect.answer(session, request, answer)
+            if reply is not None:
+                session.connection.send(reply)
+
+    def _reject(self, session: Session, text: str, error: Rejected, *, is_news: bool = True) -> None:
+        reply = session.dialect.rejection(session, text, error, is_news=is_news)
+        if reply is not None:
+            session.connection.send(reply)
+
+    @contextmanager
+    def _present(self, session: Session) -> Iterator[None]:
+        """Whoever goes leaves their rooms, and their name to others."""
+        try:
+            yield
+        finally:
+            for room in list(session.rooms):
+                self._state.rooms.leave(room, session)
+            self._state.people.leave(session)
+
+    @contextmanager
+    def _expiring(self, session: Session) -> Iterator[None]:
+        """Have a session end when what it came in by is no longer good."""
+        if session.identity.expires_at is None:
+            yield
+            return
+        crew = join_crew()
+        left = max(0.0, session.identity.expires_at - time.time())
+        deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
+        try:
+            yield
+        finally:
+            deadline.cancel()
+            leave_crew(crew)
+
+
+def _room_of(request: Request) -> str:
+    """The room that a request asks for."""
+    if request.path == "/":
+        return LOBBY
+    match = _ROOM_PATH.fullmatch(request.path)
+    room = normalize_name(unquote(match[1])) if match else None
+    if room is None:
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: / is the lobby, /rooms/NAME any other; NAME has {RULE}.")
+    return key_of(room)
+
+
+def _send_away(ws: Connection, why: str) -> None:
+    # A reason has at most 123 bytes; a name in it may take most of them.
+    ws.close(CloseCode.POLICY_VIOLATION, why.removesuffix(".").encode()[:123].decode(errors="ignore"))

@@ -1,0 +1,163 @@
+"""Events: what the chat tells people, as typed records. How one is written as text is the business of a dialect.
+
+The fields are those of `wschat.v1`, in its order; `sender` is `from` there, and what is None of `_LEFT_OUT` is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from wschat.brokers.base import Message
+
+Id = str | int
+"""What a client calls its request by."""
+
+_NAMES = {"sender": "from"}
+_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name"})
+
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that people are told."""
+
+    type: ClassVar[str]
+
+    def as_json(self) -> str:
+        """One JSON object."""
+        fields = {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _LEFT_OUT}
+        return to_json({"type": self.type, **fields})
+
+
+@dataclass(frozen=True)
+class Welcome(Event):
+    """The first event of a connection. `name` is None for those who have to choose one."""
+
+    type = "welcome"
+    server: str
+    name: str | None
+    limits: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Joined(Event):
+    """The answer to `join`: the room, and what was said there.
+
+    `messages` are those after the number that was asked for, or the last ones. `more` says that there are others: newer
+    ones up to `last` where a number was given, else older ones. `gap` says that some are no longer kept.
+    """
+
+    type = "joined"
+    room: str
+    epoch: str
+    last: int
+    members: Sequence[str]
+    messages: Sequence[Mapping[str, object]]
+    more: bool
+    gap: bool
+    id: Id | None = None
+
+
+@dataclass(frozen=True)
+class MemberEvent(Event):
+    """Something happened to somebody in a room: join, leave, rename (to `new_name`), kick, ban, mute, unmute or op."""
+
+    type = "member"
+    room: str
+    name: str
+    event: str
+    new_name: str | None = None
+
+
+@dataclass(frozen=True)
+class TypingEvent(Event):
+    """Somebody is typing just now."""
+
+    type = "typing"
+    room: str
+    name: str
+
+
+@dataclass(frozen=True)
+class WhisperEvent(Event):
+    """Something said to one person only; it is not kept."""
+
+    type = "whisper"
+    sender: str
+    to: str
+    text: str
+    time: float
+
+
+@dataclass(frozen=True)
+class HistoryEvent(Event):
+    """The answer to `history`, in order; `more` says that there are others in the direction that was asked for."""
+
+    type = "history"
+    room: str
+    messages: Sequence[Mapping[str, object]]
+    more: bool
+    id: Id | None = None
+
+
+@dataclass(frozen=True)
+class Members(Event):
+    """The answer to `who`; `unnamed` counts those in the room who have no name."""
+
+    type = "members"
+    room: str
+    members: Sequence[str]
+    unnamed: int
+    id: Id | None = None
+
+
+@dataclass(frozen=True)
+class RoomList(Event):
+    """The answer to `rooms`: those with somebody in them and those where something was said."""
+
+    type = "rooms"
+    rooms: Sequence[Mapping[str, object]]
+    id: Id | None = None
+
+
+@dataclass(frozen=True)
+class Ack(Event):
+    """The request has been carried out; a message is durable and has this number."""
+
+    type = "ack"
+    id: Id
+    seq: int | None = None
+
+
+@dataclass(frozen=True)
+class Error(Event):
+    """The request has not been carried out. `seconds` is after how long it may go better, where that is known."""
+
+    type = "error"
+    code: str
+    text: str
+    id: Id | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something that people should read."""
+
+    type = "notice"
+    text: str
+    id: Id | None = None
+
+
+def message_fields(message: Message) -> dict[str, object]:
+    """The fields of a message, in events and elsewhere."""
+    return {"room": message.room, "seq": message.seq, "from": message.sender, "text": message.text, "time": round(message.time, 3)}
+
+
+def message_as_json(message: Message) -> str:
+    """The event that brings a new message."""
+    return to_json({"type": "message", **message_fields(message)})

@@ -1,0 +1,263 @@
+"""What requests do. To add one, write a function and name it in the table.
+
+A handler gets the state of the chat, the session that asks, and the request. It returns the event that is the answer, None
+for a plain yes, or LATER if the answer comes another way; it raises Rejected if it cannot be, or HistoryUnavailable. It runs
+in the session's own thread, and may wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wschat.brokers.base import Draft
+from wschat.chat import requests
+from wschat.chat.commands import help_text, spoken_text
+from wschat.chat.events import (
+    Event,
+    HistoryEvent,
+    MemberEvent,
+    Members,
+    Notice,
+    RoomList,
+    TypingEvent,
+    WhisperEvent,
+    message_fields,
+    to_json,
+)
+from wschat.chat.moderation import BAN, MUTE, OP, is_address, log, shown_seconds, subjects_of
+from wschat.chat.plain import NAMELESS
+from wschat.chat.sessions import Person, Session
+from wschat.chat.state import State
+from wschat.errors import Rejected
+
+LATER = Notice("")
+"""What a handler returns whose answer comes another way."""
+
+_MAX_ROOMS_LISTED = 1000
+
+
+def handle(state: State, session: Session, request: requests.Request) -> Event | None:
+    """Carry a request out. Raises Rejected and HistoryUnavailable."""
+    room = getattr(request, "room", None)
+    if room is not None:
+        session.identity.check_room(room)
+    if session.person is None and session.dialect.needs_name and type(request) in _NEED_NAME:
+        raise Rejected("nameless", "Take a name first: nick.")
+    return _HANDLERS[type(request)](state, session, request)
+
+
+# Being in rooms, and talking
+
+
+def _join(state: State, session: Session, request: requests.Join) -> Event | None:
+    state.moderation.check(BAN, session, request.room)
+    state.rooms.enter(request.room, session, request)
+    if session.dialect.one_room:
+        for other in session.rooms - {request.room}:
+            state.rooms.leave(other, session)
+    return LATER
+
+
+def _leave(state: State, session: Session, request: requests.Leave) -> Event | None:
+    if not state.rooms.leave(request.room, session):
+        raise _not_in(request.room)
+    return None
+
+
+def _say(state: State, session: Session, request: requests.Say) -> Event | None:
+    _check_may_speak(state, session, request.room)
+    key = f"{session.person.key}\n{to_json(request.id)}" if session.person and request.id is not None else None
+    state.broker.append(Draft(request.room, session.name or NAMELESS, spoken_text(request.text), key, request.id), session)
+    return LATER
+
+
+def _whisper(state: State, session: Session, request: requests.Whisper) -> Event | None:
+    person = _find_person(state, request.to)
+    event = WhisperEvent(session.name or NAMELESS, person.name, request.text, round(time.time(), 3))
+    for listener in state.people.sessions_of(person):
+        listener.notify(event)
+    return None
+
+
+def _typing(state: State, session: Session, request: requests.Typing) -> Event | None:
+    _check_may_speak(state, session, request.room)
+    room = state.rooms.find(request.room)
+    if room is not None and session.name is not None:
+        room.announce(TypingEvent(request.room, session.name), exclude=[session.connection])
+    return None
+
+
+def _nick(state: State, session: Session, request: requests.Nick) -> Event | None:
+    state.access.check_name(session.identity, request.name)
+    for room in session.rooms:
+        state.moderation.check(MUTE, session, room)  # another name would be a way around it
+    if session.person is None:
+        state.people.enter(session, request.name)
+    else:
+        state.people.rename(session.person, request.name)
+    state.rooms.rename(session, request.name)
+    return None
+
+
+# Looking around
+
+
+def _who(state: State, session: Session, request: requests.Who) -> Event | None:
+    unnamed = sum(1 for other in state.rooms.sessions_in(request.room) if other.person is None)
+    return Members(request.room, state.broker.members(request.room), unnamed, request.id)
+
+
+def _rooms(state: State, session: Session, request: requests.Rooms) -> Event | None:
+    lasts = state.broker.last_numbers()
+    names = sorted(name for name in {*lasts, *state.rooms.names()} if session.identity.may_be_in(name))[:_MAX_ROOMS_LISTED]
+    listed = [{"room": name, "members": len(state.rooms.sessions_in(name)), "last": lasts.get(name, 0)} for name in names]
+    return RoomList(listed, request.id)
+
+
+def _history(state: State, session: Session, request: requests.History) -> Event | None:
+    state.moderation.check(BAN, session, request.room)
+    if request.since is not None and request.before is not None:
+        raise Rejected("bad-request", "A history is asked for with 'since' or with 'before', not with both.")
+    # One more than is asked for tells whether there are others.
+    if request.since is not None:
+        found = state.broker.read_since(request.room, request.since, request.limit + 1)
+        given = found[: request.limit]
+    else:
+        found = state.broker.read_before(request.room, request.before, request.limit + 1)
+        given = found[-request.limit :]
+    return HistoryEvent(request.room, [message_fields(message) for message in given], len(found) > len(given), request.id)
+
+
+def _help(_: State, __: Session, request: requests.Help) -> Event | None:
+    return Notice(help_text(), request.id)
+
+
+# Moderating
+
+
+def _kick(state: State, session: Session, request: requests.Kick) -> Event | None:
+    person = _find_target(state, session, request.room, request.name)
+    if person is None or not _put_out(state, session, request.room, [person], "kick", "put you out of"):
+        raise Rejected("no-such-person", f"{request.name} is not in {request.room}.")
+    log(str(session.name), "kick", person.name, request.room)
+    return None
+
+
+def _mute(state: State, session: Session, request: requests.Mute) -> Event | None:
+    person = _find_target(state, session, request.room, request.name)
+    if request.seconds == 0:
+        if not state.moderation.lift(MUTE, request.room, request.name, str(session.name)):
+            raise Rejected("not-muted", f"{request.name} is not muted in {request.room}.")
+    else:
+        state.moderation.set(MUTE, request.room, _subjects(state, request.name, person), request.seconds, str(session.name))
+    event, told = ("unmute", "lets you speak again in") if request.seconds == 0 else ("mute", "has muted you in")
+    _tell(state, session, request.room, person, event, f"{told} {request.room}{_span(request.seconds or None)}")
+    return None
+
+
+def _ban(state: State, session: Session, request: requests.Ban) -> Event | None:
+    person = _find_target(state, session, request.room, request.name)
+    state.moderation.set(BAN, request.room, _subjects(state, request.name, person), request.seconds, str(session.name))
+    out = [person] if person else []
+    if is_address(request.name):
+        there = [other for other in state.rooms.sessions_in(request.room) if other.address == request.name]
+        out += [other.person for other in there if other.person and not state.moderation.is_moderator(other.person, request.room)]
+    _put_out(state, session, request.room, out, "ban", f"banned you{_span(request.seconds)} from")
+    return None
+
+
+def _unban(state: State, session: Session, request: requests.Unban) -> Event | None:
+    state.moderation.check_moderator(session, request.room)
+    if not state.moderation.lift(BAN, request.room, request.name, str(session.name)):
+        raise Rejected("not-banned", f"{request.name} is not banned from {request.room}.")
+    return None
+
+
+def _op(state: State, session: Session, request: requests.Op) -> Event | None:
+    state.moderation.check_moderator(session, request.room)
+    person = _find_person(state, request.name)
+    if person.identity.is_proven:
+        state.moderation.set(OP, request.room, [person.key], None, str(session.name))
+    else:
+        person.moderates.add(request.room)  # not for good: somebody else may have this name next
+        log(str(session.name), OP, person.name, request.room)
+    _tell(state, session, request.room, person, "op", f"has made you a moderator of {request.room}")
+    return None
+
+
+_HANDLERS: dict[type[requests.Request], Callable[[State, Session, Any], Event | None]] = {
+    requests.Join: _join,
+    requests.Leave: _leave,
+    requests.Say: _say,
+    requests.Whisper: _whisper,
+    requests.Nick: _nick,
+    requests.Typing: _typing,
+    requests.Who: _who,
+    requests.Rooms: _rooms,
+    requests.History: _history,
+    requests.Help: _help,
+    requests.Kick: _kick,
+    requests.Mute: _mute,
+    requests.Ban: _ban,
+    requests.Unban: _unban,
+    requests.Op: _op,
+}
+_NEED_NAME = frozenset({requests.Join, requests.Say, requests.Whisper, requests.Typing})
+
+
+def _not_in(room: str) -> Rejected:
+    return Rejected("not-in-room", f"You are not in {room}.")
+
+
+def _check_may_speak(state: State, session: Session, room: str) -> None:
+    if room not in session.rooms:
+        raise _not_in(room)
+    state.moderation.check(MUTE, session, room)
+
+
+def _find_person(state: State, name: str) -> Person:
+    person = state.people.find(name)
+    if person is None:
+        raise Rejected("no-such-person", f"There is nobody called {name}.")
+    return person
+
+
+def _find_target(state: State, session: Session, room: str, name: str) -> Person | None:
+    """Who a moderator means, if they are here. Raises Rejected if that is not for this moderator to do."""
+    state.moderation.check_moderator(session, room)
+    person = state.people.find(name)
+    if person is not None and person.is_moderator:
+        raise Rejected("forbidden", f"{person.name} is a moderator.")
+    return person
+
+
+def _subjects(state: State, name: str, person: Person | None) -> list[str]:
+    sessions = state.people.sessions_of(person) if person else []
+    return subjects_of(name, {session.address for session in sessions if session.address})
+
+
+def _put_out(state: State, session: Session, room: str, people: list[Person], event: str, told: str) -> bool:
+    """Have these people leave the room, and tell them why; whether any of them was in it."""
+    was_in = False
+    for person in people:
+        for listener in state.people.sessions_of(person):
+            if state.rooms.leave(room, listener, event):
+                was_in = True
+                listener.notify(MemberEvent(room, person.name, event))
+                listener.notify(Notice(f"{session.name} has {told} {room}."))
+    return was_in
+
+
+def _tell(state: State, session: Session, room_name: str, person: Person | None, event: str, told: str) -> None:
+    """Tell the room what was done about somebody, and this person in words."""
+    room = state.rooms.find(room_name)
+    if room is not None and person is not None:
+        room.announce(MemberEvent(room_name, person.name, event))
+    for listener in state.people.sessions_of(person) if person else []:
+        listener.notify(Notice(f"{session.name} {told}."))
+
+
+def _span(seconds: float | None) -> str:
+    return "" if seconds is None else f" for {shown_seconds(seconds)}"

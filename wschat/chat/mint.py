@@ -1,0 +1,31 @@
+"""`python -m wschat.chat.mint NAME`: a token for somebody, for a chat that runs with --auth-secret-file."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from wschat.chat.access import mint, read_secret
+from wschat.errors import UsageError
+
+
+@click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True})
+@click.argument("name")
+@click.option("--auth-secret-file", "secret_file", required=True, envvar="WSCHAT_AUTH_SECRET_FILE", show_envvar=True, help="The server's.")
+@click.option(
+    "--room", "rooms", multiple=True, metavar="PATTERN", help="A room, or a pattern of rooms like 'tea*'. May be repeated.  [default: all]"
+)
+@click.option("--mod", is_flag=True, help="A moderator of all these rooms.")
+@click.option("--seconds", type=click.IntRange(1), help="For how long it is good.  [default: for ever]")
+def main(name: str, secret_file: str, rooms: tuple[str, ...], mod: bool, seconds: int | None) -> None:
+    """Print a token that lets NAME into the chat."""
+    try:
+        expires_at = None if seconds is None else time.time() + seconds
+        print(mint(read_secret(secret_file), name, rooms=list(rooms), is_moderator=mod, expires_at=expires_at))
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Moderation: who may do what in which room, and who may not for a while.
+
+What is decided about people is a rule of the broker's, durable before anybody is told. It is about a name (`bob`) or about
+an address (`bob@203.0.113.7` where bob came from, `@203.0.113.7` where it was named itself). A person is put out with both,
+or would only have to take another name. Loopback addresses are left out of that: all who are on this machine share them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+import time
+from collections.abc import Collection
+
+from wschat.brokers.base import Broker, Rule
+from wschat.chat.names import key_of
+from wschat.chat.sessions import Person, Session
+from wschat.errors import Rejected
+
+logger = logging.getLogger("wschat.chat")
+
+OP, MUTE, BAN = "op", "mute", "ban"
+_DONE = {OP: "a moderator", MUTE: "muted", BAN: "banned"}
+
+
+class Moderation:
+    """The rules that hold. From any thread. What changes a rule waits for the broker, and raises HistoryUnavailable."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._guard = threading.Lock()  # guards the rules; nothing else is locked while it is held
+        self._rules: dict[tuple[str, str], dict[str, Rule]] = {}  # by room and kind, and then by subject
+        for rule in broker.rules():
+            self._rules.setdefault((rule.room, rule.kind), {})[rule.subject] = rule
+
+    def is_moderator(self, person: Person | None, room: str) -> bool:
+        """Whether somebody moderates a room: all of them, or this one."""
+        if person is None:
+            return False
+        if person.is_moderator or room in person.moderates:
+            return True
+        return person.identity.is_proven and self._find(OP, room, person.key, None) is not None
+
+    def check_moderator(self, session: Session, room: str) -> None:
+        """Raise Rejected unless somebody moderates this room."""
+        if not self.is_moderator(session.person, room):
+            raise Rejected("forbidden", f"Only a moderator of {room} may do that.")
+
+    def check(self, kind: str, session: Session, room: str) -> None:
+        """Raise Rejected, with the time that is left, if somebody is muted or banned there. Moderators never are."""
+        if not self._rules:
+            return
+        rule = self._find(kind, room, session.person.key if session.person else None, session.address)
+        if rule is None or self.is_moderator(session.person, room):
+            return
+        left = rule.until - time.time() if rule.until else None
+        raise Rejected(_DONE[kind], f"You are {_DONE[kind]} in {room}{_span(left)}.", left)
+
+    def set(self, kind: str, room: str, subjects: Collection[str], seconds: float | None, by: str) -> None:
+        """Have this hold for these subjects, for so many seconds or for good."""
+        until = 0.0 if seconds is None else time.time() + seconds
+        for subject in subjects:
+            rule = Rule(room, kind, subject, until, by)
+            self._broker.set_rule(rule)
+            with self._guard:
+                self._rules.setdefault((room, kind), {})[subject] = rule
+        log(by, kind, ", ".join(subjects), room, seconds)
+
+    def lift(self, kind: str, room: str, name: str, by: str) -> bool:
+        """Have it hold no more for a name, with the addresses that came with it, or for an address; whether it did."""
+        key = key_of(name)
+        with self._guard:
+            rules = list(self._rules.get((room, kind), {}).values())
+        found = [rule for rule in rules if rule.subject in (key, f"@{key}") or rule.subject.startswith(f"{key}@")]
+        for rule in found:
+            self._broker.lift_rule(rule.room, rule.kind, rule.subject)
+            with self._guard:
+                self._rules[room, kind].pop(rule.subject, None)
+        if found:
+            log(by, f"un{kind}", name, room)
+        return any(_holds(rule) for rule in found)
+
+    def _find(self, kind: str, room: str, key: str | None, address: str | None) -> Rule | None:
+        """The rule that holds for somebody the longest."""
+        with self._guard:
+            rules = list(self._rules.get((room, kind), {}).values())
+        found = [rule for rule in rules if _is_about(rule, key, address) and _holds(rule)]
+        return max(found, key=lambda rule: rule.until or float("inf"), default=None)
+
+
+def subjects_of(name: str, addresses: Collection[str]) -> list[str]:
+    """What a rule about somebody is about: a name and the addresses where they are, or an address that was named itself."""
+    subjects = [key_of(name), *(f"{key_of(name)}@{address}" for address in sorted(addresses) if not _is_loopback(address))]
+    return [*subjects, f"@{name}"] if is_address(name) else subjects
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def shown_seconds(seconds: float) -> str:
+    """A time for people."""
+    return (
+        f"{max(1, round(seconds))} s" if seconds < 120 else f"{round(seconds / 60)} min" if seconds < 7200 else f"{round(seconds / 3600)} h"
+    )
+
+
+def log(by: str, action: str, subject: str, room: str, seconds: float | None = None) -> None:
+    """Say in the log what a moderator has done."""
+    fields = {"event": action, "by": by, "subject": subject, "room": room, "seconds": seconds}
+    logger.info(
+        f"%(by)s: {action} of %(subject)s in %(room)s{'' if seconds is None else ' for %(seconds)g s'}", fields, extra={"fields": fields}
+    )
+
+
+def _span(seconds: float | None) -> str:
+    return "" if seconds is None else f" for another {shown_seconds(seconds)}"
+
+
+def _holds(rule: Rule) -> bool:
+    return not rule.until or rule.until > time.time()
+
+
+def _is_about(rule: Rule, key: str | None, address: str | None) -> bool:
+    name, at, of_address = rule.subject.partition("@")
+    return of_address == address if at else name == key
+
+
+def _is_loopback(address: str) -> bool:
+    return is_address(address) and ipaddress.ip_address(address).is_loopback

@@ -1,0 +1,189 @@
+"""Sessions and people: a session is one connection; a person is whoever has a name, on one session or, if it is proven, on several."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from wschat.brokers.base import Draft, Message, Outcome, Result
+from wschat.chat.events import Event
+from wschat.chat.names import key_of
+from wschat.chat.requests import Request
+from wschat.connection.connection import Connection
+from wschat.errors import Rejected
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is known of somebody from the opening request: by a token, by a password, or just by what they say."""
+
+    name: str | None = None
+    is_proven: bool = False
+    """Whether the name is theirs: they keep it, and may be there several times."""
+    is_moderator: bool = False
+    """Of all rooms they may be in."""
+    rooms: tuple[str, ...] = ("*",)
+    """Glob patterns of the rooms they may be in."""
+    expires_at: float | None = None
+    """When all this ends, in seconds since 1970."""
+
+    def may_be_in(self, room: str) -> bool:
+        """Whether they have any business in this room."""
+        return any(fnmatchcase(room, pattern) for pattern in self.rooms)
+
+    def check_room(self, room: str) -> None:
+        """Raise Rejected if they have none."""
+        if not self.may_be_in(room):
+            raise Rejected("forbidden", f"You have no access to {room}.")
+
+
+class Dialect(ABC):
+    """How a client and the chat talk: what is said on the wire, and how it is understood."""
+
+    one_room: bool
+    """Whether a client is in one room at a time: to join another is to leave this one."""
+
+    needs_name: bool
+    """Whether only those who have a name may be in rooms and talk."""
+
+    @abstractmethod
+    def greeting(self, session: Session) -> str:
+        """The first text that a client gets."""
+
+    @abstractmethod
+    def parse(self, session: Session, text: str) -> Request:
+        """What a client asks for. Raises Rejected."""
+
+    @abstractmethod
+    def answer(self, session: Session, request: Request, answer: Event | None) -> str | None:
+        """The answer to a request that was carried out; None as `answer` is one that has nothing to say. May be silence."""
+
+    @abstractmethod
+    def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
+        """The answer to a request that was not; may be silence where it is no news, and nobody waits for it."""
+
+    @abstractmethod
+    def settled(self, draft: Draft, result: Result) -> str | None:
+        """What became of a message; may be silence."""
+
+    @abstractmethod
+    def event(self, event: Event) -> str | None:
+        """Something that happened; may be silence."""
+
+    @abstractmethod
+    def message(self, message: Message) -> str:
+        """A new message in a room."""
+
+
+class Person:
+    """Whoever has a name. `sessions` and `name` change under the lock of `People`."""
+
+    __slots__ = ("identity", "key", "moderates", "name", "sessions")
+
+    def __init__(self, name: str, identity: Identity) -> None:
+        self.name = name
+        self.key = key_of(name)
+        self.identity = identity
+        self.sessions: list[Session] = []
+        self.moderates: set[str] = set()
+        """The rooms that a guest was made a moderator of, which is forgotten when the guest leaves."""
+
+    @property
+    def is_moderator(self) -> bool:
+        """Of all rooms."""
+        return any(session.identity.is_moderator for session in tuple(self.sessions))
+
+
+class Session:
+    """One connection. `rooms` changes in its own thread, and in that of a moderator who has it leave."""
+
+    __slots__ = ("_encode", "connection", "dialect", "identity", "person", "rooms", "told")
+
+    def __init__(self, connection: Connection, dialect: Dialect, identity: Identity) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.identity = identity
+        self.person: Person | None = None
+        self.rooms: set[str] = set()
+        self.told: set[str] = set()
+        """What need not be said twice: the codes of the errors since the last request that was carried out."""
+        self._encode = connection.encoding.encoder()
+
+    @property
+    def name(self) -> str | None:
+        """The name, if there is one."""
+        return self.person.name if self.person else None
+
+    @property
+    def address(self) -> str | None:
+        """Where the connection comes from; None for a local socket."""
+        remote = self.connection.remote_address
+        return str(remote[0]) if isinstance(remote, tuple) else None
+
+    @property
+    def room(self) -> str | None:
+        """The room of those who are in one at a time."""
+        return next(iter(self.rooms), None)
+
+    def notify(self, event: Event) -> None:
+        """Tell about something that happened. From any thread; never waits."""
+        text = self.dialect.event(event)
+        if text is not None:
+            self.connection.offer(self._encode(text))
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        """For the broker: what became of messages."""
+        texts = [text for outcome in outcomes if (text := self.dialect.settled(*outcome)) is not None]
+        if texts:
+            self.connection.offer(b"".join(map(self._encode, texts)))
+
+
+class People:
+    """The names in use. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # guards the people and their names; nothing else is locked while it is held
+        self._people: dict[str, Person] = {}
+
+    def find(self, name: str) -> Person | None:
+        """Who has this name now."""
+        with self._guard:
+            return self._people.get(key_of(name))
+
+    def enter(self, session: Session, name: str) -> Person:
+        """Give a session a name. Raises Rejected if somebody else has it."""
+        with self._guard:
+            person = self._people.get(key_of(name))
+            if person is None:
+                person = self._people[key_of(name)] = Person(name, session.identity)
+            elif not (session.identity.is_proven and person.identity.is_proven):
+                raise Rejected("name-taken", f"The name {name} is taken.")
+            person.sessions.append(session)
+            session.person = person
+            return person
+
+    def rename(self, person: Person, name: str) -> None:
+        """Give somebody another name. Raises Rejected if somebody else has it."""
+        with self._guard:
+            if self._people.get(key_of(name), person) is not person:
+                raise Rejected("name-taken", f"The name {name} is taken.")
+            del self._people[person.key]
+            person.name, person.key = name, key_of(name)
+            self._people[person.key] = person
+
+    def leave(self, session: Session) -> None:
+        """The session is over: its name is free if it was the last one."""
+        person = session.person
+        if person is None:
+            return
+        with self._guard:
+            person.sessions.remove(session)
+            if not person.sessions:
+                del self._people[person.key]
+
+    def sessions_of(self, person: Person) -> list[Session]:
+        """Where somebody is connected just now."""
+        with self._guard:
+            return list(person.sessions)

@@ -1,0 +1,22 @@
+"""What the parts of the chat share: one of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wschat.brokers.base import Broker
+from wschat.chat.access import Access
+from wschat.chat.moderation import Moderation
+from wschat.chat.rooms import Rooms
+from wschat.chat.sessions import People
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a chat. Each part says from which threads it may be used: from any."""
+
+    access: Access
+    broker: Broker
+    moderation: Moderation
+    people: People
+    rooms: Rooms
