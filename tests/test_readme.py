@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import wschat
+from tests.server.command import environment
 from wschat.server.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +47,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(*arguments: str, port: int) -> Iterator[None]:
     """A Python process, once it listens on the port; it has to end cleanly by one SIGINT."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen([sys.executable, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         while process.poll() is None:
             try:

@@ -37,7 +37,7 @@ class Hub:
         self._members_guard = threading.Lock()  # guards the three below; no other lock is taken while it is held
         self._members: set[Connection] = set()
         self._snapshot: tuple[Connection, ...] | None = ()  # the members, made when it is needed after a change
-        self._admitted: set[Connection] = set()  # those whose admission is pending
+        self._admissions: dict[Connection, _Admission] = {}  # of those who are about to be in, the last one of each
         self._pending: deque[_Item | _Admission] = deque()  # appended to by any thread, emptied by the one that flushes
         # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flushing = threading.Lock()
@@ -53,21 +53,22 @@ class Hub:
 
         Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
         """
+        admission = _Admission(connection, None if greeting is None else _sendable(greeting))
         with self._members_guard:
-            self._admitted.add(connection)
-        self._pending.append(_Admission(connection, greeting))
+            self._admissions[connection] = admission
+        self._pending.append(admission)
 
     def leave(self, connection: Connection) -> None:
         """Take it out again; nothing happens if it is not in."""
         with self._members_guard:
             self._members.discard(connection)
-            self._admitted.discard(connection)
+            self._admissions.pop(connection, None)
             self._snapshot = None
 
     @property
     def is_deserted(self) -> bool:
         """Whether nobody is in it nor about to be."""
-        return not self._members and not self._admitted
+        return not self._members and not self._admissions
 
     def __len__(self) -> int:
         return len(self._members)
@@ -94,8 +95,7 @@ class Hub:
 
         For callers that hold a lock of their own while they decide on the order: this one never writes.
         """
-        _, payload = payload_of(message)  # what cannot be sent is the caller's error, not that of the thread that flushes
-        self._pending.append((message if isinstance(message, str) else payload, frozenset(exclude)))
+        self._pending.append((_sendable(message), frozenset(exclude)))
 
     def send_soon(self) -> None:
         """The second half of a broadcast: send what was added, now or at the end of the calling thread's turn."""
@@ -109,7 +109,7 @@ class Hub:
         # Looked at again after letting go: what was appended in between found the right taken.
         while self._pending and self._flushing.acquire(blocking=False):
             try:
-                self._deliver([self._pending.popleft() for _ in range(len(self._pending))])
+                self._work_off([self._pending.popleft() for _ in range(len(self._pending))])
             finally:
                 self._flushing.release()
             rounds += 1
@@ -125,14 +125,14 @@ class Hub:
                 self._snapshot = tuple(self._members)
             return self._snapshot
 
-    def _deliver(self, pending: list[_Item | _Admission]) -> None:
+    def _work_off(self, pending: list[_Item | _Admission]) -> None:
         items = [item for item in pending if not isinstance(item, _Admission)]
         if items:
-            self._send(items)
+            self._deliver(items)
         if len(items) < len(pending):
             self._let_in(pending)
 
-    def _send(self, items: list[_Item]) -> None:
+    def _deliver(self, items: list[_Item]) -> None:
         encoded: dict[Encoding, bytes] = {}
         excluded = frozenset[Connection]().union(*(exclude for _, exclude in items))
         for member in self._current_members():
@@ -152,9 +152,9 @@ class Hub:
                 continue
             connection, greeting = admission
             with self._members_guard:
-                if connection not in self._admitted:
-                    continue  # it has left
-                self._admitted.discard(connection)
+                if self._admissions.get(connection) is not admission:
+                    continue  # it has left, and may be about to be let in anew
+                del self._admissions[connection]
                 self._members.add(connection)
                 self._snapshot = None
             later = [item for item in pending[place:] if not isinstance(item, _Admission) and connection not in item[1]]
@@ -162,6 +162,12 @@ class Hub:
                 later.insert(0, (greeting, frozenset()))
             if later:
                 connection.offer(_encode(later, connection.encoding))
+
+
+def _sendable(message: str | bytes) -> str | bytes:
+    """The message, which may not change any more. What cannot be sent is the caller's error, not that of the thread that flushes."""
+    _, payload = payload_of(message)
+    return message if isinstance(message, str) else payload
 
 
 def _encode(items: list[_Item], encoding: Encoding) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from time import time
@@ -112,6 +113,17 @@ def numbers(messages: Sequence[Message]) -> list[int]:
 
 def texts(messages: Sequence[Message]) -> list[str]:
     return [message.text for message in messages]
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Threads take turns at every opportunity, not only every few milliseconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def upto(last: int) -> list[int]:
@@ -272,6 +284,17 @@ def test_other_words_with_a_key_that_was_used_are_rejected_and_not_lost_without_
     assert say(broker, "lobby", "one", key="k") == [1]
 
 
+def test_a_key_holds_also_when_its_message_is_not_kept_any_more(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(messages=1))) as broker:
+        assert say(broker, "lobby", "one", key="k") == [1]
+        for _ in range(10):
+            say(broker, "lobby", *["x"] * 60)
+        assert say(broker, "lobby", "one", key="k") == [1]
+        (result,) = say(broker, "lobby", "other words", key="k")
+        assert isinstance(result, Rejected), "they were not said, and their author thinks so"
+        assert say(broker, "lobby", "x") == [602]
+
+
 def test_of_several_threads_that_say_the_same_with_its_key_one_is_heard(broker: Broker) -> None:
     listener = Listener()
     broker.subscribe("lobby", listener)
@@ -318,7 +341,7 @@ def test_one_who_subscribed_to_several_rooms_gets_each_in_its_order(broker: Brok
 
 
 def test_subscribers_come_while_several_threads_talk_and_miss_nothing_and_get_nothing_twice(broker: Broker) -> None:
-    threads, each = 4, 500
+    threads, each = 4, 1500
     speaker = Speaker(broker)
     listeners: list[tuple[int, Listener]] = []
 
@@ -326,7 +349,7 @@ def test_subscribers_come_while_several_threads_talk_and_miss_nothing_and_get_no
         for number in range(each):
             speaker.begin(Draft("lobby", f"{thread}", f"{number}"))
 
-    with ThreadPoolExecutor(threads) as pool:
+    with switching_often(), ThreadPoolExecutor(threads) as pool:
         tasks = [pool.submit(talk, thread) for thread in range(threads)]
         while not all(task.done() for task in tasks) or len(listeners) < 10:
             listener = Listener()
@@ -518,12 +541,32 @@ def test_who_reads_while_others_talk_finds_no_holes(broker: Broker) -> None:
         assert last_ones == upto(last_ones[-1] if last_ones else 0)[-5:]
         return newest == 1000
 
-    with ThreadPoolExecutor(2) as pool:
+    with switching_often(), ThreadPoolExecutor(2) as pool:
         tasks = [pool.submit(talk) for _ in range(2)]
         eventually(all_is_read)
         for task in tasks:
             task.result(PATIENCE)
     speaker.wait_for(1000)
+
+
+def test_nothing_can_be_read_that_was_not_handed_on(broker: Broker) -> None:
+    """So that whoever reads the past and then follows the room gets nothing twice."""
+    listener, speaker = Listener(), Speaker(broker)
+    broker.subscribe("lobby", listener)
+
+    def talk() -> None:
+        for number in upto(1500):
+            speaker.begin(Draft("lobby", "alice", "x"))
+            speaker.wait_for(number)
+
+    with ThreadPoolExecutor(1) as pool:
+        talking = pool.submit(talk)
+        while not talking.done():
+            read = numbers(broker.read_before("lobby", None, 1))
+            assert read <= [len(listener.messages)]
+            assert read <= [broker.last_numbers().get("lobby", 0)]
+        talking.result(PATIENCE)
+    assert numbers(listener.messages) == upto(1500)
 
 
 def test_the_last_numbers_are_those_of_the_rooms_in_which_something_was_said(broker: Broker) -> None:

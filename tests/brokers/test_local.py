@@ -25,7 +25,7 @@ from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.errors import HistoryUnavailable, UsageError
 
-from .test_contract import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, texts, upto
+from .test_contract import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 
 ALL = Retention(messages=0, days=0)
 
@@ -337,6 +337,21 @@ def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir() if file.stat().st_size} == {"history.db"}
 
 
+def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_path: Path) -> None:
+    """As after a restart, when everybody comes back and wants to know what was said meanwhile."""
+    readers = 64
+    together = threading.Barrier(readers)
+
+    def read(broker: LocalBroker) -> list[int]:
+        together.wait(PATIENCE)
+        return [len(log_of(broker, "lobby")) for _ in range(10)]
+
+    with closing(LocalBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():
+        say(broker, "lobby", *["x"] * 1000)
+        assert all(found == [1000] * 10 for found in pool.map(read, [broker] * readers))
+        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * local._CONNECTIONS_KEPT
+
+
 # Writing
 
 
@@ -428,6 +443,36 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
         assert texts(log_of(broker, "lobby")) == [f"{number}" for number in range(2500)]
 
 
+def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it waits for its turn, or is just about to append, or comes too late."""
+    monkeypatch.setattr(local, "_MAX_WAITING", 5)
+    broker = LocalBroker(path)
+    speaker, gate = Speaker(broker), Gate(broker)
+    gate.shut()
+    begun: list[int] = []
+
+    def talk() -> str:
+        while True:
+            try:
+                speaker.begin(Draft("lobby", "alice", "x"))
+            except HistoryUnavailable as error:
+                return str(error)
+            begun.append(1)
+
+    with ThreadPoolExecutor(5) as pool:
+        tasks = [pool.submit(talk) for _ in range(4)]
+        eventually(lambda: len(broker._queue) == 5)
+        closed = pool.submit(broker.close)
+        assert {task.result(PATIENCE) for task in tasks} == {"the history is closed"}
+        gate.open()
+        closed.result(PATIENCE)
+    assert speaker.wait_for(len(begun)) == upto(len(begun))
+    with pytest.raises(HistoryUnavailable):
+        speaker.begin(Draft("lobby", "alice", "x"))
+    with closing(LocalBroker(path)) as broker:
+        assert broker.last_numbers() == {"gate": 1, "lobby": len(begun)}
+
+
 # When the file cannot be used
 
 
@@ -472,15 +517,16 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
     assert say(broker, "lobby", "one") == [1]
     with looking_into(path) as database:
         database.executescript("ALTER TABLE messages RENAME TO gone; ALTER TABLE rules RENAME TO gone_too;")
-        assert isinstance(say(broker, "lobby", "two")[0], HistoryUnavailable)
+        assert {type(result) for result in [*say(broker, "lobby", "two"), *say(broker, "new", "two")]} == {HistoryUnavailable}
         for read in (lambda: broker.read_since("lobby", 0, 5), lambda: broker.read_before("lobby", None, 5), lambda: broker.rules()):
             with pytest.raises(HistoryUnavailable, match="the history cannot be used: no such table"):
                 read()
         with pytest.raises(HistoryUnavailable):
             broker.lift_rule("lobby", "ban", "mallory")
         database.executescript("ALTER TABLE gone RENAME TO messages; ALTER TABLE gone_too RENAME TO rules;")
-    assert say(broker, "lobby", "two") == [2]
+    assert [say(broker, "lobby", "two"), say(broker, "new", "two")] == [[2], [1]]
     assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "two"]
+    assert texts(log_of(broker, "new")) == ["two"]
     assert broker.rules() == []
 
 

@@ -1,50 +1,168 @@
+"""Names: which there may be, how they are shown, and which are one."""
+
 from __future__ import annotations
 
+import unicodedata
+from time import thread_time
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from wschat.chat.names import Names, normalize_name
+from wschat.chat.names import MAX_LENGTH, key_of, normalize_name
+
+# What people may type, and more of what is in a name than chance would bring.
+TYPED = st.text(st.characters() | st.sampled_from("aZ09-_.ßẞİıſςΣÅKéﬁ①ａＡ가\u0301\u0307\u0345"), max_size=40)
+NAMES = TYPED.map(normalize_name).filter(lambda name: name is not None).map(str)
 
 
-@pytest.mark.parametrize("name", ["alice", "Bob-2", "a.b_c", "Zoë", "Ольга", "名前", "x" * 32])
+@pytest.mark.parametrize(
+    "name", ["alice", "Bob-2", "a.b_c", "Zoë", "Ольга", "名前", "김철수", "محمد", "Việt", "٣", "_", "-", ".", "7", "x", "x" * 32, "名" * 32]
+)
 def test_letters_of_any_script_digits_and_three_marks_make_a_name(name: str) -> None:
     assert normalize_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 33, "two words", "a\r\nb", "<script>", "a/b", "tab\t", "nul\0", "a\u202eb", "line\n"])
+@pytest.mark.parametrize("name", ["हिन्दी", "தமிழ்", "বাংলা", "ชื่อ", "မြန်မာ", "שָׁלוֹם"])
+def test_a_script_that_writes_vowels_as_marks_makes_names_too(name: str) -> None:
+    normal = normalize_name(name)
+    assert normal is not None
+    assert normalize_name(key_of(normal)) == key_of(normal)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x" * 33,
+        "名" * 33,
+        "two words",
+        " alice",
+        "alice ",
+        "tab\t",
+        "line\n",
+        "a\r\nb",
+        "nul\0",
+        "no\u00a0break",
+        "ideographic\u3000blank",
+        "<script>",
+        "a/b",
+        "a:b",
+        "a@b",
+        "a#b",
+        "a,b",
+        "it's",
+        "a*",
+        "💬",
+        "€",
+        "½",  # three characters when it is normalised, one of them no letter
+        "\ud800",
+    ],
+)
 def test_anything_else_does_not(name: str) -> None:
     assert normalize_name(name) is None
 
 
-def test_width_is_normalized() -> None:
-    assert normalize_name("ａｌｉｃｅ") == "alice"
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u202e", "\u2066", "\u115f", "\u1160", "\u3164", "\uffa0"]
+)
+def test_what_cannot_be_seen_is_in_no_name(unseen: str) -> None:
+    """Or else somebody could be called what looks like the name of another, or like nothing."""
+    assert normalize_name(f"alice{unseen}") is None
+    assert normalize_name(unseen) is None
 
 
-def test_a_name_belongs_to_one_at_a_time_whatever_its_case() -> None:
-    names = Names()
-    assert names.take("Alice")
-    assert not names.take("ALICE")
-    assert names.take("bob")
-    names.give_up("alice")
-    assert names.take("alice")
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("ａｌｉｃｅ", "alice"),
+        ("Ｂｏｂ－２", "Bob-2"),
+        ("ｶﾞ", "ガ"),
+        ("ﬁ", "fi"),
+        ("①", "1"),
+        ("ℌ", "H"),
+        ("\u212a", "K"),  # the sign of Kelvin
+        ("e\u0301", "é"),
+        ("㍿", "株式会社"),
+    ],
+)
+def test_one_name_is_shown_in_one_way(typed: str, shown: str) -> None:
+    assert normalize_name(typed) == shown
 
 
-def test_a_change_of_name_gives_the_old_one_up() -> None:
-    names = Names()
-    assert names.take("alice")
-    assert names.take("bob", instead_of="alice")
-    assert names.take("alice")
+def test_the_length_is_that_of_what_is_shown() -> None:
+    assert normalize_name("e\u0301" * 32) == "é" * 32
+    assert normalize_name("㍿" * 8) == "株式会社" * 8
+    assert normalize_name("㍿" * 9) is None
 
 
-def test_one_may_change_the_case_of_ones_own_name() -> None:
-    names = Names()
-    assert names.take("alice")
-    assert names.take("Alice", instead_of="alice")
-    assert not names.take("alice")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Alice", "ALICE"),
+        ("ａｌｉｃｅ", "alice"),
+        ("ÉCOLE", "école"),
+        ("Straße", "STRASSE"),
+        ("STRAẞE", "straße"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("ОЛЬГА", "ольга"),
+        ("\u212aelvin", "kelvin"),
+        ("\u212bngström", "ÅNGSTRÖM"),
+        ("ﬁn", "FIN"),
+        ("ⅷ", "VIII"),
+        ("ſam", "Sam"),
+        ("Zoe\u0308", "zoë"),
+    ],
+)
+def test_names_that_differ_in_case_or_width_or_how_they_are_encoded_are_one(one: str, other: str) -> None:
+    first, second = normalize_name(one), normalize_name(other)
+    assert first is not None
+    assert second is not None
+    assert key_of(first) == key_of(second)
 
 
-def test_a_change_that_is_refused_leaves_the_old_name() -> None:
-    names = Names()
-    assert names.take("alice")
-    assert names.take("bob")
-    assert not names.take("bob", instead_of="alice")
-    assert not names.take("alice")
+@pytest.mark.parametrize(("one", "other"), [("zoe", "zoë"), ("a.b", "a_b"), ("a-b", "ab"), ("alice", "alice1"), ("o", "0"), ("l", "1")])
+def test_other_names_are_others(one: str, other: str) -> None:
+    assert key_of(one) != key_of(other)
+
+
+@given(TYPED)
+def test_what_is_shown_is_a_name_as_it_stands(typed: str) -> None:
+    name = normalize_name(typed)
+    if name is not None:
+        assert 1 <= len(name) <= MAX_LENGTH
+        assert unicodedata.is_normalized("NFKC", name)
+        assert normalize_name(name) == name
+
+
+@given(NAMES)
+@example("ß" * 32)
+@example("İ")
+@example("ΐ")
+@example("ᾳ")
+def test_a_key_is_its_own_key(name: str) -> None:
+    assert key_of(key_of(name)) == key_of(name)
+
+
+@given(NAMES)
+def test_case_makes_no_difference_to_a_key(name: str) -> None:
+    # `upper` is not undone by `casefold` where a letter has no capital of its own: what counts is that both have one key.
+    for variant in (name.upper(), name.lower(), name.title(), name.swapcase()):
+        if variant.casefold() == name.casefold():
+            assert key_of(unicodedata.normalize("NFKC", variant)) == key_of(name)
+
+
+@pytest.mark.parametrize("name", ["Alice", "STRASSE", "ΣΊΣΥΦΟΣ", "ŉ", "ǰ", "ΐ", "ᾳ", "ﬃ", "İstanbul", "ß" * 17, "ᾳ" * 32])
+def test_a_key_is_a_name_itself(name: str) -> None:
+    """A room is shown by its key, so that one must be able to ask for it by that."""
+    normal = normalize_name(name)
+    if normal is not None:
+        assert normalize_name(key_of(normal)) == key_of(normal)
+
+
+def test_a_text_that_is_far_too_long_costs_nothing() -> None:
+    """To normalise marks in the wrong order takes time that grows with the square of their number."""
+    text = "a" + "\u0301" * 16_000 + "\u0316" * 16_000  # 64 KiB as UTF-8: one message
+    begun = thread_time()
+    assert normalize_name(text) is None
+    assert thread_time() - begun < 0.1

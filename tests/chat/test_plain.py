@@ -9,7 +9,8 @@ import pytest
 
 import wschat
 from tests.conftest import ServerFactory, url_of
-from wschat.chat.plain import PlainChat
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.chat import Chat
 from wschat.chat.rates import Rate
 from wschat.connection.connection import Connection
 
@@ -18,7 +19,7 @@ GREETING = "Welcome to the chat!"
 
 @pytest.fixture
 def chat(serve: ServerFactory) -> wschat.WebSocketServer:
-    app = PlainChat()
+    app = Chat()
     return serve(app.handle, check_request=app.check_request)
 
 
@@ -99,12 +100,71 @@ def test_help_names_every_command(guest: Guests) -> None:
         ("/who there", "The command is: /who"),
         ("/dance", "There is no command /dance. /help lists those there are."),
         ("/", "There is no command /. /help lists those there are."),
-        ("/nick two words", "A name has 1 to 32 letters, digits, '-', '_' or '.'."),
+        ("/nick two words", "A name has 1 to 32 letters, digits, '-', '_' or '.'. The command is: /nick NAME"),
+        ("/join", "The command is: /join ROOM"),
+        ("/msg bob", "The command is: /msg NAME TEXT"),
+        ("/msg bob hi", "There is nobody called bob."),
+        ("/me", "The command is: /me TEXT"),
+        ("/history all", "It is a whole number from 1 to 1000. The command is: /history [LINES]"),
+        ("/kick bob", "Only a moderator of lobby may do that."),
+        ("/mute bob soon", "It is a number of seconds from 0 on. The command is: /mute NAME [SECONDS]"),
         ("/NICK alice", "You are alice now."),
     ],
 )
 def test_a_command_that_cannot_be_done_names_the_right_form(guest: Guests, line: str, answer: str) -> None:
     assert ask(guest(), line) == answer
+
+
+def test_who_goes_to_another_room_hears_that_one_only(guest: Guests) -> None:
+    mover, stays, tea = guest(), guest(), guest("/rooms/tea")
+    assert ask(mover, "/join Tea") == "You are in tea now."
+    stays.send("in the lobby")
+    assert stays.recv(timeout=5) == "Server: in the lobby"
+    tea.send("in the tea room")
+    assert mover.recv(timeout=5) == "Server: in the tea room"
+    assert ask(stays, "/who") == "In lobby: 1 without a name."
+    assert ask(stays, "/rooms") == "Rooms: lobby (1), tea (2)."
+
+
+def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:
+    one, other = guest(), guest()
+    assert ask(one, "/leave") == "You have left lobby. /join ROOM goes to another room."
+    assert ask(one, "hello?") == "You are in no room. /join ROOM goes to one."
+    assert ask(one, "/leave") == "You are in no room. /join ROOM goes to one."
+    assert ask(one, "/join lobby") == "You are in lobby now."
+    other.send("welcome back")
+    assert one.recv(timeout=5) == "Server: welcome back"
+
+
+def test_a_whisper_reaches_one_only(guest: Guests) -> None:
+    alice, bob, other = guest("/?name=alice"), guest("/rooms/tea?name=bob"), guest("/?name=carol")
+    assert ask(alice, "/msg Bob  two  blanks ") == "To Bob: two  blanks "
+    assert bob.recv(timeout=5) == "alice whispers: two  blanks "
+    alice.send("aloud")
+    assert other.recv(timeout=5) == "alice: aloud"
+
+
+def test_what_one_does_is_told_with_a_star(guest: Guests) -> None:
+    alice, other = guest("/?name=alice"), guest()
+    alice.send("/me waves")
+    assert other.recv(timeout=5) == alice.recv(timeout=5) == "* alice waves"
+
+
+def test_nothing_is_kept_without_a_history(guest: Guests) -> None:
+    ws = guest()
+    ws.send("gone")
+    ws.recv(timeout=5)
+    assert ask(ws, "/history") == "Nothing is kept of what was said in lobby."
+
+
+def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitStack) -> None:
+    guest = Guests(serve(Chat(MemoryBroker()).handle), connections)
+    alice, late = guest("/?name=alice"), guest()
+    for text in ("one", "two", "/me waves"):
+        alice.send(text)
+        late.recv(timeout=5)
+    assert ask(late, "/history") == "alice: one\nalice: two\n* alice waves"
+    assert ask(late, "/history 1") == "* alice waves"
 
 
 def test_two_slashes_say_one(guest: Guests) -> None:
@@ -128,7 +188,7 @@ def test_a_taken_name_in_the_url_closes(guest: Guests, chat: wschat.WebSocketSer
     guest("/?name=alice")
     with wschat.connect(url_of(chat, "/?name=alice")) as ws, pytest.raises(wschat.ConnectionClosed) as closed:
         ws.recv(timeout=5)
-    assert (closed.value.code, closed.value.reason) == (1008, "the name alice is taken")
+    assert (closed.value.code, closed.value.reason) == (1008, "The name alice is taken")
 
 
 def test_who_leaves_gives_the_name_back(guest: Guests) -> None:
@@ -167,26 +227,26 @@ def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
 
 
 def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFactory, connections: ExitStack) -> None:
-    chat = PlainChat(Rate(2, 3600))
+    chat = Chat(rate=Rate(2, 3600))
     guest = Guests(serve(chat.handle), connections)
     fast, other = guest(), guest()
     for number in range(5):  # its burst of six, for it has asked who is there
         fast.send(str(number))
     assert [fast.recv(timeout=5) for _ in range(5)] == [f"Server: {number}" for number in range(5)]
-    assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. This was not sent: {'x' * 40}..."
+    assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. Wait 30 min. This was not sent: {'x' * 40}..."
+    fast.send("and again")  # one is told once, and not for each message
     fast.send(b"12345")
-    assert fast.recv(timeout=5) == "Too fast: at most 2 in 3600 s. This was not sent: 5 bytes"
     other.send("not harmed")
     assert [other.recv(timeout=5) for _ in range(6)] == [*(f"Server: {number}" for number in range(5)), "Server: not harmed"]
     assert fast.recv(timeout=5) == "Server: not harmed"
 
 
 def test_who_goes_on_is_closed_with_1008(serve: ServerFactory, connections: ExitStack) -> None:
-    ws = Guests(serve(PlainChat(Rate(2, 3600)).handle), connections)()
+    ws = Guests(serve(Chat(rate=Rate(2, 3600)).handle), connections)()
     for _ in range(11):  # what is left of its burst, and as much as a burst again
         ws.send("again")
     # A broadcast may come after an answer that was sent later.
-    assert sorted(str(ws.recv(timeout=5)).split()[0] for _ in range(10)) == ["Server:"] * 5 + ["Too"] * 5
+    assert sorted(str(ws.recv(timeout=5)).split()[0] for _ in range(6)) == ["Server:"] * 5 + ["Too"]
     with pytest.raises(wschat.ConnectionClosed, match="1008 too many messages"):
         ws.recv(timeout=5)
 

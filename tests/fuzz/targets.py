@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.protocol.wire import pieces, read
-from wschat.chat.plain import PlainChat
+from wschat.chat.chat import Chat
 from wschat.errors import RequestRefused
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -65,7 +65,7 @@ def opening(data: bytes) -> None:
             with contextlib.suppress(RequestRefused):
                 check_origin(handshake.request.headers, (), on_loopback=True)
             with contextlib.suppress(RequestRefused):
-                PlainChat().check_request(handshake.request)
+                Chat().check_request(handshake.request)
             response = handshake.answer(Deflate()).response
             assert response.startswith(b"HTTP/1.1 101 ")
         except RequestRefused as refusal:

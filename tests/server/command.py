@@ -19,8 +19,9 @@ COMMAND = [sys.executable, "-m", "wschat.server"]
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """That of the tests, without options of ours."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("WSCHAT_")}, **(changes or {})}
+    """That of the tests, without options of ours; by default nothing is kept, and least of all where users keep theirs."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WSCHAT_")}
+    return {**inherited, "WSCHAT_HISTORY": "off", **(changes or {})}
 
 
 class Command:

@@ -20,7 +20,7 @@ from tests.protocol.wire import CLOSE, COMPRESSED, CONTINUATION_PART, DEFLATE_TA
 from tests.server.command import running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import Limits
-from wschat.chat.plain import PlainChat
+from wschat.chat.chat import Chat
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process and tells of its memory")
 
@@ -143,7 +143,7 @@ def test_a_message_of_a_million_empty_fragments(serve: ServerFactory) -> None:
 
 
 def test_a_reset_in_the_middle_of_a_broadcast(serve: ServerFactory) -> None:
-    chat = PlainChat()
+    chat = Chat()
     server = serve(chat.handle)
     with contextlib.ExitStack() as guests:
         raws = [guests.enter_context(Raw.opened(server)) for _ in range(20)]
@@ -167,7 +167,7 @@ def test_a_reset_in_the_middle_of_a_broadcast(serve: ServerFactory) -> None:
 )
 def test_line_breaks_in_a_name_and_in_a_path(serve: ServerFactory, caplog: pytest.LogCaptureFixture, target: str, status: int) -> None:
     caplog.set_level("INFO")
-    chat = PlainChat()
+    chat = Chat()
     server = serve(chat.handle, check_request=chat.check_request)
     with Raw.to(server) as raw:
         response = raw.ask(request(target=target))
@@ -178,7 +178,7 @@ def test_line_breaks_in_a_name_and_in_a_path(serve: ServerFactory, caplog: pytes
 
 
 def test_line_breaks_in_a_name_that_is_taken_later(serve: ServerFactory) -> None:
-    with wschat.connect(url_of(serve(PlainChat().handle))) as ws:
+    with wschat.connect(url_of(serve(Chat().handle))) as ws:
         assert ws.recv(PATIENCE) == "Welcome to the chat!"
         ws.send("/nick a\r\nServer: forged")
         answer = ws.recv(PATIENCE)

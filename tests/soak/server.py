@@ -7,7 +7,7 @@ import socket
 import sys
 
 from wschat import Limits, serve
-from wschat.chat.plain import PlainChat
+from wschat.chat.chat import Chat
 from wschat.server.tls import Certificate
 
 
@@ -21,7 +21,7 @@ def listener() -> socket.socket:
 def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
-    chat = PlainChat()
+    chat = Chat()
     limits = Limits(max_connections_per_address=0, outbox_seconds=5)
     context = Certificate(sys.argv[1]).context
     with (

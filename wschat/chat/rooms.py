@@ -119,6 +119,8 @@ class Room:
         messages = [message_fields(message) for message in read]
         with self._order:
             last = self._last
+            # The log is ahead of the room for a moment: what has not been taken yet is going to come as new.
+            messages = messages[: sum(message.seq <= last for message in read)]
             if last > known and self._at_hand[0].seq > known + 1:
                 return False
             messages += [message_fields(message) for message in self._at_hand if message.seq > known]

@@ -1,0 +1,40 @@
+"""Benchmarks of the chat server: `python -m tests.bench COMMAND`. `scripts/bench` is the way to call it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tests.bench import chat, history, say
+
+
+@click.group(context_settings={"show_default": True})
+def main() -> None:
+    """Measure the chat server, and check that it loses nothing meanwhile."""
+
+
+@main.command("say")
+@click.argument("seconds", type=click.FloatRange(0.1), default=10)
+@click.argument("rate", type=click.IntRange(1), default=10_000)
+def measure_say(seconds: float, rate: int) -> None:
+    """100 members of one room, 20 of whom say RATE messages a second in all, for SECONDS."""
+    sys.exit(not say.run(seconds, rate))
+
+
+@main.command("chat")
+@click.argument("seconds", type=click.FloatRange(0.1), default=10)
+@click.argument("rate", type=click.IntRange(1), default=2000)
+def measure_chat(seconds: float, rate: int) -> None:
+    """1,000 plain-text clients, all of whom talk: RATE messages a second in all, for SECONDS."""
+    sys.exit(not chat.run(seconds, rate))
+
+
+@main.command("history")
+@click.argument("messages", type=click.IntRange(2000), default=1_000_000)
+def measure_history(messages: int) -> None:
+    """Joining and scrolling back in a room of so many MESSAGES."""
+    sys.exit(not history.run(messages))
+
+
+main()

@@ -1,0 +1,49 @@
+"""`chat`: a thousand plain-text clients in one room, all of whom talk, with the history on disk."""
+
+from __future__ import annotations
+
+import re
+
+from tests.bench import findings
+from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
+from tests.bench.report import Report
+from tests.bench.server import cpu_seconds, history_file, out_of_its_way, serving, stop
+
+_MEMBERS = 1000
+_REQUIRED_MESSAGES = 2000
+_REQUIRED_SECONDS = 0.08
+
+_MESSAGE = re.compile(rb"\x81.m(?P<sender>\d+): " + TEXT_PATTERN, re.DOTALL)
+
+
+def run(seconds: float, rate: int) -> bool:
+    """Measure; whether nothing was lost, doubled or out of order."""
+    report = Report(f"chat: {_MEMBERS:,} plain-text members, all talking, {rate:,} messages a second in all for {seconds:g} s")
+    with history_file() as file, serving(file) as server, out_of_its_way():
+        crowd = Crowd(come_in(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
+        before = cpu_seconds(server)
+        crowd.run(rate, seconds)
+        spent, peak = cpu_seconds(server) - before, server.peak_bytes()
+        crowd.close()
+        stop(server, report)
+    heard = findings.read(crowd.transcript, _MESSAGE, report)
+    findings.check(crowd, heard, report)
+    report.add_rate("offered", findings.rate_of(crowd.said_at), _REQUIRED_MESSAGES)
+    findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
+    report.add("the server's processor time", f"{spent:.1f} s")
+    report.add("the server's peak memory", f"{peak / 2**20:.0f} MiB")
+    findings.report_lag(crowd, report)
+    return report.show()
+
+
+def come_in(port: int) -> list[Member]:
+    """The members, all of them in the room, with nothing on its way to any of them."""
+    members = [Member(number, port, f"/?name=m{number}") for number in range(_MEMBERS)]
+    for member in members:
+        # Whoever has been greeted is about to enter; whoever has been answered has entered.
+        member.socket.sendall(masked(b"/rooms"))
+        member.read_until(lambda received: b"Rooms: " in received and received.endswith(b"."))
+    members[0].socket.sendall(masked(b"begin"))
+    for member in members:
+        member.read_until(lambda received: received.endswith(b"m0: begin"))
+    return members

@@ -1,0 +1,243 @@
+"""The crowd: many bare WebSockets in one loop that says messages on schedule and checks every byte that comes.
+
+All members of a room are sent the same bytes, in the same order, once their own acks have been taken out. So whoever is ahead
+adds to one transcript, and the others are compared with it, which takes a `memcmp`. What the transcript says is looked at
+once, after the run. That is cheap enough for a million deliveries a second in one thread of Python.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import socket
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from tests.server.raw import PATIENCE, request
+
+# What is due is said, and what has come is read, this often. To wait for each event instead would wake this process up thousands of
+# times a second, at the cost of the server, whose system calls would have to do it.
+_SECONDS_BETWEEN_TICKS = 0.001
+_READ_BYTES = 256 * 1024
+# Members read between two looks at the clock.
+_READS_TOGETHER = 64
+_SECONDS_TO_WAIT_FOR_THE_REST = 5.0
+# Whose deliveries are timed: one in so many members would do; this many are enough.
+_MEMBERS_TIMED = 10
+
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+_ACK = b'{"type":"ack"'
+_ACK_HEAD_BYTES = 2  # of a frame that is as short as an ack
+
+TEXT_BYTES = 64
+_TEXT_END = b"-."
+
+
+def text_of(number: int) -> bytes:
+    """The text of a message: its number, padded."""
+    return b"%08d" % number + b"-" * (TEXT_BYTES - 8 - len(_TEXT_END)) + _TEXT_END
+
+
+TEXT_PATTERN = rb"(?P<number>\d{8})-{54}-\."
+"""Matches what `text_of` makes."""
+
+
+def masked(payload: bytes) -> bytes:
+    """A client's text frame. The key is 0, which costs the server the same as any other, and us nothing."""
+    if len(payload) > 125:
+        return b"\x81\xfe" + len(payload).to_bytes(2, "big") + b"\0\0\0\0" + payload
+    return bytes((0x81, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+
+
+class Member:
+    """One bare WebSocket."""
+
+    def __init__(self, number: int, port: int, target: str, subprotocol: str | None = None) -> None:
+        self.number = number
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(request(target=target, headers={"Sec-WebSocket-Protocol": subprotocol}))
+        self.position = 0  # how much of the transcript it has been sent
+        self.arrivals: list[tuple[float, int]] | None = None  # when that was how much, if this member is timed
+        self.acks: list[tuple[float, bytes]] = []  # when they came, and the JSON
+        self.unread = b""  # the beginning of a frame that may be an ack
+        self.unsent = bytearray()  # what the kernel did not take
+        self.failure: str | None = None
+
+    def read_until(self, is_enough: Callable[[bytes], object]) -> None:
+        """Wait for what has to come before the benchmark begins."""
+        received = b""
+        while not is_enough(received):
+            data = self.socket.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionError(f"the server closed the connection after {received[-500:]!r}")
+            received += data
+
+    def close(self) -> None:
+        """Say goodbye; `wait_for_end` has to follow."""
+        self.socket.settimeout(PATIENCE)
+        if self.failure is None:
+            self.socket.sendall(CLOSE)
+
+    def wait_for_end(self) -> None:
+        """Read until the server ends the connection."""
+        while self.failure is None and self.socket.recv(_READ_BYTES):
+            pass
+        self.socket.close()
+
+
+class Crowd:
+    """Members of one room, who have all come in. The first of them are the talkers: each says every so-manyth message."""
+
+    def __init__(self, members: Sequence[Member], talkers: int, frame_of: Callable[[int], bytes], *, acks: bool) -> None:
+        self.members = members
+        self.talkers = members[:talkers]
+        self.transcript = bytearray()
+        self.said_at = array("d")  # when each message was said: from there on it may wait, also for the server to read it
+        self.worst_lag = 0.0
+        self.acks = 0
+        self._frame_of = frame_of
+        self._wants_acks = acks
+        self._heard = 0  # messages in the transcript
+        self._congested: set[Member] = set()
+        self._buffer = bytearray(_READ_BYTES)
+        self._epoll = select.epoll()
+        self._by_descriptor = {member.socket.fileno(): member for member in members}
+        for member in members:
+            member.socket.setblocking(False)
+            self._epoll.register(member.socket, select.EPOLLIN)
+        for member in members[:: max(1, len(members) // _MEMBERS_TIMED)]:
+            member.arrivals = []
+
+    def run(self, rate: int, seconds: float) -> None:
+        """Say so many messages a second for so long, whatever becomes of them, and wait until all have come or nothing more does."""
+        total = int(rate * seconds)
+        gc.collect()
+        gc.disable()  # nothing here is garbage, and to look for it takes longer than a tick
+        began_at = monotonic() + 10 * _SECONDS_BETWEEN_TICKS
+        give_up_at = began_at + seconds + _SECONDS_TO_WAIT_FOR_THE_REST
+        next_tick = began_at
+        while True:
+            now = monotonic()
+            self._say_until(min(total, int((now - began_at) * rate) + 1), began_at, rate)
+            if self._read(next_tick):
+                give_up_at = max(give_up_at, monotonic() + _SECONDS_TO_WAIT_FOR_THE_REST)
+            if len(self.said_at) == total and (self._has_everything(total) or monotonic() > give_up_at):
+                break
+            next_tick = max(next_tick + _SECONDS_BETWEEN_TICKS, now)
+            time.sleep(max(0.0, next_tick - monotonic()))
+        gc.enable()
+        self._epoll.close()
+
+    def close(self) -> None:
+        """Everybody leaves. Raises OSError if the server does not let them."""
+        for member in self.members:
+            member.close()
+        for member in self.members:
+            member.wait_for_end()
+
+    def _has_everything(self, total: int) -> bool:
+        everywhere = len(self.transcript)
+        return (
+            self._heard >= total
+            and (self.acks >= total or not self._wants_acks)
+            and all(member.position == everywhere or member.failure for member in self.members)
+        )
+
+    # Saying
+
+    def _say_until(self, due: int, began_at: float, rate: int) -> None:
+        """Say what is due by now."""
+        for member in tuple(self._congested):
+            self._write(member, b"")
+        said_at, talkers, frame_of = self.said_at, self.talkers, self._frame_of
+        if len(said_at) < due:
+            self.worst_lag = max(self.worst_lag, monotonic() - began_at - len(said_at) / rate)
+        for number in range(len(said_at), due):
+            said_at.append(monotonic())
+            self._write(talkers[number % len(talkers)], frame_of(number))
+
+    def _write(self, member: Member, frame: bytes) -> None:
+        if member.unsent:
+            member.unsent += frame
+            frame = bytes(member.unsent)
+        try:
+            sent = member.socket.send(frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the end is found by reading
+        if sent < len(frame) or member.unsent:
+            member.unsent[:] = frame[sent:]
+            (self._congested.add if member.unsent else self._congested.discard)(member)
+
+    # Reading
+
+    def _read(self, until: float) -> bool:
+        """Read what there is, but for no longer than until then; whether there was something."""
+        has_read = False
+        while events := self._epoll.poll(0, _READS_TOGETHER):
+            has_read = True
+            for descriptor, _ in events:
+                self._receive(self._by_descriptor[descriptor])
+            if monotonic() >= until:
+                break
+        return has_read
+
+    def _receive(self, member: Member) -> None:
+        try:
+            size = member.socket.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        now = monotonic()
+        with memoryview(self._buffer)[:size] as data:
+            if not size:
+                self._fail(member, "was closed by the server")
+            elif self._wants_acks and member.number < len(self.talkers):
+                self._take_out_acks(member, now, member.unread + bytes(data))
+            else:
+                self._compare(member, data)
+        if member.arrivals is not None:
+            member.arrivals.append((now, member.position))
+
+    def _take_out_acks(self, member: Member, now: float, data: bytes) -> None:
+        """Keep the acks in these bytes, and compare the rest.
+
+        Every frame ends with the brace of its JSON, and no other byte is one: there is none in the texts, and no frame has the
+        length (125 bytes) that would look like one.
+        """
+        whole = data.rfind(b"}") + 1
+        start = 0
+        while (found := data.find(_ACK, start, whole)) >= 0:
+            end = data.find(b"}", found) + 1
+            self._compare(member, data[start : found - _ACK_HEAD_BYTES])
+            member.acks.append((now, data[found:end]))
+            self.acks += 1
+            start = end
+        self._compare(member, data[start:whole])
+        member.unread = data[whole:]
+
+    def _compare(self, member: Member, data: bytes | memoryview) -> None:
+        """Compare the next bytes of a member with what others were sent, or note them down if it is the first to get them."""
+        transcript, start = self.transcript, member.position
+        member.position += len(data)
+        if transcript.startswith(data, start):
+            return
+        known = len(transcript) - start
+        if known < len(data) and transcript.endswith(data[:known]):
+            # A text may have been cut within its end.
+            seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)
+            transcript += data[known:]
+            self._heard += transcript.count(_TEXT_END, seen_to)
+        else:
+            member.position = start
+            self._fail(member, f"was sent {bytes(data[:300])!r} where others were sent {bytes(transcript[start : start + 300])!r}")
+
+    def _fail(self, member: Member, failure: str) -> None:
+        if member.failure is None:
+            member.failure = failure
+            self._epoll.unregister(member.socket)

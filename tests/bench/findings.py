@@ -1,0 +1,112 @@
+"""What a crowd has found out: whether every message came to everybody once and in order, how many a second, and how fast."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from tests.bench.crowd import Crowd
+from tests.bench.report import Report
+
+# A requirement on speed says nothing if whoever measures was late.
+_WORST_LAG = 0.02
+_PROBLEMS_NAMED = 5
+
+
+class Heard(NamedTuple):
+    """The messages of a transcript, in its order: each one's number and sender, where it ends, and its `seq` if it has one."""
+
+    numbers: array[int]
+    senders: array[int]
+    ends: array[int]
+    seqs: array[int]
+
+
+def read(transcript: bytearray, pattern: re.Pattern[bytes], report: Report) -> Heard:
+    """The messages in a transcript that is nothing but such messages; the pattern has groups with these names."""
+    heard = Heard(array("q"), array("q"), array("q"), array("q"))
+    end = 0
+    for match in pattern.finditer(transcript):
+        if match.start() != end:
+            break
+        end = match.end()
+        heard.numbers.append(int(match["number"]))
+        heard.senders.append(int(match["sender"]))
+        heard.ends.append(end)
+        if "seq" in pattern.groupindex:
+            heard.seqs.append(int(match["seq"]))
+    if end != len(transcript):
+        report.problems.append(f"after {len(heard.numbers):,} messages came something else: {bytes(transcript[end : end + 300])!r}")
+    return heard
+
+
+def check(crowd: Crowd, heard: Heard, report: Report) -> None:
+    """Every message was heard by everybody, once and in order."""
+    said, talkers = len(crowd.said_at), len(crowd.talkers)
+    missing = set(range(said)).difference(heard.numbers)
+    if missing:
+        report.problems.append(f"{len(missing):,} messages were heard by nobody, {min(missing):,} for example")
+    if len(set(heard.numbers)) < len(heard.numbers):
+        report.problems.append(f"{len(heard.numbers) - len(set(heard.numbers)):,} messages were sent twice")
+    if any(later != earlier + 1 for earlier, later in pairwise(heard.seqs)):
+        report.problems.append("the numbers of the room have holes, or are not in order")
+    if any(number % talkers != sender for number, sender in zip(heard.numbers, heard.senders, strict=True)):
+        report.problems.append("messages came under the name of somebody who had not said them")
+    latest = [-1] * talkers
+    for number in heard.numbers:
+        if number < latest[number % talkers]:
+            report.problems.append(f"messages {latest[number % talkers]} and {number} of one member came in the wrong order")
+            break
+        latest[number % talkers] = number
+    failures = [f"member {member.number} {member.failure}" for member in crowd.members if member.failure]
+    if len(failures) > _PROBLEMS_NAMED:
+        failures[_PROBLEMS_NAMED:] = [f"so it is with {len(failures) - _PROBLEMS_NAMED} other members"]
+    report.problems += failures
+    behind = sum(1 for member in crowd.members if not member.failure and member.position < len(crowd.transcript))
+    if behind:
+        report.problems.append(f"{behind} members did not get everything")
+
+
+def report_deliveries(crowd: Crowd, heard: Heard, report: Report, *, per_second: int, seconds: float) -> None:
+    """How much was delivered, and how fast: so many a second are required, and so many seconds as the 99th percentile."""
+    deliveries = sum(bisect_right(heard.ends, member.position) for member in crowd.members)
+    share = deliveries / (len(crowd.said_at) * len(crowd.members))
+    moments = [at for member in crowd.members for at, _ in (member.arrivals or ())]
+    took = max(moments) - min(moments) if deliveries else math.inf
+    report.add_rate("deliveries", deliveries / took, per_second)
+    report.add("share delivered", f"{share:.3%}", required="99.9%", is_met=share >= 0.999)
+    report.add_times("say to delivery", delivery_times(crowd, heard), seconds)
+
+
+def delivery_times(crowd: Crowd, heard: Heard) -> list[float]:
+    """How long each message took to each of the members who are timed."""
+    times = []
+    for member in crowd.members:
+        arrivals = iter(member.arrivals or ())
+        at, position = 0.0, 0
+        for number, end in zip(heard.numbers, heard.ends, strict=True):
+            while position < end:
+                at, position = next(arrivals, (0.0, -1))
+                if position < 0:
+                    break
+            if position < 0:
+                break
+            times.append(at - crowd.said_at[number])
+    return times
+
+
+def rate_of(times: Sequence[float]) -> float:
+    """How many times a second something happened, between the first time and the last."""
+    return (len(times) - 1) / (max(times) - min(times)) if len(times) > 1 else 0.0
+
+
+def report_lag(crowd: Crowd, report: Report) -> None:
+    """Say so if it was not the server that was late."""
+    report.add("the load generator's worst lag", f"{1000 * crowd.worst_lag:.1f} ms")
+    if crowd.worst_lag > _WORST_LAG:
+        report.remarks.append("the load generator was late itself, or its machine was busy: what is slow here need not be the server")

@@ -1,0 +1,134 @@
+"""`history`: how long it takes to join a room in which a million messages were said, and to read what was said long ago."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import click
+
+import wschat
+from tests.bench.report import Report
+from tests.bench.server import history_file, serving, stop
+from tests.server.raw import PATIENCE
+from wschat.brokers.base import Draft, Outcome, Retention
+from wschat.brokers.local import LocalBroker
+from wschat.chat.v1 import SUBPROTOCOL
+
+_TIMES = 200
+_LIMIT = 100
+_BACK = 1000
+_REQUIRED_SECONDS = 0.01
+
+
+class _Nobody:
+    """An author who is content with whatever becomes of messages: they are counted in the end."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        pass
+
+
+class Reader:
+    """A member who asks for history, and looks at the clock."""
+
+    def __init__(self, ws: wschat.Connection, last: int, report: Report) -> None:
+        self._ws = ws
+        self._last = last
+        self._report = report
+        self._ids = itertools.count()
+
+    def ask(self, **fields: Any) -> tuple[float, dict[str, Any]]:
+        """The answer to a request, and the seconds that it took."""
+        request_id = next(self._ids)
+        request = json.dumps({**fields, "id": request_id})
+        asked_at = monotonic()
+        self._ws.send(request)
+        text = self._ws.recv(PATIENCE)
+        took = monotonic() - asked_at
+        answer = json.loads(text)
+        if answer.get("id") != request_id:
+            raise RuntimeError(f"{request} was answered with {text[:500]!r}")
+        return took, answer
+
+    def join(self, since: int | None = None) -> float:
+        """The seconds to join, with what was said after a number, or last."""
+        took, answer = self.ask(type="join", room="bench", since=since)
+        self._check(answer, range(self._last - _LIMIT if since is None else since, self._last))
+        self.ask(type="leave", room="bench")
+        return took
+
+    def scroll(self, before: int) -> float:
+        """The seconds to get what was said before a number."""
+        took, answer = self.ask(type="history", room="bench", before=before, limit=_LIMIT)
+        self._check(answer, range(before - 1 - _LIMIT, before - 1))
+        return took
+
+    def _check(self, answer: dict[str, Any], numbers: range) -> None:
+        given = [(message["seq"], message["text"]) for message in answer["messages"]]
+        if given != [(number + 1, text_of(number)) for number in numbers]:
+            self._report.problems.append(
+                f"the messages from {numbers[0] + 1} to {numbers[-1] + 1} were asked for; {len(given)} others came"
+            )
+
+
+def run(messages: int) -> bool:
+    """Measure; whether every answer was right."""
+    report = Report(f"history: a room of {messages:,} messages, {_TIMES} times each")
+    with history_file() as file:
+        click.echo(f"writing {messages:,} messages ...")
+        began_at = monotonic()
+        fill(file, messages)
+        report.add("written", f"{messages / (monotonic() - began_at):,.0f} /s")
+        report.add("the size of the file", f"{file.stat().st_size / 2**20:,.0f} MiB")
+        with serving(file) as server:
+            with wschat.connect(f"{server.url}?name=reader", subprotocols=[SUBPROTOCOL]) as ws:
+                ws.recv(PATIENCE)  # the welcome
+                measure(Reader(ws, messages, report), file, messages, report)
+            stop(server, report)
+    return report.show()
+
+
+def measure(reader: Reader, file: Path, messages: int, report: Report) -> None:
+    """Fill the report."""
+    dice = random.Random(messages)
+    places = [dice.randint(_LIMIT + 1, messages) for _ in range(_TIMES)]
+    report.add_times("join, the last 100", [reader.join() for _ in range(_TIMES)], _REQUIRED_SECONDS)
+    cold = []
+    for place in places:
+        forget(file)
+        cold.append(reader.scroll(place))
+    report.add_times("history, 100 from anywhere, cold", cold, _REQUIRED_SECONDS)
+    report.add_times("history, 100 from anywhere, warm", [reader.scroll(place) for place in places], _REQUIRED_SECONDS)
+    report.add_times("join since 1,000 back", [reader.join(messages - _BACK) for _ in range(_TIMES)], _REQUIRED_SECONDS)
+
+
+def fill(file: Path, messages: int) -> None:
+    """Say so many messages in a room."""
+    nobody = _Nobody()
+    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+        for number in range(messages):
+            broker.append(Draft("bench", f"m{number % 100}", text_of(number)), nobody)
+    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+        if broker.last_numbers() != {"bench": messages}:
+            raise RuntimeError(f"the history has {broker.last_numbers()}")
+
+
+def text_of(number: int) -> str:
+    """A text like those that people say: no two are the same, and they can be compressed a little."""
+    return f"{number:08d} " + random.Random(number).randbytes(18).hex() + " and that was all."
+
+
+def forget(file: Path) -> None:
+    """Have the system forget what it remembers of a file; what the server itself remembers of it stays."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,55 @@
+"""What a benchmark has found: figures, what is required of them, and what went wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import click
+
+# The last message need not be as quick as the first one, and then a rate that was kept looks a little lower than it was.
+_TOLERANCE = 0.01
+
+
+@dataclass
+class Report:
+    """A table, and the problems: with one of them the benchmark has failed."""
+
+    title: str
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    _rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, what: str, measured: str, *, required: str = "", is_met: bool = True) -> None:
+        """One more row; a requirement that is not met is marked."""
+        self._rows.append((what, measured, required if is_met else f"{required}  MISSED"))
+
+    def add_rate(self, what: str, per_second: float, required: int) -> None:
+        """A row for something that has to happen so many times a second."""
+        self.add(what, f"{per_second:,.0f} /s", required=f"{required:,} /s", is_met=per_second >= required * (1 - _TOLERANCE))
+
+    def add_times(self, what: str, seconds: Sequence[float], required: float) -> None:
+        """A row for how long something takes: the middle, the 99th percentile and the worst; the second has to be below a limit."""
+        if not seconds:
+            self.add(what, "never happened", required=f"p99 < {1000 * required:.0f} ms", is_met=False)
+            return
+        figures = (percentile(seconds, 50), percentile(seconds, 99), max(seconds))
+        measured = "p50 {:.1f}  p99 {:.1f}  max {:.1f} ms".format(*(1000 * figure for figure in figures))
+        self.add(what, measured, required=f"p99 < {1000 * required:.0f} ms", is_met=figures[1] < required)
+
+    def show(self) -> bool:
+        """Print everything; whether all is well."""
+        click.echo(f"\n{self.title}")
+        for what, measured, required in [("", "measured", "required"), *self._rows]:
+            click.echo(f"  {what:<36} {measured:>40}   {required}".rstrip())
+        for remark in self.remarks:
+            click.echo(f"  note: {remark}")
+        for problem in self.problems:
+            click.echo(f"  WRONG: {problem}")
+        return not self.problems
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The least of the values that so many percent of them do not exceed."""
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -1,0 +1,106 @@
+"""`say`: one busy room of `wschat.v1`, and every message made durable before it is delivered and acknowledged."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from pathlib import Path
+
+from tests.bench import findings
+from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
+from tests.bench.report import Report
+from tests.bench.server import cpu_seconds, history_file, out_of_its_way, serving, stop
+from wschat.brokers.base import Retention
+from wschat.brokers.local import LocalBroker
+from wschat.chat.v1 import SUBPROTOCOL
+
+_MEMBERS = 100
+_TALKERS = 20
+_REQUIRED_MESSAGES = 10_000
+_REQUIRED_SECONDS = 0.05
+_ROWS_TOGETHER = 10_000
+
+_MESSAGE = re.compile(
+    rb'\x81\x7e..\{"type":"message","room":"bench","seq":(?P<seq>\d+),"from":"m(?P<sender>\d+)","text":"'
+    + TEXT_PATTERN
+    + rb'","time":[\d.]+\}',
+    re.DOTALL,
+)
+_BEGIN = re.compile(rb'"text":"begin","time":[\d.]+\}\Z')
+
+Acks = dict[int, tuple[float, int]]
+"""When the message of a number was acknowledged, and as which number of the room."""
+
+
+def run(seconds: float, rate: int) -> bool:
+    """Measure; whether nothing was lost, doubled or out of order."""
+    report = Report(f"say: {_MEMBERS} members, {_TALKERS} of them talking, {rate:,} messages a second for {seconds:g} s")
+    with history_file() as file:
+        with serving(file) as server, out_of_its_way():
+            crowd = Crowd(come_in(server.port), _TALKERS, _say, acks=True)
+            before = cpu_seconds(server)
+            crowd.run(rate, seconds)
+            spent, peak = cpu_seconds(server) - before, server.peak_bytes()
+            crowd.close()
+            stop(server, report)
+        acks = read_acks(crowd, report)
+        heard = findings.read(crowd.transcript, _MESSAGE, report)
+        findings.check(crowd, heard, report)
+        if dict(zip(heard.numbers, heard.seqs, strict=True)) != {number: seq for number, (_, seq) in acks.items()}:
+            report.problems.append("not all messages were acknowledged with the number that they were delivered with")
+        check_file(file, acks, report)
+    report.add_rate("offered", findings.rate_of(crowd.said_at), _REQUIRED_MESSAGES)
+    report.add_rate("acknowledged and durable", findings.rate_of([at for at, _ in acks.values()]), _REQUIRED_MESSAGES)
+    findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
+    report.add_times("say to ack", [at - crowd.said_at[number] for number, (at, _) in acks.items()], _REQUIRED_SECONDS)
+    report.add("the server's processor time", f"{spent:.1f} s")
+    report.add("the server's peak memory", f"{peak / 2**20:.0f} MiB")
+    findings.report_lag(crowd, report)
+    return report.show()
+
+
+def come_in(port: int) -> list[Member]:
+    """The members, all of them in the room, with nothing on its way to any of them."""
+    members = [Member(number, port, f"/?name=m{number}", SUBPROTOCOL) for number in range(_MEMBERS)]
+    for member in members:
+        member.socket.sendall(masked(b'{"type":"join","room":"bench"}'))
+        member.read_until(lambda received: b'"type":"joined"' in received and received.endswith(b"}"))
+    # The others still hear of those who came after them. What is said now comes after that, and is what everybody waits for.
+    members[0].socket.sendall(masked(b'{"type":"say","room":"bench","text":"begin"}'))
+    for member in members:
+        member.read_until(_BEGIN.search)
+    return members
+
+
+def _say(number: int) -> bytes:
+    return masked(b'{"type":"say","room":"bench","text":"%b","id":"%d"}' % (text_of(number), number))
+
+
+def read_acks(crowd: Crowd, report: Report) -> Acks:
+    """All acks, each of which has to be for a message that this member said, and the only one for it."""
+    acks: Acks = {}
+    for member in crowd.talkers:
+        for at, ack in member.acks:
+            fields = json.loads(ack)
+            number = int(fields["id"])
+            if number in acks or number >= len(crowd.said_at) or number % len(crowd.talkers) != member.number:
+                report.problems.append(f"member {member.number} got an ack too many: {ack!r}")
+            acks[number] = at, fields["seq"]
+    if len(acks) < len(crowd.said_at):
+        report.problems.append(f"{len(crowd.said_at) - len(acks):,} messages were not acknowledged")
+    return acks
+
+
+def check_file(file: Path, acks: Acks, report: Report) -> None:
+    """What was acknowledged is in the history, as it was said."""
+    wanted = {seq: (f"m{number % _TALKERS}", text_of(number).decode()) for number, (_, seq) in acks.items()}
+    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+        last = 0
+        while messages := broker.read_since("bench", last, _ROWS_TOGETHER):
+            for message in messages:
+                if wanted.get(message.seq) == (message.sender, message.text):
+                    del wanted[message.seq]
+            last = messages[-1].seq
+    if wanted:
+        report.problems.append(f"{len(wanted):,} messages were acknowledged and are not in the history, number {min(wanted)} for example")

@@ -1,0 +1,58 @@
+"""The server under test: the command as its users run it, with its history on the disk of the current folder."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.report import Report
+from tests.server.command import Command, running
+
+# Whoever measures is one client with a thousand connections, and does nothing but what it was asked for: nobody is limited or pinged.
+_OPTIONS = ("--rate", "off", "--max-connections-per-ip", "0", "--ping-interval", "0", "--log-level", "warning")
+_KEEP_ALL = ("--keep-messages", "0", "--keep-days", "0")
+
+
+@contextmanager
+def history_file() -> Iterator[Path]:
+    """Where a history may be, on a real disk: a temporary folder of the system is often in memory."""
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
+        yield Path(folder) / "history.sqlite"
+
+
+@contextmanager
+def serving(history: Path) -> Iterator[Command]:
+    """A chat server that keeps everything in this file. Each client takes a descriptor on either side."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with running("--port", "0", "--history", str(history), *_OPTIONS, *_KEEP_ALL) as server:
+        yield server
+
+
+def stop(server: Command, report: Report) -> None:
+    """End it as its users do, and say what it left to say."""
+    code = server.stop()
+    if code or server.errors():
+        report.problems.append(f"the server's exit code is {code}, and it said: {server.errors()[-1000:]!r}")
+
+
+def cpu_seconds(server: Command) -> float:
+    """The processor time that it has had."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def out_of_its_way() -> Iterator[None]:
+    """Keep off the core that the server keeps to, which is the last one where it has the choice."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores - {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -1,0 +1,50 @@
+"""A chat for each test, with any of the brokers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.chat.wiring import Guests
+from tests.conftest import ServerFactory
+from wschat.brokers.base import Broker
+from wschat.brokers.local import LocalBroker
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.chat import SUBPROTOCOLS, Chat
+
+
+class ChatFactory(Protocol):
+    """Starts a server of a chat and returns who opens connections to it."""
+
+    def __call__(self, broker: Broker | None = None, **options: Any) -> Guests: ...
+
+
+@pytest.fixture(params=["local", "memory"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
+    """A broker that keeps what is said; the chat that is given it closes it."""
+    return LocalBroker(tmp_path / "history.sqlite") if request.param == "local" else MemoryBroker()
+
+
+@pytest.fixture
+def open_chat(serve: ServerFactory) -> Iterator[ChatFactory]:
+    """Opens chats that end with the test: first the clients, then the server, then the broker."""
+    with ExitStack() as chats, ExitStack() as clients:
+
+        def start(broker: Broker | None = None, *, server_options: dict[str, Any] | None = None, **options: Any) -> Guests:
+            chat = Chat(broker, **options)
+            chats.callback(chat.close)
+            server = serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS, **(server_options or {}))
+            chats.callback(server.stop)
+            return Guests(server, clients)
+
+        yield start
+
+
+@pytest.fixture
+def guests(open_chat: ChatFactory, broker: Broker) -> Guests:
+    """Opens connections to a chat that keeps what is said."""
+    return open_chat(broker)

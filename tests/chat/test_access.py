@@ -1,0 +1,573 @@
+"""Access: who somebody is by a token, by a password or by their word; who is refused; and where tokens come from."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import jwt
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.connection.wiring import PATIENCE
+from tests.server.command import environment
+from wschat.chat.access import Access, mint, read_moderator, read_secret
+from wschat.chat.mint import main
+from wschat.chat.names import normalize_name
+from wschat.chat.sessions import Identity
+from wschat.errors import Rejected, RequestRefused, UsageError
+from wschat.server.requests import Request
+
+SECRET = b"a secret of the tests, and of nobody else's, that is long enough"
+OTHER_SECRET = b"another secret, which the server knows nothing of, just as long."
+HOUR = 3600
+RULE = "A name has 1 to 32 letters, digits, '-', '_' or '.'."
+
+
+def token(secret: bytes = SECRET, algorithm: str = "HS256", **claims: object) -> str:
+    """A token as somebody else's program makes it."""
+    return jwt.encode({"sub": "alice", **claims}, secret, algorithm=algorithm)
+
+
+def opening(headers: Mapping[str, str] | None = None, **query: str) -> Request:
+    return Request("GET", f"/?{urlencode(query)}" if query else "/", dict(headers or {}))
+
+
+def bearing(text: str) -> Request:
+    return opening({"authorization": f"Bearer {text}"})
+
+
+def basic(text: str | bytes) -> Request:
+    data = text.encode() if isinstance(text, str) else text
+    return opening({"authorization": f"Basic {base64.b64encode(data).decode()}"})
+
+
+def refusal(access: Access, request: Request) -> RequestRefused:
+    with pytest.raises(RequestRefused) as caught:
+        access.identify(request)
+    assert caught.value.text.isprintable()
+    return caught.value
+
+
+@pytest.fixture
+def access() -> Access:
+    """A chat for which one needs a token."""
+    return Access(SECRET)
+
+
+# Tokens
+
+
+@pytest.mark.parametrize(
+    "request_made",
+    [
+        opening({"authorization": f"Bearer {token()}"}),
+        opening({"authorization": f"bearer {token()}"}),
+        opening({"authorization": f"BEARER   {token()} "}),
+        opening({"cookie": f"wschat_token={token()}"}),
+        opening({"cookie": f'wschat_token="{token()}"'}),
+        opening({"cookie": f"theme=dark; wschat_token={token()}; lang=en"}),
+        opening({"cookie": f"a=1;wschat_token={token()}"}),
+        opening(token=token()),
+        opening(room="tea", token=token()),
+    ],
+)
+def test_a_token_may_come_in_three_ways(access: Access, request_made: Request) -> None:
+    assert access.identify(request_made) == Identity("alice", is_proven=True)
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [
+        'prefs={"theme":"dark"}',
+        "title=two words",
+        "flag",
+        "path=/",
+        "user@site=1",
+        "a[1]=b",
+        "é=ü",
+        'open="quote',
+    ],
+)
+def test_the_cookies_of_others_do_no_harm(access: Access, neighbour: str) -> None:
+    """All that runs on this host and sets cookies sends us its own, however it writes them."""
+    for cookies in (f"{neighbour}; wschat_token={token()}", f"wschat_token={token()}; {neighbour}"):
+        assert access.identify(opening({"cookie": cookies})).name == "alice"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "name"),
+    [
+        ({"authorization": f"Bearer {token(sub='header')}", "cookie": f"wschat_token={token(sub='cookie')}"}, token(sub="query"), "header"),
+        ({"cookie": f"wschat_token={token(sub='cookie')}"}, token(sub="query"), "cookie"),
+        ({"authorization": "Basic eDp5", "cookie": f"wschat_token={token(sub='cookie')}"}, token(sub="query"), "cookie"),
+        ({"authorization": "Basic eDp5", "cookie": "other=1"}, token(sub="query"), "query"),
+    ],
+)
+def test_the_header_counts_before_the_cookie_and_that_before_the_query(
+    access: Access, headers: Mapping[str, str], query: str, name: str
+) -> None:
+    assert access.identify(opening(headers, token=query)).name == name
+
+
+def test_a_token_that_is_wrong_is_not_made_up_for_by_another(access: Access) -> None:
+    good = token()
+    for request in (opening({"authorization": "Bearer x"}, token=good), opening({"cookie": "wschat_token=x"}, token=good)):
+        assert refusal(access, request).status == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Basic YWxpY2U6eA=="}, {"authorization": "Digest x"}, {"cookie": "token=x"}, {"cookie": ""}]
+)
+def test_without_a_token_one_is_told_where_it_belongs(access: Access, headers: Mapping[str, str]) -> None:
+    for request in (opening(headers), opening(headers, name="alice", password="x")):
+        refused = refusal(access, request)
+        assert refused.status == HTTPStatus.UNAUTHORIZED
+        assert refused.text == "A token is needed here: in the Authorization header, the cookie wschat_token, or ?token=."
+        assert refused.headers == {"WWW-Authenticate": 'Bearer realm="wschat"'}
+
+
+def unsigned(payload: bytes) -> str:
+    """A token that claims that it needs no signature."""
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"none","typ":"JWT"}', payload, b""))
+
+
+NOT_VALID = {
+    "nothing": "",
+    "a word": "x",
+    "three words": "a.b.c",
+    "dots": "...",
+    "letters that are not ASCII": "é.ü.ö",
+    "cut off": token()[:-2],
+    "too long": token() + "x",
+    "two of them": f"{token()}, {token()}",
+    "signed with another secret": token(OTHER_SECRET),
+    "HS384": token(algorithm="HS384"),
+    "HS512": token(algorithm="HS512"),
+    "not signed": unsigned(b'{"sub":"alice"}'),
+    "not signed, by a library": jwt.encode({"sub": "alice"}, None, algorithm="none"),
+    "expired": token(exp=time.time() - 1),
+    "expired long ago": token(exp=0),
+    "expired before 1970": token(exp=-1),
+    "expires soon": token(exp="soon"),
+    "expires at null": token(exp=None),
+    "not yet valid": token(nbf=time.time() + HOUR),
+    "valid soon": token(nbf="soon"),
+    "for another server": token(aud="another server"),
+    "for nobody": jwt.encode({}, SECRET),
+    "name and no sub": jwt.encode({"name": "alice"}, SECRET),
+    "sub null": token(sub=None),
+    "sub empty": token(sub=""),
+    "sub a number": token(sub=5),
+    "sub a list": token(sub=["alice"]),
+    "sub an object": token(sub={"name": "alice"}),
+    "sub true": token(sub=True),
+    "sub two words": token(sub="two words"),
+    "sub too long": token(sub="x" * 33),
+    "sub two lines": token(sub="a\r\nb"),
+    "sub half a character": token(sub="\ud800"),
+    "rooms a text": token(rooms="tea"),
+    "rooms null": token(rooms=None),
+    "rooms an object": token(rooms={"tea": True}),
+    "rooms a number": token(rooms=5),
+    "rooms a list of numbers": token(rooms=[5]),
+    "rooms a list with null": token(rooms=["tea", None]),
+}
+
+
+@pytest.mark.parametrize("text", NOT_VALID.values(), ids=NOT_VALID)
+def test_a_token_that_is_not_valid(access: Access, text: str) -> None:
+    for request in (bearing(text), opening(token=text)):
+        refused = refusal(access, request)
+        assert refused.status == HTTPStatus.UNAUTHORIZED
+        assert refused.text.startswith("The token is not valid: ")
+        assert refused.headers == {"WWW-Authenticate": 'Bearer realm="wschat"'}
+
+
+@given(st.text(st.characters(codec="latin-1")))
+def test_any_text_is_a_token_or_is_refused(text: str) -> None:
+    assert refusal(Access(SECRET), bearing(text)).status == HTTPStatus.UNAUTHORIZED
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.sampled_from(["alice", "*", 2**40]),
+    lambda values: st.lists(values, max_size=2) | st.dictionaries(st.text(max_size=3), values, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["sub", "exp", "nbf", "iat", "aud", "iss", "jti", "rooms", "mod"]), JSON_VALUES))
+def test_any_claims_make_somebody_or_are_refused(claims: dict[str, object]) -> None:
+    """Whoever has the secret may still be in error."""
+    signed = jwt.api_jws.encode(json.dumps(claims).encode(), SECRET, algorithm="HS256")
+    try:
+        identity = Access(SECRET).identify(bearing(signed))
+    except RequestRefused as refused:
+        assert refused.status == HTTPStatus.UNAUTHORIZED
+    else:
+        assert identity.name == normalize_name(str(claims["sub"]))
+        assert identity.is_moderator == (claims.get("mod") is True)
+
+
+def test_a_token_that_is_valid(access: Access) -> None:
+    now = time.time()
+    claims: list[dict[str, object]] = [{}, {"exp": now + HOUR}, {"nbf": now - 1}, {"iat": now - 1}, {"iss": "x", "jti": "y", "more": [1]}]
+    for more in claims:
+        assert access.identify(bearing(token(**more))).name == "alice"
+
+
+@pytest.mark.parametrize("name", ["alice", "Zoë", "Ольга", "名前"])
+def test_the_subject_is_the_name(access: Access, name: str) -> None:
+    assert access.identify(bearing(token(sub=name))) == Identity(name, is_proven=True)
+
+
+def test_the_subject_is_normalised(access: Access) -> None:
+    assert access.identify(bearing(token(sub="ａｌｉｃｅ"))).name == "alice"
+
+
+def test_a_token_says_when_it_ends(access: Access) -> None:
+    ends = int(time.time()) + HOUR
+    assert access.identify(bearing(token(exp=ends))).expires_at == ends
+    assert access.identify(bearing(token())).expires_at is None
+
+
+@pytest.mark.parametrize("ends", [4102444800, 4102444800.5, "4102444800"])  # the year 2100
+def test_the_end_of_a_token_is_a_number_to_us_however_it_is_written(access: Access, ends: object) -> None:
+    """Some programs write it as a text, and PyJWT lets that pass."""
+    try:
+        identity = access.identify(bearing(token(exp=ends)))
+    except RequestRefused:
+        return
+    assert isinstance(identity.expires_at, int | float)
+
+
+@pytest.mark.parametrize("mod", [1, "true", "True", "yes", [True], {}, 0, False, None])
+def test_nobody_is_a_moderator_by_accident(access: Access, mod: object) -> None:
+    assert not access.identify(bearing(token(mod=mod))).is_moderator
+
+
+def test_a_token_makes_a_moderator(access: Access) -> None:
+    assert access.identify(bearing(token(mod=True))) == Identity("alice", is_proven=True, is_moderator=True)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "rooms", "others"),
+    [
+        (["*"], ["lobby", "tea"], []),
+        (["lobby", "tea-*"], ["lobby", "tea-green"], ["tea", "lobby2"]),
+        (["TEA-*"], ["tea-green"], ["coffee"]),
+        (["Straße"], ["strasse"], []),
+        (["ＴＥＡ"], ["tea"], ["t"]),
+        (["team-[12]"], ["team-1", "team-2"], ["team-3", "team-[12]"]),
+        (["te?"], ["tea"], ["te", "team"]),
+    ],
+)
+def test_a_token_names_rooms_by_patterns_in_any_case(access: Access, patterns: list[str], rooms: list[str], others: list[str]) -> None:
+    identity = access.identify(bearing(token(rooms=patterns)))
+    assert [room for room in rooms + others if identity.may_be_in(room)] == rooms
+
+
+def test_without_patterns_all_rooms_are_open_and_with_an_empty_list_none_is(access: Access) -> None:
+    """A program that works out a list and finds nothing must not have opened everything by that."""
+    assert access.identify(bearing(token())).may_be_in("lobby")
+    assert not access.identify(bearing(token(rooms=[]))).may_be_in("lobby")
+
+
+def test_with_tokens_nobody_comes_in_by_a_password() -> None:
+    access = Access(SECRET, {"root": "swordfish"})
+    for request in (opening(name="root", password="swordfish"), basic("root:swordfish")):
+        assert refusal(access, request).status == HTTPStatus.UNAUTHORIZED
+
+
+# Names and passwords
+
+
+@pytest.mark.parametrize("name", ["alice", "Zoë", "名前"])
+def test_without_a_secret_anybody_is_who_they_say(name: str) -> None:
+    access = Access()
+    assert access.identify(opening(name=name)) == Identity(name)
+    assert access.identify(basic(f"{name}:")) == Identity(name)
+    assert access.identify(basic(name)) == Identity(name)
+    assert access.identify(opening(name=name, password="any")) == Identity(name)
+
+
+def test_nobody_has_to_say_who_they_are() -> None:
+    for request in (opening(), opening(other="x"), opening({"authorization": "Bearer x"}), opening({"authorization": "Digest x"})):
+        assert Access().identify(request) == Identity()
+
+
+def test_a_name_is_normalised() -> None:
+    assert Access().identify(opening(name="ａｌｉｃｅ")).name == "alice"
+
+
+def test_the_header_counts_before_the_query() -> None:
+    headers = basic("bob:x").headers
+    assert Access().identify(opening(headers, name="alice")).name == "bob"
+
+
+def test_a_token_is_nothing_to_a_server_without_a_secret() -> None:
+    assert Access().identify(opening(token=token(mod=True), name="bob")) == Identity("bob")
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", "x" * 33, "a\nb", "<b>", "\0"])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    for request in (opening(name=name), basic(f"{name}:x")):
+        refused = refusal(Access(), request)
+        assert (refused.status, refused.text, refused.headers) == (HTTPStatus.BAD_REQUEST, RULE, {})
+
+
+@pytest.mark.parametrize("value", ["!!", "YQ", "YWxpY2U6eA==x", "YWxp Y2U6", "é", "/zp4", base64.b64encode(b"al\xffice:x").decode()])
+def test_a_header_that_is_not_in_base64_is_refused(value: str) -> None:
+    refused = refusal(Access(), opening({"authorization": f"Basic {value}"}))
+    assert refused.status == HTTPStatus.BAD_REQUEST
+    assert refused.text == "The Authorization header is not a name and a password in base64."
+
+
+@given(st.text(st.characters(codec="latin-1")))
+def test_any_header_is_somebody_or_is_refused(value: str) -> None:
+    for request in (opening({"authorization": value}), opening({"authorization": f"Basic {value}"})):
+        try:
+            identity = Access(None, {"root": "swordfish"}).identify(request)
+        except RequestRefused as refused:
+            assert refused.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
+        else:
+            assert not identity.is_proven
+
+
+PASSWORDS = {"Root": "swordfish", "zoë": "pass:wörd & 名前"}
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("Root", "swordfish"), ("ROOT", "swordfish"), ("ｒｏｏｔ", "swordfish"), ("Zoë", "pass:wörd & 名前")]
+)
+def test_a_moderator_has_a_password(name: str, password: str) -> None:
+    access = Access(moderators=PASSWORDS)
+    expected = Identity(normalize_name(name), is_proven=True, is_moderator=True)
+    assert access.identify(opening(name=name, password=password)) == expected
+    assert access.identify(basic(f"{name}:{password}")) == expected
+
+
+@pytest.mark.parametrize(
+    "password", ["", "Swordfish", "swordfish ", "swordfis", "swordfish\0", "ſwordfish", "x" * 10_000, "pass:wörd & 名前"]
+)
+def test_another_password_is_refused(password: str) -> None:
+    access = Access(moderators=PASSWORDS)
+    for request in (opening(name="rOOt", password=password), basic(f"rOOt:{password}")):
+        refused = refusal(access, request)
+        assert refused.status == HTTPStatus.UNAUTHORIZED
+        assert refused.text == "The name rOOt belongs to a moderator, and needs its password: ?name=rOOt&password=..."
+        assert refused.headers == {"WWW-Authenticate": 'Basic realm="wschat"'}
+        assert "swordfish" not in refused.text
+
+
+def test_a_moderator_without_a_password_is_refused() -> None:
+    access = Access(moderators=PASSWORDS)
+    for request in (opening(name="root"), basic("root"), basic("root:")):
+        assert refusal(access, request).status == HTTPStatus.UNAUTHORIZED
+
+
+def test_others_need_no_password() -> None:
+    assert Access(moderators=PASSWORDS).identify(opening(name="bob", password="swordfish")) == Identity("bob")
+    assert Access(moderators=PASSWORDS).identify(opening()) == Identity()
+
+
+# Other names
+
+
+def test_a_guest_may_take_another_name_but_a_moderators() -> None:
+    access = Access(moderators=PASSWORDS)
+    access.check_name(Identity(), "alice")
+    access.check_name(Identity("alice"), "bob")
+    for name in ("Root", "ROOT", "zoë", "ZOË"):
+        with pytest.raises(Rejected, match=f"The name {name} belongs to a moderator: connect with its password.") as caught:
+            access.check_name(Identity("alice"), name)
+        assert caught.value.code == "forbidden"
+
+
+@pytest.mark.parametrize("name", ["bob", "alice", "root"])
+def test_who_has_proven_a_name_keeps_it(name: str) -> None:
+    for access in (Access(SECRET), Access(moderators=PASSWORDS)):
+        with pytest.raises(Rejected, match="Your name is the one that you have proven to be yours.") as caught:
+            access.check_name(Identity("alice", is_proven=True), name)
+        assert caught.value.code == "forbidden"
+
+
+# Files
+
+
+@pytest.mark.parametrize("content", [SECRET, b" " + SECRET + b"\n", b"\r\n\t" + SECRET + b" \r\n", b"x" * 32, bytes(range(100, 132))])
+def test_a_secret_is_what_is_in_its_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    assert read_secret(str(path)) == content.strip()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 31, b"x" * 31 + b"\n" * 10])
+def test_a_secret_is_long_enough(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_secret(str(path))
+    assert str(caught.value) == f"the secret in {path} has {len(content.strip())} bytes, and needs 32 at least"
+
+
+@pytest.mark.parametrize("text", ["root:{}", "ROOT:{}", "ｒｏｏｔ:{}"])
+@pytest.mark.parametrize("content", ["swordfish", " swordfish\n", "pass:wörd & 名前\n"])
+def test_a_moderator_is_a_name_and_a_file(tmp_path: Path, text: str, content: str) -> None:
+    path = tmp_path / "with:colon"
+    path.write_text(content, encoding="utf-8")
+    name, password = read_moderator(text.format(path))
+    assert (name.lower(), password) == ("root", content.strip())
+    assert Access(moderators={name: password}).identify(opening(name="root", password=password)).is_moderator
+
+
+@pytest.mark.parametrize("text", ["", ":", "root", ":file", "two words:file", "x" * 33 + ":file"])
+def test_what_is_no_moderator(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_moderator(text)
+    assert str(caught.value) == f"a moderator is NAME:PASSWORD-FILE, not {text!r}"
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \t\r\n"])
+def test_a_moderators_password_is_not_empty(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "password"
+    path.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        read_moderator(f"root:{path}")
+    assert str(caught.value) == f"there is no password in {path}"
+
+
+@pytest.mark.parametrize(("path", "why"), [("{}/gone", "No such file or directory"), ("{}", "Is a directory"), ("", "Is a directory")])
+def test_a_file_that_cannot_be_read(tmp_path: Path, path: str, why: str) -> None:
+    path = path.format(tmp_path)
+    for read in (lambda: read_secret(path), lambda: read_moderator(f"root:{path}")):
+        with pytest.raises(UsageError) as caught:
+            read()
+        assert str(caught.value) == f"cannot read {path}: {why}"
+
+
+# Tokens of our own
+
+NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
+
+
+@given(
+    NAMES,
+    st.none() | st.lists(st.text(), min_size=1, max_size=5),
+    st.booleans(),
+    st.none() | st.integers(int(time.time()) + HOUR, 2**53),
+)
+def test_who_a_token_is_made_for_is_let_in(name: str, rooms: list[str] | None, is_moderator: bool, expires_at: int | None) -> None:
+    made = mint(SECRET, name, rooms=rooms, is_moderator=is_moderator, expires_at=expires_at)
+    identity = Access(SECRET).identify(bearing(made))
+    assert (identity.name, identity.is_proven, identity.is_moderator, identity.expires_at) == (name, True, is_moderator, expires_at)
+    assert len(identity.rooms) == len(rooms or ["*"])
+    assert refusal(Access(OTHER_SECRET), bearing(made)).status == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_token_says_no_more_than_it_has_to() -> None:
+    assert jwt.decode(mint(SECRET, "ａｌｉｃｅ"), SECRET, ["HS256"]) == {"sub": "alice"}
+    assert jwt.decode(mint(SECRET, "alice", rooms=[]), SECRET, ["HS256"]) == {"sub": "alice"}
+
+
+def test_a_token_goes_into_a_url_as_it_is() -> None:
+    made = mint(SECRET, "名前", rooms=["*"], is_moderator=True)
+    assert quote(made) == made
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 33])
+def test_a_token_is_for_a_name(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        mint(SECRET, name)
+    assert str(caught.value) == f"a name has 1 to 32 letters, digits, '-', '_' or '.', not {name!r}"
+
+
+# The command
+
+COMMAND = [sys.executable, "-m", "wschat.chat.mint"]
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET + b"\n")
+    return path
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
+    ours: dict[str, str | None] = dict.fromkeys(name for name in os.environ if name.startswith("WSCHAT_"))
+    return CliRunner().invoke(main, arguments, env={**ours, **(env or {})})
+
+
+def test_the_command_prints_a_token_that_lets_one_in(access: Access, secret_file: Path) -> None:
+    result = run("Alice", "--auth-secret-file", str(secret_file))
+    assert result.exit_code == 0
+    [line] = result.output.splitlines()
+    assert access.identify(bearing(line)) == Identity("Alice", is_proven=True)
+
+
+def test_the_command_prints_what_the_options_say(access: Access, secret_file: Path) -> None:
+    before = int(time.time())
+    options = ["--room", "tea*", "--room", "Lobby", "--mod", "--seconds", "90"]
+    result = run(*options, "Ольга", env={"WSCHAT_AUTH_SECRET_FILE": str(secret_file)})
+    assert result.exit_code == 0
+    identity = access.identify(bearing(result.output.strip()))
+    assert identity.expires_at is not None
+    assert before + 90 <= identity.expires_at <= time.time() + 90
+    assert identity == Identity("Ольга", is_proven=True, is_moderator=True, rooms=("tea*", "lobby"), expires_at=identity.expires_at)
+
+
+def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
+    """And a token that it prints, in the form in which a shell hands it on."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*COMMAND, *arguments], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    done = call("alice", "--auth-secret-file", str(secret_file), "--mod")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert access.identify(opening({"cookie": f"wschat_token={done.stdout.strip()}"})).is_moderator
+    failed = call("alice", "--auth-secret-file", f"{secret_file}.gone")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.splitlines()[-1] == f"Error: cannot read {secret_file}.gone: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Missing argument 'NAME'."),
+        (["two words"], "a name has 1 to 32 letters, digits, '-', '_' or '.', not 'two words'"),
+        ([""], "a name has 1 to 32 letters, digits, '-', '_' or '.', not ''"),
+        (["alice", "bob"], "Got unexpected extra argument (bob)"),
+        (["alice", "--auth-secret-file", "/nowhere/secret"], "cannot read /nowhere/secret: No such file or directory"),
+        (["alice", "--auth-secret-file", "/"], "cannot read /: Is a directory"),
+        (["alice", "--auth-secret-file", os.devnull], f"the secret in {os.devnull} has 0 bytes, and needs 32 at least"),
+        (["alice", "--seconds", "0"], "0 is not in the range"),
+        (["alice", "--seconds", "-5"], "-5 is not in the range"),
+        (["alice", "--seconds", "soon"], "'soon' is not a valid integer"),
+        (["alice", "--seconds", "1" + "0" * 400], "--seconds"),
+        (["alice", "--colour", "red"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_one_line_and_2(secret_file: Path, arguments: list[str], said: str) -> None:
+    result = run(*arguments, env={"WSCHAT_AUTH_SECRET_FILE": str(secret_file)})
+    assert result.exit_code == 2, result.exception
+    [line] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert said in line
+    assert result.output.splitlines()[-1] == line
+
+
+def test_the_command_needs_a_secret() -> None:
+    result = run("alice")
+    assert result.exit_code == 2
+    assert "--auth-secret-file" in result.output.splitlines()[-1]

@@ -1,0 +1,300 @@
+"""Commands: the request that a line makes, and the form that is named if it makes none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wschat.chat.commands import ACTION, COMMANDS, help_text, is_command, parse_command, spoken_text
+from wschat.chat.requests import (
+    Ban,
+    Help,
+    History,
+    Join,
+    Kick,
+    Leave,
+    Mute,
+    Nick,
+    Op,
+    Request,
+    Rooms,
+    Say,
+    Unban,
+    Whisper,
+    Who,
+)
+from wschat.errors import Rejected
+
+# Each command as it is typed in the lobby, and what it asks for.
+REQUESTS = {
+    "/nick Alice": Nick("Alice"),
+    "/join tea": Join("tea"),
+    "/leave": Leave("lobby"),
+    "/who": Who("lobby"),
+    "/rooms": Rooms(),
+    "/msg Bob hi": Whisper("Bob", "hi"),
+    "/me waves": Say("lobby", "/me waves"),
+    "/history": History("lobby", limit=20),
+    "/history 5": History("lobby", limit=5),
+    "/help": Help(),
+    "/kick Bob": Kick("lobby", "Bob"),
+    "/mute Bob": Mute("lobby", "Bob"),
+    "/mute Bob 90": Mute("lobby", "Bob", 90),
+    "/mute Bob 0": Mute("lobby", "Bob", 0),
+    "/mute Bob 1.5": Mute("lobby", "Bob", 1.5),
+    "/ban Bob": Ban("lobby", "Bob"),
+    "/ban Bob 90": Ban("lobby", "Bob", 90),
+    "/ban 203.0.113.7": Ban("lobby", "203.0.113.7"),
+    "/ban 2001:db8::1 90": Ban("lobby", "2001:db8::1", 90),
+    "/unban Bob": Unban("lobby", "Bob"),
+    "/unban 2001:db8::1": Unban("lobby", "2001:db8::1"),
+    "/op Bob": Op("lobby", "Bob"),
+}
+ELSEWHERE = ("/nick", "/join", "/rooms", "/msg", "/help")  # what can be asked for in no room
+
+
+def rejected(line: str, room: str | None = "lobby") -> str:
+    """What somebody is told whose line is no command."""
+    with pytest.raises(Rejected) as caught:
+        parse_command(line, room)
+    assert caught.value.code == "bad-command"
+    return caught.value.text
+
+
+# What a command is
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("/nick", True), ("/", True), ("/x", True), ("//nick", False), ("", False), (" /nick", False)]
+)
+def test_one_slash_begins_a_command(text: str, is_one: bool) -> None:
+    assert is_command(text) == is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"), [("//nick", "/nick"), ("//", "/"), ("///", "//"), ("hi", "hi"), ("a//b", "a//b"), (" //x", " //x"), ("", "")]
+)
+def test_two_slashes_say_one(text: str, spoken: str) -> None:
+    assert spoken_text(text) == spoken
+
+
+@given(st.text())
+def test_anything_can_be_said(text: str) -> None:
+    said = "/" + text if text.startswith("/") else text
+    assert not is_command(said)
+    assert spoken_text(said) == text
+
+
+# What each asks for
+
+
+@pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
+def test_each_command_makes_its_request(line: str, request_made: Request) -> None:
+    assert parse_command(line, "lobby") == request_made
+
+
+def test_every_command_is_tried_here() -> None:
+    assert {line.split()[0] for line in REQUESTS} == {f"/{name}" for name in COMMANDS}
+
+
+@pytest.mark.parametrize("line", REQUESTS)
+@pytest.mark.parametrize("request_id", ["a", 7, None])
+def test_the_answer_goes_by_the_id_that_is_given(line: str, request_id: str | int | None) -> None:
+    assert parse_command(line, "lobby", request_id).id == request_id
+
+
+@pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
+def test_commands_are_written_in_any_case(line: str, request_made: Request) -> None:
+    name, blank, words = line.partition(" ")
+    assert parse_command(f"{name.upper()}{blank}{words}", "lobby") == request_made
+    assert parse_command(f"{name.title()}{blank}{words}", "lobby") == request_made
+
+
+@pytest.mark.parametrize(("line", "request_made"), [item for item in REQUESTS.items() if not item[0].startswith(("/me", "/msg"))])
+def test_blanks_around_words_mean_nothing(line: str, request_made: Request) -> None:
+    """Phones type one after each word that they complete."""
+    assert parse_command(line.replace(" ", "   "), "lobby") == request_made
+    assert parse_command(f"{line} ", "lobby") == request_made
+    assert parse_command(f"{line} \t ", "lobby") == request_made
+
+
+@pytest.mark.parametrize(
+    ("line", "request_made"),
+    [
+        ("/me  waves  at   Bob", Say("lobby", "/me waves  at   Bob")),
+        ("/me a\nb", Say("lobby", "/me a\nb")),
+        ("/me /nick", Say("lobby", "/me /nick")),
+        ("/me //", Say("lobby", "/me //")),
+        ("/msg Bob  two   words", Whisper("Bob", "two   words")),
+        ("/msg  Bob a\n\nb", Whisper("Bob", "a\n\nb")),
+        ("/msg Bob /nick alice", Whisper("Bob", "/nick alice")),
+        ("/msg Bob //", Whisper("Bob", "//")),
+    ],
+)
+def test_the_rest_of_a_line_stays_as_it_is(line: str, request_made: Request) -> None:
+    assert parse_command(line, "lobby") == request_made
+
+
+def test_what_somebody_does_can_be_told_from_what_is_said() -> None:
+    request = parse_command("/me waves", "lobby")
+    assert isinstance(request, Say)
+    assert request.text.startswith(ACTION)
+    assert spoken_text(request.text) == request.text
+
+
+def test_names_and_rooms_are_normalised_as_everywhere() -> None:
+    assert parse_command("/nick ＢＯＢ", None) == Nick("BOB")
+    assert parse_command("/join ＴＥＡ", None) == Join("tea")
+
+
+# In no room
+
+
+@pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
+def test_what_is_about_a_room_needs_one(line: str, request_made: Request) -> None:
+    if line.startswith(ELSEWHERE):
+        assert parse_command(line, None) == request_made
+    else:
+        assert rejected(line, None) == "You are in no room. /join ROOM goes to one."
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("/", "/"),
+        ("/ ", "/"),
+        ("/ nick alice", "/"),
+        ("/fly", "/fly"),
+        ("/fly to the moon", "/fly"),
+        ("//", "//"),
+        ("/nickalice", "/nickalice"),
+    ],
+)
+def test_a_command_that_there_is_not(line: str, named: str) -> None:
+    assert rejected(line) == f"There is no command {named}. /help lists those there are."
+    assert rejected(line, None) == rejected(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/nick",
+        "/nick ",
+        "/join",
+        "/leave now",
+        "/who Bob",
+        "/rooms all",
+        "/msg",
+        "/msg Bob",
+        "/msg Bob ",
+        "/me",
+        "/me  ",
+        "/help me",
+        "/kick",
+        "/mute",
+        "/ban",
+        "/unban",
+        "/op",
+    ],
+)
+def test_too_few_words_or_too_many(line: str) -> None:
+    assert rejected(line) == f"The command is: {form_of(line)}"
+
+
+NAME_RULE = "A name has 1 to 32 letters, digits, '-', '_' or '.'."
+ROOM_RULE = "The name of a room has 1 to 32 letters, digits, '-', '_' or '.'."
+NUMBER_RULE = "It is a whole number from 1 to 1000."
+SECONDS_RULE = "It is a number of seconds from 0 on."
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("/nick two words", NAME_RULE),
+        ("/nick " + "x" * 33, NAME_RULE),
+        ("/nick <b>", NAME_RULE),
+        ("/join two words", ROOM_RULE),
+        ("/join #tea", ROOM_RULE),
+        ("/msg @bob hi", NAME_RULE),
+        ("/kick Bob Smith", NAME_RULE),
+        ("/kick @Bob", NAME_RULE),
+        ("/mute @Bob", NAME_RULE),
+        ("/mute 2001:db8::1", NAME_RULE),
+        ("/ban @Bob", NAME_RULE),
+        ("/ban a/b 5", NAME_RULE),
+        ("/unban Bob Smith", NAME_RULE),
+        ("/op Bob Smith", NAME_RULE),
+        ("/history 0", NUMBER_RULE),
+        ("/history -1", NUMBER_RULE),
+        ("/history 1001", NUMBER_RULE),
+        ("/history 1.5", NUMBER_RULE),
+        ("/history ٣", NUMBER_RULE),
+        ("/history ²", NUMBER_RULE),
+        ("/history all", NUMBER_RULE),
+        ("/history 5 6", NUMBER_RULE),
+        ("/history " + "9" * 400, NUMBER_RULE),
+        ("/history " + "9" * 5000, NUMBER_RULE),  # which Python refuses to make a number of
+        ("/mute Bob soon", SECONDS_RULE),
+        ("/mute Bob 10 minutes", SECONDS_RULE),
+        ("/mute Bob -1", SECONDS_RULE),
+        ("/mute Bob nan", SECONDS_RULE),
+        ("/mute Bob inf", SECONDS_RULE),
+        ("/mute Bob 1e400", SECONDS_RULE),
+        ("/mute Bob " + "9" * 5000, SECONDS_RULE),
+        ("/ban Bob 5m", SECONDS_RULE),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_word_that_is_wrong_is_explained_and_the_form_is_named(line: str, why: str) -> None:
+    assert rejected(line) == f"{why} The command is: {form_of(line)}"
+
+
+def form_of(line: str) -> str:
+    return COMMANDS[line[1:].split()[0]].form
+
+
+def test_an_error_is_short_however_long_the_line() -> None:
+    assert len(rejected("/" + "x" * 60_000)) < 200
+    assert len(rejected("/nick " + "x" * 60_000)) < 200
+
+
+# Help
+
+
+def test_every_form_names_its_command() -> None:
+    for name, command in COMMANDS.items():
+        assert command.form.split()[0] == f"/{name}"
+
+
+def test_the_help_has_a_line_for_each_command_and_for_the_slash() -> None:
+    lines = help_text().splitlines()
+    assert len(lines) == len(COMMANDS) + 1
+    for command, line in zip(COMMANDS.values(), lines, strict=False):
+        assert line == f"{command.form}  {command.help}"
+    assert lines[-1].startswith("//TEXT ")
+
+
+# Whatever comes
+
+NEAR_COMMANDS = st.builds(
+    lambda name, words: " ".join([f"/{name}", *words]),
+    st.sampled_from(sorted(COMMANDS)),
+    st.lists(st.text(st.characters()) | st.sampled_from(["bob", "::1", "5", "0.5", "-1", "1e999", "nan", "9" * 4999, ""]), max_size=4),
+)
+
+
+@given(st.text(st.characters()).map(lambda text: f"/{text}") | NEAR_COMMANDS, st.sampled_from(["lobby", None]))
+def test_any_line_that_begins_with_a_slash_is_a_request_or_is_rejected(line: str, room: str | None) -> None:
+    try:
+        request = parse_command(line, room, "a")
+    except Rejected as error:
+        assert error.code == "bad-command"
+        assert error.text
+    else:
+        assert isinstance(request, Request)
+        assert request.id == "a"
+        assert getattr(request, "room", "") is not None

@@ -1,0 +1,227 @@
+"""Kicking, muting, banning and making moderators, as those concerned see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wschat
+from tests.chat.conftest import ChatFactory
+from tests.chat.wiring import Client, Guests
+from tests.conftest import until_logged
+from tests.connection.wiring import PATIENCE, eventually
+from wschat.brokers.local import LocalBroker
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
+
+ROOT = "/?name=root&password=secret"
+ACCESS = Access(moderators={"root": "secret"})
+# What a proxy says that everybody of these tests comes through.
+PROXIED = {"server_options": {"trusted_proxies": ["127.0.0.0/8"]}}
+
+
+@pytest.fixture
+def chat(open_chat: ChatFactory) -> Guests:
+    return open_chat(MemoryBroker(), access=ACCESS, **PROXIED)
+
+
+@pytest.fixture
+def root(chat: Guests) -> Client:
+    return chat.v1(path=ROOT, room="tea")
+
+
+def from_address(address: str) -> dict[str, Any]:
+    return {"headers": {"X-Forwarded-For": address}}
+
+
+def notice(client: Client) -> str:
+    return str(client.next("notice")["text"])
+
+
+def test_a_moderator_comes_in_with_a_password_and_nobody_else_by_that_name(chat: Guests) -> None:
+    for path in ("/?name=root", "/?name=ROOT&password=wrong", "/?name=root&password="):
+        with pytest.raises(wschat.OpeningFailed) as failed:
+            chat.connect(path)
+        assert failed.value.status == 401
+        assert failed.value.headers["www-authenticate"].startswith("Basic ")
+    guest = chat.v1("guest")
+    assert guest.ask(type="nick", name="Root")["code"] == "forbidden"
+    assert chat.v1(path=ROOT).ask(type="nick", name="other")["code"] == "forbidden"
+
+
+def test_a_moderator_may_be_there_twice_and_is_one_member(chat: Guests, root: Client) -> None:
+    again = chat.v1(path=ROOT, room="tea")
+    guest = chat.v1("guest", "tea")
+    assert guest.ask(type="who", room="tea")["members"] == ["root", "guest"]
+    again.ws.close()
+    assert guest.ask(type="whisper", to="root", text="still there?")["type"] == "ack"
+    assert root.next("whisper")["text"] == "still there?"
+    root.ws.close()
+    assert guest.next("member") == {"type": "member", "room": "tea", "name": "root", "event": "leave"}
+
+
+@pytest.mark.parametrize("kind", ["kick", "mute", "ban", "unban", "op"])
+def test_only_moderators_may(chat: Guests, kind: str) -> None:
+    alice, _ = chat.v1("alice", "tea"), chat.v1("bob", "tea")
+    error = alice.ask(type=kind, room="tea", name="bob")
+    assert (error["code"], error["text"]) == ("forbidden", "Only a moderator of tea may do that.")
+
+
+def test_moderators_of_all_rooms_are_not_to_be_touched(chat: Guests, root: Client) -> None:
+    alice = chat.v1("alice", "tea")
+    root.ask(type="op", room="tea", name="alice")
+    for kind in ("kick", "mute", "ban"):
+        assert alice.ask(type=kind, room="tea", name="root")["code"] == "forbidden"
+
+
+def test_a_kick_ends_the_stay_and_everybody_concerned_is_told(chat: Guests, root: Client) -> None:
+    bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
+    bob.join("coffee")
+    assert root.ask(type="kick", room="tea", name="Bob")["type"] == "ack"
+    assert bob.next(lambda event: event.get("event") == "kick")["room"] == "tea"
+    assert notice(bob) == "root has put you out of tea."
+    assert carol.next(lambda event: event.get("event") == "kick")["name"] == "bob"
+    assert bob.ask(type="say", room="tea", text="hello?")["code"] == "not-in-room"
+    assert bob.say("still here", "coffee") == 1
+    bob.join("tea")
+    assert root.ask(type="kick", room="tea", name="nobody")["code"] == "no-such-person"
+
+
+def test_somebody_in_plain_text_is_put_out_too(chat: Guests) -> None:
+    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+    root.ask(type="kick", room="lobby", name="bob")
+    assert person.recv(PATIENCE) == "root has put you out of lobby."
+    person.send("hello?")
+    assert person.recv(PATIENCE) == "You are in no room. /join ROOM goes to one."
+
+
+def test_who_is_muted_is_told_so_once_with_the_time_left(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea")
+    assert root.ask(type="mute", room="tea", name="bob", seconds=600)["type"] == "ack"
+    assert notice(bob) == "root has muted you in tea for 10 min."
+    bob.tell(type="say", room="tea", text="one")
+    error = bob.next("error")
+    assert (error["code"], error["text"]) == ("muted", "You are muted in tea for another 10 min.")
+    assert 590 < error["seconds"] <= 600
+    bob.tell(type="say", room="tea", text="two")
+    assert bob.ask(type="say", room="tea", text="three", id=3)["code"] == "muted"  # who asks is answered
+    assert [event for event in bob.seen() if event["type"] == "error"] == []
+    bob.join("coffee")
+    assert bob.say("elsewhere it is no matter", "coffee") == 1
+    assert bob.ask(type="typing", room="tea")["code"] == "muted"
+    assert bob.ask(type="nick", name="robert")["code"] == "muted"
+    assert root.ask(type="history", room="tea")["messages"] == []
+
+
+def test_a_mute_in_plain_text(chat: Guests) -> None:
+    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+    root.ask(type="mute", room="lobby", name="bob", seconds=60)
+    assert person.recv(PATIENCE) == "root has muted you in lobby for 60 s."
+    person.send("hello?")
+    assert person.recv(PATIENCE) == "You are muted in lobby for another 60 s. This was not sent: hello?"
+    person.send("hello??")
+    person.send("/who")
+    assert person.recv(PATIENCE) == "In lobby: bob, root."
+    root.ask(type="mute", room="lobby", name="bob", seconds=0)
+    assert person.recv(PATIENCE) == "root lets you speak again in lobby."
+    person.send("thanks")
+    assert person.recv(PATIENCE) == "bob: thanks"
+
+
+def test_a_mute_ends_by_itself(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea")
+    root.ask(type="mute", room="tea", name="bob", seconds=0.2)
+    eventually(lambda: bob.ask(type="say", room="tea", text="free")["type"] == "ack")
+
+
+def test_who_is_not_muted_cannot_be_unmuted(chat: Guests, root: Client) -> None:
+    assert root.ask(type="mute", room="tea", name="bob", seconds=0)["code"] == "not-muted"
+    assert root.ask(type="unban", room="tea", name="bob")["code"] == "not-banned"
+
+
+def test_a_ban_puts_out_and_keeps_out(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea")
+    assert root.ask(type="ban", room="tea", name="bob", seconds=3600)["type"] == "ack"
+    assert bob.next(lambda event: event.get("event") == "ban")["name"] == "bob"
+    assert notice(bob) == "root has banned you for 60 min from tea."
+    error = bob.ask(type="join", room="tea")
+    assert (error["code"], error["text"]) == ("banned", "You are banned in tea for another 60 min.")
+    assert bob.ask(type="history", room="tea")["code"] == "banned"
+    bob.join("coffee")
+    assert root.ask(type="unban", room="tea", name="BOB")["type"] == "ack"
+    bob.join("tea")
+
+
+def test_a_ban_is_about_the_address_too(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea", **from_address("203.0.113.7"))
+    root.ask(type="ban", room="tea", name="bob")
+    assert bob.ask(type="nick", name="robert")["type"] == "ack"
+    assert bob.ask(type="join", room="tea")["code"] == "banned"
+    assert chat.v1("carol", **from_address("203.0.113.7")).ask(type="join", room="tea")["code"] == "banned"
+    chat.v1("dave", "tea", **from_address("203.0.113.8"))
+    root.ask(type="unban", room="tea", name="bob")
+    bob.join("tea")
+
+
+def test_an_address_may_be_banned_by_itself(chat: Guests, root: Client) -> None:
+    bob, dave = chat.v1("bob", "tea", **from_address("2001:db8::1")), chat.v1("dave", "tea", **from_address("2001:db8::2"))
+    assert root.ask(type="say", room="tea", text="/ban 2001:db8::1")["type"] == "ack"
+    assert notice(bob) == "root has banned you from tea."
+    assert bob.ask(type="join", room="tea")["code"] == "banned"
+    assert dave.say("not me") == 1
+    assert root.ask(type="say", room="tea", text="/unban 2001:db8::1")["type"] == "ack"
+    bob.join("tea")
+
+
+def test_who_is_banned_from_the_room_of_the_url_is_closed_with_1008(chat: Guests) -> None:
+    root = chat.v1(path=ROOT, room="lobby")
+    root.ask(type="ban", room="lobby", name="bob", seconds=60)
+    with pytest.raises(wschat.ConnectionClosed, match="1008 You are banned in lobby for another 60 s"):
+        chat.connect("/?name=bob").recv(PATIENCE)
+
+
+def test_a_guest_is_a_moderator_until_it_leaves(chat: Guests, root: Client) -> None:
+    bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
+    assert root.ask(type="op", room="tea", name="bob")["type"] == "ack"
+    assert notice(bob) == "root has made you a moderator of tea."
+    assert carol.next(lambda event: event.get("event") == "op")["name"] == "bob"
+    assert bob.ask(type="kick", room="tea", name="carol")["type"] == "ack"
+    assert bob.ask(type="kick", room="coffee", name="carol")["code"] == "forbidden"
+    bob.ws.close()
+    impostor = chat.v1("eve")
+    eventually(lambda: impostor.ask(type="nick", name="bob")["type"] == "ack")
+    assert impostor.ask(type="kick", room="tea", name="carol")["code"] == "forbidden"
+
+
+def test_what_moderators_do_is_logged(chat: Guests, root: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    chat.v1("bob", "tea")
+    root.ask(type="mute", room="tea", name="bob", seconds=60)
+    assert until_logged(caplog, "root: mute of bob in tea for 60 s").name == "wschat.chat"
+    root.ask(type="kick", room="tea", name="bob")
+    until_logged(caplog, "root: kick of bob in tea")
+
+
+def test_mutes_and_bans_survive_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
+    def start() -> tuple[Guests, Callable[[], None]]:
+        broker = LocalBroker(tmp_path / "history")
+        guests = open_chat(broker, access=ACCESS)
+
+        def stop() -> None:
+            guests.server.stop()
+            broker.close()
+
+        return guests, stop
+
+    guests, stop = start()
+    root = guests.v1(path=ROOT, room="tea")
+    root.ask(type="ban", room="tea", name="bob", seconds=3600)
+    root.ask(type="mute", room="tea", name="carol")
+    root.ws.close()
+    stop()
+    guests, _ = start()
+    assert guests.v1("bob").ask(type="join", room="tea")["text"] == "You are banned in tea for another 60 min."
+    assert guests.v1("carol", "tea").ask(type="say", room="tea", text="hi")["text"] == "You are muted in tea."

@@ -1,0 +1,439 @@
+"""Requests: what JSON makes one, and what is said about JSON that makes none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wschat.chat.names import key_of, normalize_name
+from wschat.chat.requests import (
+    DEFAULT_MESSAGES,
+    MAX_MESSAGES,
+    BadField,
+    Ban,
+    Help,
+    History,
+    Join,
+    Kick,
+    Leave,
+    Mute,
+    Nick,
+    Op,
+    Request,
+    Rooms,
+    Say,
+    Typing,
+    Unban,
+    Whisper,
+    Who,
+    id_of,
+    make_request,
+    parse_request,
+)
+from wschat.errors import Rejected
+
+MAX_NUMBER = 2**53 - 1  # what JavaScript can count to
+
+# Each type with what it cannot do without, with all it may have, and the requests these make.
+EXAMPLES: list[tuple[dict[str, Any], Request, dict[str, Any], Request]] = [
+    ({"room": "tea"}, Join("tea"), {"since": 7, "epoch": "e1"}, Join("tea", 7, "e1")),
+    ({"room": "tea"}, Leave("tea"), {}, Leave("tea")),
+    ({"room": "tea", "text": "hi"}, Say("tea", "hi"), {}, Say("tea", "hi")),
+    ({"to": "Bob", "text": "hi"}, Whisper("Bob", "hi"), {}, Whisper("Bob", "hi")),
+    ({"name": "Bob"}, Nick("Bob"), {}, Nick("Bob")),
+    ({"room": "tea"}, Typing("tea"), {}, Typing("tea")),
+    ({"room": "tea"}, Who("tea"), {}, Who("tea")),
+    ({}, Rooms(), {}, Rooms()),
+    ({"room": "tea"}, History("tea", limit=DEFAULT_MESSAGES), {"before": 9, "since": 0, "limit": 5}, History("tea", 9, 0, 5)),
+    ({"room": "tea", "name": "Bob"}, Kick("tea", "Bob"), {}, Kick("tea", "Bob")),
+    ({"room": "tea", "name": "Bob"}, Mute("tea", "Bob"), {"seconds": 1.5}, Mute("tea", "Bob", 1.5)),
+    ({"room": "tea", "name": "Bob"}, Ban("tea", "Bob"), {"seconds": 60}, Ban("tea", "Bob", 60)),
+    ({"room": "tea", "name": "Bob"}, Unban("tea", "Bob"), {}, Unban("tea", "Bob")),
+    ({"room": "tea", "name": "Bob"}, Op("tea", "Bob"), {}, Op("tea", "Bob")),
+    ({}, Help(), {}, Help()),
+]
+KINDS = [type(request) for _, request, _, _ in EXAMPLES]
+
+
+def parsed(kind: str, **fields: object) -> Request:
+    return parse_request(json.dumps({"type": kind, **fields}))
+
+
+def rejected(text: str) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        parse_request(text)
+    return caught.value
+
+
+def bad_field(fields: dict[str, object]) -> BadField:
+    error = rejected(json.dumps(fields))
+    assert isinstance(error, BadField)
+    assert error.code == "bad-field"
+    assert error.text.endswith(error.why)
+    return error
+
+
+# What there is
+
+
+def test_the_examples_are_all_there_is() -> None:
+    assert {kind.type for kind in KINDS} == {kind.type for kind in Request.__subclasses__()}
+    assert set(KINDS) == set(Request.__subclasses__())
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+def test_a_request_of_each_type(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+    kind = least.type
+    assert parsed(kind, **fields) == least
+    assert parsed(kind, **fields, **more) == most
+    assert parsed(kind, **fields, **more, id="a") == dataclasses.replace(most, id="a")
+    assert make_request({"type": kind, **fields, "id": 7}) == dataclasses.replace(least, id=7)
+    # The order of fields, and blanks between them, mean nothing.
+    backwards = {name: value for name, value in reversed([("type", kind), *fields.items(), *more.items()])}
+    assert parse_request(json.dumps(backwards, indent=4)) == most
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+def test_null_is_as_good_as_nothing(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+    assert parsed(least.type, **fields, **dict.fromkeys(more), id=None) == least
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+def test_what_it_cannot_do_without_is_missed(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+    whole = {"type": least.type, **fields, **more}
+    for name in fields:
+        without = {other: value for other, value in whole.items() if other != name}
+        for incomplete in (without, {**whole, name: None}):
+            assert bad_field(incomplete).text == f"The field '{name}' of '{least.type}': It is missing."
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+@pytest.mark.parametrize("value", [1, None, {}, "x"])
+def test_a_field_that_it_has_not_is_not_overlooked(
+    fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: object
+) -> None:
+    error = bad_field({"type": least.type, **fields, "colour": value})
+    assert error.text.startswith(f"The field 'colour' of '{least.type}': There is no such field, but ")
+    assert all(repr(name) in error.why for name in ["id", *fields, *more])
+
+
+# Fields that are wrong
+
+NOT_TEXTS = [1, 1.5, True, False, [], ["tea"], {}, {"a": "b"}]
+NOT_NUMBERS = ["7", "", True, False, 7.0, 7.5, 1e3, -1, -1.5, MAX_NUMBER + 1, 10**4000, 1e400, -1e400, float("nan"), [], [7], {}]
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+@pytest.mark.parametrize("value", NOT_TEXTS)
+def test_a_text_is_a_text(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: object) -> None:
+    for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
+        error = bad_field({"type": least.type, **fields, **more, name: value})
+        assert error.text == f"The field '{name}' of '{least.type}': It is a text."
+
+
+@pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
+@pytest.mark.parametrize("value", ["\ud800", "a\udc00b", "\ude00\ud83d"])
+def test_a_text_has_no_half_characters(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: str) -> None:
+    """They could not be sent on as UTF-8."""
+    for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
+        error = bad_field({"type": least.type, **fields, **more, name: value})
+        assert error.text == f"The field '{name}' of '{least.type}': It has half a character (a lone surrogate) in it."
+
+
+def test_both_halves_are_a_character() -> None:
+    assert parse_request(r'{"type": "say", "room": "tea", "text": "\ud83d\ude00"}') == Say("tea", "😀")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "why"),
+    [
+        ("join", "since", "It is a whole number from 0 on."),
+        ("history", "since", "It is a whole number from 0 on."),
+        ("history", "before", "It is a whole number from 0 on."),
+        ("history", "limit", f"It is a whole number from 1 to {MAX_MESSAGES}."),
+    ],
+)
+@pytest.mark.parametrize("value", NOT_NUMBERS)
+def test_a_whole_number_is_one(kind: str, field: str, why: str, value: object) -> None:
+    error = bad_field({"type": kind, "room": "tea", field: value})
+    assert error.text == f"The field '{field}' of '{kind}': {why}"
+
+
+@pytest.mark.parametrize("kind", ["mute", "ban"])
+@pytest.mark.parametrize("value", [value for value in NOT_NUMBERS if value not in (7.0, 7.5, 1e3)] + [1e16, -0.001])
+def test_seconds_are_a_number(kind: str, value: object) -> None:
+    error = bad_field({"type": kind, "room": "tea", "name": "bob", "seconds": value})
+    assert error.text == f"The field 'seconds' of '{kind}': It is a number of seconds from 0 on."
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, 0.001, 60, 60.5, 1e3, MAX_NUMBER])
+def test_seconds_may_be_broken(seconds: float) -> None:
+    assert parsed("mute", room="tea", name="bob", seconds=seconds) == Mute("tea", "bob", seconds)
+
+
+@pytest.mark.parametrize(("limit", "since"), [(1, 0), (MAX_MESSAGES, MAX_NUMBER)])
+def test_the_ends_of_what_a_number_may_be(limit: int, since: int) -> None:
+    assert parsed("history", room="tea", limit=limit, since=since) == History("tea", since=since, limit=limit)
+
+
+@pytest.mark.parametrize("limit", [0, MAX_MESSAGES + 1])
+def test_beyond_the_ends_of_a_limit(limit: int) -> None:
+    assert bad_field({"type": "history", "room": "tea", "limit": limit}).why == "It is a whole number from 1 to 1000."
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", "x" * 33, "a/b", "<b>", "a\n", "💬", "a:b"])
+def test_names_are_names(name: str) -> None:
+    rule = "1 to 32 letters, digits, '-', '_' or '.'"
+    assert bad_field({"type": "nick", "name": name}).text == f"The field 'name' of 'nick': A name has {rule}."
+    assert bad_field({"type": "whisper", "to": name, "text": "hi"}).text == f"The field 'to' of 'whisper': A name has {rule}."
+    assert bad_field({"type": "join", "room": name}).text == f"The field 'room' of 'join': The name of a room has {rule}."
+    for kind in ("kick", "mute", "op"):
+        assert bad_field({"type": kind, "room": "tea", "name": name}).text == f"The field 'name' of '{kind}': A name has {rule}."
+
+
+def test_names_are_normalised_and_rooms_are_shown_by_their_key() -> None:
+    assert parsed("nick", name="Ｚｏｅ\u0308") == Nick("Zoë")
+    assert parsed("whisper", to="ＢＯＢ", text="hi") == Whisper("BOB", "hi")
+    assert parsed("join", room="ＴＥＡ") == parsed("join", room="Tea") == Join("tea")
+    assert parsed("kick", room="Tea", name="ＢＯＢ") == Kick("tea", "BOB")
+
+
+@pytest.mark.parametrize("room", ["Tea", "STRASSE", "Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ß" * 17])
+def test_what_a_room_is_shown_by_asks_for_the_same_room(room: str) -> None:
+    """A client knows a room by what `joined` calls it."""
+    try:
+        joined = parsed("join", room=room)
+    except BadField:
+        return  # it may be no name at all, but not one by halves
+    assert isinstance(joined, Join)
+    assert parsed("say", room=joined.room, text="hi") == Say(joined.room, "hi")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000"])
+@pytest.mark.parametrize("fields", [{"type": "say", "room": "tea"}, {"type": "whisper", "to": "bob"}])
+def test_to_say_nothing_is_nothing_to_say(fields: dict[str, object], text: str) -> None:
+    error = bad_field({**fields, "text": text})
+    assert error.text == f"The field 'text' of '{fields['type']}': There has to be something in it."
+
+
+@pytest.mark.parametrize("text", [" hi ", "a\nb", "\0", "💬", "<b>", '"', "/nick", "//", "x" * 60_000])
+def test_what_is_said_stays_as_it_is(text: str) -> None:
+    assert parsed("say", room="tea", text=text) == Say("tea", text)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8::1", "::1", "::ffff:203.0.113.7"])
+@pytest.mark.parametrize(("kind", "record"), [("ban", Ban), ("unban", Unban)])
+def test_an_address_can_be_banned(address: str, kind: str, record: type[Ban] | type[Unban]) -> None:
+    assert parsed(kind, room="tea", name=address) == record("tea", address)
+
+
+@pytest.mark.parametrize("name", ["Bob Smith", "", "203.0.113.7/24", "@203.0.113.7"])
+@pytest.mark.parametrize("kind", ["ban", "unban"])
+def test_neither_a_name_nor_an_address(name: str, kind: str) -> None:
+    assert bad_field({"type": kind, "room": "tea", "name": name}).why.startswith("A name has ")
+
+
+@pytest.mark.parametrize(
+    "name", [":", ":::", "2001:db8", "2001:db8::/32", "203.0.113.7:80", "a:b", ":" + "x" * 10_000, ":\0"], ids=lambda name: repr(name[:20])
+)
+def test_a_colon_alone_makes_no_address(name: str) -> None:
+    """Or else somebody would be told that this is banned now, and nobody would be."""
+    for kind in ("ban", "unban"):
+        bad_field({"type": kind, "room": "tea", "name": name})
+
+
+# Ids
+
+
+@pytest.mark.parametrize("request_id", ["", "a", "x" * 128, "ü" * 128, "a\nb", 0, 1, -1, MAX_NUMBER, -MAX_NUMBER])
+def test_an_id_is_a_text_or_a_whole_number(request_id: str | int) -> None:
+    assert parsed("rooms", id=request_id) == Rooms(id=request_id)
+    assert id_of(json.dumps({"id": request_id})) == request_id
+
+
+@pytest.mark.parametrize(
+    "request_id",
+    ["x" * 129, "\ud800", 1.0, 1.5, 1e3, True, False, [], ["a"], {}, MAX_NUMBER + 1, -MAX_NUMBER - 1, 10**4000, float("nan"), 1e400],
+)
+def test_an_id_is_nothing_else(request_id: object) -> None:
+    error = bad_field({"type": "rooms", "id": request_id})
+    assert error.text.startswith("The field 'id' of 'rooms': It ")
+    assert id_of(json.dumps({"type": "rooms", "id": request_id})) is None
+
+
+def test_a_text_and_a_number_are_two_ids() -> None:
+    assert parsed("rooms", id=1) != parsed("rooms", id="1")
+
+
+@pytest.mark.parametrize(
+    ("text", "request_id"),
+    [
+        ('{"id": 7}', 7),
+        ('{"id": "a", "type": "fly"}', "a"),
+        ('{"type": "say", "room": 5, "id": "a"}', "a"),
+        ('{"type": "rooms", "colour": 1, "id": 0}', 0),
+        ('{"id": 1, "id": 2}', 2),
+        ('{"id": null}', None),
+        ("{}", None),
+        ('{"id": 7', None),
+        ("", None),
+        ("null", None),
+        ("[7]", None),
+        ('"id"', None),
+        ("7", None),
+    ],
+)
+def test_the_id_of_a_request_that_is_wrong_otherwise(text: str, request_id: str | int | None) -> None:
+    assert id_of(text) == request_id
+
+
+# What is no request
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "hello",
+        "{",
+        '{"type": "rooms"',
+        '{"type": "rooms"} {"type": "rooms"}',
+        "{'type': 'rooms'}",
+        '{"type": "rooms",}',
+        '{"type": "say", "room": "tea", "text": "a\nb"}',  # a line break in a text is written \n
+        "\ufeff{}",
+        "[" * DEEP,
+        "[" * DEEP + "]" * DEEP,
+        '{"a":' * DEEP,
+        '{"type":"rooms","id":' + "[" * DEEP + "]" * DEEP + "}",
+        '{"type": "history", "room": "tea", "limit": ' + "9" * 5000 + "}",
+        "null",
+        "true",
+        "5",
+        "NaN",
+        '"rooms"',
+        "[]",
+        '[{"type": "rooms"}]',
+    ],
+    ids=lambda text: repr(text[:30]),
+)
+def test_a_request_is_one_object(text: str) -> None:
+    error = rejected(text)
+    assert (error.code, error.text, error.seconds) == ("bad-request", "A request is one JSON object.", None)
+    assert id_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["fly", "", "Join", "JOIN", "join ", "say\0", "\ud800", "message", "type", None, 5, True, [], ["join"], {}]
+)
+def test_a_type_that_there_is_not(kind: object) -> None:
+    error = rejected(json.dumps({"type": kind, "room": "tea", "id": 5}))
+    assert error.code == "bad-request"
+    assert error.text == (
+        "A request has a 'type': join, leave, say, whisper, nick, typing, who, rooms, history, kick, mute, ban, unban, op, help."
+    )
+
+
+def test_a_request_without_a_type() -> None:
+    assert rejected('{"room": "tea"}').text.startswith("A request has a 'type': join, ")
+    assert rejected("{}").code == "bad-request"
+
+
+def test_the_last_of_two_fields_counts() -> None:
+    assert parse_request('{"type": "nick", "name": "a", "name": "b"}') == Nick("b")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "x" * 50_000},
+        {"type": "rooms", "x" * 50_000: 1},
+        {"type": "rooms", "\U000e0001" * 15_000: 1},  # which takes ten characters for each, to be shown
+        {"type": "nick", "name": "x" * 50_000},
+        {"type": "ban", "room": "tea", "name": "x" * 50_000},
+        {"type": "rooms", "id": "x" * 50_000},
+    ],
+    ids=["type", "field", "field that cannot be shown", "name", "name or address", "id"],
+)
+def test_an_error_is_short_however_long_what_is_wrong(fields: dict[str, object]) -> None:
+    """Errors are not to be a way to have much sent for little."""
+    assert len(rejected(json.dumps(fields)).text) < 500
+
+
+# Whatever comes
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=5), values, max_size=3),
+    max_leaves=10,
+)
+FIELD_NAMES = sorted({"type", "colour", *(field.name for kind in KINDS for field in dataclasses.fields(kind))})
+NEAR_REQUESTS = st.builds(
+    lambda kind, fields: {"type": kind, **fields},
+    st.sampled_from([kind.type for kind in KINDS]),
+    st.dictionaries(st.sampled_from(FIELD_NAMES), ANYTHING | st.sampled_from(["tea", "bob", "::1", 1, 0.5]), max_size=6),
+)
+
+
+def check_that_it_is_one_or_is_rejected(text: str) -> None:
+    try:
+        request = parse_request(text)
+    except Rejected as error:
+        assert error.code in ("bad-request", "bad-field")
+        assert error.text.endswith(".")
+        error.text.encode()  # it can be sent
+    else:
+        assert type(request) in KINDS
+        assert request.id == id_of(text)
+    request_id = id_of(text)
+    assert request_id is None or type(request_id) in (str, int)
+
+
+@given(st.text(st.characters()))
+def test_any_text_is_a_request_or_is_rejected(text: str) -> None:
+    check_that_it_is_one_or_is_rejected(text)
+
+
+@given(ANYTHING)
+def test_any_json_is_a_request_or_is_rejected(value: object) -> None:
+    check_that_it_is_one_or_is_rejected(json.dumps(value))
+
+
+@given(NEAR_REQUESTS, st.data())
+def test_what_is_nearly_a_request_is_one_or_is_rejected(fields: dict[str, object], data: st.DataObject) -> None:
+    text = json.dumps(fields)
+    check_that_it_is_one_or_is_rejected(text)
+    check_that_it_is_one_or_is_rejected(text[: data.draw(st.integers(0, len(text)))])
+
+
+NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.none() | st.text(max_size=128) | st.integers(-MAX_NUMBER, MAX_NUMBER),
+    "room": NAMES.map(key_of).filter(lambda key: normalize_name(key) == key),
+    "since": st.none() | st.integers(0, MAX_NUMBER),
+    "before": st.none() | st.integers(0, MAX_NUMBER),
+    "epoch": st.none() | st.text(),
+    "text": st.text().filter(str.strip),
+    "to": NAMES,
+    "name": NAMES,
+    "limit": st.integers(1, MAX_MESSAGES),
+    "seconds": st.none() | st.integers(0, MAX_NUMBER) | st.floats(0, MAX_NUMBER),
+}
+REQUESTS = st.sampled_from(KINDS).flatmap(
+    lambda kind: st.builds(kind, **{field.name: VALUES[field.name] for field in dataclasses.fields(kind)})
+)
+
+
+@given(REQUESTS, st.booleans())
+def test_a_request_that_is_written_as_json_comes_back(request: Request, ascii_only: bool) -> None:
+    fields = {"type": request.type, **vars(request)}
+    assert parse_request(json.dumps(fields, ensure_ascii=ascii_only)) == request
+    assert make_request(fields) == request

@@ -1,0 +1,128 @@
+"""A chat where everybody needs a token, from the outside."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+import pytest
+
+import wschat
+from tests.chat.conftest import ChatFactory
+from tests.chat.wiring import Guests
+from tests.connection.wiring import PATIENCE
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access, mint
+from wschat.chat.v1 import SUBPROTOCOL
+
+SECRET = b"a secret that is long enough for HS256"
+
+
+@pytest.fixture
+def chat(open_chat: ChatFactory) -> Guests:
+    return open_chat(MemoryBroker(), access=Access(SECRET))
+
+
+def path_of(token: str, path: str = "/") -> str:
+    return f"{path}?token={token}"
+
+
+def test_without_a_token_nobody_comes_in(chat: Guests) -> None:
+    for path in ("/", "/?name=alice", path_of("rubbish"), path_of(mint(b"x" * 32, "alice"))):
+        with pytest.raises(wschat.OpeningFailed) as failed:
+            chat.connect(path)
+        assert failed.value.status == HTTPStatus.UNAUTHORIZED
+        assert failed.value.headers["www-authenticate"].startswith("Bearer ")
+
+
+def test_a_token_gives_the_name_for_good(chat: Guests) -> None:
+    alice = chat.v1(path=path_of(mint(SECRET, "alice")) + "&name=bob", room="tea")
+    assert alice.ask(type="who", room="tea")["members"] == ["alice"]
+    assert alice.ask(type="nick", name="bob")["code"] == "forbidden"
+
+
+def test_a_token_may_come_in_three_ways(chat: Guests) -> None:
+    alice, bob, carol = mint(SECRET, "alice"), mint(SECRET, "bob"), mint(SECRET, "carol")
+    chat.v1(headers={"Authorization": f"Bearer {alice}"}, path="/", room="tea")
+    chat.v1(cookies={"other": "1", "wschat_token": bob}, path="/", room="tea")
+    last = chat.v1(path=path_of(carol), room="tea")
+    assert last.ask(type="who", room="tea")["members"] == ["alice", "bob", "carol"]
+
+
+def test_one_person_is_one_member_however_often_connected(chat: Guests) -> None:
+    token = mint(SECRET, "alice")
+    first, second = (chat.v1(path=path_of(token), room="tea") for _ in range(2))
+    bob = chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
+    assert bob.ask(type="who", room="tea")["members"] == ["alice", "bob"]
+    bob.ask(type="whisper", to="alice", text="to both")
+    assert first.next("whisper")["text"] == second.next("whisper")["text"] == "to both"
+    first.ask(type="leave", room="tea")
+    assert bob.ask(type="who", room="tea")["members"] == ["alice", "bob"]
+    second.ask(type="leave", room="tea")
+    events = [event for event in bob.seen() if event["type"] == "member"]
+    assert events == [{"type": "member", "room": "tea", "name": "alice", "event": "leave"}]
+
+
+def test_the_same_id_from_two_connections_of_one_person_is_said_once(chat: Guests) -> None:
+    token = mint(SECRET, "alice")
+    first, second = (chat.v1(path=path_of(token), room="tea") for _ in range(2))
+    assert first.say("once", id="x") == second.say("once", id="x") == 1
+
+
+def test_every_request_is_held_against_the_patterns_of_rooms(chat: Guests) -> None:
+    alice = chat.v1(path=path_of(mint(SECRET, "alice", rooms=["tea*", "Lobby"])))
+    alice.join("tea-2")
+    alice.join("TEA")
+    for request in (
+        {"type": "join"},
+        {"type": "say", "text": "hi"},
+        {"type": "typing"},
+        {"type": "who"},
+        {"type": "history"},
+        {"type": "leave"},
+        {"type": "kick", "name": "bob"},
+    ):
+        assert alice.ask(room="coffee", **request)["code"] == "forbidden"
+    everybody = chat.v1(path=path_of(mint(SECRET, "bob")), room="coffee")
+    everybody.say("secret", "coffee")
+    assert [room["room"] for room in alice.ask(type="rooms")["rooms"]] == ["tea", "tea-2"]
+
+
+def test_plain_text_is_refused_for_a_room_that_is_none_of_ones_business(chat: Guests) -> None:
+    token = mint(SECRET, "alice", rooms=["tea"])
+    with pytest.raises(wschat.OpeningFailed) as failed:
+        chat.connect(path_of(token))
+    assert failed.value.status == HTTPStatus.FORBIDDEN
+    person = chat.plain(path_of(token, "/rooms/tea"))
+    person.send("/join lobby")
+    assert person.recv(PATIENCE) == "You have no access to lobby."
+
+
+def test_a_moderator_by_token(chat: Guests) -> None:
+    moderator = chat.v1(path=path_of(mint(SECRET, "mo", rooms=["tea"], is_moderator=True)), room="tea")
+    bob = chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
+    bob.join("coffee")
+    assert moderator.ask(type="kick", room="tea", name="bob")["type"] == "ack"
+    assert moderator.ask(type="kick", room="coffee", name="bob")["code"] == "forbidden"
+
+
+def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> None:
+    moderator = chat.v1(path=path_of(mint(SECRET, "mo", is_moderator=True)), room="tea")
+    token = mint(SECRET, "alice")
+    alice, bob = chat.v1(path=path_of(token), room="tea"), chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
+    moderator.ask(type="op", room="tea", name="alice")
+    alice.ws.close()
+    again = chat.v1(path=path_of(token), room="tea")
+    assert again.ask(type="kick", room="tea", name="bob")["type"] == "ack"
+    assert bob.next("notice")["text"] == "alice has put you out of tea."
+
+
+def test_who_comes_by_a_token_is_closed_when_it_expires(chat: Guests) -> None:
+    token = mint(SECRET, "alice", expires_at=time.time() + 2)
+    with chat.connect(path_of(token), subprotocols=[SUBPROTOCOL]) as ws:
+        assert ws.recv(PATIENCE)
+        with pytest.raises(wschat.ConnectionClosed) as closed:
+            ws.recv(PATIENCE)
+    assert (closed.value.code, closed.value.reason) == (1008, "the token has expired")
+    with pytest.raises(wschat.OpeningFailed):
+        chat.connect(path_of(token))
