@@ -6,19 +6,23 @@ import contextlib
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
 import wschat
 from tests.server.command import environment
+from wschat.chat.access import Access
+from wschat.chat.commands import COMMANDS
+from wschat.chat.requests import KINDS
 from wschat.server.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +72,7 @@ def run(code: str) -> str:
 
 def test_the_echo_server_and_the_client() -> None:
     port = free_port()
-    client, output = block("python", "wschat.connect(")
+    client, output = block("python", "ws.ping()")
     with running("-c", block("python", "def echo")[0].replace("8080", str(port)), port=port):
         assert run(client.replace("8080", str(port))) == output
 
@@ -112,7 +116,44 @@ def test_the_tutorials_client() -> None:
 
 
 def test_every_python_example_is_run() -> None:
-    assert len([kind for kind, _ in BLOCKS if kind == "python"]) == 4
+    assert len([kind for kind, _ in BLOCKS if kind == "python"]) == 5
+
+
+def test_the_program_that_speaks_json() -> None:
+    port = free_port()
+    code, output = block("python", "wschat.v1")
+    with running("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
+        assert run(code.replace("8080", str(port))) == output
+
+
+def test_minting_a_token(tmp_path: Path) -> None:
+    (tmp_path / "FILE").write_text("a secret that is long enough for HS256")
+    command = re.search(r"    python (-m wschat\.chat\.mint .*)", README)
+    assert command
+    done = subprocess.run([sys.executable, *shlex.split(command[1])], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+    identity = Access((tmp_path / "FILE").read_bytes()).identify(
+        wschat.Request("GET", "/", {"authorization": f"Bearer {done.stdout.strip()}"})
+    )
+    assert (identity.name, identity.rooms) == ("alice", ("tea*",))
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    table = README.partition("| command |")[2].partition("From a terminal")[0]
+    assert set(re.findall(r"`(/\w[^`]*)`", table.replace("\\|", "|"))) == {command.form for command in COMMANDS.values()}
+
+
+def test_the_table_of_requests_is_complete() -> None:
+    table = README.partition("| request |")[2].partition("The other events")[0]
+    shown: dict[str, set[str]] = {}
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        names = re.findall(r"`(\w+)`", row)
+        listed = re.search(r"\{(.*)\}", row)
+        shown |= dict.fromkeys(names, set(listed[1].split(", ")) if listed else set())
+    assert sorted(shown) == sorted(kind.type for kind in KINDS)
+    for kind in KINDS:
+        own = {field.name + ("?" if field.default is not MISSING else "") for field in fields(kind) if field.name != "id"}
+        assert own <= shown[kind.type]
+        assert {name for name in shown[kind.type] if not name.endswith("?")} <= own  # not all moderators' commands take a time
 
 
 def test_the_table_of_options_is_complete() -> None:

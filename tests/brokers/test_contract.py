@@ -423,22 +423,43 @@ def test_to_unsubscribe_from_one_room_is_not_to_do_so_from_others(broker: Broker
 def test_subscribers_come_and_go_while_others_talk(broker: Broker) -> None:
     steady, speaker = Listener(), Speaker(broker)
     broker.subscribe("lobby", steady)
+    is_over = threading.Event()
+
+    class Passing(Listener):
+        def __init__(self) -> None:
+            super().__init__()
+            self.has_heard = threading.Event()
+
+        def take(self, messages: Sequence[Message]) -> None:
+            super().take(messages)
+            self.has_heard.set()
 
     def come_and_go() -> None:
         for _ in range(200):
-            listener = Listener()
+            listener = Passing()
             last = broker.subscribe("lobby", listener)
+            assert listener.has_heard.wait(PATIENCE)
             broker.unsubscribe("lobby", listener)
             taken = numbers(listener.messages)
             assert taken == list(range(last + 1, last + 1 + len(taken)))
 
-    with ThreadPoolExecutor(4) as pool:
-        tasks = [pool.submit(come_and_go) for _ in range(4)]
-        speaker.begin(*(Draft("lobby", "alice", "x") for _ in range(1000)))
-        for task in tasks:
-            task.result(PATIENCE)
-    speaker.wait_for(1000)
-    assert numbers(steady.messages) == upto(1000)
+    def talk() -> int:
+        for number in count(1):
+            speaker.begin(Draft("lobby", "alice", "x"))
+            speaker.wait_for(number)  # one at a time, so that there are many moments to come or go in
+            if is_over.is_set():
+                break
+        return number
+
+    with switching_often(), ThreadPoolExecutor(4) as pool:
+        talking = pool.submit(talk)
+        try:
+            for task in [pool.submit(come_and_go) for _ in range(3)]:
+                task.result(PATIENCE)
+        finally:
+            is_over.set()
+        said = talking.result(PATIENCE)
+    assert numbers(steady.messages) == upto(said)
 
 
 # Reading

@@ -59,6 +59,13 @@ def refusal(access: Access, request: Request) -> RequestRefused:
     return caught.value
 
 
+def outcome(access: Access, request: Request) -> Identity | RequestRefused:
+    try:
+        return access.identify(request)
+    except RequestRefused as refused:
+        return refused
+
+
 @pytest.fixture
 def access() -> Access:
     """A chat for which one needs a token."""
@@ -210,20 +217,18 @@ JSON_VALUES = st.recursive(
 def test_any_claims_make_somebody_or_are_refused(claims: dict[str, object]) -> None:
     """Whoever has the secret may still be in error."""
     signed = jwt.api_jws.encode(json.dumps(claims).encode(), SECRET, algorithm="HS256")
-    try:
-        identity = Access(SECRET).identify(bearing(signed))
-    except RequestRefused as refused:
-        assert refused.status == HTTPStatus.UNAUTHORIZED
+    found = outcome(Access(SECRET), bearing(signed))
+    if isinstance(found, RequestRefused):
+        assert found.status == HTTPStatus.UNAUTHORIZED
     else:
-        assert identity.name == normalize_name(str(claims["sub"]))
-        assert identity.is_moderator == (claims.get("mod") is True)
+        assert found.name == normalize_name(str(claims["sub"]))
+        assert found.is_moderator == (claims.get("mod") is True)
 
 
 def test_a_token_that_is_valid(access: Access) -> None:
     now = time.time()
-    claims: list[dict[str, object]] = [{}, {"exp": now + HOUR}, {"nbf": now - 1}, {"iat": now - 1}, {"iss": "x", "jti": "y", "more": [1]}]
-    for more in claims:
-        assert access.identify(bearing(token(**more))).name == "alice"
+    for valid in (token(exp=now + HOUR), token(nbf=now - 1), token(iat=now - 1), token(iss="us", jti="1", more=[1])):
+        assert access.identify(bearing(valid)).name == "alice"
 
 
 @pytest.mark.parametrize("name", ["alice", "Zoë", "Ольга", "名前"])
@@ -244,11 +249,8 @@ def test_a_token_says_when_it_ends(access: Access) -> None:
 @pytest.mark.parametrize("ends", [4102444800, 4102444800.5, "4102444800"])  # the year 2100
 def test_the_end_of_a_token_is_a_number_to_us_however_it_is_written(access: Access, ends: object) -> None:
     """Some programs write it as a text, and PyJWT lets that pass."""
-    try:
-        identity = access.identify(bearing(token(exp=ends)))
-    except RequestRefused:
-        return
-    assert isinstance(identity.expires_at, int | float)
+    found = outcome(access, bearing(token(exp=ends)))
+    assert isinstance(found, RequestRefused) or isinstance(found.expires_at, int | float)
 
 
 @pytest.mark.parametrize("mod", [1, "true", "True", "yes", [True], {}, 0, False, None])
@@ -336,12 +338,11 @@ def test_a_header_that_is_not_in_base64_is_refused(value: str) -> None:
 @given(st.text(st.characters(codec="latin-1")))
 def test_any_header_is_somebody_or_is_refused(value: str) -> None:
     for request in (opening({"authorization": value}), opening({"authorization": f"Basic {value}"})):
-        try:
-            identity = Access(None, {"root": "swordfish"}).identify(request)
-        except RequestRefused as refused:
-            assert refused.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
+        found = outcome(Access(None, {"root": "swordfish"}), request)
+        if isinstance(found, RequestRefused):
+            assert found.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
         else:
-            assert not identity.is_proven
+            assert not found.is_proven
 
 
 PASSWORDS = {"Root": "swordfish", "zoë": "pass:wörd & 名前"}
@@ -397,7 +398,7 @@ def test_a_guest_may_take_another_name_but_a_moderators() -> None:
 @pytest.mark.parametrize("name", ["bob", "alice", "root"])
 def test_who_has_proven_a_name_keeps_it(name: str) -> None:
     for access in (Access(SECRET), Access(moderators=PASSWORDS)):
-        with pytest.raises(Rejected, match="Your name is the one that you have proven to be yours.") as caught:
+        with pytest.raises(Rejected, match="the one that you have proven") as caught:
             access.check_name(Identity("alice", is_proven=True), name)
         assert caught.value.code == "forbidden"
 

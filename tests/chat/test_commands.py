@@ -62,6 +62,13 @@ def rejected(line: str, room: str | None = "lobby") -> str:
     return caught.value.text
 
 
+def outcome(line: str, room: str | None) -> Request | Rejected:
+    try:
+        return parse_command(line, room, "a")
+    except Rejected as error:
+        return error
+
+
 # What a command is
 
 
@@ -289,12 +296,10 @@ NEAR_COMMANDS = st.builds(
 
 @given(st.text(st.characters()).map(lambda text: f"/{text}") | NEAR_COMMANDS, st.sampled_from(["lobby", None]))
 def test_any_line_that_begins_with_a_slash_is_a_request_or_is_rejected(line: str, room: str | None) -> None:
-    try:
-        request = parse_command(line, room, "a")
-    except Rejected as error:
-        assert error.code == "bad-command"
-        assert error.text
+    found = outcome(line, room)
+    if isinstance(found, Rejected):
+        assert found.code == "bad-command"
+        assert found.text
     else:
-        assert isinstance(request, Request)
-        assert request.id == "a"
-        assert getattr(request, "room", "") is not None
+        assert found.id == "a"
+        assert getattr(found, "room", "") is not None

@@ -145,8 +145,14 @@ def test_a_key_is_its_own_key(name: str) -> None:
 
 
 @given(NAMES)
+def test_how_a_name_is_encoded_makes_no_difference(name: str) -> None:
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert normalize_name(unicodedata.normalize(form, name)) == name
+
+
+@given(NAMES)
 def test_case_makes_no_difference_to_a_key(name: str) -> None:
-    # `upper` is not undone by `casefold` where a letter has no capital of its own: what counts is that both have one key.
+    # A letter without a capital of its own gets that of another one, and is another one then.
     for variant in (name.upper(), name.lower(), name.title(), name.swapcase()):
         if variant.casefold() == name.casefold():
             assert key_of(unicodedata.normalize("NFKC", variant)) == key_of(name)
@@ -156,7 +162,7 @@ def test_case_makes_no_difference_to_a_key(name: str) -> None:
 def test_a_key_is_a_name_itself(name: str) -> None:
     """A room is shown by its key, so that one must be able to ask for it by that."""
     normal = normalize_name(name)
-    if normal is not None:
+    if normal is not None:  # it may be no name at all, but not one by halves
         assert normalize_name(key_of(normal)) == key_of(normal)
 
 

@@ -60,6 +60,78 @@ def test_a_pause_is_a_new_beginning(clock: Clock) -> None:
         clock.now += 3
 
 
+def test_one_is_told_how_long_to_wait(clock: Clock) -> None:
+    allowance = Allowance(Rate(10, 2))
+    assert allowance.seconds_left == 0
+    assert taken(allowance, 30) == 30
+    assert allowance.seconds_left == pytest.approx(0.2)
+    assert not allowance.take()
+    assert allowance.seconds_left == pytest.approx(0.2)
+    clock.now += 0.15
+    assert not allowance.take()
+    assert allowance.seconds_left == pytest.approx(0.05)
+    clock.now += 0.06
+    assert allowance.take()
+    assert not allowance.take()
+    clock.now += 3600
+    assert allowance.take()
+    assert allowance.seconds_left == 0
+
+
+@given(st.integers(1, 50), st.floats(0.1, 100), st.lists(st.floats(0, 3), max_size=20))
+def test_who_waits_as_long_as_that_is_not_refused(messages: int, seconds: float, pauses: list[float]) -> None:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rates, "monotonic", clock)
+        allowance = Allowance(Rate(messages, seconds))
+        for pause in pauses:
+            clock.now += pause
+            while allowance.take():
+                pass
+            left = allowance.seconds_left
+            assert 0 < left <= seconds / messages
+            early = max(0.0, left - 0.001)
+            clock.now += early
+            assert not allowance.take() or not early
+            clock.now += left - early + 1e-9 * seconds  # what is left is not known to the last bit
+            assert allowance.take()
+
+
+def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> None:
+    allowance = Allowance(Rate(10, 1))
+    assert taken(allowance, 30) == 30
+    assert not allowance.is_news
+    assert not allowance.take()
+    assert allowance.is_news
+    assert not allowance.take()
+    assert not allowance.is_news
+    clock.now += 1  # a few are taken again, but it has not been quiet
+    assert taken(allowance, 11) == 10
+    assert not allowance.is_news
+    clock.now += 3
+    assert taken(allowance, 30) == 30
+    assert not allowance.is_news
+    assert not allowance.take()
+    assert allowance.is_news
+
+
+def test_who_goes_on_a_little_too_fast_is_cut_in_the_end(clock: Clock) -> None:
+    """Each refusal counts until there has been a pause, however many are taken in between."""
+    allowance = Allowance(Rate(2, 1))
+    assert taken(allowance, 6) == 6
+    for refused in range(1, 7):
+        assert not allowance.is_abused
+        clock.now += 1
+        assert taken(allowance, 3) == 2
+        assert allowance.is_news == (refused == 1)
+    assert allowance.is_abused
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(Rate(), "10 in 1 s"), (Rate(5, 0.5), "5 in 0.5 s"), (Rate(100, 60.0), "100 in 60 s")])
+def test_a_rate_for_people(rate: Rate, shown: str) -> None:
+    assert str(rate) == shown
+
+
 @given(st.integers(1, 50), st.floats(0.1, 100), st.lists(st.floats(0, 10), max_size=200))
 def test_never_more_than_the_burst_and_the_rate(messages: int, seconds: float, pauses: list[float]) -> None:
     clock = Clock()

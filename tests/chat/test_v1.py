@@ -11,6 +11,8 @@ import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
 from tests.connection.wiring import PATIENCE
+from tests.protocol.wire import TEXT, stream
+from tests.server.raw import Raw, request
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.rates import Rate
 from wschat.chat.v1 import SUBPROTOCOL
@@ -58,6 +60,18 @@ def test_a_request_without_an_id_has_no_ack(guests: Guests) -> None:
     alice.tell(type="say", room="tea", text="no answer")
     assert alice.next("message")["text"] == "no answer"
     assert alice.seen() == []
+
+
+def test_the_message_goes_before_its_ack_even_if_much_is_asked_at_once(guests: Guests) -> None:
+    with Raw.to(guests.server) as raw:
+        assert raw.ask(request(target="/?name=alice", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
+        asked = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": id} for id in "abc")]
+        raw.send(stream([(TEXT, json.dumps(each).encode()) for each in asked], masked=True))
+        events = [json.loads(raw.frame()[1]) for _ in range(8)]
+    assert [event["type"] for event in events[:2]] == ["welcome", "joined"]
+    for number, request_id in enumerate("abc", 1):
+        message = next(place for place, event in enumerate(events) if event["type"] == "message" and event["seq"] == number)
+        assert events.index({"type": "ack", "id": request_id, "seq": number}) > message
 
 
 def test_two_slashes_say_one(guests: Guests) -> None:

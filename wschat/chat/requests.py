@@ -163,7 +163,8 @@ class Help(Request):
     type = "help"
 
 
-_KINDS: tuple[type[Request], ...] = (Join, Leave, Say, Whisper, Nick, Typing, Who, Rooms, History, Kick, Mute, Ban, Unban, Op, Help)
+KINDS: tuple[type[Request], ...] = (Join, Leave, Say, Whisper, Nick, Typing, Who, Rooms, History, Kick, Mute, Ban, Unban, Op, Help)
+"""All kinds of requests that there are."""
 
 
 class BadField(Rejected):
@@ -314,4 +315,4 @@ class _Record:
         return kind(**values)  # type: ignore[arg-type]  # the checks see to that
 
 
-_RECORDS = {kind.type: _Record(kind) for kind in _KINDS}
+_RECORDS = {kind.type: _Record(kind) for kind in KINDS}

@@ -12,6 +12,7 @@ from wschat.chat.events import Event
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
 from wschat.connection.connection import Connection
+from wschat.connection.turns import end_turn
 from wschat.errors import Rejected
 
 
@@ -137,6 +138,7 @@ class Session:
         """For the broker: what became of messages."""
         texts = [text for outcome in outcomes if (text := self.dialect.settled(*outcome)) is not None]
         if texts:
+            end_turn()  # the message itself goes first
             self.connection.offer(b"".join(map(self._encode, texts)))
 
 
