@@ -14,7 +14,7 @@ from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
 from wschat.connection.connection import Connection
 from wschat.errors import UsageError
-from wschat.hub import Hub
+from wschat.hub import Hub, _Item
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 
@@ -238,13 +238,13 @@ def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wirin
     left = 10
 
     class Busy(Hub):
-        def _deliver(self, items: list[tuple[str | bytes, frozenset[Connection]]]) -> None:
+        def _deliver(self, items: list[_Item]) -> None:
             nonlocal left
             senders.add(threading.current_thread().name)
             super()._deliver(items)
             if left:
                 left -= 1
-                self._pending.append((f"{left}", frozenset()))
+                self.add(f"{left}")
 
     busy = Busy()
     busy.join(member)
@@ -255,10 +255,10 @@ def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wirin
 
 def test_a_hub_without_members_leaves_no_thread_behind() -> None:
     class Busy(Hub):
-        def _deliver(self, items: list[tuple[str | bytes, frozenset[Connection]]]) -> None:
+        def _deliver(self, items: list[_Item]) -> None:
             if len(rounds) < 10:
                 rounds.append(1)
-                self._pending.append(("more", frozenset()))
+                self.add("more")
 
     rounds: list[int] = []
     hub = Busy()

@@ -316,6 +316,37 @@ def test_who_is_admitted_while_another_thread_flushes_is_let_in_by_that_one(wire
     assert until_end(old) == ["before", "one"]
 
 
+def test_an_answer_is_for_one_only_and_comes_after_what_was_added_before(wire: Wiring) -> None:
+    hub = Hub()
+    (one, at_one), (two, at_two), (stranger, at_stranger) = (wire.raw() for _ in range(3))
+    hub.join(one)
+    hub.admit(two, "greeting")
+    hub.add("before")
+    for connection, name in ((one, "one"), (two, "two"), (stranger, "stranger")):
+        hub.answer(connection, f"for {name}")
+        hub.answer(connection, f"and again for {name}")
+    hub.flush()
+    hub.broadcast("after")
+    assert [at_one.frame()[1] for _ in range(4)] == [b"before", b"for one", b"and again for one", b"after"]
+    assert [at_two.frame()[1] for _ in range(5)] == [b"greeting", b"before", b"for two", b"and again for two", b"after"]
+    assert [at_stranger.frame()[1] for _ in range(2)] == [b"for stranger", b"and again for stranger"]
+    with pytest.raises(UsageError):
+        hub.answer(one, "\ud800")
+
+
+def test_who_leaves_before_it_is_let_in_is_named_the_greeting_that_it_does_not_get(wire: Wiring) -> None:
+    hub = Hub()
+    member, peer = wire.raw()
+    hub.admit(member, "greeting")
+    assert hub.leave(member) == "greeting"
+    assert hub.leave(member) is None
+    hub.broadcast("nobody hears this")
+    hub.admit(member, "anew")
+    hub.flush()
+    assert hub.leave(member) is None  # it has got it
+    assert peer.frame()[1] == b"anew"
+
+
 def test_in_a_turn_an_admission_keeps_its_place(wire: Wiring) -> None:
     """A member that pipelines: what its thread adds and whom it lets in leaves at the end of the turn, in that order."""
     hub = Hub()

@@ -20,7 +20,12 @@ from wschat.protocol.encoding import Encoding, payload_of
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
 _ROUNDS = 4
 
-_Item = tuple["str | bytes", "frozenset[Connection]"]
+
+class _Item(NamedTuple):
+    """A message to all members but some."""
+
+    message: str | bytes
+    exclude: frozenset[Connection]
 
 
 class _Admission(NamedTuple):
@@ -28,6 +33,16 @@ class _Admission(NamedTuple):
 
     connection: Connection
     greeting: str | bytes | None
+
+
+class _Answer(NamedTuple):
+    """Something for one connection only."""
+
+    connection: Connection
+    message: str | bytes
+
+
+_Pending = _Item | _Admission | _Answer
 
 
 class Hub:
@@ -38,7 +53,7 @@ class Hub:
         self._members: set[Connection] = set()
         self._snapshot: tuple[Connection, ...] | None = ()  # the members, made when it is needed after a change
         self._admissions: dict[Connection, _Admission] = {}  # of those who are about to be in, the last one of each
-        self._pending: deque[_Item | _Admission] = deque()  # appended to by any thread, emptied by the one that flushes
+        self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the one that flushes
         # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flushing = threading.Lock()
 
@@ -51,19 +66,24 @@ class Hub:
     def admit(self, connection: Connection, greeting: str | bytes | None = None) -> None:
         """Have this connection get a greeting, and then what is added after this call: nothing of what was added before.
 
+        One that is in already begins anew. An admission takes the place of one that has not taken effect yet.
+
         Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
         """
         admission = _Admission(connection, None if greeting is None else _sendable(greeting))
         with self._members_guard:
+            self._members.discard(connection)
+            self._snapshot = None
             self._admissions[connection] = admission
         self._pending.append(admission)
 
-    def leave(self, connection: Connection) -> None:
-        """Take it out again; nothing happens if it is not in."""
+    def leave(self, connection: Connection) -> str | bytes | None:
+        """Take it out again; nothing happens if it is not in. Returns the greeting, if it was admitted and has not got it yet."""
         with self._members_guard:
             self._members.discard(connection)
-            self._admissions.pop(connection, None)
             self._snapshot = None
+            admission = self._admissions.pop(connection, None)
+            return None if admission is None else admission.greeting
 
     @property
     def is_deserted(self) -> bool:
@@ -95,7 +115,11 @@ class Hub:
 
         For callers that hold a lock of their own while they decide on the order: this one never writes.
         """
-        self._pending.append((_sendable(message), frozenset(exclude)))
+        self._pending.append(_Item(_sendable(message), frozenset(exclude)))
+
+    def answer(self, connection: Connection, message: str | bytes) -> None:
+        """Give a message to one connection a place in the order, after what was added before. Like `add`, it does not write."""
+        self._pending.append(_Answer(connection, _sendable(message)))
 
     def send_soon(self) -> None:
         """The second half of a broadcast: send what was added, now or at the end of the calling thread's turn."""
@@ -125,28 +149,29 @@ class Hub:
                 self._snapshot = tuple(self._members)
             return self._snapshot
 
-    def _work_off(self, pending: list[_Item | _Admission]) -> None:
-        items = [item for item in pending if not isinstance(item, _Admission)]
+    def _work_off(self, pending: list[_Pending]) -> None:
+        items = [item for item in pending if isinstance(item, _Item)]
         if items:
             self._deliver(items)
         if len(items) < len(pending):
             self._let_in(pending)
+            self._give_answers(pending)
 
     def _deliver(self, items: list[_Item]) -> None:
         encoded: dict[Encoding, bytes] = {}
-        excluded = frozenset[Connection]().union(*(exclude for _, exclude in items))
+        excluded = frozenset[Connection]().union(*(item.exclude for item in items))
         for member in self._current_members():
             if excluded and member in excluded:
-                wanted = [item for item in items if member not in item[1]]
+                wanted = [item.message for item in items if member not in item.exclude]
                 if wanted:
                     member.offer(_encode(wanted, member.encoding))
                 continue
             frames = encoded.get(member.encoding)
             if frames is None:
-                frames = encoded[member.encoding] = _encode(items, member.encoding)
+                frames = encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
             member.offer(frames)
 
-    def _let_in(self, pending: list[_Item | _Admission]) -> None:
+    def _let_in(self, pending: list[_Pending]) -> None:
         for place, admission in enumerate(pending):
             if not isinstance(admission, _Admission):
                 continue
@@ -154,14 +179,22 @@ class Hub:
             with self._members_guard:
                 if self._admissions.get(connection) is not admission:
                     continue  # it has left, and may be about to be let in anew
-                del self._admissions[connection]
                 self._members.add(connection)
                 self._snapshot = None
-            later = [item for item in pending[place:] if not isinstance(item, _Admission) and connection not in item[1]]
+                del self._admissions[connection]  # last: whoever asks without the lock whether anybody is there finds it here or there
+            messages = [item.message for item in pending[place:] if isinstance(item, _Item) and connection not in item.exclude]
             if greeting is not None:
-                later.insert(0, (greeting, frozenset()))
-            if later:
-                connection.offer(_encode(later, connection.encoding))
+                messages.insert(0, greeting)
+            if messages:
+                connection.offer(_encode(messages, connection.encoding))
+
+    def _give_answers(self, pending: list[_Pending]) -> None:
+        answers: dict[Connection, list[str | bytes]] = {}
+        for answer in pending:
+            if isinstance(answer, _Answer):
+                answers.setdefault(answer.connection, []).append(answer.message)
+        for connection, messages in answers.items():
+            connection.offer(_encode(messages, connection.encoding))
 
 
 def _sendable(message: str | bytes) -> str | bytes:
@@ -170,6 +203,5 @@ def _sendable(message: str | bytes) -> str | bytes:
     return message if isinstance(message, str) else payload
 
 
-def _encode(items: list[_Item], encoding: Encoding) -> bytes:
-    encode = encoding.encoder()
-    return b"".join([encode(message) for message, _ in items])
+def _encode(messages: list[str | bytes], encoding: Encoding) -> bytes:
+    return b"".join(map(encoding.encoder(), messages))

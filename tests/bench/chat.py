@@ -7,7 +7,7 @@ import re
 from tests.bench import findings
 from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
-from tests.bench.server import cpu_seconds, history_file, out_of_its_way, serving, stop
+from tests.bench.server import history_file, out_of_its_way, serving, stop, watch
 
 _MEMBERS = 1000
 _REQUIRED_MESSAGES = 2000
@@ -21,17 +21,14 @@ def run(seconds: float, rate: int) -> bool:
     report = Report(f"chat: {_MEMBERS:,} plain-text members, all talking, {rate:,} messages a second in all for {seconds:g} s")
     with history_file() as file, serving(file) as server, out_of_its_way():
         crowd = Crowd(come_in(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
-        before = cpu_seconds(server)
-        crowd.run(rate, seconds)
-        spent, peak = cpu_seconds(server) - before, server.peak_bytes()
+        usage = watch(server, lambda: crowd.run(rate, seconds))
         crowd.close()
         stop(server, report)
     heard = findings.read(crowd.transcript, _MESSAGE, report)
     findings.check(crowd, heard, report)
     report.add_rate("offered", findings.rate_of(crowd.said_at), _REQUIRED_MESSAGES)
     findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
-    report.add("the server's processor time", f"{spent:.1f} s")
-    report.add("the server's peak memory", f"{peak / 2**20:.0f} MiB")
+    usage.show_in(report)
     findings.report_lag(crowd, report)
     return report.show()
 

@@ -27,7 +27,7 @@ _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
 # Whose deliveries are timed: one in so many members would do; this many are enough.
 _MEMBERS_TIMED = 10
 
-CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 _ACK = b'{"type":"ack"'
 _ACK_HEAD_BYTES = 2  # of a frame that is as short as an ack
 
@@ -75,14 +75,14 @@ class Member:
                 raise ConnectionError(f"the server closed the connection after {received[-500:]!r}")
             received += data
 
-    def close(self) -> None:
-        """Say goodbye; `wait_for_end` has to follow."""
+    def begin_close(self) -> None:
+        """Say goodbye; `close` has to follow."""
         self.socket.settimeout(PATIENCE)
         if self.failure is None:
-            self.socket.sendall(CLOSE)
+            self.socket.sendall(_CLOSE)
 
-    def wait_for_end(self) -> None:
-        """Read until the server ends the connection."""
+    def close(self) -> None:
+        """Wait until the server ends the connection."""
         while self.failure is None and self.socket.recv(_READ_BYTES):
             pass
         self.socket.close()
@@ -113,7 +113,7 @@ class Crowd:
 
     def run(self, rate: int, seconds: float) -> None:
         """Say so many messages a second for so long, whatever becomes of them, and wait until all have come or nothing more does."""
-        total = int(rate * seconds)
+        total = max(1, int(rate * seconds))
         gc.collect()
         gc.disable()  # nothing here is garbage, and to look for it takes longer than a tick
         began_at = monotonic() + 10 * _SECONDS_BETWEEN_TICKS
@@ -132,11 +132,13 @@ class Crowd:
         self._epoll.close()
 
     def close(self) -> None:
-        """Everybody leaves. Raises OSError if the server does not let them."""
-        for member in self.members:
-            member.close()
-        for member in self.members:
-            member.wait_for_end()
+        """Everybody leaves."""
+        for step in (Member.begin_close, Member.close):
+            for member in self.members:
+                try:
+                    step(member)
+                except OSError as error:
+                    member.failure = f"could not leave: {error!r}"
 
     def _has_everything(self, total: int) -> bool:
         everywhere = len(self.transcript)

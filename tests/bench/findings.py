@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -76,9 +75,9 @@ def report_deliveries(crowd: Crowd, heard: Heard, report: Report, *, per_second:
     """How much was delivered, and how fast: so many a second are required, and so many seconds as the 99th percentile."""
     deliveries = sum(bisect_right(heard.ends, member.position) for member in crowd.members)
     share = deliveries / (len(crowd.said_at) * len(crowd.members))
-    moments = [at for member in crowd.members for at, _ in (member.arrivals or ())]
-    took = max(moments) - min(moments) if deliveries else math.inf
-    report.add_rate("deliveries", deliveries / took, per_second)
+    moments = [at for member in crowd.members for at, _ in member.arrivals or ()]
+    took = max(moments, default=0) - min(moments, default=0)
+    report.add_rate("deliveries", deliveries / took if took else 0, per_second)
     report.add("share delivered", f"{share:.3%}", required="99.9%", is_met=share >= 0.999)
     report.add_times("say to delivery", delivery_times(crowd, heard), seconds)
 
@@ -87,16 +86,12 @@ def delivery_times(crowd: Crowd, heard: Heard) -> list[float]:
     """How long each message took to each of the members who are timed."""
     times = []
     for member in crowd.members:
-        arrivals = iter(member.arrivals or ())
-        at, position = 0.0, 0
+        arrivals = member.arrivals or []
+        positions = [position for _, position in arrivals]
         for number, end in zip(heard.numbers, heard.ends, strict=True):
-            while position < end:
-                at, position = next(arrivals, (0.0, -1))
-                if position < 0:
-                    break
-            if position < 0:
-                break
-            times.append(at - crowd.said_at[number])
+            read = bisect_left(positions, end)  # which of its reads brought the end of the message
+            if read < len(arrivals):
+                times.append(arrivals[read][0] - crowd.said_at[number])
     return times
 
 

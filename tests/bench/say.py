@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import findings
 from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
-from tests.bench.server import cpu_seconds, history_file, out_of_its_way, serving, stop
+from tests.bench.server import history_file, out_of_its_way, serving, stop, watch
 from wschat.brokers.base import Retention
 from wschat.brokers.local import LocalBroker
 from wschat.chat.v1 import SUBPROTOCOL
@@ -39,9 +39,7 @@ def run(seconds: float, rate: int) -> bool:
     with history_file() as file:
         with serving(file) as server, out_of_its_way():
             crowd = Crowd(come_in(server.port), _TALKERS, _say, acks=True)
-            before = cpu_seconds(server)
-            crowd.run(rate, seconds)
-            spent, peak = cpu_seconds(server) - before, server.peak_bytes()
+            usage = watch(server, lambda: crowd.run(rate, seconds))
             crowd.close()
             stop(server, report)
         acks = read_acks(crowd, report)
@@ -54,8 +52,7 @@ def run(seconds: float, rate: int) -> bool:
     report.add_rate("acknowledged and durable", findings.rate_of([at for at, _ in acks.values()]), _REQUIRED_MESSAGES)
     findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
     report.add_times("say to ack", [at - crowd.said_at[number] for number, (at, _) in acks.items()], _REQUIRED_SECONDS)
-    report.add("the server's processor time", f"{spent:.1f} s")
-    report.add("the server's peak memory", f"{peak / 2**20:.0f} MiB")
+    usage.show_in(report)
     findings.report_lag(crowd, report)
     return report.show()
 

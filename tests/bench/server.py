@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, process_time
+from typing import NamedTuple
 
 from tests.bench.report import Report
 from tests.server.command import Command, running
@@ -40,8 +42,31 @@ def stop(server: Command, report: Report) -> None:
         report.problems.append(f"the server's exit code is {code}, and it said: {server.errors()[-1000:]!r}")
 
 
-def cpu_seconds(server: Command) -> float:
-    """The processor time that it has had."""
+class Usage(NamedTuple):
+    """What something took: of the server, and of whoever measured it."""
+
+    server_seconds: float
+    own_seconds: float
+    seconds: float
+    peak_bytes: int
+
+    def show_in(self, report: Report) -> None:
+        """Add rows to a report."""
+        report.add("the server's processor time", f"{self.server_seconds:.1f} s of {self.seconds:.1f}")
+        report.add("the server's peak memory", f"{self.peak_bytes / 2**20:.0f} MiB")
+        report.add("the load generator's processor time", f"{self.own_seconds:.1f} s of {self.seconds:.1f}")
+
+
+def watch(server: Command, do: Callable[[], None]) -> Usage:
+    """Do something with a server, and see what that takes."""
+    server_before, own_before, began_at = _cpu_seconds(server), process_time(), monotonic()
+    do()
+    server_seconds = _cpu_seconds(server) - server_before
+    is_there = server.process.poll() is None
+    return Usage(server_seconds, process_time() - own_before, monotonic() - began_at, server.peak_bytes() if is_there else 0)
+
+
+def _cpu_seconds(server: Command) -> float:
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 

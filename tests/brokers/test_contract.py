@@ -705,28 +705,28 @@ def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
         Rule("lobby", "ban", "trent", 0.0, "alice"),
     ]
     for rule in rules:
-        broker.set_rule(rule)
+        broker.set_rules([rule])
     assert sorted(broker.rules()) == sorted(rules)
-    broker.lift_rule("lobby", "ban", "mallory")
+    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
     assert sorted(broker.rules()) == sorted(rules[1:])
-    broker.lift_rule("lobby", "ban", "mallory")
-    broker.lift_rule("nowhere", "ban", "trent")
+    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+    broker.lift_rules([Rule("nowhere", "ban", "trent", 0.0, "")])
     assert sorted(broker.rules()) == sorted(rules[1:])
 
 
 def test_a_rule_takes_the_place_of_the_one_before(broker: Broker) -> None:
-    broker.set_rule(Rule("lobby", "ban", "mallory", 0.0, "alice"))
-    broker.set_rule(Rule("lobby", "ban", "mallory", 1e10, "bob"))
+    broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
+    broker.set_rules([Rule("lobby", "ban", "mallory", 1e10, "bob")])
     assert broker.rules() == [Rule("lobby", "ban", "mallory", 1e10, "bob")]
 
 
 def test_rules_come_back_as_they_were(broker: Broker) -> None:
     rules = [Rule(text, text, text, 0.5, text) for text in TEXTS]
     for rule in rules:
-        broker.set_rule(rule)
+        broker.set_rules([rule])
     assert sorted(broker.rules()) == sorted(rules)
     for rule in rules:
-        broker.lift_rule(*rule[:3])
+        broker.lift_rules([rule])
     assert broker.rules() == []
 
 
@@ -735,9 +735,9 @@ def test_rules_are_made_while_others_talk(broker: Broker) -> None:
 
     def decide(room: str) -> None:
         for number in range(20):
-            broker.set_rule(Rule(room, "mute", f"{number}", 0.0, "alice"))
+            broker.set_rules([Rule(room, "mute", f"{number}", 0.0, "alice")])
             if number % 2:
-                broker.lift_rule(room, "mute", f"{number}")
+                broker.lift_rules([Rule(room, "mute", f"{number}", 0.0, "")])
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(decide, room) for room in "abc"]

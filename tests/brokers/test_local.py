@@ -126,7 +126,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
         append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS))
         say(broker, "other", "one", "two")
         for rule in rules:
-            broker.set_rule(rule)
+            broker.set_rules([rule])
         broker.enter("lobby", "alice")
         said = [log_of(broker, "lobby"), log_of(broker, "other")]
     with closing(LocalBroker(path)) as broker:
@@ -137,7 +137,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
         assert append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS)) == upto(len(TEXTS))
         assert append(broker, Draft("lobby", "alice", "x"), Draft("other", "alice", "x")) == [len(TEXTS) + 1, 3]
         assert broker.rules() == rules
-        broker.lift_rule("lobby", "ban", "mallory\0")
+        broker.lift_rules([Rule("lobby", "ban", "mallory\0", 0.0, "")])
         assert broker.members("lobby") == []
     with closing(LocalBroker(path)) as broker:
         assert broker.rules() == rules[1:]
@@ -199,7 +199,7 @@ def test_what_is_not_kept_any_more_does_not_pile_up_in_the_file(path: Path) -> N
 
 
 def test_keys_are_remembered_for_so_many_messages_and_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_KEYS_KEPT", 20)
+    monkeypatch.setattr(log, "KEYS_KEPT", 20)
     with closing(LocalBroker(path, Retention(messages=3))) as broker:
         for first in range(1, 1001, 100):
             append(broker, *(Draft("lobby", "alice", "x", key=f"{number}") for number in range(first, first + 100)))
@@ -349,7 +349,7 @@ def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_pat
     with closing(LocalBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():
         say(broker, "lobby", *["x"] * 1000)
         assert all(found == [1000] * 10 for found in pool.map(read, [broker] * readers))
-        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * local._CONNECTIONS_KEPT
+        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * local._CONNECTIONS
 
 
 # Writing
@@ -501,13 +501,13 @@ def test_while_another_program_has_locked_the_file_nothing_is_said(
             assert texts(log_of(broker, "lobby")) == texts(listener.messages) == ["one"], "who only reads does not notice"
             assert broker.last_numbers() == {"lobby": 1}
             with pytest.raises(HistoryUnavailable, match="database is locked"):
-                broker.set_rule(Rule("lobby", "ban", "mallory", 0.0, "alice"))
+                broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
             assert broker.rules() == []
         assert f"cannot be kept in {path}: database is locked" in caplog.text
         assert append(broker, *drafts) == [2, 1, 3]
         assert texts(log_of(broker, "lobby")) == ["one", "two", "four"]
         assert texts(listener.messages) == ["one", "two", "three", "four"] or texts(listener.messages) == ["one", "two", "four", "three"]
-        broker.set_rule(Rule("lobby", "ban", "mallory", 0.0, "alice"))
+        broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
         assert len(broker.rules()) == 1
 
 
@@ -522,7 +522,7 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
             with pytest.raises(HistoryUnavailable, match="the history cannot be used: no such table"):
                 read()
         with pytest.raises(HistoryUnavailable):
-            broker.lift_rule("lobby", "ban", "mallory")
+            broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
         database.executescript("ALTER TABLE gone RENAME TO messages; ALTER TABLE gone_too RENAME TO rules;")
     assert [say(broker, "lobby", "two"), say(broker, "new", "two")] == [[2], [1]]
     assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "two"]

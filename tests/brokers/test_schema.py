@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wschat.brokers import schema
-from wschat.brokers.schema import VERSION, migrate
+from wschat.brokers.schema import VERSION, check, migrate
 from wschat.errors import UsageError
 
 # Makes a table, and then fails.
@@ -46,7 +46,7 @@ def have_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
 
 
 def test_an_empty_file_gets_the_tables_of_this_version_and_an_epoch(path: Path, database: sqlite3.Connection) -> None:
-    migrate(database, "a file")
+    migrate(database)
     assert not database.in_transaction
     assert content(path)[0] == str(VERSION)
     ((epoch,),) = database.execute("SELECT epoch FROM log").fetchall()
@@ -56,13 +56,13 @@ def test_an_empty_file_gets_the_tables_of_this_version_and_an_epoch(path: Path, 
 
 
 def test_to_migrate_once_more_changes_nothing(path: Path, database: sqlite3.Connection) -> None:
-    migrate(database, "a file")
+    migrate(database)
     database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
     before = content(path)
     for _ in range(2):
-        migrate(database, "a file")
+        migrate(database)
         with closing(connect(path)) as another:
-            migrate(another, "a file")
+            migrate(another)
     assert content(path) == before
 
 
@@ -70,7 +70,7 @@ def test_no_two_files_have_the_same_epoch(tmp_path: Path) -> None:
     epochs = set()
     for number in range(10):
         with closing(connect(tmp_path / f"{number}.db")) as database:
-            migrate(database, "a file")
+            migrate(database)
             epochs |= set(database.execute("SELECT epoch FROM log"))
     assert len(epochs) == 10
 
@@ -78,22 +78,22 @@ def test_no_two_files_have_the_same_epoch(tmp_path: Path) -> None:
 def test_an_earlier_version_gets_the_steps_that_it_lacks_and_keeps_what_it_has(
     path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate(database, "a file")
+    migrate(database)
     database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
     epoch = database.execute("SELECT epoch FROM log").fetchall()
     have_steps(monkeypatch, "ALTER TABLE rooms ADD COLUMN topic TEXT;", "UPDATE rooms SET topic = name || ' ' || last;")
-    migrate(database, "a file")
+    migrate(database)
     assert content(path)[0] == str(VERSION + 2)
     assert database.execute("SELECT name, last, topic FROM rooms").fetchall() == [("lobby", 7, "lobby 7")]
     assert database.execute("SELECT epoch FROM log").fetchall() == epoch
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate(database, "a file")
+    migrate(database)
     before = content(path)
     have_steps(monkeypatch, BROKEN)
     with pytest.raises(sqlite3.Error, match="table half already exists"):
-        migrate(database, "a file")
+        migrate(database)
     database.close()
     assert content(path) == before
 
@@ -103,11 +103,11 @@ def test_if_a_later_step_fails_there_is_nothing_of_the_earlier_ones(
     path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, is_new: bool
 ) -> None:
     if not is_new:
-        migrate(database, "a file")
+        migrate(database)
     before = content(path)
     have_steps(monkeypatch, "CREATE TABLE whole (x);", BROKEN)
     with pytest.raises(sqlite3.Error, match="table half already exists"):
-        migrate(database, "a file")
+        migrate(database)
     database.close()
     assert content(path) == before
 
@@ -116,20 +116,20 @@ def test_a_step_that_failed_can_be_tried_again(path: Path, database: sqlite3.Con
     with monkeypatch.context() as broken:
         have_steps(broken, BROKEN)
         with pytest.raises(sqlite3.Error):
-            migrate(database, "a file")
+            migrate(database)
     database.close()
     have_steps(monkeypatch, "CREATE TABLE half (x);")
     with closing(connect(path)) as again:
-        migrate(again, "a file")
+        migrate(again)
     assert content(path)[0] == str(VERSION + 1)
 
 
 def test_a_later_version_is_refused(path: Path, database: sqlite3.Connection) -> None:
-    migrate(database, "a file")
+    migrate(database)
     database.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = content(path)
     with pytest.raises(UsageError, match=rf"the history in a file is of version {VERSION + 1}, and this wschat knows {VERSION} at most"):
-        migrate(database, "a file")
+        check(database, "a file")
     assert content(path) == before
 
 
@@ -137,5 +137,5 @@ def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Con
     database.execute("CREATE TABLE notes (x)")
     before = content(path)
     with pytest.raises(UsageError, match="a file is a database of something else, not a history"):
-        migrate(database, "a file")
+        check(database, "a file")
     assert content(path) == before

@@ -230,7 +230,7 @@ SECONDS_RULE = "It is a number of seconds from 0 on."
         ("/kick Bob Smith", NAME_RULE),
         ("/kick @Bob", NAME_RULE),
         ("/mute @Bob", NAME_RULE),
-        ("/mute 2001:db8::1", NAME_RULE),
+        ("/mute 2001:db8::/32", NAME_RULE),
         ("/ban @Bob", NAME_RULE),
         ("/ban a/b 5", NAME_RULE),
         ("/unban Bob Smith", NAME_RULE),

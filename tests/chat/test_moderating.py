@@ -176,6 +176,31 @@ def test_an_address_may_be_banned_by_itself(chat: Guests, root: Client) -> None:
     bob.join("tea")
 
 
+def test_an_address_is_banned_with_those_who_have_no_name_there(chat: Guests) -> None:
+    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain(**from_address("203.0.113.7"))
+    root.ask(type="ban", room="lobby", name="203.0.113.7", seconds=60)
+    assert person.recv(PATIENCE) == "root has banned you for 60 s from lobby."
+    person.send("/join lobby")
+    assert person.recv(PATIENCE) == "You are banned in lobby for another 60 s."
+
+
+def test_a_ban_of_no_seconds_lifts_it_and_so_does_its_address(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", **from_address("203.0.113.7"))
+    root.ask(type="ban", room="tea", name="bob")
+    assert root.ask(type="ban", room="tea", name="bob", seconds=0)["type"] == "ack"
+    bob.join("tea")
+    root.ask(type="ban", room="tea", name="bob")
+    root.ask(type="unban", room="tea", name="203.0.113.7")
+    assert chat.v1("carol", **from_address("203.0.113.7")).ask(type="join", room="tea")["type"] == "joined"
+    assert bob.ask(type="join", room="tea")["code"] == "banned"
+
+
+def test_an_address_can_be_muted(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea", **from_address("2001:db8::1"))
+    assert root.ask(type="say", room="tea", text="/mute 2001:DB8:0::1 60")["type"] == "ack"
+    assert bob.ask(type="say", room="tea", text="hi")["code"] == "muted"
+
+
 def test_who_is_banned_from_the_room_of_the_url_is_closed_with_1008(chat: Guests) -> None:
     root = chat.v1(path=ROOT, room="lobby")
     root.ask(type="ban", room="lobby", name="bob", seconds=60)

@@ -107,7 +107,7 @@ def test_help_names_every_command(guest: Guests) -> None:
         ("/me", "The command is: /me TEXT"),
         ("/history all", "It is a whole number from 1 to 1000. The command is: /history [LINES]"),
         ("/kick bob", "Only a moderator of lobby may do that."),
-        ("/mute bob soon", "It is a number of seconds from 0 on. The command is: /mute NAME [SECONDS]"),
+        ("/mute bob soon", "It is a number of seconds from 0 on. The command is: /mute NAME|ADDRESS [SECONDS]"),
         ("/NICK alice", "You are alice now."),
     ],
 )
@@ -138,8 +138,8 @@ def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:
 
 def test_a_whisper_reaches_one_only(guest: Guests) -> None:
     alice, bob, other = guest("/?name=alice"), guest("/rooms/tea?name=bob"), guest("/?name=carol")
-    assert ask(alice, "/msg Bob  two  blanks ") == "To Bob: two  blanks "
-    assert bob.recv(timeout=5) == "alice whispers: two  blanks "
+    assert ask(alice, "/msg Bob  two  blanks ") == "To Bob: two  blanks"
+    assert bob.recv(timeout=5) == "alice whispers: two  blanks"
     alice.send("aloud")
     assert other.recv(timeout=5) == "alice: aloud"
 

@@ -178,7 +178,7 @@ def test_seconds_are_a_number(kind: str, value: object) -> None:
     assert error.text == f"The field 'seconds' of '{kind}': It is a number of seconds from 0 on."
 
 
-@pytest.mark.parametrize("seconds", [0, 0.0, 0.001, 60, 60.5, 1e3, MAX_NUMBER])
+@pytest.mark.parametrize("seconds", [0, 0.0, 0.001, 60, 60.5, 1e3, 100 * 366 * 86_400])
 def test_seconds_may_be_broken(seconds: float) -> None:
     assert parsed("mute", room="tea", name="bob", seconds=seconds) == Mute("tea", "bob", seconds)
 
@@ -233,10 +233,15 @@ def test_what_is_said_stays_as_it_is(text: str) -> None:
     assert parsed("say", room="tea", text=text) == Say("tea", text)
 
 
-@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8::1", "::1", "::ffff:203.0.113.7"])
+@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8::1", "::1"])
 @pytest.mark.parametrize(("kind", "record"), [("ban", Ban), ("unban", Unban)])
 def test_an_address_can_be_banned(address: str, kind: str, record: type[Ban] | type[Unban]) -> None:
     assert parsed(kind, room="tea", name=address) == record("tea", address)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("::ffff:203.0.113.7", "203.0.113.7"), ("2001:DB8:0::7", "2001:db8::7")])
+def test_an_address_may_be_written_in_any_way(written: str, meant: str) -> None:
+    assert parsed("ban", room="tea", name=written) == Ban("tea", meant)
 
 
 @pytest.mark.parametrize("name", ["Bob Smith", "", "203.0.113.7/24", "@203.0.113.7"])
@@ -430,7 +435,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "to": NAMES,
     "name": NAMES,
     "limit": st.integers(1, MAX_MESSAGES),
-    "seconds": st.none() | st.integers(0, MAX_NUMBER) | st.floats(0, MAX_NUMBER),
+    "seconds": st.none() | st.integers(0, 100 * 366 * 86_400) | st.floats(0, 100 * 366 * 86_400),
 }
 REQUESTS = st.sampled_from(KINDS).flatmap(
     lambda kind: st.builds(kind, **{field.name: VALUES[field.name] for field in dataclasses.fields(kind)})

@@ -12,7 +12,8 @@ from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
 from tests.connection.wiring import PATIENCE
 from tests.protocol.wire import TEXT, stream
-from tests.server.raw import Raw, request
+from tests.server.raw import Raw
+from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.rates import Rate
 from wschat.chat.v1 import SUBPROTOCOL
@@ -64,8 +65,8 @@ def test_a_request_without_an_id_has_no_ack(guests: Guests) -> None:
 
 def test_the_message_goes_before_its_ack_even_if_much_is_asked_at_once(guests: Guests) -> None:
     with Raw.to(guests.server) as raw:
-        assert raw.ask(request(target="/?name=alice", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
-        asked = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": id} for id in "abc")]
+        assert raw.ask(opening(target="/?name=alice", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
+        asked = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": one} for one in "abc")]
         raw.send(stream([(TEXT, json.dumps(each).encode()) for each in asked], masked=True))
         events = [json.loads(raw.frame()[1]) for _ in range(8)]
     assert [event["type"] for event in events[:2]] == ["welcome", "joined"]
@@ -78,6 +79,19 @@ def test_two_slashes_say_one(guests: Guests) -> None:
     alice = guests.v1("alice", "tea")
     alice.say("//shrug")
     assert alice.next("message")["text"] == "/shrug"
+    alice.say("//me waves")  # is not to become an action on its way
+    assert alice.next("message")["text"] == "//me waves"
+
+
+def test_every_request_is_answered_even_if_one_leaves_at_once(guests: Guests) -> None:
+    alice = guests.v1("alice")
+    for number in range(50):
+        alice.tell(type="join", room="tea", id=f"join {number}")
+        alice.tell(type="say", room="tea", text="hi", id=f"say {number}")
+        alice.tell(type="leave", room="tea", id=f"leave {number}")
+    for number in range(50):
+        for what, answer in (("join", "joined"), ("say", "ack"), ("leave", "ack")):
+            assert alice.next(lambda event, wanted=f"{what} {number}": event.get("id") == wanted)["type"] == answer
 
 
 # Being in rooms

@@ -65,6 +65,16 @@ def test_one_that_is_cancelled_by_another_of_the_same_time_is_not_kept(deadlines
     assert done == []
 
 
+def test_one_that_is_further_away_than_can_be_waited_for_harms_no_other(deadlines: Deadlines) -> None:
+    is_done = threading.Event()
+    deadlines.after(1e15, is_done.clear)
+    deadlines.after(0.01, is_done.set)
+    assert is_done.wait(PATIENCE)
+    is_done.clear()
+    deadlines.after(0.01, is_done.set)
+    assert is_done.wait(PATIENCE)
+
+
 def test_one_that_fails_is_logged_and_the_others_are_kept(deadlines: Deadlines, caplog: pytest.LogCaptureFixture) -> None:
     is_done = threading.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.chat.wiring import Client
 from tests.connection.wiring import eventually
 from tests.server.command import Command, run, running
 from tests.server.raw import PATIENCE
+from wschat.brokers.local import LocalBroker
 from wschat.chat.access import mint
 from wschat.chat.v1 import SUBPROTOCOL
 
@@ -83,11 +84,13 @@ def test_a_second_server_with_the_same_history_is_refused(tmp_path: Path) -> Non
         ("/dev/null/history", "cannot keep a history in /dev/null/history"),
         ("newer", "use a newer one"),
         ("rubbish", "file is not a database"),
-        (".", "cannot keep a history in ."),
+        (".", "unable to open database file"),
     ],
 )
 def test_a_place_where_none_can_be_kept_is_said_in_one_line(tmp_path: Path, place: str, words: str) -> None:
-    sqlite3.connect(tmp_path / "newer").execute("PRAGMA user_version = 1000")
+    LocalBroker(tmp_path / "newer").close()
+    with closing(sqlite3.connect(tmp_path / "newer")) as newer:
+        newer.execute("PRAGMA user_version = 1000")
     (tmp_path / "rubbish").write_text("This is no database. " * 100)
     refused = run(*ANY_PORT, "--history", place, cwd=tmp_path)
     assert refused.returncode == 2

@@ -9,12 +9,19 @@ Rooms are known by names that compare as they are written; which names there may
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from wschat.errors import HistoryUnavailable, Rejected
+from wschat.errors import HistoryUnavailable, Rejected, UsageError
+
+KEYS_KEPT = 100_000
+"""For how many messages of a room it is remembered which keys they had, so that none is said twice."""
+
+logger = logging.getLogger("wschat.brokers")
 
 
 class Message(NamedTuple):
@@ -55,11 +62,24 @@ def rejected_key() -> Rejected:
     return Rejected("id-used", "Something else has been said with this id.")
 
 
+def digest_of(text: str) -> bytes:
+    """What is kept of a text to tell it from others when the text itself is not kept any more."""
+    return blake2b(text.encode(), digest_size=8).digest()
+
+
+def hand_on(call: Callable[..., None], *arguments: object) -> None:
+    """Tell a subscriber or an author something. What fails there must not keep it from the others."""
+    try:
+        call(*arguments)
+    except Exception:
+        logger.exception("%r failed", call)
+
+
 class Author(Protocol):
     """Who appends, and is told what became of it."""
 
     def settled(self, outcomes: list[Outcome]) -> None:
-        """These are durable and have been handed on, or never will be. Called from any thread; must not wait."""
+        """These are durable and have been handed on, or never will be. Called from any thread; must neither wait nor append."""
 
 
 class Subscriber(Protocol):
@@ -69,7 +89,7 @@ class Subscriber(Protocol):
         """The next messages of the room, durable, in order. Called with the broker's lock held: must neither wait nor write."""
 
     def flush(self) -> None:
-        """Send on what was taken. Called without a lock; must not wait."""
+        """Send on what was taken. Called without a lock; must neither wait nor append."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,10 @@ class Retention:
 
     messages: int = 10_000
     days: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (self.messages >= 0 and self.days >= 0):
+            raise UsageError(f"what is kept is 0 (all) or more, not {self.messages} messages and {self.days} days")
 
     def oldest_time(self, now: float) -> float:
         """What is from before that is not kept."""
@@ -116,11 +140,14 @@ class Broker(ABC):
 
     @abstractmethod
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        """The first messages after this number, in order. May read from a disk. Raises HistoryUnavailable."""
+        """The first messages after this number, in order; none that was not handed on to the subscribers yet.
+
+        May read from a disk. Raises HistoryUnavailable.
+        """
 
     @abstractmethod
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
-        """The last messages before this number (or of all), in order. May read from a disk. Raises HistoryUnavailable."""
+        """The last messages before this number (or of all), in order; otherwise as `read_since`."""
 
     @abstractmethod
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
@@ -148,15 +175,18 @@ class Broker(ABC):
 
     @abstractmethod
     def rules(self) -> list[Rule]:
-        """All rules that hold. Raises HistoryUnavailable."""
+        """All rules that were set and not lifted, also those whose time is over. Raises HistoryUnavailable."""
 
     @abstractmethod
-    def set_rule(self, rule: Rule) -> None:
-        """Have this rule hold, in the place of another of its room, kind and subject. Durable on return; raises HistoryUnavailable."""
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Set these, all or none, each in the place of another of its room, kind and subject.
+
+        Durable on return, for which it may wait. Raises HistoryUnavailable.
+        """
 
     @abstractmethod
-    def lift_rule(self, room: str, kind: str, subject: str) -> None:
-        """Have such a rule hold no more. Durable on return; raises HistoryUnavailable."""
+    def lift_rules(self, rules: Sequence[Rule]) -> None:
+        """Lift those of these rooms, kinds and subjects, all or none. As durable as `set_rules`."""
 
     @abstractmethod
     def close(self) -> None:

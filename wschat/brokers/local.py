@@ -14,14 +14,14 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber
+from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber, hand_on
 from wschat.brokers.log import Log
 from wschat.brokers.presence import Presence
-from wschat.brokers.schema import migrate
+from wschat.brokers.schema import check, migrate
 from wschat.errors import HistoryUnavailable, UsageError
 
 logger = logging.getLogger("wschat.brokers")
@@ -32,7 +32,7 @@ _BATCH = 1000
 _MAX_WAITING = 20_000
 # How long a statement waits for a lock that another program has on the file.
 _SECONDS_TO_WAIT_FOR_LOCK = 2.0
-_CONNECTIONS_KEPT = 4
+_CONNECTIONS = 4
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 
 _Waiting = tuple[Draft, Author]
@@ -56,19 +56,26 @@ class LocalBroker(Presence, Broker):
 
     def __init__(self, path: str | os.PathLike[str], retention: Retention | None = None) -> None:
         super().__init__()
-        self.path = Path(path)
         self._retention = retention or Retention()
+        try:
+            self.path = Path(path).resolve()  # the same file whatever becomes of links and of the current folder
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, or a name that is none
+            raise UsageError(f"cannot keep a history in {path}: {error}") from None
         with contextlib.ExitStack() as opened:
             self._lock_file = opened.enter_context(_own(self.path))
             try:
-                self._database = opened.enter_context(contextlib.closing(_connect(self.path)))
-                migrate(self._database, str(self.path))
+                self._database = opened.enter_context(contextlib.closing(_open(self.path)))
+                check(self._database, str(self.path))
+                _make_durable(self._database)
+                migrate(self._database)
                 (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
                 self._log = Log(self._database, self._retention)
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
             opened.pop_all()
-        self._idle: deque[sqlite3.Connection] = deque()  # for reads and rules; taken and put back by any thread
+        # For reads and rules: so many connections, taken and put back by any thread.
+        self._connections = threading.Semaphore(_CONNECTIONS)
+        self._idle: deque[sqlite3.Connection] = deque()
         self._log_guard = threading.Lock()  # guards the one below; the locks of subscribers are taken while it is held
         self._rooms = {name: _Room(last) for name, last in self._log.last_numbers().items()}
         self._queue_changed = threading.Condition()  # guards the two below; nothing else is locked while it is held
@@ -94,17 +101,18 @@ class LocalBroker(Presence, Broker):
             self._is_closing = True
             self._queue_changed.notify_all()
         self._writer.join()
+        for _ in range(_CONNECTIONS):  # whoever reads just now ends first
+            self._connections.acquire()
         while self._idle:
             self._idle.pop().close()
+        for _ in range(_CONNECTIONS):
+            self._connections.release()
         self._database.close()
         self._lock_file.close()
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            try:
-                self._settle(batch)
-            except Exception:
-                logger.exception("a batch of messages failed")  # the next ones still need us
+            self._settle(batch)
 
     def _next_batch(self) -> list[_Waiting]:
         """Wait for something to append; nothing at the end."""
@@ -122,17 +130,17 @@ class LocalBroker(Presence, Broker):
         results: Sequence[Result]
         try:
             appended = self._log.append([draft for draft, _ in batch])
-        except sqlite3.Error as error:
+        except Exception as error:  # SQLite's, or a text that cannot be written: whatever it is, the authors wait for an answer
             logger.error("%d messages cannot be kept in %s: %s", len(batch), self.path, error)
             results = [HistoryUnavailable(f"the history cannot be written: {error}")] * len(batch)
         else:
             results = appended.results
             self._hand_on(appended.messages)
-        outcomes: dict[Author, list[Outcome]] = {}
+        outcomes: dict[int, tuple[Author, list[Outcome]]] = {}
         for (draft, author), result in zip(batch, results, strict=True):
-            outcomes.setdefault(author, []).append((draft, result))
-        for author, theirs in outcomes.items():
-            author.settled(theirs)
+            outcomes.setdefault(id(author), (author, []))[1].append((draft, result))
+        for author, theirs in outcomes.values():
+            hand_on(author.settled, theirs)
 
     def _hand_on(self, messages_of: dict[str, list[Message]]) -> None:
         told: list[Subscriber] = []
@@ -141,10 +149,10 @@ class LocalBroker(Presence, Broker):
                 room = self._rooms.setdefault(name, _Room())
                 room.last = messages[-1].seq
                 for subscriber in room.subscribers:
-                    subscriber.take(messages)
+                    hand_on(subscriber.take, messages)
                     told.append(subscriber)
         for subscriber in told:
-            subscriber.flush()
+            hand_on(subscriber.flush)
 
     # Reading
 
@@ -156,13 +164,16 @@ class LocalBroker(Presence, Broker):
 
     def _read(self, room: str, condition: str, seq: int, order: str, limit: int) -> list[Message]:
         with self._log_guard:
-            first = self._retention.oldest_seq(self._rooms[room].last) if room in self._rooms else 1
+            last = self._rooms[room].last if room in self._rooms else 0
+        if not last:
+            return []
         rows = self._query(
             f"""
             SELECT seq, sender, text, time FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
-            AND {condition} AND seq >= ? AND time >= ? ORDER BY seq {order} LIMIT ?
+            AND {condition} AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
             """,
-            (room, min(seq, _MAX_INTEGER), first, self._retention.oldest_time(time.time()), limit),
+            # Up to the last one only: what is on the disk already may not have been handed on yet.
+            (room, _integer(seq), self._retention.oldest_seq(last), last, self._retention.oldest_time(time.time()), _integer(limit)),
         )
         return [Message(room, *row) for row in rows]
 
@@ -188,59 +199,69 @@ class LocalBroker(Presence, Broker):
     def rules(self) -> list[Rule]:
         return [Rule(*row) for row in self._query("SELECT room, kind, subject, until, decided_by FROM rules", ())]
 
-    def set_rule(self, rule: Rule) -> None:
-        self._query("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rule)
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        self._write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules)
 
-    def lift_rule(self, room: str, kind: str, subject: str) -> None:
-        self._query("DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?", (room, kind, subject))
+    def lift_rules(self, rules: Sequence[Rule]) -> None:
+        self._write("DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?", [rule[:3] for rule in rules])
+
+    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        with self._connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(statement, rows)
+            database.execute("COMMIT")
 
     def _query(self, statement: str, values: Sequence[object]) -> list[Any]:
-        """Run one statement, on a connection that nobody else uses just now."""
-        try:
-            database = self._take_connection()
-            try:
-                rows = database.execute(statement, values).fetchall()
-            except BaseException:
-                database.close()
-                raise
-        except sqlite3.Error as error:
-            raise HistoryUnavailable(f"the history cannot be used: {error}") from None
-        self._idle.append(database)
-        if len(self._idle) > _CONNECTIONS_KEPT:
-            self._take_connection().close()
-        return rows
+        with self._connection() as database:
+            return database.execute(statement, values).fetchall()
 
-    def _take_connection(self) -> sqlite3.Connection:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return _connect(self.path)
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses just now; may wait for one. Raises HistoryUnavailable for what SQLite raises."""
+        with self._connections:
+            if self._is_closing:
+                raise HistoryUnavailable("the history is closed")
+            try:
+                database = self._idle.pop() if self._idle else _make_durable(_open(self.path))
+                try:
+                    yield database
+                except BaseException:
+                    database.close()  # and what was not committed is undone
+                    raise
+            except sqlite3.Error as error:
+                raise HistoryUnavailable(f"the history cannot be used: {error}") from None
+            self._idle.append(database)
+
+
+def _integer(number: int) -> int:
+    """The nearest number from 0 on that SQLite can count to."""
+    return max(0, min(number, _MAX_INTEGER))
 
 
 def _own(path: Path) -> IO[str]:
     """Have this history for ourselves, as long as the file that is returned is open. The lock is on a file beside it."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        lock_file = open(f"{path}.lock", "w")  # noqa: SIM115  # closed by whoever asked for it
+        if not path.exists():
+            path.touch(mode=0o600)
+        lock_file = open(f"{path}.lock", "a")  # noqa: SIM115  # closed by whoever asked for it
     except OSError as error:
         raise UsageError(f"cannot keep a history in {path}: {error.strerror}") from None
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         lock_file.close()
-        raise UsageError(f"the history in {path} is in use by another server") from None
+        why = "is in use by another server" if isinstance(error, BlockingIOError) else f"cannot be locked: {error.strerror}"
+        raise UsageError(f"the history in {path} {why}") from None
     return lock_file
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        path, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        database.close()
-        raise
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def _make_durable(database: sqlite3.Connection) -> sqlite3.Connection:
+    """Have what is committed on the disk when the commit returns. Changes the file, if it is not written so yet."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
     return database

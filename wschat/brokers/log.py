@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from wschat.brokers.base import Draft, Message, Result, Retention, rejected_key
+from wschat.brokers.base import KEYS_KEPT, Draft, Message, Result, Retention, digest_of, rejected_key
 
-# For how many messages of a room it is remembered which keys they had, so that none is said twice.
-_KEYS_KEPT = 100_000
 # Rows go into one statement by so many: each statement lets go of the GIL once, and then has to wait for its turn to go on.
 _ROWS_TOGETHER = 64
 # What is not kept any more is deleted when there is so much of it; until then it is only not shown.
@@ -21,7 +19,7 @@ _DELETED_TOGETHER = 256
 _DELETE_FORGOTTEN = """
     DELETE FROM messages WHERE room = :room AND seq < max(
         :oldest_seq,
-        coalesce((SELECT seq FROM messages WHERE room = :room AND time >= :oldest_time ORDER BY seq LIMIT 1), 0)
+        coalesce((SELECT seq FROM messages WHERE room = :room AND time >= :oldest_time ORDER BY seq LIMIT 1), :last + 1)
     )
 """
 
@@ -40,7 +38,11 @@ class Appended:
 class _Room:
     id: int
     last: int
-    deleted_to: int
+    deleted_to: int  # its last number when it was last looked at for what is not kept any more
+
+    @property
+    def has_much_to_delete(self) -> bool:
+        return self.last - self.deleted_to >= _DELETED_TOGETHER
 
 
 class Log:
@@ -70,6 +72,8 @@ class Log:
                 self._database.execute("ROLLBACK")
             raise
         for name, messages in appended.messages.items():
+            if rooms[name].has_much_to_delete:  # it has been deleted
+                rooms[name].deleted_to = rooms[name].last
             rooms[name].last = messages[-1].seq
         self._rooms.update(rooms)
         return appended
@@ -90,39 +94,39 @@ class Log:
             room = rooms[draft.room]
             earlier = known.get((room.id, draft.key)) if draft.key is not None else None
             if earlier is not None:
-                seq, text = earlier
-                appended.results.append(seq if text is None or text == draft.text else rejected_key())
+                seq, digest = earlier
+                appended.results.append(seq if digest == digest_of(draft.text) else rejected_key())
                 continue
             messages = appended.messages.setdefault(draft.room, [])
             seq = room.last + len(messages) + 1
             messages.append(Message(draft.room, seq, draft.sender, draft.text, now))
             appended.results.append(seq)
             if draft.key is not None:
-                known[room.id, draft.key] = seq, draft.text
-                keys.append((room.id, draft.key, seq))
+                digest = digest_of(draft.text)
+                known[room.id, draft.key] = seq, digest
+                keys.append((room.id, draft.key, seq, digest))
         for name, messages in appended.messages.items():
             room = rooms[name]
             self._insert_rows("messages", [(room.id, *message[1:]) for message in messages])
             self._database.execute("UPDATE rooms SET last = ? WHERE id = ?", (messages[-1].seq, room.id))
-            if messages[-1].seq - room.deleted_to >= _DELETED_TOGETHER:
+            if room.has_much_to_delete:
                 self._delete_forgotten(room, messages[-1].seq)
         self._insert_rows("keys", keys)
         return appended
 
-    def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, str | None]]:
-        """The numbers and texts that were said with these keys; the text is None where it is not kept any more."""
-        known: dict[tuple[int, str], tuple[int, str | None]] = {}
+    def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, bytes]]:
+        """The numbers and the digests of what was said with these keys."""
+        known: dict[tuple[int, str], tuple[int, bytes]] = {}
         for some in _chunks(keys):
             # CROSS JOIN keeps SQLite to this order: look each up, instead of going through all that there are.
             rows = self._database.execute(
                 f"""
                 WITH wanted (room, key) AS (VALUES {",".join(["(?,?)"] * len(some))})
-                SELECT keys.room, keys.key, keys.seq, text FROM wanted CROSS JOIN keys USING (room, key)
-                LEFT JOIN messages ON messages.room = keys.room AND messages.seq = keys.seq
+                SELECT room, key, seq, digest FROM wanted CROSS JOIN keys USING (room, key)
                 """,
                 [value for key in some for value in key],
             )
-            known.update(((room, key), (seq, text)) for room, key, seq, text in rows)
+            known.update(((room, key), (seq, digest)) for room, key, seq, digest in rows)
         return known
 
     def _insert_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
@@ -132,10 +136,9 @@ class Log:
 
     def _delete_forgotten(self, room: _Room, last: int) -> None:
         """Delete what is not kept any more in a room whose last number is given."""
-        room.deleted_to = last
         bounds = {"oldest_seq": self._retention.oldest_seq(last), "oldest_time": self._retention.oldest_time(time.time())}
-        self._database.execute(_DELETE_FORGOTTEN, {"room": room.id, **bounds})
-        self._database.execute("DELETE FROM keys WHERE room = ? AND seq <= ?", (room.id, last - _KEYS_KEPT))
+        self._database.execute(_DELETE_FORGOTTEN, {"room": room.id, "last": last, **bounds})
+        self._database.execute("DELETE FROM keys WHERE room = ? AND seq <= ?", (room.id, last - KEYS_KEPT))
 
 
 def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:

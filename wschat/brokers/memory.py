@@ -6,12 +6,23 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Result, Retention, Rule, Subscriber, rejected_key
+from wschat.brokers.base import (
+    KEYS_KEPT,
+    Author,
+    Broker,
+    Draft,
+    Message,
+    Result,
+    Retention,
+    Rule,
+    Subscriber,
+    digest_of,
+    hand_on,
+    rejected_key,
+)
 from wschat.brokers.presence import Presence
-
-# For how many messages of a room it is remembered which keys they had.
-_KEYS_KEPT = 100_000
 
 
 class _Room:
@@ -20,22 +31,22 @@ class _Room:
     def __init__(self, retention: Retention) -> None:
         self.last = 0
         self.messages: deque[Message] = deque(maxlen=retention.messages or None)
-        self.keys: dict[str, tuple[int, int]] = {}  # the number, and the hash of the text
+        self.keys: dict[str, tuple[int, bytes]] = {}  # the number, and the digest of the text
         self.subscribers: list[Subscriber] = []
 
     def append(self, draft: Draft, now: float) -> Result:
         known = self.keys.get(draft.key) if draft.key is not None else None
         if known is not None:
-            return known[0] if known[1] == hash(draft.text) else rejected_key()
+            return known[0] if known[1] == digest_of(draft.text) else rejected_key()
         self.last += 1
         message = Message(draft.room, self.last, draft.sender, draft.text, now)
         self.messages.append(message)
         if draft.key is not None:
-            self.keys[draft.key] = (self.last, hash(draft.text))
-            if len(self.keys) > _KEYS_KEPT:
+            self.keys[draft.key] = (self.last, digest_of(draft.text))
+            if len(self.keys) > KEYS_KEPT:
                 del self.keys[next(iter(self.keys))]
         for subscriber in self.subscribers:
-            subscriber.take([message])
+            hand_on(subscriber.take, [message])
         return self.last
 
 
@@ -59,20 +70,20 @@ class MemoryBroker(Presence, Broker):
                 room.messages.clear()
             subscribers = tuple(room.subscribers)
         for subscriber in subscribers:
-            subscriber.flush()
-        author.settled([(draft, result)])
+            hand_on(subscriber.flush)
+        hand_on(author.settled, [(draft, result)])
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         with self._log_guard:
             messages = self._kept(room)
             skipped = max(0, seq + 1 - messages[0].seq) if messages else 0
-            return messages[skipped : skipped + limit]
+            return messages[skipped : skipped + max(0, limit)]
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
         with self._log_guard:
             messages = self._kept(room)
             end = len(messages) if seq is None or not messages else max(0, min(len(messages), seq - messages[0].seq))
-            return messages[max(0, end - limit) : end]
+            return messages[max(0, end - max(0, limit)) : end]
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
         with self._log_guard:
@@ -81,8 +92,9 @@ class MemoryBroker(Presence, Broker):
 
     def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
         with self._log_guard:
-            self._room(room).subscribers.remove(subscriber)
-            if not self._room(room).last:
+            known = self._rooms[room]
+            known.subscribers.remove(subscriber)
+            if not known.last and not known.subscribers:
                 del self._rooms[room]  # nothing was ever said there
 
     def last_numbers(self) -> dict[str, int]:
@@ -93,13 +105,14 @@ class MemoryBroker(Presence, Broker):
         with self._log_guard:
             return list(self._rules.values())
 
-    def set_rule(self, rule: Rule) -> None:
+    def set_rules(self, rules: Sequence[Rule]) -> None:
         with self._log_guard:
-            self._rules[rule[:3]] = rule
+            self._rules.update((rule[:3], rule) for rule in rules)
 
-    def lift_rule(self, room: str, kind: str, subject: str) -> None:
+    def lift_rules(self, rules: Sequence[Rule]) -> None:
         with self._log_guard:
-            self._rules.pop((room, kind, subject), None)
+            for rule in rules:
+                self._rules.pop(rule[:3], None)
 
     def close(self) -> None:
         pass

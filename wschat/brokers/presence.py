@@ -23,7 +23,7 @@ class Presence:
     def leave(self, room: str, member: str) -> bool:
         """One less; whether it was the last."""
         with self._presence_guard:
-            members = self._members[room]
+            members = self._members.get(room, {})
             if members[member] > 1:
                 members[member] -= 1
                 return False

@@ -7,6 +7,8 @@ import sqlite3
 
 from wschat.errors import UsageError
 
+# Says in a file's header whose it is: "wsch".
+_APPLICATION_ID = 0x77736368
 _STEPS = [
     """
     CREATE TABLE log (epoch TEXT NOT NULL);
@@ -15,7 +17,10 @@ _STEPS = [
         room INTEGER NOT NULL, seq INTEGER NOT NULL, sender TEXT NOT NULL, text TEXT NOT NULL, time REAL NOT NULL,
         PRIMARY KEY (room, seq)
     ) WITHOUT ROWID;
-    CREATE TABLE keys (room INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (room, key)) WITHOUT ROWID;
+    CREATE TABLE keys (
+        room INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL,
+        PRIMARY KEY (room, key)
+    ) WITHOUT ROWID;
     CREATE INDEX keys_by_seq ON keys (room, seq);
     CREATE TABLE rules (
         room TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, until REAL NOT NULL, decided_by TEXT NOT NULL,
@@ -26,14 +31,27 @@ _STEPS = [
 VERSION = len(_STEPS)
 
 
-def migrate(database: sqlite3.Connection, path: str) -> None:
-    """Bring a file to this version, all steps or none. Raises UsageError if it is of a later one or somebody else's."""
+def check(database: sqlite3.Connection, path: str) -> None:
+    """Raise UsageError if this file is somebody else's, or of a later version. Changes nothing."""
+    (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
+    is_new = not owner and not version and not database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    if owner != _APPLICATION_ID and not is_new:
+        raise UsageError(f"{path} is a database of something else, not a history")
     if version > VERSION:
         raise UsageError(f"the history in {path} is of version {version}, and this wschat knows {VERSION} at most: use a newer one")
-    if not version and database.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        raise UsageError(f"{path} is a database of something else, not a history")
-    for number, step in enumerate(_STEPS[version:], version + 1):
-        database.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
-    if not database.execute("SELECT 1 FROM log").fetchone():
-        database.execute("INSERT INTO log VALUES (?)", (secrets.token_hex(8),))
+
+
+def migrate(database: sqlite3.Connection) -> None:
+    """Bring a file that was checked to this version, all steps or none."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    new_log = f"INSERT INTO log VALUES ('{secrets.token_hex(8)}');" if not version else ""
+    settings = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+    try:
+        database.executescript(f"BEGIN IMMEDIATE; {''.join(_STEPS[version:])} {new_log} {settings} COMMIT;")
+    except sqlite3.Error:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise

@@ -1,7 +1,7 @@
 """Access: who somebody is, by the opening request: a token, a moderator's password, or just the name that they give.
 
 With a secret, everybody needs a token (a JWT, HS256), from the `Authorization` header, the cookie `wschat_token`, or
-`?token=`. Its claims: `sub` the name, `rooms` glob patterns (all rooms, where there are none), `mod`, `exp`.
+`?token=`. Its claims: `sub` the name, `rooms` glob patterns (all rooms, where there is no such claim), `mod`, `exp`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,15 @@ class Access:
             claims = jwt.decode(token, secret, algorithms=[_ALGORITHM], options={"require": ["sub"]})
         except jwt.InvalidTokenError as error:
             raise _unauthorized(f"The token is not valid: {error}.", "Bearer") from None
-        name = normalize_name(claims["sub"])
-        rooms = claims.get("rooms", ["*"])
-        if name is None or not isinstance(rooms, list) or not all(isinstance(room, str) for room in rooms):
-            raise _unauthorized("The token is not valid: its 'sub' is a name, and its 'rooms' is a list of patterns.", "Bearer")
+        subject, rooms, expires_at = claims["sub"], claims.get("rooms", ["*"]), claims.get("exp")
+        name = normalize_name(subject) if isinstance(subject, str) else None
+        if name is None:
+            raise _unauthorized(f"The token is not valid: its 'sub' is a name of {RULE}.", "Bearer")
+        if not isinstance(rooms, list) or not all(isinstance(room, str) for room in rooms):
+            raise _unauthorized("The token is not valid: its 'rooms' is a list of patterns.", "Bearer")
+        if expires_at is not None and type(expires_at) not in (int, float):
+            raise _unauthorized("The token is not valid: its 'exp' is a number.", "Bearer")
         patterns = tuple(key_of(room) for room in rooms)
-        expires_at = claims.get("exp")
         return Identity(name, is_proven=True, is_moderator=claims.get("mod") is True, rooms=patterns, expires_at=expires_at)
 
 
@@ -86,7 +89,7 @@ def mint(secret: bytes, name: str, *, rooms: list[str] | None = None, is_moderat
     if is_moderator:
         claims["mod"] = True
     if expires_at is not None:
-        claims["exp"] = int(expires_at)
+        claims["exp"] = math.ceil(expires_at)
     return str(_import_jwt().encode(claims, secret, algorithm=_ALGORITHM))
 
 
@@ -133,11 +136,12 @@ def _token_of(request: Request) -> str | None:
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return value.strip()
-    try:
-        cookie = SimpleCookie(request.headers.get("cookie", "")).get(_COOKIE)
-    except CookieError:
-        cookie = None
-    return cookie.value if cookie else request.query.get("token")
+    # By hand: http.cookies takes nothing after a cookie that it does not understand, and others set cookies here, too.
+    for cookie in request.headers.get("cookie", "").split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == _COOKIE:
+            return value.strip('"')
+    return request.query.get("token")
 
 
 def _credentials_of(request: Request) -> tuple[str | None, str | None]:

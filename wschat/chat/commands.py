@@ -39,13 +39,14 @@ def is_command(text: str) -> bool:
 
 
 def spoken_text(text: str) -> str:
-    """What a text that is no command says: two slashes at its beginning are one."""
-    return text[1:] if text.startswith("//") else text
+    """What a text that is no command says: two slashes at its beginning are one (but not before `me`, or it would be an action)."""
+    return text[1:] if text.startswith("//") and not text.startswith(f"/{ACTION}") else text
 
 
 def parse_command(line: str, room: str | None, request_id: Id | None = None) -> Request:
     """The request that a line like `/nick alice` makes, typed in this room. Raises Rejected, which names the right form."""
-    name, _, rest = line[1:].partition(" ")
+    name, _, rest = line[1:].partition(next(filter(str.isspace, line), " "))
+    rest = rest.strip()
     command = COMMANDS.get(name.lower())
     if command is None:
         raise Rejected("bad-command", f"There is no command /{name[:40]}. /help lists those there are.")
@@ -75,7 +76,8 @@ def _seconds(words: list[str], at: int) -> Fields:
 def _limit(words: list[str]) -> int | str:
     if not words:
         return _DEFAULT_LINES
-    return int(words[0]) if words[0].isascii() and words[0].isdigit() else words[0]
+    # More digits than a number of lines has are for the check to refuse.
+    return int(words[0]) if words[0].isascii() and words[0].isdigit() and len(words[0]) < 10 else words[0]
 
 
 def _in_room(kind: str) -> Callable[[list[str], str | None], Fields]:
@@ -103,8 +105,8 @@ COMMANDS = {
     ),
     "help": Command("/help", "list the commands", lambda _, __: {"type": "help"}, (0, 0)),
     "kick": Command("/kick NAME", "have somebody leave the room", _in_room("kick"), (1, 1)),
-    "mute": Command("/mute NAME [SECONDS]", "have somebody say nothing here; 0 seconds undo it", _in_room("mute"), (1, 2)),
-    "ban": Command("/ban NAME|ADDRESS [SECONDS]", "keep somebody out of the room", _in_room("ban"), (1, 2)),
+    "mute": Command("/mute NAME|ADDRESS [SECONDS]", "have somebody say nothing here; 0 seconds undo it", _in_room("mute"), (1, 2)),
+    "ban": Command("/ban NAME|ADDRESS [SECONDS]", "keep somebody out of the room; 0 seconds undo it", _in_room("ban"), (1, 2)),
     "unban": Command("/unban NAME|ADDRESS", "let somebody in again", _in_room("unban"), (1, 1)),
     "op": Command("/op NAME", "make somebody a moderator of the room", _in_room("op"), (1, 1)),
 }

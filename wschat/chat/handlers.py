@@ -26,13 +26,13 @@ from wschat.chat.events import (
     message_fields,
     to_json,
 )
-from wschat.chat.moderation import BAN, MUTE, OP, is_address, log, shown_seconds, subjects_of
+from wschat.chat.moderation import BAN, MUTE, OP, log, shown_seconds, subjects_of
 from wschat.chat.plain import NAMELESS
 from wschat.chat.sessions import Person, Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
 
-LATER = Notice("")
+LATER = Event()
 """What a handler returns whose answer comes another way."""
 
 _MAX_ROOMS_LISTED = 1000
@@ -55,7 +55,7 @@ def _join(state: State, session: Session, request: requests.Join) -> Event | Non
     state.moderation.check(BAN, session, request.room)
     state.rooms.enter(request.room, session, request)
     if session.dialect.one_room:
-        for other in session.rooms - {request.room}:
+        for other in session.rooms.keys() - {request.room}:
             state.rooms.leave(other, session)
     return LATER
 
@@ -91,7 +91,7 @@ def _typing(state: State, session: Session, request: requests.Typing) -> Event |
 
 def _nick(state: State, session: Session, request: requests.Nick) -> Event | None:
     state.access.check_name(session.identity, request.name)
-    for room in session.rooms:
+    for room in tuple(session.rooms):
         state.moderation.check(MUTE, session, room)  # another name would be a way around it
     if session.person is None:
         state.people.enter(session, request.name)
@@ -139,9 +139,9 @@ def _help(_: State, __: Session, request: requests.Help) -> Event | None:
 
 def _kick(state: State, session: Session, request: requests.Kick) -> Event | None:
     person = _find_target(state, session, request.room, request.name)
-    if person is None or not _put_out(state, session, request.room, [person], "kick", "put you out of"):
+    if not _put_out(state, session, request.room, _sessions(state, person), "kick", "put you out of"):
         raise Rejected("no-such-person", f"{request.name} is not in {request.room}.")
-    log(str(session.name), "kick", person.name, request.room)
+    log(str(session.name), "kick", request.name, request.room)
     return None
 
 
@@ -158,12 +158,12 @@ def _mute(state: State, session: Session, request: requests.Mute) -> Event | Non
 
 
 def _ban(state: State, session: Session, request: requests.Ban) -> Event | None:
+    if request.seconds == 0:
+        return _unban(state, session, requests.Unban(request.room, request.name))
     person = _find_target(state, session, request.room, request.name)
     state.moderation.set(BAN, request.room, _subjects(state, request.name, person), request.seconds, str(session.name))
-    out = [person] if person else []
-    if is_address(request.name):
-        there = [other for other in state.rooms.sessions_in(request.room) if other.address == request.name]
-        out += [other.person for other in there if other.person and not state.moderation.is_moderator(other.person, request.room)]
+    there = [other for other in state.rooms.sessions_in(request.room) if other.address == request.name]
+    out = _sessions(state, person) + [other for other in there if not state.moderation.is_moderator(other, request.room)]
     _put_out(state, session, request.room, out, "ban", f"banned you{_span(request.seconds)} from")
     return None
 
@@ -228,25 +228,27 @@ def _find_target(state: State, session: Session, room: str, name: str) -> Person
     """Who a moderator means, if they are here. Raises Rejected if that is not for this moderator to do."""
     state.moderation.check_moderator(session, room)
     person = state.people.find(name)
-    if person is not None and person.is_moderator:
+    if person is not None and person.moderates_by_identity(room):
         raise Rejected("forbidden", f"{person.name} is a moderator.")
     return person
 
 
+def _sessions(state: State, person: Person | None) -> list[Session]:
+    return state.people.sessions_of(person) if person else []
+
+
 def _subjects(state: State, name: str, person: Person | None) -> list[str]:
-    sessions = state.people.sessions_of(person) if person else []
-    return subjects_of(name, {session.address for session in sessions if session.address})
+    return subjects_of(name, {session.address for session in _sessions(state, person) if session.address})
 
 
-def _put_out(state: State, session: Session, room: str, people: list[Person], event: str, told: str) -> bool:
-    """Have these people leave the room, and tell them why; whether any of them was in it."""
+def _put_out(state: State, session: Session, room: str, out: list[Session], event: str, told: str) -> bool:
+    """Have these leave the room, and tell them why; whether any of them was in it."""
     was_in = False
-    for person in people:
-        for listener in state.people.sessions_of(person):
-            if state.rooms.leave(room, listener, event):
-                was_in = True
-                listener.notify(MemberEvent(room, person.name, event))
-                listener.notify(Notice(f"{session.name} has {told} {room}."))
+    for listener in out:
+        if state.rooms.leave(room, listener, event):
+            was_in = True
+            listener.notify(MemberEvent(room, listener.name or NAMELESS, event))
+            listener.notify(Notice(f"{session.name} has {told} {room}."))
     return was_in
 
 
@@ -255,7 +257,7 @@ def _tell(state: State, session: Session, room_name: str, person: Person | None,
     room = state.rooms.find(room_name)
     if room is not None and person is not None:
         room.announce(MemberEvent(room_name, person.name, event))
-    for listener in state.people.sessions_of(person) if person else []:
+    for listener in _sessions(state, person):
         listener.notify(Notice(f"{session.name} {told}."))
 
 

@@ -9,15 +9,17 @@ import click
 from wschat.chat.access import mint, read_secret
 from wschat.errors import UsageError
 
+_MAX_SECONDS = 100 * 366 * 86_400
 
-@click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True})
+
+@click.command(context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--auth-secret-file", "secret_file", required=True, envvar="WSCHAT_AUTH_SECRET_FILE", show_envvar=True, help="The server's.")
 @click.option(
     "--room", "rooms", multiple=True, metavar="PATTERN", help="A room, or a pattern of rooms like 'tea*'. May be repeated.  [default: all]"
 )
 @click.option("--mod", is_flag=True, help="A moderator of all these rooms.")
-@click.option("--seconds", type=click.IntRange(1), help="For how long it is good.  [default: for ever]")
+@click.option("--seconds", type=click.IntRange(1, _MAX_SECONDS), help="For how long it is good.  [default: for ever]")
 def main(name: str, secret_file: str, rooms: tuple[str, ...], mod: bool, seconds: int | None) -> None:
     """Print a token that lets NAME into the chat."""
     try:

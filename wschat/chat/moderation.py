@@ -7,15 +7,15 @@ or would only have to take another name. Loopback addresses are left out of that
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 import time
 from collections.abc import Collection
 
 from wschat.brokers.base import Broker, Rule
+from wschat.chat.addresses import canonical_address, is_loopback
 from wschat.chat.names import key_of
-from wschat.chat.sessions import Person, Session
+from wschat.chat.sessions import Session
 from wschat.errors import Rejected
 
 logger = logging.getLogger("wschat.chat")
@@ -31,28 +31,31 @@ class Moderation:
         self._broker = broker
         self._guard = threading.Lock()  # guards the rules; nothing else is locked while it is held
         self._rules: dict[tuple[str, str], dict[str, Rule]] = {}  # by room and kind, and then by subject
-        for rule in broker.rules():
+        stored = broker.rules()
+        for rule in filter(_holds, stored):
             self._rules.setdefault((rule.room, rule.kind), {})[rule.subject] = rule
+        broker.lift_rules([rule for rule in stored if not _holds(rule)])
 
-    def is_moderator(self, person: Person | None, room: str) -> bool:
-        """Whether somebody moderates a room: all of them, or this one."""
+    def is_moderator(self, session: Session, room: str) -> bool:
+        """Whether somebody moderates a room: by what they came in with, or because a moderator made them one."""
+        person = session.person
         if person is None:
             return False
-        if person.is_moderator or room in person.moderates:
+        if session.identity.moderates(room) or room in person.moderates:
             return True
         return person.identity.is_proven and self._find(OP, room, person.key, None) is not None
 
     def check_moderator(self, session: Session, room: str) -> None:
         """Raise Rejected unless somebody moderates this room."""
-        if not self.is_moderator(session.person, room):
+        if not self.is_moderator(session, room):
             raise Rejected("forbidden", f"Only a moderator of {room} may do that.")
 
     def check(self, kind: str, session: Session, room: str) -> None:
         """Raise Rejected, with the time that is left, if somebody is muted or banned there. Moderators never are."""
-        if not self._rules:
+        if (room, kind) not in self._rules:  # as nearly always
             return
         rule = self._find(kind, room, session.person.key if session.person else None, session.address)
-        if rule is None or self.is_moderator(session.person, room):
+        if rule is None or self.is_moderator(session, room):
             return
         left = rule.until - time.time() if rule.until else None
         raise Rejected(_DONE[kind], f"You are {_DONE[kind]} in {room}{_span(left)}.", left)
@@ -60,48 +63,39 @@ class Moderation:
     def set(self, kind: str, room: str, subjects: Collection[str], seconds: float | None, by: str) -> None:
         """Have this hold for these subjects, for so many seconds or for good."""
         until = 0.0 if seconds is None else time.time() + seconds
-        for subject in subjects:
-            rule = Rule(room, kind, subject, until, by)
-            self._broker.set_rule(rule)
-            with self._guard:
-                self._rules.setdefault((room, kind), {})[subject] = rule
+        rules = [Rule(room, kind, subject, until, by) for subject in subjects]
+        self._broker.set_rules(rules)
+        with self._guard:
+            known = self._rules.get((room, kind), {})
+            kept = {subject: rule for subject, rule in known.items() if _holds(rule)}
+            self._rules[room, kind] = kept | {rule.subject: rule for rule in rules}
         log(by, kind, ", ".join(subjects), room, seconds)
 
     def lift(self, kind: str, room: str, name: str, by: str) -> bool:
         """Have it hold no more for a name, with the addresses that came with it, or for an address; whether it did."""
-        key = key_of(name)
         with self._guard:
-            rules = list(self._rules.get((room, kind), {}).values())
-        found = [rule for rule in rules if rule.subject in (key, f"@{key}") or rule.subject.startswith(f"{key}@")]
-        for rule in found:
-            self._broker.lift_rule(rule.room, rule.kind, rule.subject)
-            with self._guard:
+            found = [rule for rule in self._rules.get((room, kind), {}).values() if _is_named(rule, name)]
+        if not found:
+            return False
+        self._broker.lift_rules(found)
+        with self._guard:
+            for rule in found:
                 self._rules[room, kind].pop(rule.subject, None)
-        if found:
-            log(by, f"un{kind}", name, room)
-        return any(_holds(rule) for rule in found)
+        log(by, f"un{kind}", name, room)
+        return any(map(_holds, found))
 
     def _find(self, kind: str, room: str, key: str | None, address: str | None) -> Rule | None:
         """The rule that holds for somebody the longest."""
         with self._guard:
-            rules = list(self._rules.get((room, kind), {}).values())
-        found = [rule for rule in rules if _is_about(rule, key, address) and _holds(rule)]
+            found = [rule for rule in self._rules.get((room, kind), {}).values() if _is_about(rule, key, address) and _holds(rule)]
         return max(found, key=lambda rule: rule.until or float("inf"), default=None)
 
 
 def subjects_of(name: str, addresses: Collection[str]) -> list[str]:
-    """What a rule about somebody is about: a name and the addresses where they are, or an address that was named itself."""
-    subjects = [key_of(name), *(f"{key_of(name)}@{address}" for address in sorted(addresses) if not _is_loopback(address))]
-    return [*subjects, f"@{name}"] if is_address(name) else subjects
-
-
-def is_address(text: str) -> bool:
-    """Whether this is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    """What a rule about somebody is about: a name and the canonical addresses where they are, or an address that was named itself."""
+    if (named := canonical_address(name)) is not None:
+        return [key_of(name), f"@{named}"]
+    return [key_of(name), *(f"{key_of(name)}@{address}" for address in sorted(addresses) if not is_loopback(address))]
 
 
 def shown_seconds(seconds: float) -> str:
@@ -114,9 +108,8 @@ def shown_seconds(seconds: float) -> str:
 def log(by: str, action: str, subject: str, room: str, seconds: float | None = None) -> None:
     """Say in the log what a moderator has done."""
     fields = {"event": action, "by": by, "subject": subject, "room": room, "seconds": seconds}
-    logger.info(
-        f"%(by)s: {action} of %(subject)s in %(room)s{'' if seconds is None else ' for %(seconds)g s'}", fields, extra={"fields": fields}
-    )
+    span = "" if seconds is None else " for %(seconds)g s"
+    logger.info(f"%(by)s: %(event)s of %(subject)s in %(room)s{span}", fields, extra={"fields": fields})
 
 
 def _span(seconds: float | None) -> str:
@@ -132,5 +125,7 @@ def _is_about(rule: Rule, key: str | None, address: str | None) -> bool:
     return of_address == address if at else name == key
 
 
-def _is_loopback(address: str) -> bool:
-    return is_address(address) and ipaddress.ip_address(address).is_loopback
+def _is_named(rule: Rule, name: str) -> bool:
+    """Whether this is meant by a moderator who gives a name or an address."""
+    of_name, _, of_address = rule.subject.partition("@")
+    return key_of(name) == of_name or (of_address != "" and canonical_address(name) == of_address)

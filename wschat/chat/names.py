@@ -1,26 +1,48 @@
 """Names of people and rooms: which there may be, and which are the same.
 
-One to 32 letters (of any script), digits, `-`, `_` or `.`, normalised (NFKC). Two names that differ only in case or width
-are one name.
+One to 32 letters (of any script, with the marks that go with them), digits, `-`, `_` or `.`, normalised (NFKC). Two names
+that differ only in case or width are one name. Letters of different scripts that look alike are different letters.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 MAX_LENGTH = 32
 RULE = f"1 to {MAX_LENGTH} letters, digits, '-', '_' or '.'"
 
-_NAME = re.compile(rf"[\w.-]{{1,{MAX_LENGTH}}}")
+# Normalising takes time that grows with the square of the length, and makes no name of this length short enough.
+_MAX_RAW_LENGTH = 8 * MAX_LENGTH
+_SIGNS = frozenset("-_.")
+# Letters and marks that nobody sees (Default_Ignorable_Code_Point): with them a name would look like somebody else's.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180f")
+_VARIATION_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 
 
 def normalize_name(name: str) -> str | None:
     """The name as it is shown, or None if it is not one."""
+    if len(name) > _MAX_RAW_LENGTH:
+        return None
     normal = unicodedata.normalize("NFKC", name)
-    return normal if _NAME.fullmatch(normal) else None
+    # Some letters are two in lower case; a name has to be one by its key as well.
+    return normal if _is_name(normal) and _is_name(key_of(normal)) else None
 
 
 def key_of(name: str) -> str:
     """What a normalised name is compared by; a room is shown by it, too."""
     return unicodedata.normalize("NFKC", name.casefold())
+
+
+def _is_name(text: str) -> bool:
+    may_be_marked = False
+    for character in text:
+        category = unicodedata.category(character)
+        is_mark = category in ("Mn", "Mc")
+        if not (character in _SIGNS or category[0] == "L" or category == "Nd" or (is_mark and may_be_marked)) or _is_invisible(character):
+            return False
+        may_be_marked = category[0] == "L" or is_mark
+    return 1 <= len(text) <= MAX_LENGTH
+
+
+def _is_invisible(character: str) -> bool:
+    return character in _INVISIBLE or any(first <= ord(character) <= last for first, last in _VARIATION_SELECTORS)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Id
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.errors import Rejected
@@ -20,6 +20,8 @@ MAX_MESSAGES = 1000
 """The most that one answer brings."""
 DEFAULT_MESSAGES = 100
 _MAX_ID_LENGTH = 128
+_SHOWN_CHARACTERS = 32  # of what is not known
+_MAX_SECONDS = 100 * 366 * 86_400
 _MAX_NUMBER = (1 << 53) - 1  # what JavaScript can count to
 
 
@@ -120,7 +122,7 @@ class Kick(Request):
 
 @dataclass(frozen=True)
 class Mute(Request):
-    """Have somebody say nothing in a room, for so many seconds (0: not any more) or for good."""
+    """Have somebody, or an address, say nothing in a room, for so many seconds (0: not any more) or for good."""
 
     type = "mute"
     room: str
@@ -130,7 +132,7 @@ class Mute(Request):
 
 @dataclass(frozen=True)
 class Ban(Request):
-    """Have somebody, or an address, stay out of a room, for so many seconds or for good."""
+    """Have somebody, or an address, stay out of a room, for so many seconds (0: not any more) or for good."""
 
     type = "ban"
     room: str
@@ -239,9 +241,7 @@ def _room(value: object) -> str:
 
 
 def _person_or_address(value: object) -> str:
-    # An address of the sixth version is no name, and passes as it is.
-    text = _text(value)
-    return text if ":" in text else _name(text)
+    return canonical_address(_text(value)) or _name(value)
 
 
 def _number(value: object) -> int:
@@ -257,9 +257,9 @@ def _limit(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= _MAX_NUMBER or math.isnan(value):  # type: ignore[operator, arg-type]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_SECONDS:
         raise ValueError("It is a number of seconds from 0 on.")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _id(value: object) -> Id | None:
@@ -284,6 +284,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
 }
 _CHECKS_OF_TYPE: dict[tuple[type[Request], str], Callable[[object], object]] = {
     (Ban, "name"): _person_or_address,
+    (Mute, "name"): _person_or_address,
     (Unban, "name"): _person_or_address,
 }
 
@@ -308,7 +309,7 @@ class _Record:
                     except ValueError as error:
                         raise BadField(kind.type, name, str(error)) from None
             elif name != "type":
-                raise BadField(kind.type, name, f"There is no such field, but {', '.join(map(repr, checks))}.")
+                raise BadField(kind.type, name[:_SHOWN_CHARACTERS], f"There is no such field, but {', '.join(map(repr, checks))}.")
         for name in self._required:
             if name not in values:
                 raise BadField(kind.type, name, "It is missing.")

@@ -81,9 +81,13 @@ class Room:
                         hub.add(dialect.message(message))
 
     def flush(self) -> None:
-        """For the broker: send what was taken."""
+        """Send what was taken, and the answers, now or at the end of the calling thread's turn."""
         for hub in self._hubs.values():
             hub.send_soon()
+
+    def answer(self, session: Session, text: str) -> None:
+        """Have somebody in the room get this after what was said before. `flush` has to follow."""
+        self._hubs[session.dialect].answer(session.connection, text)
 
     def announce(self, event: Event, exclude: Collection[Connection] = ()) -> None:
         """Tell everybody in the room about something that happened. Never waits."""
@@ -107,7 +111,9 @@ class Room:
 
     def expel(self, session: Session) -> None:
         """Let somebody out."""
-        self._hubs[session.dialect].leave(session.connection)
+        greeting = self._hubs[session.dialect].leave(session.connection)
+        if greeting is not None:
+            session.offer(str(greeting))  # which is an answer that somebody waits for, even if they have left before it came
 
     def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> bool:
         epoch = self._broker.epoch
@@ -119,14 +125,11 @@ class Room:
         messages = [message_fields(message) for message in read]
         with self._order:
             last = self._last
-            # The log is ahead of the room for a moment: what has not been taken yet is going to come as new.
-            messages = messages[: sum(message.seq <= last for message in read)]
             if last > known and self._at_hand[0].seq > known + 1:
                 return False
             messages += [message_fields(message) for message in self._at_hand if message.seq > known]
             given, more, gap = past.choose(messages, last)
             joined = Joined(self.name, epoch, last, self._broker.members(self.name), given, more, gap, request.id)
-            hub.leave(session.connection)
             hub.admit(session.connection, session.dialect.answer(session, request, joined))
             return True
 
@@ -170,7 +173,7 @@ class Rooms:
             if room is None or session not in room.sessions:
                 return False
             member = room.sessions.pop(session)
-            session.rooms.discard(name)
+            session.rooms.pop(name, None)
             room.expel(session)
             is_last = member is not None and self._broker.leave(name, member)
             if not room.sessions:
@@ -211,5 +214,5 @@ class Rooms:
             if session in room.sessions:
                 return room, False
             room.sessions[session] = session.name
-            session.rooms.add(name)
+            session.rooms[name] = room
             return room, session.name is not None and self._broker.enter(name, session.name)

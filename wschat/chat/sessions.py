@@ -6,13 +6,14 @@ import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from wschat.brokers.base import Draft, Message, Outcome, Result
+from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Event
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
 from wschat.connection.connection import Connection
-from wschat.connection.turns import end_turn
 from wschat.errors import Rejected
 
 
@@ -33,6 +34,10 @@ class Identity:
     def may_be_in(self, room: str) -> bool:
         """Whether they have any business in this room."""
         return any(fnmatchcase(room, pattern) for pattern in self.rooms)
+
+    def moderates(self, room: str) -> bool:
+        """Whether they are a moderator of this room."""
+        return self.is_moderator and self.may_be_in(room)
 
     def check_room(self, room: str) -> None:
         """Raise Rejected if they have none."""
@@ -78,6 +83,16 @@ class Dialect(ABC):
         """A new message in a room."""
 
 
+class Place(Protocol):
+    """A room, as far as a session knows it."""
+
+    def answer(self, session: Session, text: str) -> None:
+        """Have somebody in the room get this after what was said before. `flush` has to follow."""
+
+    def flush(self) -> None:
+        """Send it, now or soon; never waits."""
+
+
 class Person:
     """Whoever has a name. `sessions` and `name` change under the lock of `People`."""
 
@@ -91,10 +106,9 @@ class Person:
         self.moderates: set[str] = set()
         """The rooms that a guest was made a moderator of, which is forgotten when the guest leaves."""
 
-    @property
-    def is_moderator(self) -> bool:
-        """Of all rooms."""
-        return any(session.identity.is_moderator for session in tuple(self.sessions))
+    def moderates_by_identity(self, room: str) -> bool:
+        """Whether they came in as a moderator of this room, on any of their connections."""
+        return any(session.identity.moderates(room) for session in tuple(self.sessions))
 
 
 class Session:
@@ -107,7 +121,7 @@ class Session:
         self.dialect = dialect
         self.identity = identity
         self.person: Person | None = None
-        self.rooms: set[str] = set()
+        self.rooms: dict[str, Place] = {}
         self.told: set[str] = set()
         """What need not be said twice: the codes of the errors since the last request that was carried out."""
         self._encode = connection.encoding.encoder()
@@ -119,27 +133,38 @@ class Session:
 
     @property
     def address(self) -> str | None:
-        """Where the connection comes from; None for a local socket."""
+        """Where the connection comes from, in canonical form; None for a local socket."""
         remote = self.connection.remote_address
-        return str(remote[0]) if isinstance(remote, tuple) else None
+        return canonical_address(str(remote[0])) if isinstance(remote, tuple) else None
 
     @property
     def room(self) -> str | None:
         """The room of those who are in one at a time."""
-        return next(iter(self.rooms), None)
+        return next(iter(tuple(self.rooms)), None)  # a copy: a moderator may take it away just now
 
     def notify(self, event: Event) -> None:
         """Tell about something that happened. From any thread; never waits."""
         text = self.dialect.event(event)
         if text is not None:
-            self.connection.offer(self._encode(text))
+            self.offer(text)
+
+    def offer(self, text: str) -> None:
+        """Send a text. From any thread; never waits."""
+        self.connection.offer(self._encode(text))
 
     def settled(self, outcomes: list[Outcome]) -> None:
         """For the broker: what became of messages."""
-        texts = [text for outcome in outcomes if (text := self.dialect.settled(*outcome)) is not None]
-        if texts:
-            end_turn()  # the message itself goes first
-            self.connection.offer(b"".join(map(self._encode, texts)))
+        answered: set[Place] = set()
+        for draft, result in outcomes:
+            text = self.dialect.settled(draft, result)
+            room = self.rooms.get(draft.room)
+            if text is not None and room is not None:
+                room.answer(self, text)
+                answered.add(room)
+            elif text is not None:
+                self.offer(text)
+        for room in answered:
+            room.flush()
 
 
 class People:

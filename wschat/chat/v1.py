@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 
 from wschat.brokers.base import Draft, Message, Result
 from wschat.chat.commands import is_command, parse_command
@@ -59,5 +60,6 @@ class V1(Dialect):
 
 
 def _error(error: Rejected, request_id: Id | None) -> str:
-    seconds = None if error.seconds is None else round(error.seconds, 3)
+    # Rounded up: who waits that long must not be too early.
+    seconds = None if error.seconds is None else math.ceil(error.seconds * 1000) / 1000
     return Error(error.code, error.text, request_id, seconds).as_json()

@@ -93,7 +93,7 @@ class Deadlines:
                     heapq.heappop(queue)
                 remaining = queue[0][0] - monotonic() if queue else None
                 if remaining is None or remaining > 0:
-                    self._queue_changed.wait(None if remaining is None else remaining + _GRAIN_SECONDS)
+                    self._queue_changed.wait(None if remaining is None else min(remaining + _GRAIN_SECONDS, threading.TIMEOUT_MAX))
                     continue
                 due = []
                 now = monotonic()
