@@ -21,6 +21,7 @@ from tests.server.raw import PATIENCE, request
 # times a second, at the cost of the server, whose system calls would have to do it.
 _SECONDS_BETWEEN_TICKS = 0.001
 _READ_BYTES = 256 * 1024
+_WRITE_BYTES = 64 * 1024
 # Members read between two looks at the clock.
 _READS_TOGETHER = 64
 _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
@@ -28,6 +29,8 @@ _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
 _MEMBERS_TIMED = 10
 
 _CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+_CLOSE_BYTE = b"\x88"
+_BYTES_SHOWN = 200
 _ACK = b'{"type":"ack"'
 _ACK_HEAD_BYTES = 2  # of a frame that is as short as an ack
 
@@ -49,6 +52,16 @@ def masked(payload: bytes) -> bytes:
     if len(payload) > 125:
         return b"\x81\xfe" + len(payload).to_bytes(2, "big") + b"\0\0\0\0" + payload
     return bytes((0x81, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+
+
+def _send(sock: socket.socket, data: bytes) -> int:
+    """How many bytes the kernel takes now; all of them if nobody gets them any more, which is found out by reading."""
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
 
 
 class Member:
@@ -153,7 +166,7 @@ class Crowd:
     def _say_until(self, due: int, began_at: float, rate: int) -> None:
         """Say what is due by now."""
         for member in tuple(self._congested):
-            self._write(member, b"")
+            self._write_unsent(member)
         said_at, talkers, frame_of = self.said_at, self.talkers, self._frame_of
         if len(said_at) < due:
             self.worst_lag = max(self.worst_lag, monotonic() - began_at - len(said_at) / rate)
@@ -162,18 +175,17 @@ class Crowd:
             self._write(talkers[number % len(talkers)], frame_of(number))
 
     def _write(self, member: Member, frame: bytes) -> None:
-        if member.unsent:
-            member.unsent += frame
-            frame = bytes(member.unsent)
-        try:
-            sent = member.socket.send(frame)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # the end is found by reading
-        if sent < len(frame) or member.unsent:
-            member.unsent[:] = frame[sent:]
-            (self._congested.add if member.unsent else self._congested.discard)(member)
+        """Send a frame, or keep what the kernel does not take for the next tick."""
+        sent = 0 if member.unsent else _send(member.socket, frame)
+        if sent < len(frame):
+            member.unsent += frame[sent:]
+            self._congested.add(member)
+
+    def _write_unsent(self, member: Member) -> None:
+        sent = _send(member.socket, bytes(member.unsent[:_WRITE_BYTES]))
+        del member.unsent[:sent]
+        if not member.unsent:
+            self._congested.discard(member)
 
     # Reading
 
@@ -196,15 +208,17 @@ class Crowd:
         except OSError:
             size = 0
         now = monotonic()
-        with memoryview(self._buffer)[:size] as data:
-            if not size:
-                self._fail(member, "was closed by the server")
-            elif self._wants_acks and member.number < len(self.talkers):
+        # Nothing else has this byte: texts are ASCII, and no message is as long as this would be as a length.
+        end = self._buffer.find(_CLOSE_BYTE, 0, size)
+        with memoryview(self._buffer)[: size if end < 0 else end] as data:
+            if self._wants_acks and member.number < len(self.talkers):
                 self._take_out_acks(member, now, member.unread + bytes(data))
             else:
                 self._compare(member, data)
         if member.arrivals is not None:
             member.arrivals.append((now, member.position))
+        if not size or end >= 0:
+            self._fail(member, f"was closed by the server: {bytes(self._buffer[end + 4 : size]) if size else 'connection lost'!r}")
 
     def _take_out_acks(self, member: Member, now: float, data: bytes) -> None:
         """Keep the acks in these bytes, and compare the rest.
@@ -237,7 +251,9 @@ class Crowd:
             self._heard += transcript.count(_TEXT_END, seen_to)
         else:
             member.position = start
-            self._fail(member, f"was sent {bytes(data[:300])!r} where others were sent {bytes(transcript[start : start + 300])!r}")
+            differs_at = next((at for at, (own, other) in enumerate(zip(data, transcript[start:], strict=False)) if own != other), 0)
+            sent, others = bytes(data[differs_at:]), bytes(transcript[start + differs_at :])
+            self._fail(member, f"was sent {sent[:_BYTES_SHOWN]!r} where others were sent {others[:_BYTES_SHOWN]!r}")
 
     def _fail(self, member: Member, failure: str) -> None:
         if member.failure is None:

@@ -27,13 +27,15 @@ class Heard(NamedTuple):
 
 
 def read(transcript: bytearray, pattern: re.Pattern[bytes], report: Report) -> Heard:
-    """The messages in a transcript that is nothing but such messages; the pattern has groups with these names."""
+    """The messages in a transcript that is nothing but what the pattern matches; other events that may come have no number."""
     heard = Heard(array("q"), array("q"), array("q"), array("q"))
     end = 0
     for match in pattern.finditer(transcript):
         if match.start() != end:
             break
         end = match.end()
+        if match["number"] is None:
+            continue
         heard.numbers.append(int(match["number"]))
         heard.senders.append(int(match["sender"]))
         heard.ends.append(end)

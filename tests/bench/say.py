@@ -24,7 +24,7 @@ _ROWS_TOGETHER = 10_000
 _MESSAGE = re.compile(
     rb'\x81\x7e..\{"type":"message","room":"bench","seq":(?P<seq>\d+),"from":"m(?P<sender>\d+)","text":"'
     + TEXT_PATTERN
-    + rb'","time":[\d.]+\}',
+    + rb'","time":[\d.]+\}|\x81.\{"type":"member"[^}]+\}',
     re.DOTALL,
 )
 _BEGIN = re.compile(rb'"text":"begin","time":[\d.]+\}\Z')

@@ -39,7 +39,7 @@ def stop(server: Command, report: Report) -> None:
     """End it as its users do, and say what it left to say."""
     code = server.stop()
     if code or server.errors():
-        report.problems.append(f"the server's exit code is {code}, and it said: {server.errors()[-1000:]!r}")
+        report.problems.append(f"the server's exit code is {code}, and it said: {server.errors()[:500]!r}")
 
 
 class Usage(NamedTuple):

@@ -7,7 +7,6 @@ new, with no hole and nothing twice, because a room decides under one lock where
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ from wschat.connection.connection import Connection
 from wschat.errors import Rejected
 from wschat.hub import Hub
 
-# The newest messages of a room are kept at hand: more than can be said while somebody who joins reads the past.
-_AT_HAND = 1000
 # In how many rooms one connection may be: each of them costs memory.
 _MAX_ROOMS = 100
 
@@ -59,7 +56,8 @@ class Room:
         # Guards all below, and what is before what in the hubs. Taken after a broker's lock, before those of hubs.
         self._order = threading.Lock()
         self._hubs = {dialect: Hub() for dialect in dialects}
-        self._at_hand: deque[Message] = deque(maxlen=_AT_HAND)
+        self._readers = 0  # who are about to come in, and read the past just now
+        self._meanwhile: list[Message] = []  # what has been said since the first of them began to
         self._last = 0
         last = broker.subscribe(name, self)
         with self._order:
@@ -74,7 +72,8 @@ class Room:
         """For the broker: the next messages."""
         with self._order:
             self._last = messages[-1].seq
-            self._at_hand.extend(messages)
+            if self._readers:
+                self._meanwhile += messages
             for dialect, hub in self._hubs.items():
                 if not hub.is_deserted:
                     for message in messages:
@@ -105,8 +104,7 @@ class Room:
         if request is None:
             hub.admit(session.connection)
         else:
-            while not self._admit_with_past(session, hub, request):
-                pass  # more than is at hand was said since the past was read
+            self._admit_with_past(session, hub, request)
         hub.send_soon()
 
     def expel(self, session: Session) -> None:
@@ -115,23 +113,26 @@ class Room:
         if greeting is not None:
             session.offer(str(greeting))  # which is an answer that somebody waits for, even if they have left before it came
 
-    def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> bool:
+    def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> None:
         epoch = self._broker.epoch
-        known = self._last
-        past = _Past.wanted_by(request, known, epoch)
-        read = self._broker.read_since(self.name, past.after, past.limit)
-        if read:
-            known = max(known, read[-1].seq)
-        messages = [message_fields(message) for message in read]
         with self._order:
-            last = self._last
-            if last > known and self._at_hand[0].seq > known + 1:
-                return False
-            messages += [message_fields(message) for message in self._at_hand if message.seq > known]
-            given, more, gap = past.choose(messages, last)
-            joined = Joined(self.name, epoch, last, self._broker.members(self.name), given, more, gap, request.id)
-            hub.admit(session.connection, session.dialect.answer(session, request, joined))
-            return True
+            known = self._last
+            self._readers += 1
+        try:
+            past = _Past.wanted_by(request, known, epoch)
+            read = self._broker.read_since(self.name, past.after, past.limit)
+            messages = [message_fields(message) for message in read]
+            with self._order:
+                known = max(known, read[-1].seq if read else 0)
+                messages += [message_fields(message) for message in self._meanwhile if message.seq > known]
+                given, more, gap = past.choose(messages, self._last)
+                joined = Joined(self.name, epoch, self._last, self._broker.members(self.name), given, more, gap, request.id)
+                hub.admit(session.connection, session.dialect.answer(session, request, joined))
+        finally:
+            with self._order:
+                self._readers -= 1
+                if not self._readers:
+                    self._meanwhile.clear()
 
 
 class Rooms:
