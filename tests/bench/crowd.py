@@ -28,11 +28,12 @@ _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
 # Whose deliveries are timed: one in so many members would do; this many are enough.
 _MEMBERS_TIMED = 10
 
-_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
-_CLOSE_BYTE = b"\x88"
-_BYTES_SHOWN = 200
+_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"  # with the code 1000
+_CLOSE_BYTE = b"\x88"  # what a close frame begins with
+_CLOSE_HEAD_BYTES = 4  # of one from the server: what is before its reason
 _ACK = b'{"type":"ack"'
 _ACK_HEAD_BYTES = 2  # of a frame that is as short as an ack
+_BYTES_SHOWN = 200
 
 TEXT_BYTES = 64
 _TEXT_END = b"-."
@@ -218,7 +219,8 @@ class Crowd:
         if member.arrivals is not None:
             member.arrivals.append((now, member.position))
         if not size or end >= 0:
-            self._fail(member, f"was closed by the server: {bytes(self._buffer[end + 4 : size]) if size else 'connection lost'!r}")
+            reason = bytes(self._buffer[end + _CLOSE_HEAD_BYTES : size]) if size else "connection lost"
+            self._fail(member, f"was closed by the server: {reason!r}")
 
     def _take_out_acks(self, member: Member, now: float, data: bytes) -> None:
         """Keep the acks in these bytes, and compare the rest.
@@ -239,21 +241,20 @@ class Crowd:
 
     def _compare(self, member: Member, data: bytes | memoryview) -> None:
         """Compare the next bytes of a member with what others were sent, or note them down if it is the first to get them."""
-        transcript, start = self.transcript, member.position
-        member.position += len(data)
-        if transcript.startswith(data, start):
+        if member.failure:
             return
-        known = len(transcript) - start
-        if known < len(data) and transcript.endswith(data[:known]):
-            # A text may have been cut within its end.
-            seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)
+        transcript, start = self.transcript, member.position
+        if not transcript.startswith(data, start):
+            known = len(transcript) - start
+            if known >= len(data) or not transcript.endswith(data[:known]):
+                differs_at = next((at for at, (own, other) in enumerate(zip(data, transcript[start:], strict=False)) if own != other), 0)
+                sent, others = bytes(data[differs_at:]), bytes(transcript[start + differs_at :])
+                self._fail(member, f"was sent {sent[:_BYTES_SHOWN]!r} where others were sent {others[:_BYTES_SHOWN]!r}")
+                return
+            seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)  # a text may have been cut within its end
             transcript += data[known:]
             self._heard += transcript.count(_TEXT_END, seen_to)
-        else:
-            member.position = start
-            differs_at = next((at for at, (own, other) in enumerate(zip(data, transcript[start:], strict=False)) if own != other), 0)
-            sent, others = bytes(data[differs_at:]), bytes(transcript[start + differs_at :])
-            self._fail(member, f"was sent {sent[:_BYTES_SHOWN]!r} where others were sent {others[:_BYTES_SHOWN]!r}")
+        member.position += len(data)
 
     def _fail(self, member: Member, failure: str) -> None:
         if member.failure is None:

@@ -153,4 +153,5 @@ def _credentials_of(request: Request) -> tuple[str | None, str | None]:
         except (binascii.Error, ValueError):
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "The Authorization header is not a name and a password in base64.") from None
         return name, password
-    return request.query.get("name"), request.query.get("password")
+    query = request.query
+    return query.get("name"), query.get("password")

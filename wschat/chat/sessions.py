@@ -33,7 +33,7 @@ class Identity:
 
     def may_be_in(self, room: str) -> bool:
         """Whether they have any business in this room."""
-        return any(fnmatchcase(room, pattern) for pattern in self.rooms)
+        return "*" in self.rooms or any(fnmatchcase(room, pattern) for pattern in self.rooms)
 
     def moderates(self, room: str) -> bool:
         """Whether they are a moderator of this room."""

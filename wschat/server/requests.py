@@ -38,7 +38,8 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The parameters of the query; the last one of a name counts."""
-        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+        query = self.target.partition("?")[2]
+        return dict(parse_qsl(query, keep_blank_values=True)) if query else {}
 
 
 class Exchange:
