@@ -157,23 +157,26 @@ class LocalBroker(Presence, Broker):
     # Reading
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        return self._read(room, "seq > ?", seq, "ASC", limit)
+        return self._read(room, seq + 1, _MAX_INTEGER, "ASC", limit)
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
-        return self._read(room, "seq < ?", _MAX_INTEGER if seq is None else seq, "DESC", limit)[::-1]
+        return self._read(room, 1, _MAX_INTEGER if seq is None else seq - 1, "DESC", limit)[::-1]
 
-    def _read(self, room: str, condition: str, seq: int, order: str, limit: int) -> list[Message]:
+    def _read(self, room: str, first: int, last: int, order: str, limit: int) -> list[Message]:
         with self._log_guard:
-            last = self._rooms[room].last if room in self._rooms else 0
-        if not last:
+            known = self._rooms.get(room)
+            if known is None:
+                return []
+            # Up to its last one only: what is on the disk already may not have been handed on yet.
+            first, last = max(first, self._retention.oldest_seq(known.last)), min(last, known.last)
+        if first > last or limit < 1:
             return []
         rows = self._query(
             f"""
             SELECT seq, sender, text, time FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
-            AND {condition} AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
+            AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
             """,
-            # Up to the last one only: what is on the disk already may not have been handed on yet.
-            (room, _integer(seq), self._retention.oldest_seq(last), last, self._retention.oldest_time(time.time()), _integer(limit)),
+            (room, first, last, self._retention.oldest_time(time.time()), min(limit, _MAX_INTEGER)),
         )
         return [Message(room, *row) for row in rows]
 
@@ -231,11 +234,6 @@ class LocalBroker(Presence, Broker):
             except sqlite3.Error as error:
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
-
-
-def _integer(number: int) -> int:
-    """The nearest number from 0 on that SQLite can count to."""
-    return max(0, min(number, _MAX_INTEGER))
 
 
 def _own(path: Path) -> IO[str]:
