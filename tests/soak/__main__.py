@@ -44,7 +44,7 @@ def main() -> int:
         with (
             log.open("w") as errors,
             subprocess.Popen(
-                [sys.executable, "-m", "tests.soak.server", str(certificate)],
+                [sys.executable, "-m", "tests.soak.server", str(certificate), f"{folder}/history"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -1,4 +1,4 @@
-"""The server of the soak: one chat, over plain TCP and over TLS. It ends when its standard input does."""
+"""The server of the soak: one chat that keeps what is said, over plain TCP and over TLS. It ends when its standard input does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import sys
 
 from wschat import Limits, serve
+from wschat.brokers.local import LocalBroker
 from wschat.chat.chat import Chat
 from wschat.server.tls import Certificate
 
@@ -21,7 +22,7 @@ def listener() -> socket.socket:
 def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
-    chat = Chat()
+    chat = Chat(LocalBroker(sys.argv[2]))
     limits = Limits(max_connections_per_address=0, outbox_seconds=5)
     context = Certificate(sys.argv[1]).context
     with (
@@ -32,6 +33,7 @@ def main() -> None:
         tls.start()
         print(plain.port, tls.port, flush=True)
         sys.stdin.read()
+    chat.close()
 
 
 main()
