@@ -337,6 +337,14 @@ def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir() if file.stat().st_size} == {"history.db"}
 
 
+def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    """Only a power cut would show it: SQLite has to ask the disk, and not leave it to the system, whoever writes."""
+    with closing(LocalBroker(path)) as broker, broker._connection() as another:
+        for database in (broker._database, another):
+            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
 def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_path: Path) -> None:
     """As after a restart, when everybody comes back and wants to know what was said meanwhile."""
     readers = 64

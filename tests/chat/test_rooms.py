@@ -1,0 +1,128 @@
+"""Rooms in the moments that are hard to hit: something happens while somebody who joins reads the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.chat.conftest import ChatFactory
+from tests.chat.wiring import Client, Guests
+from wschat.brokers.base import Draft, Message, Outcome
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
+from wschat.errors import HistoryUnavailable
+
+ROOM = "tea"
+
+
+class Nobody:
+    """An author who does not care."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        pass
+
+
+class Interrupted(MemoryBroker):
+    """A broker that takes its time to read: something else happens before the answer is there, or it fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        messages = super().read_since(room, seq, limit)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return messages
+
+    def say(self, count: int) -> None:
+        for _ in range(count):
+            self.append(Draft(ROOM, "somebody", "x"), Nobody())
+
+
+@pytest.fixture
+def slow() -> Interrupted:
+    return Interrupted()
+
+
+@pytest.fixture
+def chat(open_chat: ChatFactory, slow: Interrupted) -> Guests:
+    return open_chat(slow, access=Access(moderators={"root": "secret"}))
+
+
+def check_whole(client: Client, joined: dict[str, object], since: int) -> None:
+    """What the answer brought and what came after it fit together."""
+    messages = joined["messages"]
+    assert isinstance(messages, list)
+    seqs = [message["seq"] for message in messages]
+    last = client.say("now")
+    while not seqs or seqs[-1] < last:
+        seqs.append(client.next("message")["seq"])
+    assert seqs == list(range(since + 1, last + 1))
+
+
+@pytest.mark.parametrize("before", [0, 3, 150])
+@pytest.mark.parametrize("meanwhile", [1, 5, 1500])
+def test_what_is_said_while_the_past_is_read_is_not_missed(chat: Guests, slow: Interrupted, before: int, meanwhile: int) -> None:
+    bob = chat.v1("bob")
+    slow.say(before)
+    slow.meanwhile = lambda: slow.say(meanwhile)
+    joined = bob.join(ROOM, since=0)
+    if before + meanwhile > 1000:
+        assert joined["more"]
+        assert [message["seq"] for message in joined["messages"]] == list(range(1, 1001))
+        assert joined["last"] == before + meanwhile
+        assert bob.say("now") == bob.next("message")["seq"] == before + meanwhile + 1
+    else:
+        assert (joined["last"], joined["more"]) == (before + meanwhile, False)
+        check_whole(bob, joined, since=0)
+
+
+def test_the_last_hundred_are_the_last_when_the_answer_is_given(chat: Guests, slow: Interrupted) -> None:
+    bob = chat.v1("bob")
+    slow.say(200)
+    slow.meanwhile = lambda: slow.say(30)
+    joined = bob.join(ROOM)
+    assert [message["seq"] for message in joined["messages"]] == list(range(131, 231))
+    check_whole(bob, joined, since=130)
+
+
+def test_several_who_join_at_once_each_miss_nothing(chat: Guests, slow: Interrupted) -> None:
+    alice, bob = chat.v1("alice"), chat.v1("bob")
+    slow.say(2)
+
+    def another_joins() -> None:
+        slow.say(2)
+        slow.meanwhile = lambda: slow.say(2)
+        check_whole(bob, bob.join(ROOM, since=1), since=1)
+        slow.say(2)
+
+    slow.meanwhile = another_joins
+    check_whole(alice, alice.join(ROOM, since=0), since=0)
+
+
+def test_who_is_put_out_while_joining_is_out(chat: Guests, slow: Interrupted) -> None:
+    root = chat.v1(path="/?name=root&password=secret", room=ROOM)
+    bob = chat.v1("bob")
+    slow.meanwhile = lambda: root.ask(type="kick", room=ROOM, name="bob")
+    bob.join(ROOM)
+    assert root.ask(type="who", room=ROOM)["members"] == ["root"]
+    root.say("bob does not hear this")
+    assert [event for event in bob.seen() if event["type"] == "message"] == []
+    assert bob.ask(type="say", room=ROOM, text="hello?")["code"] == "not-in-room"
+
+
+def test_a_past_that_cannot_be_read_is_said_and_nobody_is_half_in(chat: Guests, slow: Interrupted) -> None:
+    alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
+
+    def fail() -> None:
+        raise HistoryUnavailable("the disk has gone")
+
+    slow.meanwhile = fail
+    error = bob.ask(type="join", room=ROOM)
+    assert (error["code"], error["text"]) == ("unavailable", "Sorry, the disk has gone.")
+    assert alice.ask(type="who", room=ROOM)["members"] == ["alice"]
+    alice.say("bob does not hear this")
+    assert bob.seen() == []
+    bob.join(ROOM)
