@@ -7,7 +7,7 @@ import re
 from tests.bench import findings
 from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
-from tests.bench.server import history_file, out_of_its_way, serving, stop, watch
+from tests.bench.server import history_file, serving, stop, watch
 
 _MEMBERS = 1000
 _REQUIRED_MESSAGES = 2000
@@ -19,7 +19,7 @@ _MESSAGE = re.compile(rb"\x81.m(?P<sender>\d+): " + TEXT_PATTERN, re.DOTALL)
 def run(seconds: float, rate: int) -> bool:
     """Measure; whether nothing was lost, doubled or out of order."""
     report = Report(f"chat: {_MEMBERS:,} plain-text members, all talking, {rate:,} messages a second in all for {seconds:g} s")
-    with history_file() as file, serving(file) as server, out_of_its_way():
+    with history_file() as file, serving(file) as server:
         crowd = Crowd(come_in(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
         usage = watch(server, lambda: crowd.run(rate, seconds))
         crowd.close()

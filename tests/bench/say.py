@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import findings
 from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
-from tests.bench.server import history_file, out_of_its_way, serving, stop, watch
+from tests.bench.server import history_file, serving, stop, watch
 from wschat.brokers.base import Retention
 from wschat.brokers.local import LocalBroker
 from wschat.chat.v1 import SUBPROTOCOL
@@ -37,7 +37,7 @@ def run(seconds: float, rate: int) -> bool:
     """Measure; whether nothing was lost, doubled or out of order."""
     report = Report(f"say: {_MEMBERS} members, {_TALKERS} of them talking, {rate:,} messages a second for {seconds:g} s")
     with history_file() as file:
-        with serving(file) as server, out_of_its_way():
+        with serving(file) as server:
             crowd = Crowd(come_in(server.port), _TALKERS, _say, acks=True)
             usage = watch(server, lambda: crowd.run(rate, seconds))
             crowd.close()

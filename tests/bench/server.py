@@ -69,15 +69,3 @@ def watch(server: Command, do: Callable[[], None]) -> Usage:
 def _cpu_seconds(server: Command) -> float:
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def out_of_its_way() -> Iterator[None]:
-    """Keep off the core that the server keeps to, which is the last one where it has the choice."""
-    cores = os.sched_getaffinity(0)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores - {max(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)

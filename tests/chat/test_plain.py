@@ -8,7 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 import wschat
+from tests.chat.conftest import ChatFactory
 from tests.conftest import ServerFactory, url_of
+from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.chat import Chat
 from wschat.chat.rates import Rate
@@ -165,6 +167,21 @@ def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitSt
         late.recv(timeout=5)
     assert ask(late, "/history") == "alice: one\nalice: two\n* alice waves"
     assert ask(late, "/history 1") == "* alice waves"
+
+
+def test_what_is_asked_for_at_once_is_done_in_order(open_chat: ChatFactory, broker: Broker) -> None:
+    ws = open_chat(broker).plain()
+    for line in ("one", "two", "/history", "three", "/join tea", "four", "/leave"):
+        ws.send(line)
+    assert [ws.recv(timeout=5) for _ in range(7)] == [
+        "Server: one",
+        "Server: two",
+        "Server: one\nServer: two",
+        "Server: three",
+        "You are in tea now.",
+        "Server: four",
+        "You have left tea. /join ROOM goes to another room.",
+    ]
 
 
 def test_two_slashes_say_one(guest: Guests) -> None:

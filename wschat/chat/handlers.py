@@ -45,6 +45,8 @@ def handle(state: State, session: Session, request: requests.Request) -> Event |
         session.identity.check_room(room)
     if session.person is None and session.dialect.needs_name and type(request) in _NEED_NAME:
         raise Rejected("nameless", "Take a name first: nick.")
+    if type(request) is not requests.Say:
+        session.wait_until_settled()  # as if one had been asked for after the other
     return _HANDLERS[type(request)](state, session, request)
 
 
@@ -69,7 +71,7 @@ def _leave(state: State, session: Session, request: requests.Leave) -> Event | N
 def _say(state: State, session: Session, request: requests.Say) -> Event | None:
     _check_may_speak(state, session, request.room)
     key = f"{session.person.key}\n{to_json(request.id)}" if session.person and request.id is not None else None
-    state.broker.append(Draft(request.room, session.name or NAMELESS, spoken_text(request.text), key, request.id), session)
+    session.say(state.broker, Draft(request.room, session.name or NAMELESS, spoken_text(request.text), key, request.id))
     return LATER
 
 

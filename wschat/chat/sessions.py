@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from wschat.brokers.base import Draft, Message, Outcome, Result
+from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
 from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Event
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
 from wschat.connection.connection import Connection
+from wschat.connection.turns import end_turn
 from wschat.errors import Rejected
 
 
@@ -114,7 +115,7 @@ class Person:
 class Session:
     """One connection. `rooms` changes in its own thread, and in that of a moderator who has it leave."""
 
-    __slots__ = ("_encode", "connection", "dialect", "identity", "person", "rooms", "told")
+    __slots__ = ("_encode", "_said", "_settled", "_waiting", "connection", "dialect", "identity", "person", "rooms", "told")
 
     def __init__(self, connection: Connection, dialect: Dialect, identity: Identity) -> None:
         self.connection = connection
@@ -125,6 +126,9 @@ class Session:
         self.told: set[str] = set()
         """What need not be said twice: the codes of the errors since the last request that was carried out."""
         self._encode = connection.encoding.encoder()
+        self._said = 0  # how many messages were given to the broker, which counts in this session's own thread
+        self._settled = 0  # how many of them are settled, which counts in the broker's
+        self._waiting: threading.Event | None = None
 
     @property
     def name(self) -> str | None:
@@ -152,6 +156,20 @@ class Session:
         """Send a text. From any thread; never waits."""
         self.connection.offer(self._encode(text))
 
+    def say(self, broker: Broker, draft: Draft) -> None:
+        """Give a message to the broker. For the session's own thread; waits as `Broker.append` does. Raises HistoryUnavailable."""
+        broker.append(draft, self)
+        self._said += 1
+
+    def wait_until_settled(self) -> None:
+        """Wait until all that was said is on its way, or is not going to be: what is done next comes after it. For its own thread."""
+        while self._settled < self._said:
+            # There to be found before the next look, so that no change after that goes unnoticed.
+            self._waiting = threading.Event()
+            if self._settled < self._said:
+                self._waiting.wait()
+        end_turn()  # which has put off what a broker without a thread of its own has handed on
+
     def settled(self, outcomes: list[Outcome]) -> None:
         """For the broker: what became of messages."""
         answered: set[Place] = set()
@@ -165,6 +183,9 @@ class Session:
                 self.offer(text)
         for room in answered:
             room.flush()
+        self._settled += len(outcomes)
+        if self._waiting is not None:
+            self._waiting.set()
 
 
 class People:
