@@ -19,13 +19,12 @@ from stat import S_IMODE
 
 import pytest
 
+from tests.brokers.wiring import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 from tests.connection.wiring import PATIENCE, eventually
 from wschat.brokers import local, log
 from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.errors import HistoryUnavailable, UsageError
-
-from .test_contract import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 
 ALL = Retention(messages=0, days=0)
 

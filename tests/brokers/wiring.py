@@ -1,0 +1,118 @@
+"""What the tests of brokers share: authors and subscribers that remember, and texts that are easily spoilt. Tests do not belong here."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tests.connection.wiring import PATIENCE
+from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
+
+EVERYTHING = 1_000_000
+SECOND = 1 / 86_400  # in days
+
+# What would come back as something else if it were cut at a NUL, normalised, stripped, or pasted into a statement.
+TEXTS = [
+    "",
+    " ",
+    "\0",
+    "a\0b",
+    "\0a",
+    "\r\n",
+    "a\n",
+    "é",
+    "e\u0301",
+    "ß",
+    "SS",
+    "😀",
+    "\uffff\U0010ffff",
+    "'",
+    '"',
+    "%_",
+    "1",
+    "1.0",
+    "x" * 1_000_000,
+    "😀" * 100_000,
+]
+
+
+class Speaker:
+    """An author that remembers what became of what it appended."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._changed = threading.Condition()  # guards the one below
+        self.outcomes: list[Outcome] = []
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        with self._changed:
+            self.outcomes += outcomes
+            self._changed.notify_all()
+
+    def begin(self, *drafts: Draft) -> None:
+        """Append these, without waiting for what becomes of them."""
+        for draft in drafts:
+            self._broker.append(draft, self)
+
+    def wait_for(self, number: int) -> list[Result]:
+        """What became of so many drafts, which are all that there are."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, PATIENCE), "an author was not told"
+            assert len(self.outcomes) == number
+            return [result for _, result in self.outcomes]
+
+
+class Listener:
+    """A subscriber that remembers what it took, and how much of it was to be sent on by now."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.sent = 0
+        self._sending = threading.Lock()  # guards the one above
+
+    def take(self, messages: Sequence[Message]) -> None:
+        self.messages.extend(messages)
+
+    def flush(self) -> None:
+        with self._sending:
+            self.sent = len(self.messages)
+
+
+def append(broker: Broker, *drafts: Draft) -> list[Result]:
+    """Append these, and wait for what becomes of them."""
+    speaker = Speaker(broker)
+    speaker.begin(*drafts)
+    return speaker.wait_for(len(drafts))
+
+
+def say(broker: Broker, room: str, *texts: str, key: str | None = None) -> list[Result]:
+    return append(broker, *(Draft(room, "alice", text, key) for text in texts))
+
+
+def numbers(messages: Sequence[Message]) -> list[int]:
+    return [message.seq for message in messages]
+
+
+def texts(messages: Sequence[Message]) -> list[str]:
+    return [message.text for message in messages]
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Threads take turns at every opportunity, not only every few milliseconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def upto(last: int) -> list[int]:
+    return list(range(1, last + 1))
+
+
+def log_of(broker: Broker, room: str) -> list[Message]:
+    return broker.read_since(room, 0, EVERYTHING)
