@@ -347,6 +347,22 @@ def test_who_leaves_before_it_is_let_in_is_named_the_greeting_that_it_does_not_g
     assert peer.frame()[1] == b"anew"
 
 
+def test_what_drops_the_oldest_broadcasts_of_a_slow_peer_keeps_greetings_and_answers(wire: Wiring) -> None:
+    hub = Hub()
+    member, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=200_000, outbox_seconds=0, slow_peer="drop-oldest"))
+    hub.join(member)
+    hub.broadcast("x" * 50_000)  # more than the system keeps for a peer that does not read
+    hub.answer(member, "an answer")
+    hub.flush()
+    for number in range(100):
+        hub.broadcast(f"{number} " + "y" * 10_000)
+    received: list[bytes] = []
+    while not received or not received[-1].startswith(b"99 "):
+        received.append(peer.frame()[1])
+    assert b"an answer" in received
+    assert len(received) < 100
+
+
 def test_in_a_turn_an_admission_keeps_its_place(wire: Wiring) -> None:
     """A member that pipelines: what its thread adds and whom it lets in leaves at the end of the turn, in that order."""
     hub = Hub()

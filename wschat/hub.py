@@ -66,15 +66,18 @@ class Hub:
     def admit(self, connection: Connection, greeting: str | bytes | None = None) -> None:
         """Have this connection get a greeting, and then what is added after this call: nothing of what was added before.
 
-        One that is in already begins anew. An admission takes the place of one that has not taken effect yet.
+        One that is in already begins anew. An admission takes the place of one that has not taken effect yet; both greetings are sent.
 
         Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
         """
         admission = _Admission(connection, None if greeting is None else _sendable(greeting))
         with self._members_guard:
+            replaced = self._admissions.get(connection)
+            self._admissions[connection] = admission
             self._members.discard(connection)
             self._snapshot = None
-            self._admissions[connection] = admission
+        if replaced is not None and replaced.greeting is not None:
+            self._pending.append(_Answer(connection, replaced.greeting))
         self._pending.append(admission)
 
     def leave(self, connection: Connection) -> str | bytes | None:
@@ -186,7 +189,7 @@ class Hub:
             if greeting is not None:
                 messages.insert(0, greeting)
             if messages:
-                connection.offer(_encode(messages, connection.encoding))
+                connection.offer(_encode(messages, connection.encoding), is_droppable=greeting is None)
 
     def _give_answers(self, pending: list[_Pending]) -> None:
         answers: dict[Connection, list[str | bytes]] = {}
@@ -194,7 +197,7 @@ class Hub:
             if isinstance(answer, _Answer):
                 answers.setdefault(answer.connection, []).append(answer.message)
         for connection, messages in answers.items():
-            connection.offer(_encode(messages, connection.encoding))
+            connection.offer(_encode(messages, connection.encoding), is_droppable=False)
 
 
 def _sendable(message: str | bytes) -> str | bytes:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.brokers.wiring import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 from tests.connection.wiring import PATIENCE, eventually
-from wschat.brokers.base import Broker, Draft, Message, Outcome, Result, Retention, Rule
+from wschat.brokers.base import MAX_TEXT_READ, Broker, Draft, Message, Outcome, Result, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.errors import Rejected
@@ -109,6 +109,15 @@ def test_texts_come_back_as_they_were(broker: Broker) -> None:
     assert say(broker, "lobby", *TEXTS) == upto(len(TEXTS))
     assert texts(log_of(broker, "lobby")) == TEXTS
     assert texts(listener.messages) == TEXTS
+
+
+@pytest.mark.parametrize("length", [1, 1000, 64 * 1024, 1_000_000])
+def test_one_read_brings_no_more_text_than_a_client_can_take_but_one_message_at_least(broker: Broker, length: int) -> None:
+    say(broker, "lobby", *["x" * length] * 300)
+    expected = max(1, min(300, MAX_TEXT_READ // length))
+    assert numbers(broker.read_since("lobby", 0, EVERYTHING)) == upto(300)[:expected]
+    assert numbers(broker.read_before("lobby", None, EVERYTHING)) == upto(300)[-expected:]
+    assert numbers(log_of(broker, "lobby")) == upto(300)
 
 
 def test_names_of_senders_rooms_and_keys_are_told_apart_as_they_are_written(broker: Broker) -> None:

@@ -115,4 +115,8 @@ def upto(last: int) -> list[int]:
 
 
 def log_of(broker: Broker, room: str) -> list[Message]:
-    return broker.read_since(room, 0, EVERYTHING)
+    """All of it, as often as one has to ask."""
+    log: list[Message] = []
+    while some := broker.read_since(room, log[-1].seq if log else 0, EVERYTHING):
+        log += some
+    return log

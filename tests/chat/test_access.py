@@ -286,9 +286,16 @@ def test_without_patterns_all_rooms_are_open_and_with_an_empty_list_none_is(acce
 
 
 def test_with_tokens_nobody_comes_in_by_a_password() -> None:
-    access = Access(SECRET, {"root": "swordfish"})
     for request in (opening(name="root", password="swordfish"), basic("root:swordfish")):
-        assert refusal(access, request).status == HTTPStatus.UNAUTHORIZED
+        assert refusal(Access(SECRET), request).status == HTTPStatus.UNAUTHORIZED
+    with pytest.raises(UsageError, match="a moderator has one with the claim 'mod'"):
+        Access(SECRET, {"root": "swordfish"})
+
+
+def test_nobody_is_called_like_those_who_have_no_name() -> None:
+    assert refusal(Access(), opening(name="SERVER")).status == HTTPStatus.BAD_REQUEST
+    with pytest.raises(Rejected, match="The name Server is for those who have none"):
+        Access().check_name(Identity(), "server")
 
 
 # Names and passwords

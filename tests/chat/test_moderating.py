@@ -167,10 +167,12 @@ def test_a_ban_is_about_the_address_too(chat: Guests, root: Client) -> None:
 
 
 def test_an_address_may_be_banned_by_itself(chat: Guests, root: Client) -> None:
-    bob, dave = chat.v1("bob", "tea", **from_address("2001:db8::1")), chat.v1("dave", "tea", **from_address("2001:db8::2"))
+    bob, dave = chat.v1("bob", "tea", **from_address("2001:db8::1")), chat.v1("dave", "tea", **from_address("2001:db8:0:1::1"))
     assert root.ask(type="say", room="tea", text="/ban 2001:db8::1")["type"] == "ack"
     assert notice(bob) == "root has banned you from tea."
     assert bob.ask(type="join", room="tea")["code"] == "banned"
+    neighbour = chat.v1("bobby", **from_address("2001:db8::beef"))  # of the same network of 64 bits, where one may take any
+    assert neighbour.ask(type="join", room="tea")["code"] == "banned"
     assert dave.say("not me") == 1
     assert root.ask(type="say", room="tea", text="/unban 2001:db8::1")["type"] == "ack"
     bob.join("tea")
@@ -206,6 +208,58 @@ def test_who_is_banned_from_the_room_of_the_url_is_closed_with_1008(chat: Guests
     root.ask(type="ban", room="lobby", name="bob", seconds=60)
     with pytest.raises(wschat.ConnectionClosed, match="1008 You are banned in lobby for another 60 s"):
         chat.connect("/?name=bob").recv(PATIENCE)
+
+
+def test_a_ban_puts_out_whoever_else_it_is_about(chat: Guests, root: Client) -> None:
+    chat.v1("bob", "tea", **from_address("203.0.113.7"))
+    other = chat.v1("bobs-other-self", "tea", **from_address("203.0.113.7"))
+    root.ask(type="ban", room="tea", name="bob")
+    assert notice(other) == "root has banned you from tea."
+    assert other.ask(type="say", room="tea", text="still here?")["code"] == "not-in-room"
+
+
+@pytest.mark.parametrize("kind", ["mute", "ban"])
+def test_who_was_made_a_moderator_is_none_after_a_moderator_of_all_rooms_mutes_or_bans_them(chat: Guests, root: Client, kind: str) -> None:
+    bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
+    for name in ("bob", "carol"):
+        root.ask(type="op", room="tea", name=name)
+    assert carol.ask(type=kind, room="tea", name="bob")["code"] == "forbidden"  # one does not outrank the other
+    assert root.ask(type=kind, room="tea", name="bob", seconds=60)["type"] == "ack"
+    if kind == "mute":
+        assert bob.ask(type="say", room="tea", text="hi")["code"] == "muted"
+    else:
+        assert bob.ask(type="join", room="tea")["code"] == "banned"
+    assert bob.ask(type="kick", room="tea", name="carol")["code"] == "forbidden"
+
+
+def test_an_unban_is_told_and_so_is_a_mute_of_an_address(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", **from_address("203.0.113.7"))
+    root.ask(type="ban", room="tea", name="bob")
+    root.ask(type="unban", room="tea", name="bob")
+    assert notice(bob) == "root lets you into tea again."
+    bob.join("tea")
+    root.ask(type="mute", room="tea", name="203.0.113.7", seconds=60)
+    assert notice(bob) == "root has muted you in tea for 60 s."
+
+
+def test_a_mute_in_each_room_is_told_once(chat: Guests, root: Client) -> None:
+    root.join("coffee")
+    bob = chat.v1("bob", "tea")
+    bob.join("coffee")
+    for room in ("tea", "coffee"):
+        root.ask(type="mute", room=room, name="bob")
+    for room in ("tea", "coffee", "tea", "coffee"):
+        bob.tell(type="say", room=room, text="hi")
+    assert [event["text"] for event in bob.seen() if event["type"] == "error"] == ["You are muted in tea.", "You are muted in coffee."]
+
+
+def test_commands_are_always_answered(chat: Guests) -> None:
+    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+    for room in ("tea", "milk"):
+        root.ask(type="ban", room=room, name="bob")
+    for room in ("tea", "milk", "milk"):
+        person.send(f"/join {room}")
+        assert person.recv(PATIENCE) == f"You are banned in {room}."
 
 
 def test_a_guest_is_a_moderator_until_it_leaves(chat: Guests, root: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -31,7 +32,12 @@ class Interrupted(MemoryBroker):
         self.meanwhile: Callable[[], object] = lambda: None
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        messages = super().read_since(room, seq, limit)
+        return self._interrupted(super().read_since(room, seq, limit))
+
+    def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
+        return self._interrupted(super().read_before(room, seq, limit))
+
+    def _interrupted(self, messages: list[Message]) -> list[Message]:
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
         return messages
@@ -126,3 +132,43 @@ def test_a_past_that_cannot_be_read_is_said_and_nobody_is_half_in(chat: Guests, 
     alice.say("bob does not hear this")
     assert bob.seen() == []
     bob.join(ROOM)
+    slow.meanwhile = fail
+    assert bob.ask(type="join", room=ROOM)["code"] == "unavailable"
+    assert bob.say("who was in stays in") == 2
+
+
+def test_who_is_banned_while_joining_is_out(chat: Guests, slow: Interrupted) -> None:
+    root = chat.v1(path="/?name=root&password=secret", room="lobby")
+    bob = chat.v1("bob")
+
+    def ban() -> None:
+        root.ask(type="ban", room=ROOM, name="bob")
+        root.join(ROOM)
+
+    slow.meanwhile = ban
+    bob.tell(type="join", room=ROOM, id="join")
+    assert bob.next("error")["code"] == "banned"
+    assert root.ask(type="who", room=ROOM)["members"] == ["root"]
+
+
+def test_whoever_comes_while_one_reads_the_past_is_among_the_members_or_announced(chat: Guests, slow: Interrupted) -> None:
+    alice, bob = chat.v1("alice"), chat.v1("bob")
+    slow.meanwhile = lambda: bob.join(ROOM)
+    assert alice.join(ROOM)["members"] == ["alice", "bob"]
+
+
+def test_an_answer_is_no_larger_than_a_client_takes_and_the_rest_can_be_had(chat: Guests, slow: Interrupted) -> None:
+    alice = chat.v1("alice", ROOM)
+    for number in range(60):
+        alice.tell(type="say", room=ROOM, text=f"{number} " + "x" * 30_000)
+    alice.say("the last")
+    bob = chat.v1("bob")
+    slow.meanwhile = lambda: slow.say(3)
+    assert [message["seq"] for message in bob.catch_up(ROOM, since=0)] == list(range(1, 65))
+    history = bob.ask(type="history", room=ROOM)
+    assert history["more"]
+    carol = chat.v1("carol")
+    joined = carol.join(ROOM)
+    assert joined["more"]
+    assert joined["messages"][-1]["seq"] == 64
+    assert len(json.dumps(joined)) < 300_000

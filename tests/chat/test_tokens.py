@@ -11,6 +11,9 @@ import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
 from tests.connection.wiring import PATIENCE
+from tests.protocol.wire import CLOSE, TEXT, frame
+from tests.server.raw import Raw
+from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access, mint
 from wschat.chat.v1 import SUBPROTOCOL
@@ -98,6 +101,14 @@ def test_plain_text_is_refused_for_a_room_that_is_none_of_ones_business(chat: Gu
     assert person.recv(PATIENCE) == "You have no access to lobby."
 
 
+@pytest.mark.parametrize("asked", ["wschat.v10", "xwschat.v1", "other"])
+def test_another_subprotocol_is_no_way_into_a_room(chat: Guests, asked: str) -> None:
+    token = mint(SECRET, "eve", rooms=["public*"])
+    with pytest.raises(wschat.OpeningFailed) as failed:
+        chat.connect(path_of(token, "/rooms/secret"), subprotocols=[asked])
+    assert failed.value.status == HTTPStatus.FORBIDDEN
+
+
 def test_a_moderator_by_token(chat: Guests) -> None:
     moderator = chat.v1(path=path_of(mint(SECRET, "mo", rooms=["tea"], is_moderator=True)), room="tea")
     bob = chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
@@ -115,6 +126,20 @@ def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> Non
     again = chat.v1(path=path_of(token), room="tea")
     assert again.ask(type="kick", room="tea", name="bob")["type"] == "ack"
     assert bob.next("notice")["text"] == "alice has put you out of tea."
+
+
+def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ignored(chat: Guests) -> None:
+    reader = chat.v1(path=path_of(mint(SECRET, "reader")), room="tea")
+    token = mint(SECRET, "alice", expires_at=time.time() + 1)
+    with Raw.to(chat.server) as raw:
+        assert raw.ask(opening(target=path_of(token), headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
+        raw.send(frame(TEXT, b'{"type":"join","room":"tea"}', masked=True))
+        while raw.frame()[0] != CLOSE:
+            pass
+        raw.send(frame(TEXT, b'{"type":"say","room":"tea","text":"too late"}', masked=True))
+        raw.rest()
+    assert reader.next(lambda event: event.get("event") == "leave")["name"] == "alice"
+    assert reader.ask(type="history", room="tea")["messages"] == []
 
 
 def test_who_comes_by_a_token_is_closed_when_it_expires(chat: Guests) -> None:

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from wschat.errors import HistoryUnavailable, Rejected, UsageError
+
+MAX_TEXT_READ = 128 * 1024
+"""How many characters of text one read brings at most, unless it is a single message: what is asked for in a few bytes must
+neither take much time nor be more than a client can take."""
 
 KEYS_KEPT = 100_000
 """For how many messages of a room it is remembered which keys they had, so that none is said twice."""
@@ -65,6 +69,18 @@ def rejected_key() -> Rejected:
 def digest_of(text: str) -> bytes:
     """What is kept of a text to tell it from others when the text itself is not kept any more."""
     return blake2b(text.encode(), digest_size=8).digest()
+
+
+def within_bounds(messages: Iterable[Message], limit: int) -> list[Message]:
+    """The first of these, as far as one read goes."""
+    read: list[Message] = []
+    size = 0
+    for message in messages:
+        size += len(message.text)
+        if len(read) >= limit or (read and size > MAX_TEXT_READ):
+            break
+        read.append(message)
+    return read
 
 
 def hand_on(call: Callable[..., None], *arguments: object) -> None:
@@ -140,9 +156,9 @@ class Broker(ABC):
 
     @abstractmethod
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        """The first messages after this number, in order; none that was not handed on to the subscribers yet.
+        """The first messages after this number, in order: so many at most, and no more than `MAX_TEXT_READ`, but one at least.
 
-        May read from a disk. Raises HistoryUnavailable.
+        Nothing is among them that was not handed on to the subscribers yet. May read from a disk. Raises HistoryUnavailable.
         """
 
     @abstractmethod

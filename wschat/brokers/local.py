@@ -16,9 +16,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber, hand_on
+from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber, hand_on, within_bounds
 from wschat.brokers.log import Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.schema import check, migrate
@@ -171,14 +171,16 @@ class LocalBroker(Presence, Broker):
             first, last = max(first, self._retention.oldest_seq(known.last)), min(last, known.last)
         if first > last or limit < 1:
             return []
-        rows = self._query(
-            f"""
-            SELECT seq, sender, text, time FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
-            AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
-            """,
-            (room, first, last, self._retention.oldest_time(time.time()), min(limit, _MAX_INTEGER)),
-        )
-        return [Message(room, *row) for row in rows]
+        with self._connection() as database:
+            rows = database.execute(
+                f"""
+                SELECT seq, sender, text, time FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
+                AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
+                """,
+                (room, first, last, self._retention.oldest_time(time.time()), min(limit, _MAX_INTEGER)),
+            )
+            with contextlib.closing(rows):
+                return within_bounds((Message(room, *row) for row in rows), limit)
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
         with self._log_guard:
@@ -200,7 +202,8 @@ class LocalBroker(Presence, Broker):
     # Rules
 
     def rules(self) -> list[Rule]:
-        return [Rule(*row) for row in self._query("SELECT room, kind, subject, until, decided_by FROM rules", ())]
+        with self._connection() as database:
+            return [Rule(*row) for row in database.execute("SELECT room, kind, subject, until, decided_by FROM rules")]
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         self._write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules)
@@ -213,10 +216,6 @@ class LocalBroker(Presence, Broker):
             database.execute("BEGIN IMMEDIATE")
             database.executemany(statement, rows)
             database.execute("COMMIT")
-
-    def _query(self, statement: str, values: Sequence[object]) -> list[Any]:
-        with self._connection() as database:
-            return database.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -53,8 +53,10 @@ class Log:
         self._retention = retention
         rows = database.execute("SELECT name, id, last FROM rooms").fetchall()
         self._rooms = {name: _Room(room_id, last, last) for name, room_id, last in rows}
+        database.execute("BEGIN IMMEDIATE")
         for room in self._rooms.values():
             self._delete_forgotten(room, room.last)
+        database.execute("COMMIT")
 
     def last_numbers(self) -> dict[str, int]:
         """The last number of each room."""

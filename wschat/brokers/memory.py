@@ -21,6 +21,7 @@ from wschat.brokers.base import (
     digest_of,
     hand_on,
     rejected_key,
+    within_bounds,
 )
 from wschat.brokers.presence import Presence
 
@@ -77,13 +78,13 @@ class MemoryBroker(Presence, Broker):
         with self._log_guard:
             messages = self._kept(room)
             skipped = max(0, seq + 1 - messages[0].seq) if messages else 0
-            return messages[skipped : skipped + max(0, limit)]
+            return within_bounds(messages[skipped:], limit)
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
         with self._log_guard:
             messages = self._kept(room)
             end = len(messages) if seq is None or not messages else max(0, min(len(messages), seq - messages[0].seq))
-            return messages[max(0, end - max(0, limit)) : end]
+            return within_bounds(reversed(messages[:end]), limit)[::-1]
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
         with self._log_guard:

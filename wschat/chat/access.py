@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.chat.sessions import Identity
 from wschat.errors import Rejected, RequestRefused, UsageError
 from wschat.server.requests import Request
@@ -34,6 +34,8 @@ class Access:
         self._passwords = {key_of(name): password for name, password in (moderators or {}).items()}
         if secret is not None:
             _import_jwt()
+            if moderators:
+                raise UsageError("where everybody needs a token, a moderator has one with the claim 'mod', and not a password")
 
     def identify(self, request: Request) -> Identity:
         """Who asks. Raises RequestRefused (400, 401)."""
@@ -45,6 +47,8 @@ class Access:
         normal = normalize_name(name)
         if normal is None:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, f"A name has {RULE}.")
+        if key_of(normal) == key_of(NAMELESS):
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The name {NAMELESS} is for those who have none.")
         expected = self._passwords.get(key_of(normal))
         if expected is None:
             return Identity(normal)
@@ -56,6 +60,8 @@ class Access:
         """Raise Rejected if somebody cannot take this name on their own word."""
         if identity.is_proven:
             raise Rejected("forbidden", "Your name is the one that you have proven to be yours.")
+        if key_of(name) == key_of(NAMELESS):
+            raise Rejected("forbidden", f"The name {NAMELESS} is for those who have none.")
         if key_of(name) in self._passwords:
             raise Rejected("forbidden", f"The name {name} belongs to a moderator: connect with its password.")
 

@@ -11,7 +11,16 @@ def canonical_address(text: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    if "%" in text:  # a zone may be any text
+        return None
     return str((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address)
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two canonical addresses are somebody's: the same, or of one /64, as a home has it, of which one may take any."""
+    if ":" not in one or ":" not in other:
+        return one == other
+    return int(ipaddress.ip_address(one)) >> 64 == int(ipaddress.ip_address(other)) >> 64
 
 
 def is_loopback(address: str) -> bool:

@@ -33,8 +33,8 @@ SUBPROTOCOLS = (SUBPROTOCOL,)
 """What a server of the chat is to speak, besides plain text."""
 
 _ROOM_PATH = re.compile(r"/rooms/([^/]+)")
-# What somebody is told once, and not again with each message, until they have said something.
-_TOLD_ONCE = frozenset({"muted", "banned"})
+# What somebody is told once, and not again with each message, until they could say something.
+_TOLD_ONCE = frozenset({"muted"})
 
 
 class Chat:
@@ -59,7 +59,7 @@ class Chat:
             identity.check_room(room)
         except Rejected as error:
             # To programs it is not the lobby that they come for.
-            if SUBPROTOCOL not in request.headers.get("sec-websocket-protocol", ""):
+            if SUBPROTOCOL not in map(str.strip, request.headers.get("sec-websocket-protocol", "").split(",")):
                 raise RequestRefused(HTTPStatus.FORBIDDEN, error.text) from None
 
     def handle(self, ws: Connection) -> None:
@@ -88,6 +88,7 @@ class Chat:
         if session.identity.name is not None:
             self._state.people.enter(session, session.identity.name)
         if session.dialect.one_room:
+            session.identity.check_room(room)
             self._state.moderation.check(BAN, session, room)
         session.connection.send(session.dialect.greeting(session))
         if session.dialect.one_room:
@@ -97,6 +98,8 @@ class Chat:
         allowance = Allowance(self._rate) if self._rate else None
         for message in session.connection:
             text = message if isinstance(message, str) else ""
+            if session.identity.has_expired:
+                return
             try:
                 if allowance is not None and not allowance.take():
                     left = allowance.seconds_left
@@ -110,15 +113,21 @@ class Chat:
                 else:
                     self._answer(session, message)
             except Rejected as error:
-                self._reject(session, text, error, is_news=error.code not in session.told)
-                if error.code in _TOLD_ONCE:
-                    session.told.add(error.code)
+                self._reject(session, text, error)
             except HistoryUnavailable as error:
                 self._reject(session, text, Rejected("unavailable", f"Sorry, {error}."))
 
     def _answer(self, session: Session, text: str) -> None:
         request = session.dialect.parse(session, text)
-        answer = handle(self._state, session, request)
+        try:
+            answer = handle(self._state, session, request)
+        except Rejected as error:
+            if not isinstance(request, Say) or error.code not in _TOLD_ONCE:
+                raise
+            told = error.code, request.room
+            self._reject(session, text, error, is_news=told not in session.told)
+            session.told.add(told)
+            return
         if isinstance(request, Say):
             session.told.clear()
         if answer is not LATER:

@@ -27,7 +27,7 @@ from wschat.chat.events import (
     to_json,
 )
 from wschat.chat.moderation import BAN, MUTE, OP, log, shown_seconds, subjects_of
-from wschat.chat.plain import NAMELESS
+from wschat.chat.names import NAMELESS
 from wschat.chat.sessions import Person, Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
@@ -56,6 +56,9 @@ def handle(state: State, session: Session, request: requests.Request) -> Event |
 def _join(state: State, session: Session, request: requests.Join) -> Event | None:
     state.moderation.check(BAN, session, request.room)
     state.rooms.enter(request.room, session, request)
+    if state.moderation.holds(BAN, session, request.room):  # since a moment ago, when they were not yet there to be put out
+        state.rooms.leave(request.room, session, "ban")
+        state.moderation.check(BAN, session, request.room)
     if session.dialect.one_room:
         for other in session.rooms.keys() - {request.room}:
             state.rooms.leave(other, session)
@@ -107,29 +110,30 @@ def _nick(state: State, session: Session, request: requests.Nick) -> Event | Non
 
 
 def _who(state: State, session: Session, request: requests.Who) -> Event | None:
+    state.moderation.check(BAN, session, request.room)
     unnamed = sum(1 for other in state.rooms.sessions_in(request.room) if other.person is None)
     return Members(request.room, state.broker.members(request.room), unnamed, request.id)
 
 
 def _rooms(state: State, session: Session, request: requests.Rooms) -> Event | None:
     lasts = state.broker.last_numbers()
-    names = sorted(name for name in {*lasts, *state.rooms.names()} if session.identity.may_be_in(name))[:_MAX_ROOMS_LISTED]
-    listed = [{"room": name, "members": len(state.rooms.sessions_in(name)), "last": lasts.get(name, 0)} for name in names]
-    return RoomList(listed, request.id)
+    inhabited = sorted(filter(session.identity.may_be_in, state.rooms.names()))
+    others = sorted(filter(session.identity.may_be_in, lasts.keys() - set(inhabited)))
+    names = sorted([*inhabited, *others][:_MAX_ROOMS_LISTED])
+    return RoomList([{"room": name, "members": _count_people(state, name), "last": lasts.get(name, 0)} for name in names], request.id)
 
 
 def _history(state: State, session: Session, request: requests.History) -> Event | None:
     state.moderation.check(BAN, session, request.room)
     if request.since is not None and request.before is not None:
         raise Rejected("bad-request", "A history is asked for with 'since' or with 'before', not with both.")
-    # One more than is asked for tells whether there are others.
     if request.since is not None:
-        found = state.broker.read_since(request.room, request.since, request.limit + 1)
-        given = found[: request.limit]
+        given = state.broker.read_since(request.room, request.since, request.limit)
+        more = given and state.broker.read_since(request.room, given[-1].seq, 1)
     else:
-        found = state.broker.read_before(request.room, request.before, request.limit + 1)
-        given = found[-request.limit :]
-    return HistoryEvent(request.room, [message_fields(message) for message in given], len(found) > len(given), request.id)
+        given = state.broker.read_before(request.room, request.before, request.limit)
+        more = given and state.broker.read_before(request.room, given[0].seq, 1)
+    return HistoryEvent(request.room, [message_fields(message) for message in given], bool(more), request.id)
 
 
 def _help(_: State, __: Session, request: requests.Help) -> Event | None:
@@ -154,8 +158,13 @@ def _mute(state: State, session: Session, request: requests.Mute) -> Event | Non
             raise Rejected("not-muted", f"{request.name} is not muted in {request.room}.")
     else:
         state.moderation.set(MUTE, request.room, _subjects(state, request.name, person), request.seconds, str(session.name))
+        _depose(state, session, request.room, person)
     event, told = ("unmute", "lets you speak again in") if request.seconds == 0 else ("mute", "has muted you in")
     _tell(state, session, request.room, person, event, f"{told} {request.room}{_span(request.seconds or None)}")
+    if person is None and request.seconds != 0:
+        for listener in state.rooms.sessions_in(request.room):
+            if state.moderation.holds(MUTE, listener, request.room):
+                listener.notify(Notice(f"{session.name} {told} {request.room}{_span(request.seconds)}."))
     return None
 
 
@@ -164,8 +173,9 @@ def _ban(state: State, session: Session, request: requests.Ban) -> Event | None:
         return _unban(state, session, requests.Unban(request.room, request.name))
     person = _find_target(state, session, request.room, request.name)
     state.moderation.set(BAN, request.room, _subjects(state, request.name, person), request.seconds, str(session.name))
-    there = [other for other in state.rooms.sessions_in(request.room) if other.address == request.name]
-    out = _sessions(state, person) + [other for other in there if not state.moderation.is_moderator(other, request.room)]
+    _depose(state, session, request.room, person)
+    # By name and by address: all whom it is about, which may be more than were meant.
+    out = [other for other in state.rooms.sessions_in(request.room) if state.moderation.holds(BAN, other, request.room)]
     _put_out(state, session, request.room, out, "ban", f"banned you{_span(request.seconds)} from")
     return None
 
@@ -174,6 +184,7 @@ def _unban(state: State, session: Session, request: requests.Unban) -> Event | N
     state.moderation.check_moderator(session, request.room)
     if not state.moderation.lift(BAN, request.room, request.name, str(session.name)):
         raise Rejected("not-banned", f"{request.name} is not banned from {request.room}.")
+    _tell(state, session, request.room, state.people.find(request.name), "unban", f"lets you into {request.room} again")
     return None
 
 
@@ -230,9 +241,26 @@ def _find_target(state: State, session: Session, room: str, name: str) -> Person
     """Who a moderator means, if they are here. Raises Rejected if that is not for this moderator to do."""
     state.moderation.check_moderator(session, room)
     person = state.people.find(name)
-    if person is not None and person.moderates_by_identity(room):
+    if person is not None and (person.moderates_by_identity(room) or not _outranks(state, session, room, person)):
         raise Rejected("forbidden", f"{person.name} is a moderator.")
     return person
+
+
+def _outranks(state: State, session: Session, room: str, person: Person) -> bool:
+    """Whether somebody may moderate somebody: those whom moderators have made moderators are only for those who came as such."""
+    return session.identity.moderates(room) or not any(state.moderation.is_moderator(other, room) for other in _sessions(state, person))
+
+
+def _depose(state: State, session: Session, room: str, person: Person | None) -> None:
+    """Somebody is a moderator of this room no more, if a moderator has made them one: nothing could keep them from anything."""
+    if person is not None and any(state.moderation.is_moderator(other, room) for other in _sessions(state, person)):
+        person.moderates.discard(room)
+        state.moderation.lift(OP, room, person.key, str(session.name))
+
+
+def _count_people(state: State, room: str) -> int:
+    """How many are in a room: a person counts once, and each of those who have no name."""
+    return len({other.person or other for other in state.rooms.sessions_in(room)})
 
 
 def _sessions(state: State, person: Person | None) -> list[Session]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 
 from wschat.brokers.base import Broker, Rule
-from wschat.chat.addresses import canonical_address, is_loopback
+from wschat.chat.addresses import canonical_address, is_loopback, is_same_place
 from wschat.chat.names import key_of
 from wschat.chat.sessions import Session
 from wschat.errors import Rejected
@@ -44,6 +44,14 @@ class Moderation:
         if session.identity.moderates(room) or room in person.moderates:
             return True
         return person.identity.is_proven and self._find(OP, room, person.key, None) is not None
+
+    def holds(self, kind: str, session: Session, room: str) -> bool:
+        """Whether somebody is muted or banned there."""
+        try:
+            self.check(kind, session, room)
+        except Rejected:
+            return True
+        return False
 
     def check_moderator(self, session: Session, room: str) -> None:
         """Raise Rejected unless somebody moderates this room."""
@@ -122,7 +130,7 @@ def _holds(rule: Rule) -> bool:
 
 def _is_about(rule: Rule, key: str | None, address: str | None) -> bool:
     name, at, of_address = rule.subject.partition("@")
-    return of_address == address if at else name == key
+    return address is not None and is_same_place(of_address, address) if at else name == key
 
 
 def _is_named(rule: Rule, name: str) -> bool:

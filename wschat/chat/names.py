@@ -7,6 +7,10 @@ that differ only in case or width are one name. Letters of different scripts tha
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
+
+NAMELESS = "Server"
+"""Whom a message is from whose author has no name; so nobody may have this one."""
 
 MAX_LENGTH = 32
 RULE = f"1 to {MAX_LENGTH} letters, digits, '-', '_' or '.'"
@@ -19,6 +23,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u
 _VARIATION_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 
 
+@lru_cache(4096)  # each request has some, and they are nearly always the same
 def normalize_name(name: str) -> str | None:
     """The name as it is shown, or None if it is not one."""
     if len(name) > _MAX_RAW_LENGTH:
@@ -28,6 +33,7 @@ def normalize_name(name: str) -> str | None:
     return normal if _is_name(normal) and _is_name(key_of(normal)) else None
 
 
+@lru_cache(4096)
 def key_of(name: str) -> str:
     """What a normalised name is compared by; a room is shown by it, too."""
     return unicodedata.normalize("NFKC", name.casefold())

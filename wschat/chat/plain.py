@@ -18,7 +18,6 @@ from wschat.chat.sessions import Dialect, Session
 from wschat.errors import HistoryUnavailable, Rejected
 
 GREETING = "Welcome to the chat!"
-NAMELESS = "Server"
 
 _SHOWN_CHARACTERS = 40
 # The errors after which one has to say something again.
@@ -104,7 +103,7 @@ _REPLIES: dict[type[Request], Callable[[Any, Any], str]] = {
     requests.Help: lambda _, answer: answer.text,
     requests.Kick: lambda request, _: f"{request.name} has been put out of {request.room}.",
     requests.Mute: lambda request, _: f"{request.name} {'may speak again' if request.seconds == 0 else 'is muted'} in {request.room}.",
-    requests.Ban: lambda request, _: f"{request.name} is banned from {request.room}.",
+    requests.Ban: lambda request, _: f"{request.name} {'may be in' if request.seconds == 0 else 'is banned from'} {request.room}.",
     requests.Unban: lambda request, _: f"{request.name} may be in {request.room} again.",
     requests.Op: lambda request, _: f"{request.name} is a moderator of {request.room}.",
 }

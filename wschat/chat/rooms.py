@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from wschat.brokers.base import Broker, Message
-from wschat.chat.events import Event, Joined, MemberEvent, message_fields
+from wschat.chat.events import Event, Id, Joined, MemberEvent, message_fields
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
 from wschat.connection.connection import Connection
@@ -20,30 +20,6 @@ from wschat.hub import Hub
 
 # In how many rooms one connection may be: each of them costs memory.
 _MAX_ROOMS = 100
-
-
-class _Past(NamedTuple):
-    """Which part of a room's log somebody who joins is given: so many messages after a number, or the last ones."""
-
-    after: int
-    limit: int
-    is_resumed: bool
-    gap: bool
-
-    @classmethod
-    def wanted_by(cls, request: Join, last: int, epoch: str) -> _Past:
-        if request.since is not None and request.since <= last and request.epoch in (None, epoch):
-            return cls(request.since, MAX_MESSAGES, is_resumed=True, gap=False)
-        # One more than is given tells whether there are others.
-        return cls(max(0, last - DEFAULT_MESSAGES - 1), DEFAULT_MESSAGES + 1, is_resumed=False, gap=request.since is not None)
-
-    def choose(self, messages: list[dict[str, object]], last: int) -> tuple[list[dict[str, object]], bool, bool]:
-        """Of all there are after the number: those that are given, whether there are others, and whether some are gone."""
-        if not self.is_resumed:
-            return messages[-DEFAULT_MESSAGES:], len(messages) > DEFAULT_MESSAGES, self.gap
-        given = messages[: self.limit]
-        is_first_gone = last > self.after and (not given or given[0]["seq"] != self.after + 1)
-        return given, bool(given) and given[-1]["seq"] != last, is_first_gone
 
 
 class Room:
@@ -56,24 +32,18 @@ class Room:
         # Guards all below, and what is before what in the hubs. Taken after a broker's lock, before those of hubs.
         self._order = threading.Lock()
         self._hubs = {dialect: Hub() for dialect in dialects}
-        self._readers = 0  # who are about to come in, and read the past just now
-        self._meanwhile: list[Message] = []  # what has been said since the first of them began to
+        self._meanwhile: list[list[Message]] = []  # what has been said since each of those began to read the past who are coming in
         self._last = 0
         last = broker.subscribe(name, self)
         with self._order:
             self._last = max(self._last, last)  # something may have been taken meanwhile
 
-    @property
-    def last(self) -> int:
-        """The number of the last message."""
-        return self._last
-
     def take(self, messages: Sequence[Message]) -> None:
         """For the broker: the next messages."""
         with self._order:
             self._last = messages[-1].seq
-            if self._readers:
-                self._meanwhile += messages
+            for heard in self._meanwhile:
+                heard += messages
             for dialect, hub in self._hubs.items():
                 if not hub.is_deserted:
                     for message in messages:
@@ -90,10 +60,12 @@ class Room:
 
     def announce(self, event: Event, exclude: Collection[Connection] = ()) -> None:
         """Tell everybody in the room about something that happened. Never waits."""
-        for dialect, hub in self._hubs.items():
-            text = None if hub.is_deserted else dialect.event(event)
-            if text is not None:
-                hub.broadcast(text, exclude)
+        with self._order:  # whoever comes in just now has been told of it, or will be
+            for dialect, hub in self._hubs.items():
+                text = None if hub.is_deserted else dialect.event(event)
+                if text is not None:
+                    hub.add(text, exclude)
+        self.flush()
 
     def admit(self, session: Session, request: Join | None) -> None:
         """Let somebody in, from now on or, for a request that asks for it, with what was said before.
@@ -114,25 +86,65 @@ class Room:
             session.offer(str(greeting))  # which is an answer that somebody waits for, even if they have left before it came
 
     def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> None:
-        epoch = self._broker.epoch
+        heard: list[Message] = []
         with self._order:
             known = self._last
-            self._readers += 1
+            self._meanwhile.append(heard)
         try:
-            past = _Past.wanted_by(request, known, epoch)
-            read = self._broker.read_since(self.name, past.after, past.limit)
-            messages = [message_fields(message) for message in read]
+            past = _read_past(self._broker, self.name, request, known)
             with self._order:
-                known = max(known, read[-1].seq if read else 0)
-                messages += [message_fields(message) for message in self._meanwhile if message.seq > known]
-                given, more, gap = past.choose(messages, self._last)
-                joined = Joined(self.name, epoch, self._last, self._broker.members(self.name), given, more, gap, request.id)
+                past.add(heard)
+                joined = past.as_event(self._broker.members(self.name), self._last, request.id)
                 hub.admit(session.connection, session.dialect.answer(session, request, joined))
         finally:
             with self._order:
-                self._readers -= 1
-                if not self._readers:
-                    self._meanwhile.clear()
+                # By identity: two empty lists are equal.
+                self._meanwhile = [other for other in self._meanwhile if other is not heard]
+
+
+@dataclass
+class _Past:
+    """What somebody is given who comes in: what was said after a number, or last."""
+
+    room: str
+    epoch: str
+    since: int | None  # None if the last messages are given
+    messages: list[dict[str, object]]
+    is_whole: bool  # nothing between the messages and what is said from now on is left out
+    is_cut: bool  # there are older ones, of the last messages
+    gap: bool
+
+    def add(self, heard: list[Message]) -> None:
+        """Add what has been said while this was read."""
+        if self.is_whole:
+            known = self.messages[-1]["seq"] if self.messages else 0
+            self.messages += [message_fields(message) for message in heard if message.seq > known]  # type: ignore[operator]  # a number
+
+    def as_event(self, members: Sequence[str], last: int, request_id: Id | None) -> Joined:
+        """The answer."""
+        if self.since is None:
+            given = self.messages[-DEFAULT_MESSAGES:]
+            more, gap = self.is_cut or len(given) < len(self.messages), self.gap
+        else:
+            given = self.messages[:MAX_MESSAGES]
+            more = bool(given) and given[-1]["seq"] != last
+            gap = last > self.since and (not given or given[0]["seq"] != self.since + 1)
+        return Joined(self.room, self.epoch, last, members, given, more, gap, request_id)
+
+
+def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
+    """What a request asks for of a room whose last number is given. May wait for a disk. Raises HistoryUnavailable."""
+    since, is_cut = request.since, False
+    if since is not None and (since > last or request.epoch not in (None, broker.epoch)):
+        since = None
+    if since is None:
+        read = broker.read_before(room, None, DEFAULT_MESSAGES)
+        is_cut = bool(read) and bool(broker.read_before(room, read[0].seq, 1))
+    else:
+        read = broker.read_since(room, since, MAX_MESSAGES)
+    is_whole = not read or read[-1].seq >= last
+    gap = since is None and request.since is not None
+    return _Past(room, broker.epoch, since, [message_fields(message) for message in read], is_whole, is_cut, gap)
 
 
 class Rooms:
@@ -155,13 +167,15 @@ class Rooms:
 
     def enter(self, name: str, session: Session, request: Join | None = None) -> None:
         """Let somebody into a room. Reads from the broker for a request. Raises HistoryUnavailable, and Rejected for too many rooms."""
+        was_in = name in session.rooms
         room, is_first = self._register(name, session)
         if is_first and session.name is not None:
             room.announce(MemberEvent(name, session.name, "join"))
         try:
             room.admit(session, request)
         except BaseException:
-            self.leave(name, session)
+            if not was_in:
+                self.leave(name, session)
             raise
         with self._guard:
             if session not in room.sessions:

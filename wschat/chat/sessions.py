@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,6 +32,11 @@ class Identity:
     """Glob patterns of the rooms they may be in."""
     expires_at: float | None = None
     """When all this ends, in seconds since 1970."""
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether all this has ended."""
+        return self.expires_at is not None and self.expires_at <= time.time()
 
     def may_be_in(self, room: str) -> bool:
         """Whether they have any business in this room."""
@@ -123,8 +129,8 @@ class Session:
         self.identity = identity
         self.person: Person | None = None
         self.rooms: dict[str, Place] = {}
-        self.told: set[str] = set()
-        """What need not be said twice: the codes of the errors since the last request that was carried out."""
+        self.told: set[tuple[str, str]] = set()
+        """What need not be said twice: the codes of errors, and the rooms that they are about, since something could be said."""
         self._encode = connection.encoding.encoder()
         self._said = 0  # how many messages were given to the broker, which counts in this session's own thread
         self._settled = 0  # how many of them are settled, which counts in the broker's
@@ -154,7 +160,7 @@ class Session:
 
     def offer(self, text: str) -> None:
         """Send a text. From any thread; never waits."""
-        self.connection.offer(self._encode(text))
+        self.connection.offer(self._encode(text), is_droppable=False)
 
     def say(self, broker: Broker, draft: Draft) -> None:
         """Give a message to the broker. For the session's own thread; waits as `Broker.append` does. Raises HistoryUnavailable."""
@@ -172,6 +178,14 @@ class Session:
 
     def settled(self, outcomes: list[Outcome]) -> None:
         """For the broker: what became of messages."""
+        try:
+            self._tell(outcomes)
+        finally:
+            self._settled += len(outcomes)
+            if self._waiting is not None:
+                self._waiting.set()
+
+    def _tell(self, outcomes: list[Outcome]) -> None:
         answered: set[Place] = set()
         for draft, result in outcomes:
             text = self.dialect.settled(draft, result)
@@ -183,9 +197,6 @@ class Session:
                 self.offer(text)
         for room in answered:
             room.flush()
-        self._settled += len(outcomes)
-        if self._waiting is not None:
-            self._waiting.set()
 
 
 class People:

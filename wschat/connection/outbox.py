@@ -94,8 +94,11 @@ class Outbox:
             self._wait_for_room()
             self._put(make_frame())
 
-    def offer(self, frames: bytes) -> None:
-        """Send data frames without ever waiting: a peer that has no room for them is evicted, or loses what it was offered before."""
+    def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
+        """Send data frames without ever waiting: a peer that has no room for them is evicted, or loses what it was offered before.
+
+        What is not droppable is not lost that way later on.
+        """
         with self.lock:
             try:
                 if self._is_clear and not self._put_off:
@@ -112,7 +115,7 @@ class Outbox:
                     self._evict()
                 elif self._backlog and not self._is_in_message and not self._is_closed:
                     self._write_put_off()
-                    self._backlog.add(frames, is_droppable=True)
+                    self._backlog.add(frames, is_droppable=is_droppable)
                 else:
                     self._put(frames)
             except OutboxClosed:
