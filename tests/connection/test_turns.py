@@ -405,3 +405,18 @@ def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
         end_turn()
     assert outlet.flushes == 1
     assert current.turn is None
+
+
+def test_a_turn_that_nobody_watches_any_more_puts_nothing_off(wire: Wiring) -> None:
+    """As that of a thread whose connection has ended with messages that it did not take."""
+    hub = Hub()
+    client, peer = wire.raw(is_client=True)
+    peer.send((TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three"))
+    assert client.recv(PATIENCE) == "one"
+    writer = client._crew.writer
+    writer.stop()
+    member, other = wire.raw()
+    hub.join(member)
+    for number in range(3):
+        hub.broadcast(f"{number}")
+        assert other.frame() == (TEXT, f"{number}".encode())

@@ -58,7 +58,9 @@ class Turn:
         self._outlets.append(outlet)
         if not self._is_watched:
             self._is_watched = True  # first, because the watcher may cut the turn short at any time from here
-            return self._watcher.watch_turn(self)
+            if not self._watcher.watch_turn(self):
+                self._is_watched = False
+                return False
         return True
 
     def end(self) -> None:
