@@ -55,13 +55,15 @@ def handle(state: State, session: Session, request: requests.Request) -> Event |
 
 def _join(state: State, session: Session, request: requests.Join) -> Event | None:
     state.moderation.check(BAN, session, request.room)
-    state.rooms.enter(request.room, session, request)
+    # Who is in one room at a time gets the past by asking for it, and the answer when the other room cannot be heard any more.
+    state.rooms.enter(request.room, session, None if session.dialect.one_room else request)
     if state.moderation.holds(BAN, session, request.room):  # since a moment ago, when they were not yet there to be put out
         state.rooms.leave(request.room, session, "ban")
         state.moderation.check(BAN, session, request.room)
     if session.dialect.one_room:
         for other in session.rooms.keys() - {request.room}:
             state.rooms.leave(other, session)
+        return None
     return LATER
 
 
