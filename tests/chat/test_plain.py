@@ -169,6 +169,16 @@ def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitSt
     assert ask(late, "/history 1") == "* alice waves"
 
 
+def test_who_says_something_and_closes_at_once_gets_it_too(open_chat: ChatFactory, broker: Broker) -> None:
+    ws = open_chat(broker).plain()
+    for number in range(3):
+        ws.send(f"{number}")
+    ws.begin_close()
+    assert list(ws) == ["Server: 0", "Server: 1", "Server: 2"]
+    assert ws.closed is not None
+    assert ws.closed.code == 1000
+
+
 def test_what_is_asked_for_at_once_is_done_in_order(open_chat: ChatFactory, broker: Broker) -> None:
     ws = open_chat(broker).plain()
     for line in ("one", "two", "/history", "three", "/join tea", "four", "/leave"):

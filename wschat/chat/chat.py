@@ -77,6 +77,8 @@ class Chat:
             except Rejected as error:
                 _send_away(ws, error.text)
                 return
+            # Whoever says something and closes at once gets it, too, as soon as it is durable.
+            ws.before_goodbye = session.wait_until_settled
             self._answer_requests(session)
 
     def close(self) -> None:

@@ -81,6 +81,8 @@ class Connection:
         self._verdict: Close | ProtocolViolation | EOFError | None = None
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
+        self.before_goodbye: Callable[[], None] | None = None
+        """Called once, by the thread that receives, before a close of the peer is answered: for what is still to be sent. May wait."""
         self.was_evicted = False
         """Whether the peer was closed (1008) for being too slow."""
         self.bytes_received = 0
@@ -273,6 +275,9 @@ class Connection:
                     self._turn = Turn(self._crew.writer, self._inbox)
                 self._turn.begin()
             return True
+        if isinstance(self._verdict, Close) and self.before_goodbye is not None:
+            before_goodbye, self.before_goodbye = self.before_goodbye, None
+            before_goodbye()
         self._answer_verdict()
         while not isinstance(self._verdict, EOFError):
             data = recv_until(self._stream, _LARGE_READ, until)
