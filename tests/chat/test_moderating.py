@@ -248,9 +248,16 @@ def test_a_mute_in_each_room_is_told_once(chat: Guests, root: Client) -> None:
     bob.join("coffee")
     for room in ("tea", "coffee"):
         root.ask(type="mute", room=room, name="bob")
-    for room in ("tea", "coffee", "tea", "coffee"):
+    bob.join("milk")
+    for room in ("tea", "coffee", "milk", "tea", "coffee"):
+        bob.tell(type="typing", room=room)
         bob.tell(type="say", room=room, text="hi")
     assert [event["text"] for event in bob.seen() if event["type"] == "error"] == ["You are muted in tea.", "You are muted in coffee."]
+    root.ask(type="mute", room="tea", name="bob", seconds=0)
+    bob.say("free")
+    root.ask(type="mute", room="tea", name="bob")
+    bob.tell(type="say", room="tea", text="hi")
+    assert [event["text"] for event in bob.seen() if event["type"] == "error"] == ["You are muted in tea."]
 
 
 def test_commands_are_always_answered(chat: Guests) -> None:

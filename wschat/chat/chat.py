@@ -17,7 +17,8 @@ from wschat.chat.moderation import BAN, Moderation, shown_seconds
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.plain import Plain
 from wschat.chat.rates import Allowance, Rate
-from wschat.chat.requests import Say
+from wschat.chat.requests import Join, Say
+from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
 from wschat.chat.sessions import People, Session
 from wschat.chat.state import State
@@ -33,8 +34,8 @@ SUBPROTOCOLS = (SUBPROTOCOL,)
 """What a server of the chat is to speak, besides plain text."""
 
 _ROOM_PATH = re.compile(r"/rooms/([^/]+)")
-# What somebody is told once, and not again with each message, until they could say something.
-_TOLD_ONCE = frozenset({"muted"})
+# What somebody is told once for each room, and not again with each request, until one of this kind shows that it is over.
+_TOLD_ONCE: dict[str, type[AnyRequest]] = {"muted": Say, "banned": Join}
 
 
 class Chat:
@@ -121,17 +122,17 @@ class Chat:
 
     def _answer(self, session: Session, text: str) -> None:
         request = session.dialect.parse(session, text)
+        room = getattr(request, "room", "")
         try:
             answer = handle(self._state, session, request)
         except Rejected as error:
-            if not isinstance(request, Say) or error.code not in _TOLD_ONCE:
+            if error.code not in _TOLD_ONCE:
                 raise
-            told = error.code, request.room
-            self._reject(session, text, error, is_news=told not in session.told)
-            session.told.add(told)
+            self._reject(session, text, error, is_news=(error.code, room) not in session.told)
+            session.told.add((error.code, room))
             return
-        if isinstance(request, Say):
-            session.told.clear()
+        if session.told:
+            session.told -= {(code, room) for code, kind in _TOLD_ONCE.items() if isinstance(request, kind)}
         if answer is not LATER:
             reply = session.dialect.answer(session, request, answer)
             if reply is not None:

@@ -45,6 +45,8 @@ class Plain(Dialect):
         return reply(request, answer) if reply is not None else None
 
     def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
+        if is_command(request_text) and error.code != "too-fast":
+            return error.text  # whoever gives a command waits for an answer
         if not is_news:
             return None
         return f"{error.text} This was not sent: {_beginning_of(request_text)}" if error.code in _NOT_SENT else error.text
