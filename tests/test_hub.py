@@ -14,6 +14,7 @@ from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
 from wschat.connection.connection import Connection
 from wschat.errors import UsageError
+from wschat.figures import tally
 from wschat.hub import Hub, _Item
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -297,3 +298,21 @@ def test_binary_and_text_share_a_batch(wire: Wiring) -> None:
         hub.broadcast(b"b")
     hub.flush()
     assert [peer.frame(), peer.frame()] == [(TEXT, b"t"), (BINARY, b"b")]
+
+
+def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None:
+    hub = Hub()
+    hub.broadcast("to nobody")
+    members, _ = room(wire, hub, 3)
+    before = tally.read()
+    hub.broadcast("to three")
+    with hub._flushing:  # as if another thread were sending just now
+        hub.broadcast("to two", exclude=members[:1])
+        hub.broadcast("to nobody", exclude=members)
+        hub.admit(members[0])
+        hub.broadcast("to the one who comes in, too")
+    hub.flush()
+    after = tally.read()
+    assert after.deliveries - before.deliveries == 3 + 2 + 0 + 3
+    assert sum(after.fan_outs) - sum(before.fan_outs) == 4
+    assert 0 < after.fan_out_seconds - before.fan_out_seconds < 4 * PATIENCE

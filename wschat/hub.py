@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Collection, Iterator
+from time import monotonic
 from typing import NamedTuple
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import current
+from wschat.figures import tally
 from wschat.protocol.encoding import Encoding, payload_of
 
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
@@ -26,6 +28,7 @@ class _Item(NamedTuple):
 
     message: str | bytes
     exclude: frozenset[Connection]
+    added_at: float
 
 
 class _Admission(NamedTuple):
@@ -118,7 +121,7 @@ class Hub:
 
         For callers that hold a lock of their own while they decide on the order: this one never writes.
         """
-        self._pending.append(_Item(_sendable(message), frozenset(exclude)))
+        self._pending.append(_Item(_sendable(message), frozenset(exclude), monotonic()))
 
     def answer(self, connection: Connection, message: str | bytes) -> None:
         """Give a message to one connection a place in the order, after what was added before. Like `add`, it does not write."""
@@ -163,9 +166,12 @@ class Hub:
     def _deliver(self, items: list[_Item]) -> None:
         encoded: dict[Encoding, bytes] = {}
         excluded = frozenset[Connection]().union(*(item.exclude for item in items))
-        for member in self._current_members():
+        members = self._current_members()
+        deliveries = len(members) * len(items)
+        for member in members:
             if excluded and member in excluded:
                 wanted = [item.message for item in items if member not in item.exclude]
+                deliveries -= len(items) - len(wanted)
                 if wanted:
                     member.offer(_encode(wanted, member.encoding))
                 continue
@@ -173,6 +179,9 @@ class Hub:
             if frames is None:
                 frames = encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
             member.offer(frames)
+        if deliveries:
+            now = monotonic()
+            tally.count_fan_out(deliveries, [now - item.added_at for item in items])
 
     def _let_in(self, pending: list[_Pending]) -> None:
         for place, admission in enumerate(pending):
@@ -186,6 +195,7 @@ class Hub:
                 self._snapshot = None
                 del self._admissions[connection]  # last: whoever asks without the lock whether anybody is there finds it here or there
             messages = [item.message for item in pending[place:] if isinstance(item, _Item) and connection not in item.exclude]
+            tally.count_fan_out(len(messages), ())
             if greeting is not None:
                 messages.insert(0, greeting)
             if messages:

@@ -13,6 +13,7 @@ from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, T
 from wschat.connection.connection import Connection
 from wschat.connection.outbox import OutboxClosed
 from wschat.errors import ConnectionClosed, UsageError
+from wschat.figures import tally
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.encoding import Encoding
@@ -58,16 +59,18 @@ def test_many_that_wait_all_go_on_in_their_order(wire: Wiring) -> None:
         sender, number, _ = peer.frame()[1].split(b" ")
         assert int(number) == expected[int(sender)]
         expected[int(sender)] += 1
-        assert connection._outbox._waiting_bytes < 13_000  # the limit and one message
+        assert connection._outbox.waiting_bytes < 13_000  # the limit and one message
 
 
 def test_a_send_that_waits_too_long_drops_the_peer(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=1000, send_timeout=0.05)
+    before = tally.read().evictions
     with pytest.raises(ConnectionClosed, match="1008 too slow"):
         connection.send("x")
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
+    assert tally.read().evictions - before == {"send timeout": 1}
 
 
 def test_a_close_ends_the_waiting_of_those_who_send(wire: Wiring) -> None:
@@ -103,13 +106,15 @@ def test_without_limits_nothing_waits_and_nobody_is_evicted(wire: Wiring) -> Non
 
 def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=200_000)
+    before = tally.read().evictions
     frames = FRAME(BIG)
     for _ in range(100):
         connection.offer(frames)
-    assert connection._outbox._waiting_bytes < len(frames) + 100
+    assert connection._outbox.waiting_bytes < len(frames) + 100
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
+    assert tally.read().evictions - before == {"outbox full": 1}
 
 
 def test_one_message_past_the_limit_is_no_reason_to_evict(wire: Wiring) -> None:
@@ -134,13 +139,13 @@ def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: Sock
     server, client = wire.pair(sockets, limits=Limits(outbox_bytes=50_000), client_limits=Limits(ping_interval=0))
     frames = FRAME(b"x" * 1000)
     on_their_way = 0
-    while server._outbox._waiting_bytes < 48_000:
+    while server._outbox.waiting_bytes < 48_000:
         server.offer(frames)
         on_their_way += 1
     # Reading a little, so that the writer joins many for one write, which is taken in part only.
     for _ in range(on_their_way // 2):
         client.recv(timeout=PATIENCE)
-    while server._outbox._waiting_bytes < 48_000:
+    while server._outbox.waiting_bytes < 48_000:
         server.offer(frames)
     server._outbox.drain()
     while not server._outbox._is_closed:
@@ -151,12 +156,14 @@ def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: Sock
 
 
 def test_a_peer_that_is_behind_for_too_long_is_evicted(wire: Wiring) -> None:
+    before = tally.read().evictions
     connection, peer = blocked(wire, outbox_seconds=0.05)
     receiving = wire.run(end_of, connection)
     eventually(lambda: connection._outbox._is_closed)
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert receiving.result() == (1008, "too slow")
+    assert tally.read().evictions - before == {"too old": 1}
 
 
 def test_a_peer_that_is_evicted_and_never_reads_is_left_with_the_close_timeout(wire: Wiring) -> None:
@@ -389,7 +396,7 @@ def test_the_oldest_offers_are_dropped_and_the_rest_comes_whole_and_in_order(wir
     for number in range(100):
         connection.offer(FRAME(numbered(number)))
         connection._outbox.drain()  # as the writer does at any time: what the kernel did not take can be dropped all the same
-        assert connection._outbox._waiting_bytes <= BIG_AND_TEN
+        assert connection._outbox.waiting_bytes <= BIG_AND_TEN
     assert peer.frame() == (BINARY, BIG)
     seen = [peer.frame()[1]]
     while seen[-1] != numbered(99):
@@ -415,8 +422,8 @@ def test_what_was_sent_is_never_dropped(wire: Wiring) -> None:
 def test_old_offers_are_dropped_and_the_peer_stays(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_seconds=0.05, slow_peer="drop-oldest")
     connection.offer(FRAME(b"old" + BIG))  # too much to have been tried together with the first
-    size = connection._outbox._waiting_bytes
-    eventually(lambda: connection._outbox._waiting_bytes < size)
+    size = connection._outbox.waiting_bytes
+    eventually(lambda: connection._outbox.waiting_bytes < size)
     connection.send(b"sent")
     assert peer.frame() == (BINARY, BIG)
     assert peer.frame() == (BINARY, b"sent")

@@ -17,6 +17,7 @@ from wschat.connection.streams import AT_ONCE, Stream
 from wschat.connection.turns import Turn, current
 from wschat.connection.writer import Writer
 from wschat.errors import UsageError
+from wschat.figures import Eviction, tally
 from wschat.limits import Limits
 
 # What a turn puts off: as many small frames as one write takes.
@@ -112,7 +113,7 @@ class Outbox:
                     if sent < len(frames):
                         self._begin_backlog(frames, sent)
                 elif self._has_no_room(len(frames)) and not self._make_room(len(frames)):
-                    self._evict()
+                    self._evict("outbox full")
                 elif self._backlog and not self._is_in_message and not self._is_closed:
                     self._write_put_off()
                     self._backlog.add(frames, is_droppable=is_droppable)
@@ -197,6 +198,11 @@ class Outbox:
             except OutboxClosed:
                 pass  # whose outbox it is finds out when it reads
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What the kernel has not taken yet, as of some moment just now."""
+        return self._backlog.size + self._held_bytes
+
     def fileno(self) -> int:
         """The descriptor to select on, -1 once released."""
         return self._stream.fileno()
@@ -222,13 +228,9 @@ class Outbox:
     def _see_if_clear(self) -> None:
         self._is_clear = not (self._is_closed or self._backlog or self._is_in_message)
 
-    @property
-    def _waiting_bytes(self) -> int:
-        return self._backlog.size + self._held_bytes
-
     def _has_no_room(self, size: int) -> bool:
         limit = self._limits.outbox_bytes
-        return bool(limit and self._waiting_bytes) and self._waiting_bytes + size > limit and not self._is_closed
+        return bool(limit and self.waiting_bytes) and self.waiting_bytes + size > limit and not self._is_closed
 
     def _make_room(self, size: int) -> bool:
         """Drop what was offered earlier, if that is what a slow peer gets; whether there is room then."""
@@ -325,12 +327,12 @@ class Outbox:
 
     def _wait_for_room(self) -> None:
         limits = self._limits
-        if not limits.outbox_bytes or self._waiting_bytes < limits.outbox_bytes:
+        if not limits.outbox_bytes or self.waiting_bytes < limits.outbox_bytes:
             return
         give_up_at = monotonic() + limits.send_timeout if limits.send_timeout else None
-        while self._waiting_bytes >= limits.outbox_bytes and not self._is_closed:
+        while self.waiting_bytes >= limits.outbox_bytes and not self._is_closed:
             if not self._wait(give_up_at):
-                self._evict()
+                self._evict("send timeout")
 
     def _wait(self, until: float | None) -> bool:
         """Let go of the lock until something changes; False when it is later than `until`."""
@@ -356,15 +358,16 @@ class Outbox:
             remaining = self._backlog.since + self._limits.outbox_seconds - now
             if remaining <= 0:
                 if self._limits.slow_peer == "evict":
-                    self._evict()
+                    self._evict("too old")
                     return
                 self._backlog.drop_oldest(lambda since: since + self._limits.outbox_seconds <= now)
                 remaining = self._limits.outbox_seconds
             self._is_aging = True
             self._deadlines.after(remaining, self._check_age)
 
-    def _evict(self) -> None:
+    def _evict(self, reason: Eviction) -> None:
         """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
+        tally.count_eviction(reason)
         self._drop_put_off()
         self._backlog.drop()
         self._put_control(self._on_evict())

@@ -11,6 +11,8 @@ import sys
 from typing import Any
 
 from wschat.connection.connection import Connection
+from wschat.errors import RequestRefused
+from wschat.figures import tally
 
 logger = logging.getLogger("wschat.server")
 
@@ -58,7 +60,8 @@ def log_closed(ws: Connection, seconds: float) -> None:
 
 
 def log_refused(client_address: Any, why: object) -> None:
-    """Somebody did not get a WebSocket."""
+    """Somebody did not get a WebSocket. It is counted by its status or its first words, which are the same for all of a kind."""
+    tally.count_refusal(f"{why.status:d}" if isinstance(why, RequestRefused) else str(why).partition(":")[0])
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {"event": "refused", "client": name_of(client_address), "why": shown(why)}
