@@ -38,7 +38,7 @@ class Figures:
     deliveries: int = 0
     """Each message of a hub once for each member that it went to."""
     opened: int = 0
-    """WebSockets that were opened."""
+    """WebSockets and streams of events that were opened."""
     closed: int = 0
     """Those of them that are over."""
     evictions: Counter[str] = field(default_factory=Counter)
@@ -87,12 +87,12 @@ class Tally:
                 figures.fan_out_seconds += seconds
 
     def count_opened(self) -> None:
-        """A WebSocket was opened."""
+        """A WebSocket or a stream of events was opened."""
         with self._guard:
             self._figures.opened += 1
 
     def count_closed(self) -> None:
-        """A WebSocket is over."""
+        """One of them is over."""
         with self._guard:
             self._figures.closed += 1
 

@@ -1,0 +1,59 @@
+"""What the process uses, by whatever the system tells."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+
+from wschat.web import process
+from wschat.web.process import read_process
+
+
+def test_it_is_this_process() -> None:
+    before = read_process()
+    assert before.memory_bytes is not None
+    assert before.memory_bytes > 1_000_000
+    assert before.threads is not None
+    ends = threading.Event()
+    threads = [threading.Thread(target=ends.wait) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    during = read_process()
+    ends.set()
+    for thread in threads:
+        thread.join()
+    assert during.threads == before.threads + 10
+    assert during.cpu_seconds >= before.cpu_seconds > 0
+
+
+def test_descriptors_are_counted_where_linux_does(tmp_path: Path) -> None:
+    before = read_process().descriptors
+    if before is None:
+        pytest.skip("only Linux 6.2 and later count them")
+    with open(tmp_path / "one", "w"), open(tmp_path / "two", "w"):
+        assert read_process().descriptors == before + 2
+
+
+def test_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process, "_PROC", tmp_path)
+    (tmp_path / "fd").touch()  # a directory of no size, as on an older Linux
+    found = read_process()
+    assert found.threads == threading.active_count()
+    assert found.memory_bytes is not None
+    assert found.memory_bytes > 1_000_000
+    assert found.descriptors is None
+    (tmp_path / "fd").unlink()
+    assert read_process().descriptors is None
+
+
+def test_what_cannot_be_read_for_want_of_a_descriptor_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    found = read_process()
+    assert (found.threads, found.memory_bytes) == (None, None)
+    assert found.cpu_seconds > 0

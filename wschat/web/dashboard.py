@@ -1,0 +1,93 @@
+"""The dashboard: what the page at /stats shows, a sample every two seconds of the last five minutes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from operator import sub
+from time import monotonic, time
+
+from wschat.connection.crew import join_crew, leave_crew
+from wschat.figures import Figures, Load, quantile, tally
+from wschat.web.process import Process, read_process
+
+SECONDS = 2.0
+"""From one sample to the next."""
+KEPT = 150
+"""How many samples are kept."""
+
+Sample = dict[str, object]
+
+
+class Samples:
+    """The last samples of this process. From any thread. `read_load` says who is connected: a server's, nearly always."""
+
+    def __init__(self, read_load: Callable[[], Load]) -> None:
+        self._read_load = read_load
+        self._last = _Reading()
+        self._guard = threading.Lock()  # guards all below; the deadlines' lock is taken while it is held
+        self._samples: deque[Sample] = deque(maxlen=KEPT)
+        # Seconds go faster than samples: a server that is started again goes on with larger numbers than it had.
+        self._next = int(time())
+        self._is_closed = False
+        self._crew = join_crew()
+        self._deadline = self._crew.deadlines.after(SECONDS, self._take)
+
+    def since(self, number: int) -> dict[str, object]:
+        """The samples from this number on, or all that are kept, and the number that the next one will have."""
+        with self._guard:
+            oldest = self._next - len(self._samples)
+            known = number - oldest if oldest <= number <= self._next else 0
+            return {"next": self._next, "seconds": SECONDS, "kept": KEPT, "samples": list(islice(self._samples, known, None))}
+
+    def close(self) -> None:
+        """Take no more samples. May be called again."""
+        with self._guard:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._deadline.cancel()
+        leave_crew(self._crew)
+
+    def _take(self) -> None:
+        """For the deadlines' thread, again and again."""
+        before, self._last = self._last, _Reading()
+        sample = _sample(before, self._last, self._read_load())
+        with self._guard:
+            if not self._is_closed:
+                self._samples.append(sample)
+                self._next += 1
+                self._deadline = self._crew.deadlines.after(SECONDS, self._take)
+
+
+class _Reading:
+    """What has been counted up to a time."""
+
+    def __init__(self) -> None:
+        self.at = monotonic()
+        self.figures: Figures = tally.read()
+        self.process: Process = read_process()
+
+
+def _sample(before: _Reading, after: _Reading, load: Load) -> Sample:
+    """What happened between two readings, and what there is at the end."""
+    seconds = after.at - before.at
+    old, new = before.figures, after.figures
+    fan_outs = list(map(sub, new.fan_outs, old.fan_outs))
+    return {
+        "time": round(time(), 3),
+        "connections": load.connections,
+        "messages": round((new.messages - old.messages) / seconds, 1),
+        "deliveries": round((new.deliveries - old.deliveries) / seconds, 1),
+        "fan_out_p50": quantile(fan_outs, 0.5),
+        "fan_out_p99": quantile(fan_outs, 0.99),
+        "outbox_bytes": load.waiting_bytes,
+        "evictions": new.evictions - old.evictions,
+        "refusals": new.refusals - old.refusals,
+        "threads": after.process.threads,
+        "descriptors": after.process.descriptors,
+        "memory_bytes": after.process.memory_bytes,
+        "cpu": round((after.process.cpu_seconds - before.process.cpu_seconds) / seconds, 3),
+    }

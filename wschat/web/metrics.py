@@ -1,0 +1,85 @@
+"""Metrics: the figures for Prometheus, by prometheus-client, which is imported only where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import Any, get_args
+
+from wschat.errors import UsageError
+from wschat.figures import FAN_OUT_BOUNDS, Eviction, Load, tally
+from wschat.web.process import read_process
+
+
+class Metrics:
+    """What /metrics shows. From any thread. `read_load` says who is connected: a server's, nearly always.
+
+    Raises UsageError where prometheus-client is not installed.
+    """
+
+    def __init__(self, read_load: Callable[[], Load]) -> None:
+        prometheus = _import_prometheus()
+        self._choose_encoder = prometheus.exposition.choose_encoder
+        self._registry = prometheus.CollectorRegistry()
+        self._registry.register(_Collector(prometheus.core, read_load))
+        prometheus.ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str = "") -> tuple[str, bytes]:
+        """The content type and the text of all figures, in the format that an `Accept` header asks for."""
+        encode, content_type = self._choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+
+class _Collector:
+    """Asked for the figures by a registry, each time that they are wanted."""
+
+    def __init__(self, core: Any, read_load: Callable[[], Load]) -> None:
+        self._core = core
+        self._read_load = read_load
+
+    def collect(self) -> Iterator[Any]:
+        """The figures as prometheus-client has them."""
+        yield from self._gauges()
+        yield from self._counters()
+
+    def _gauges(self) -> Iterator[Any]:
+        load = self._read_load()
+        gauge = self._core.GaugeMetricFamily
+        connections = gauge("wschat_connections", "Connections that there are.", labels=["kind"])
+        for kind, number in load.connections.items():
+            connections.add_metric([kind], number)
+        yield connections
+        yield gauge("wschat_outbox_bytes", "What slow peers have still to be sent.", load.waiting_bytes)
+        threads = read_process().threads
+        if threads is not None:
+            yield gauge("wschat_threads", "Threads of the process.", threads)
+
+    def _counters(self) -> Iterator[Any]:
+        figures = tally.read()
+        counter = self._core.CounterMetricFamily
+        yield counter("wschat_connections_opened", "WebSockets and streams of events that were opened.", figures.opened)
+        yield counter("wschat_connections_closed", "WebSockets and streams of events that are over.", figures.closed)
+        yield counter("wschat_messages", "Messages said in rooms.", figures.messages)
+        yield counter("wschat_deliveries", "Messages of hubs, once for each member.", figures.deliveries)
+        never = dict.fromkeys(get_args(Eviction), 0)  # a counter that is not there before something happens hides the first time
+        for name, text, counts in (
+            ("wschat_evictions", "Slow peers that were dropped.", never | figures.evictions),
+            ("wschat_refusals", "Requests that did not get a WebSocket.", figures.refusals),
+        ):
+            family = counter(name, text, labels=["reason"])
+            for reason, number in counts.items():
+                family.add_metric([reason], number)
+            yield family
+        bounds = [*map(str, FAN_OUT_BOUNDS), "+Inf"]
+        fan_out = self._core.HistogramMetricFamily("wschat_fanout_seconds", "From a hub to the last of its members.")
+        fan_out.add_metric([], list(zip(bounds, accumulate(figures.fan_outs), strict=True)), figures.fan_out_seconds)
+        yield fan_out
+
+
+def _import_prometheus() -> Any:
+    try:
+        import prometheus_client.core
+        import prometheus_client.exposition
+    except ImportError:
+        raise UsageError("metrics need prometheus-client: pip install 'wschat[metrics]'") from None
+    return prometheus_client
