@@ -12,9 +12,11 @@ import pytest
 
 import wschat
 from tests.conftest import ServerFactory, echo
+from tests.connection.wiring import eventually
 from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import Raw, request
 from wschat import Limits
+from wschat.figures import tally
 
 needs_many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 
@@ -65,6 +67,14 @@ def test_who_is_turned_away_and_goes_on_sending_is_cut(serve: ServerFactory) -> 
         assert status_of(other) == 503
         with pytest.raises(ConnectionError):
             send_without_end(other)
+
+
+def test_a_refusal_is_counted_by_its_status(serve: ServerFactory) -> None:
+    before = tally.read().refusals
+    with Raw.to(serve(echo)) as raw:
+        assert status_of(raw, Upgrade="something-else") == 426
+        assert raw.rest() == b""
+    eventually(lambda: tally.read().refusals - before == {"426": 1})
 
 
 def test_who_is_refused_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
@@ -152,3 +162,28 @@ def test_behind_a_proxy_that_uses_a_unix_socket(serve: ServerFactory) -> None:
             client.connect(server.server_address)
             statuses.append(status_of(clients.enter_context(Raw(client)), X_Forwarded_For=address))
     assert statuses == [101, 503, 101]
+
+
+def test_who_is_here_is_counted(serve: ServerFactory) -> None:
+    before = tally.read()
+    server = serve(echo, limits=Limits(max_connections=2))
+    with Raw.opened(server) as one, Raw.to(server) as two, Raw.to(server) as three:
+        assert status_of(three) == 503
+        assert server._roster.load().connections == {"websocket": 1, "events": 0, "http": 1}
+        assert status_of(two) == 101
+        eventually(lambda: server._roster.load().connections == {"websocket": 2, "events": 0, "http": 0})
+        leave(one)
+        eventually(lambda: server._roster.load().connections == {"websocket": 1, "events": 0, "http": 0})
+        after = tally.read()
+    assert (after.opened - before.opened, after.closed - before.closed) == (2, 1)
+    assert after.refusals - before.refusals == {"too many connections": 1}
+
+
+def test_what_waits_for_all_is_added_up(serve: ServerFactory) -> None:
+    def flood(ws: wschat.Connection) -> None:
+        ws.offer(ws.encoding.encode(b"x" * 10_000_000))  # more than the kernel takes
+        echo(ws)
+
+    server = serve(flood, limits=Limits(outbox_bytes=0, close_timeout=0.1))
+    with Raw.opened(server), Raw.opened(server):
+        eventually(lambda: server._roster.load().waiting_bytes > 8_000_000)

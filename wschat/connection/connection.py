@@ -109,6 +109,11 @@ class Connection:
         return self._outbox.bytes_sent
 
     @property
+    def waiting_bytes(self) -> int:
+        """What waits for the peer to take it."""
+        return self._outbox.waiting_bytes
+
+    @property
     def closed(self) -> ConnectionClosed | None:
         """How the connection ended, from the first thing that ended it on; None before."""
         return None if self._end is None else self._closed()

@@ -11,8 +11,10 @@ import sys
 from typing import Any
 
 from wschat.connection.connection import Connection
+from wschat.connection.event_stream import EventStream
 from wschat.errors import RequestRefused
 from wschat.figures import tally
+from wschat.server.requests import Request
 
 logger = logging.getLogger("wschat.server")
 
@@ -40,7 +42,7 @@ def log_opened(ws: Connection) -> None:
     logger.info("%(client)s opened %(path)s", fields, extra={"fields": fields})
 
 
-def log_closed(ws: Connection, seconds: float) -> None:
+def log_closed(ws: Connection | EventStream, seconds: float) -> None:
     """A WebSocket is over. That a slow peer was evicted is a warning."""
     level = logging.WARNING if ws.was_evicted else logging.INFO
     end = ws.closed
@@ -57,6 +59,20 @@ def log_closed(ws: Connection, seconds: float) -> None:
     }
     text = "%(client)s %(event)s after %(seconds).1f s: %(code)d %(reason)s (%(bytes_received)d bytes received, %(bytes_sent)d sent)"
     logger.log(level, text, fields, extra={"fields": fields})
+
+
+def log_answered(client_address: Any, request: Request, status: int) -> None:
+    """A plain request has been answered. The query is left out, too."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    fields = {
+        "event": "answered",
+        "client": name_of(client_address),
+        "method": request.method,
+        "path": shown(request.path),
+        "status": int(status),
+    }
+    logger.debug("%(client)s %(method)s %(path)s: %(status)d", fields, extra={"fields": fields})
 
 
 def log_refused(client_address: Any, why: object) -> None:

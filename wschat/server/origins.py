@@ -1,4 +1,4 @@
-"""Which web pages may connect: the check against cross-site WebSocket hijacking (RFC 6455, section 10.2)."""
+"""Which web pages may connect, against cross-site WebSocket hijacking (RFC 6455, section 10.2), and read answers (CORS)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from wschat.errors import RequestRefused
+from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
+
+
+# What a page of another origin may send besides what any form can.
+_ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+_ALLOWED_METHODS = "GET, HEAD, POST"
+_EXPOSED_HEADERS = "Retry-After"
+_PREFLIGHT_SECONDS = "600"
 
 
 def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loopback: bool) -> None:
@@ -32,6 +40,26 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
         if on_loopback and is_loopback(host):
             return
     raise RequestRefused(HTTPStatus.FORBIDDEN, f"Pages from {origin!r} may not connect to this server; its option --origin allows more.")
+
+
+def is_preflight(request: Request) -> bool:
+    """Whether a browser asks if a page of another origin may ask (Fetch, section 3.3)."""
+    return request.method == "OPTIONS" and "access-control-request-method" in request.headers
+
+
+def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str, str]:
+    """What lets a page read the answer that has passed `check_origin`."""
+    origin = request.headers["origin"]
+    headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
+    if origin in allowed:  # by name: who lets all pages in has not meant them to come with this user's cookies
+        headers["Access-Control-Allow-Credentials"] = "true"
+    if is_preflight(request):
+        headers |= {
+            "Access-Control-Allow-Methods": _ALLOWED_METHODS,
+            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+            "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
+        }
+    return headers
 
 
 def is_loopback(host: str) -> bool:

@@ -40,13 +40,21 @@ def refuse(sock: socket.socket, refusal: RequestRefused, *, with_body: bool = Tr
     """Answer, end the stream, and read on until the client has left. For the connection's own thread: waits."""
     try:
         sock.sendall(response_to(refusal, with_body=with_body))
+    except (OSError, ValueError):
+        return  # it left without waiting for the answer
+    linger(sock)
+
+
+def linger(sock: socket.socket) -> None:
+    """After the last answer: end the stream, and read on until the client has left. For the connection's own thread: waits."""
+    try:
         socket.socket.shutdown(sock, socket.SHUT_WR)
         # Closing with unread input would reset the connection, and the answer might be lost.
         left = _MAX_UNREAD_BYTES
         while left > 0 and (data := sock.recv(_READ_BYTES)):
             left -= len(data)
     except (OSError, ValueError):
-        pass  # it left without waiting for the answer
+        pass  # it has left
 
 
 class Turnstile:

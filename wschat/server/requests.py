@@ -1,24 +1,26 @@
-"""HTTP requests, as far as a WebSocket server needs them: a head that is read, and what it asks for.
+"""HTTP requests: a head that is read, and what it asks for.
 
-The grammar is h11's business. What makes a request an opening is in `opening`, how one is refused in `refusals`.
+The grammar is h11's business. What makes a request an opening is in `opening`, how one is refused in `refusals`, how one that
+is no opening is answered in `answers`.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 import h11
 
-from wschat.errors import RequestRefused
+from wschat.errors import RequestRefused, UsageError
 from wschat.limits import Limits
 
 _READ_BYTES = 4096
 _UNLIMITED = 1 << 30
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
@@ -29,6 +31,8 @@ class Request:
     method: str
     target: str
     headers: dict[str, str]
+    prefix: str = ""
+    """What was taken from the beginning of the target, because all of a server is below it."""
 
     @property
     def path(self) -> str:
@@ -41,29 +45,42 @@ class Request:
         query = self.target.partition("?")[2]
         return dict(parse_qsl(query, keep_blank_values=True)) if query else {}
 
+    def below(self, prefix: str) -> Request:
+        """The request without this beginning of its path. Raises RequestRefused (404) if it has another one."""
+        if not prefix:
+            return self
+        rest = self.target.removeprefix(prefix)
+        if not self.target.startswith(prefix) or rest[:1] not in ("", "/", "?"):
+            raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is nothing here; all of this server is below {prefix}/.")
+        return replace(self, target=rest, prefix=prefix)
+
 
 class Exchange:
-    """One request on a fresh connection. Waits for the peer without a limit of its own: a deadline shuts the socket down."""
+    """The requests on one connection, one after the other.
+
+    Waits for the peer without a limit of its own: a deadline shuts the socket down.
+    """
 
     def __init__(self, sock: socket.socket, limits: Limits) -> None:
         self._socket = sock
         self._limits = limits
         self._head = b""
         self.already_read = b""
-        """What was read beyond the head."""
+        """What was read beyond the head; the next one begins with it."""
 
     def read_head(self) -> bytes | None:
-        """The head of the request, its blank line included; None if the peer left before it was whole.
+        """The head of the next request, its blank line included; None if the peer left before it was whole.
 
         What cannot become one is returned as soon as that is known. Raises RequestRefused (431) for one that is too long.
         """
-        left = self._limits.max_head_bytes or _UNLIMITED
-        read = b""
+        self._head, read = b"", self.already_read.lstrip(b"\r\n")  # some send a line end after a body (RFC 9112, section 2.2)
+        left = (self._limits.max_head_bytes or _UNLIMITED) - len(read)
         while not (end := _END_OF_HEAD.search(read)):
-            if not left:
+            if left <= 0:
                 raise RequestRefused(_TOO_LARGE, f"A request's head may have {self._limits.max_head_bytes} bytes.")
             data = self._socket.recv(min(_READ_BYTES, left))
             if not data:
+                self.already_read = read
                 return None
             left -= len(data)
             read += data
@@ -80,18 +97,35 @@ class Exchange:
         return not self._head.startswith(b"HEAD ")
 
 
+def check_path_prefix(prefix: str) -> None:
+    """Raise UsageError if this is not the beginning of a path."""
+    if prefix and not _PREFIX.fullmatch(prefix):
+        raise UsageError(f"a path prefix is like /chat: it begins with a slash and ends without one, not {prefix!r}")
+
+
 def parse_request(head: bytes) -> Request:
-    """The request that a head makes. Raises RequestRefused (400) if it makes none."""
+    """The request for a WebSocket that a head makes. Raises RequestRefused (400) if it makes none."""
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))
+    http.receive_data(head)
+    event = next_request(http)
+    if event.http_version != b"1.1":
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "A WebSocket is opened with HTTP/1.1.")
+    return request_of(event)
+
+
+def next_request(http: h11.Connection) -> h11.Request:
+    """The request whose head h11 has been given. Raises RequestRefused (400) if it makes none."""
     try:
-        http.receive_data(head)
         event = http.next_event()
     except h11.RemoteProtocolError as error:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {error}.") from None
     if not isinstance(event, h11.Request):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "This is not HTTP.")
-    if event.http_version != b"1.1":
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, "This server speaks HTTP/1.1.")
+    return event
+
+
+def request_of(event: h11.Request) -> Request:
+    """A request as h11 has it."""
     headers: dict[str, str] = {}
     for name, value in event.headers:
         add_header(headers, name, value)

@@ -13,8 +13,13 @@ import threading
 from collections import Counter
 
 from wschat.connection.connection import Connection
+from wschat.connection.event_stream import EventStream
+from wschat.figures import Load, tally
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
+
+Peer = Connection | EventStream
+"""Whom a server has open."""
 
 logger = logging.getLogger("wschat.server")
 
@@ -29,7 +34,7 @@ class Roster:
         self._limits = limits
         # Guards all below, and is told when the last connection is taken out. Taken before the locks of outboxes.
         self._changed = threading.Condition()
-        self._active: dict[socket.socket, Connection | None] = {}  # None until it is open
+        self._active: dict[socket.socket, Peer | None] = {}  # None until it is open
         self._opening: set[socket.socket] = set()  # those whose request has not been answered yet
         self._counted: dict[socket.socket, str] = {}  # the address that each counts for
         self._counts: Counter[str] = Counter()
@@ -40,6 +45,15 @@ class Roster:
     def is_closing(self) -> bool:
         """Whether `close_all` has been called."""
         return self._is_closing
+
+    def load(self) -> Load:
+        """Who is here, and what waits for them. Takes milliseconds where ten thousand are, but not with the lock held."""
+        with self._changed:
+            active = list(self._active.values())
+        peers = [peer for peer in active if peer is not None]
+        websockets = sum(isinstance(peer, Connection) for peer in peers)
+        kinds = {"websocket": websockets, "events": len(peers) - websockets, "http": len(active) - len(peers)}
+        return Load(kinds, sum(peer.waiting_bytes for peer in peers))
 
     def enter(self, sock: socket.socket, address: str | None) -> bool:
         """Take in an accepted connection, counted for the address that it comes from; False if there are too many."""
@@ -58,20 +72,31 @@ class Roster:
             return self._count(sock, address)
 
     def _count(self, sock: socket.socket, address: str) -> bool:
+        if self._counted.get(sock) == address:
+            return True
         limit = self._limits.max_connections_per_address
         if limit and self._counts[address] >= limit:
             return False
+        self._uncount(sock)  # a proxy may ask for one after the other on the same connection
         self._counts[address] += 1
         self._counted[sock] = address
         return True
+
+    def _uncount(self, sock: socket.socket) -> None:
+        address = self._counted.pop(sock, None)
+        if address is not None:
+            self._counts[address] -= 1
+            if not self._counts[address]:
+                del self._counts[address]
 
     def answer(self, sock: socket.socket) -> None:
         """The request is about to be answered: from here on it is closed as a WebSocket, and not cut."""
         with self._changed:
             self._opening.discard(sock)
 
-    def open(self, sock: socket.socket, ws: Connection) -> None:
+    def open(self, sock: socket.socket, ws: Peer) -> None:
         """The WebSocket is open."""
+        tally.count_opened()
         with self._changed:
             self._active[sock] = ws
             is_too_late = self._is_closing
@@ -79,16 +104,14 @@ class Roster:
         if is_too_late:
             _go_away(ws, drain)
 
-    def leave(self, sock: socket.socket) -> Connection | None:
+    def leave(self, sock: socket.socket) -> Peer | None:
         """The connection is over, and its handler has returned; which WebSocket it was, if it was open."""
         with self._changed:
             ws = self._active.pop(sock, None)
+            if ws is not None:
+                tally.count_closed()
             self._opening.discard(sock)
-            address = self._counted.pop(sock, None)
-            if address is not None:
-                self._counts[address] -= 1
-                if not self._counts[address]:
-                    del self._counts[address]
+            self._uncount(sock)
             if not self._active:
                 self._changed.notify_all()
             return ws
@@ -124,5 +147,5 @@ class Roster:
                     socket.socket.shutdown(sock, how)
 
 
-def _go_away(ws: Connection, timeout: float | None) -> None:
+def _go_away(ws: Peer, timeout: float | None) -> None:
     ws.begin_close(CloseCode.GOING_AWAY, "the server is stopping", timeout=timeout)

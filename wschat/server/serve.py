@@ -10,6 +10,7 @@ from wschat.connection.connection import Connection
 from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
+from wschat.server.answers import HttpHandler
 from wschat.server.requests import Request
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketHandler, WebSocketServer
 
@@ -28,6 +29,8 @@ def serve(
     deflate: Deflate | None = DEFAULT_DEFLATE,
     tls: ssl.SSLContext | None = None,
     trusted_proxies: Collection[str] = (),
+    http: HttpHandler | None = None,
+    path_prefix: str = "",
 ) -> WebSocketServer:
     """A server that listens and calls `handler` with each connection, in a thread of its own: run it with `serve_forever` or `start`.
 
@@ -49,6 +52,8 @@ def serve(
         deflate=deflate,
         tls=tls,
         trusted_proxies=trusted_proxies,
+        http=http,
+        path_prefix=path_prefix,
     )
 
 

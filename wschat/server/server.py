@@ -17,23 +17,22 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
-from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
-from wschat.connection.streams import open_stream
 from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
-from wschat.server.logs import log_closed, log_opened, log_refused
-from wschat.server.opening import Handshake
-from wschat.server.origins import check_origin, is_loopback
-from wschat.server.proxies import is_trusted, parse_networks, vouched_address
-from wschat.server.refusals import Turnstile, refuse, response_to
-from wschat.server.requests import Exchange, Request
+from wschat.server.answers import HttpHandler
+from wschat.server.logs import log_closed, log_refused
+from wschat.server.proxies import parse_networks
+from wschat.server.reception import BUSY, Reception, host_of
+from wschat.server.refusals import Turnstile, response_to
+from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
 
@@ -41,9 +40,6 @@ logger = logging.getLogger("wschat.server")
 
 # Nothing is kept between messages: ten thousand compressing connections cost no more than silent ones.
 DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
-
-_BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
-_STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -79,7 +75,8 @@ class WebSocketServer(socketserver.TCPServer):
     `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
     or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
     web origins that may connect besides our own, `deflate` the compression that is agreed to (None for none), `tls` the
-    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask.
+    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask. `http` answers
+    the requests that are no openings, which are refused without it (426); all paths are below `path_prefix`.
 
     As a context manager it stops itself.
     """
@@ -98,14 +95,13 @@ class WebSocketServer(socketserver.TCPServer):
         deflate: Deflate | None = DEFAULT_DEFLATE,
         tls: ssl.SSLContext | None = None,
         trusted_proxies: Collection[str] = (),
+        http: HttpHandler | None = None,
+        path_prefix: str = "",
     ) -> None:
+        check_path_prefix(path_prefix)
         self._scarcity = Scarcity()  # first: it may not be to be had, and then nothing else has to be given back
         self.limits = limits
-        self.subprotocols = subprotocols
-        self.origins = frozenset(origins)
-        self.deflate = deflate
         self._tls = tls
-        self._trusted_proxies = parse_networks(trusted_proxies)
         self._wake_up, self._woken = socket.socketpair()
         self._wake_up.setblocking(False)
         self._crew = join_crew()
@@ -114,6 +110,17 @@ class WebSocketServer(socketserver.TCPServer):
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
         self._roster = Roster(limits)
+        self._reception = Reception(
+            self._roster,
+            self._crew.deadlines,
+            limits,
+            subprotocols,
+            frozenset(origins),
+            deflate,
+            parse_networks(trusted_proxies),
+            http,
+            path_prefix,
+        )
         self._turnstile = Turnstile(self._crew.deadlines)
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
@@ -138,6 +145,10 @@ class WebSocketServer(socketserver.TCPServer):
     def port(self) -> int:
         """The TCP port that is listened on."""
         return int(self.server_address[1])
+
+    def load(self) -> Load:
+        """How many are connected just now, and what waits for them."""
+        return self._roster.load()
 
     def start(self) -> WebSocketServer:
         """Serve in a background thread, and return at once. `stop` ends it."""
@@ -215,8 +226,8 @@ class WebSocketServer(socketserver.TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give an accepted connection a thread of its own, or turn it away."""
-        host = _host_of(client_address)
-        if self._speaks_for_others(host):
+        host = host_of(client_address)
+        if self._reception.speaks_for_others(host):
             host = None  # it is counted when it has said for whom it asks
         if not self._roster.enter(request, host):
             self._turn_away(request, client_address, "too many connections")
@@ -232,75 +243,16 @@ class WebSocketServer(socketserver.TCPServer):
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
         if self._tls is None:
-            self._turnstile.turn_away(request, response_to(_BUSY))
+            self._turnstile.turn_away(request, response_to(BUSY))
         else:
             request.close()  # it would take a handshake to say why
 
-    def _speaks_for_others(self, host: str | None) -> bool:
-        """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
-        return bool(self._trusted_proxies) and (host is None or is_trusted(host, self._trusted_proxies))
-
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
-        """Read the request on a fresh connection and open the WebSocket; in the connection's own thread, for its handler.
+        """Receive a fresh connection until it is a WebSocket; in its own thread, for its handler.
 
-        Raises RequestRefused, after having answered so, and ConnectionClosed if the peer left or took too long.
+        Raises RequestRefused, after having answered so, and ConnectionClosed if there is to be no WebSocket on it.
         """
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        timeout = self.limits.opening_timeout
-        deadline = self._crew.deadlines.after(timeout, lambda: self._roster.cut(sock)) if timeout else None
-        exchange = Exchange(sock, self.limits)
-        try:
-            if isinstance(sock, ssl.SSLSocket):
-                _start_tls(sock, client_address)
-            handshake = self._read_handshake(exchange)
-            request = handshake.request
-            remote_address = self._remote_address(sock, client_address, request)
-            check_request(request)
-            answer = handshake.answer(self.deflate)
-            if "origin" in request.headers:
-                check_origin(request.headers, self.origins, on_loopback=_is_on_loopback(sock))
-            self._roster.answer(sock)
-            sock.sendall(answer.response)
-        except RequestRefused as refusal:
-            refuse(sock, refusal, with_body=exchange.wants_body)
-            raise
-        except OSError:
-            raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
-        ws = Connection(
-            open_stream(sock),
-            is_client=False,
-            limits=self.limits,
-            path=request.target,
-            headers=request.headers,
-            remote_address=remote_address,
-            subprotocol=answer.subprotocol,
-            deflate=answer.deflate,
-            already_read=exchange.already_read,
-        )
-        log_opened(ws)
-        self._roster.open(sock, ws)
-        if deadline is not None:
-            deadline.cancel()
-        return ws
-
-    def _read_handshake(self, exchange: Exchange) -> Handshake:
-        head = exchange.read_head()
-        if self._roster.is_closing:
-            raise _STOPPING
-        if head is None:
-            raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
-        return Handshake(head, self.subprotocols)
-
-    def _remote_address(self, sock: socket.socket, client_address: Any, request: Request) -> object:
-        """Who is at the other end, by the word of a proxy that is trusted."""
-        host = _host_of(client_address)
-        if not self._speaks_for_others(host):
-            return client_address
-        vouched = vouched_address(request.headers, host or "", self._trusted_proxies)
-        if vouched and not self._roster.count_for(sock, vouched):
-            raise _BUSY
-        return (vouched, 0) if vouched else client_address
+        return self._reception.open_websocket(sock, client_address, check_request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A handler failed: log it, once. Called while the exception is handled."""
@@ -317,7 +269,7 @@ class WebSocketServer(socketserver.TCPServer):
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already
             self._scarcity.complain(error)
-            return self._scarcity.refuse_one(self.socket, b"" if self._tls else response_to(_BUSY))
+            return self._scarcity.refuse_one(self.socket, b"" if self._tls else response_to(BUSY))
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
@@ -349,28 +301,11 @@ class WebSocketServer(socketserver.TCPServer):
                 log_closed(ws, monotonic() - accepted_at)
 
 
-def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
-    try:
-        sock.do_handshake()
-    except OSError as error:
-        log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
-        raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
-
-
-def _host_of(client_address: Any) -> str | None:
-    """The address without its port; None for the client of a Unix socket, which has none."""
-    return str(client_address[0]) if isinstance(client_address, tuple) else None
-
-
 def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
     if isinstance(address, str):
         _remove_stale_socket(address)
         return socket.AF_UNIX
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-
-def _is_on_loopback(sock: socket.socket) -> bool:
-    return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])
 
 
 def _remove_stale_socket(path: str) -> None:

@@ -1,0 +1,218 @@
+"""Plain HTTP on the port of a WebSocket server: a request that is no opening, and its answer (RFC 9110, RFC 9112).
+
+What is answered is the business of an `HttpHandler`. Here is what goes with it whatever that is: the body of the request within
+bounds, HEAD, keep-alive, pipelined requests, and peers that do not read what they have asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from http.client import responses
+from typing import ClassVar
+
+import h11
+
+from wschat.connection.event_stream import EventStream
+from wschat.connection.keepalive import Deadlines
+from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.limits import Limits
+from wschat.protocol.frames import CloseCode
+from wschat.server.requests import Exchange, Request, next_request, request_of
+
+_READ_BYTES = 16 * 1024
+# A peer that reads so much in `Limits.send_timeout` is not too slow.
+_WRITE_BYTES = 64 * 1024
+
+# What programs tell the errors by that are known by their status.
+_CODES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    429: "too-fast",
+    501: "not-installed",
+    503: "unavailable",
+}
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. A body that is an iterable is sent as it comes, and asked for more only when that has been sent."""
+
+    status: int
+    body: bytes | Iterable[bytes] = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EventsResponse:
+    """An answer that goes on: `follow` is called with the open stream, in the connection's own thread, and is over when it returns."""
+
+    status: ClassVar[int] = HTTPStatus.OK
+    follow: Callable[[EventStream], None]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_response(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer for programs."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return Response(status, body.encode(), {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
+
+
+def error_response(refusal: RequestRefused, code: str | None = None) -> Response:
+    """The answer that says no: a code for programs, and a sentence for people."""
+    content = {"code": code or _CODES.get(refusal.status, "refused"), "text": refusal.text}
+    return json_response(refusal.status, content, refusal.headers)
+
+
+class Call:
+    """A request to an `HttpHandler`. For the connection's own thread."""
+
+    def __init__(self, request: Request, remote_address: object, read_body: Callable[[int], bytes]) -> None:
+        self.request = request
+        self.remote_address = remote_address
+        """Who asks, as `Connection.remote_address`: by the word of a proxy that is trusted."""
+        self.read_body = read_body
+        """Waits for the body, of at most so many bytes, and returns it. Raises RequestRefused (400, 413)."""
+
+
+HttpHandler = Callable[[Call], Response | EventsResponse]
+"""What answers plain requests. May raise RequestRefused, which becomes an answer in JSON."""
+
+
+class Dialogue:
+    """One request that is no opening, and its answer. For the connection's own thread; waits for the peer.
+
+    `cut` ends the connection, from any thread; `has_been_read` is told when all of the request is here. Raises RequestRefused
+    (400) for what is not HTTP.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        exchange: Exchange,
+        head: bytes,
+        limits: Limits,
+        deadlines: Deadlines,
+        cut: Callable[[], None],
+        has_been_read: Callable[[], None],
+    ) -> None:
+        self._socket = sock
+        self._exchange = exchange
+        self._limits = limits
+        self._deadlines = deadlines
+        self._cut = cut
+        self._has_been_read = has_been_read
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), _READ_BYTES))
+        self._http.receive_data(head + exchange.already_read)
+        exchange.already_read = b""
+        self._event = next_request(self._http)
+        self.request = request_of(self._event)
+        if not self.request.headers.keys() & {"content-length", "transfer-encoding"}:
+            self._skip_what_is_there()  # which is the end of it
+
+    def read_body(self, max_bytes: int) -> bytes:
+        """The body. Raises RequestRefused (400, 413), and ConnectionClosed if the peer leaves."""
+        too_large = RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body of a request may have {max_bytes} bytes here.")
+        if int(self.request.headers.get("content-length", 0)) > max_bytes:  # h11 has seen to it that it is a number
+            raise too_large
+        if self._http.they_are_waiting_for_100_continue:
+            self._send(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue"))
+        body = b""
+        for part in self._parts_of_body():
+            body += part
+            if len(body) > max_bytes:
+                raise too_large
+        return body
+
+    def answer(self, response: Response) -> bool:
+        """Send this; whether another request may follow on the connection. Raises ConnectionClosed if the peer does not take it."""
+        self._skip_what_is_there()
+        headers = {"Date": formatdate(usegmt=True), **response.headers}
+        if isinstance(response.body, bytes) and response.status != HTTPStatus.NOT_MODIFIED:
+            headers["Content-Length"] = str(len(response.body))
+        if self._http.their_state is not h11.DONE:
+            headers["Connection"] = "close"  # the rest of the request may be of any length
+        reason = responses.get(response.status, "")
+        self._send(h11.Response(status_code=response.status, headers=list(headers.items()), reason=reason))
+        if self._event.method != b"HEAD":
+            for part in _pieces(response.body):
+                self._send(h11.Data(data=part))
+        self._send(h11.EndOfMessage())
+        self._exchange.already_read = self._http.trailing_data[0]
+        return (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
+
+    def begin_events(self, response: EventsResponse) -> None:
+        """Send the head of an answer that ends with the connection."""
+        headers = {
+            "Date": formatdate(usegmt=True),
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # nginx would keep events to itself until there are many
+            "Connection": "close",
+            **response.headers,
+        }
+        # By hand: h11 would have it in chunks, and what is sent to many is made once.
+        lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self._write("\r\n".join(lines).encode("latin-1"))
+
+    def _parts_of_body(self) -> Iterator[bytes]:
+        while True:
+            event = self._next_event()
+            if event is h11.NEED_DATA:
+                self._http.receive_data(self._receive())
+            elif isinstance(event, h11.Data):
+                yield bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                self._has_been_read()
+                return
+            else:
+                raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+
+    def _skip_what_is_there(self) -> None:
+        """Pass over what has come of a body that nobody has read."""
+        while self._http.their_state is h11.SEND_BODY and isinstance(self._next_event(), (h11.Data, h11.EndOfMessage)):
+            pass
+        if self._http.their_state is not h11.SEND_BODY:
+            self._has_been_read()
+
+    def _next_event(self) -> object:
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            if self._http.our_state is h11.SEND_RESPONSE:
+                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {error}.") from None
+            raise ConnectionClosed(CloseCode.ABNORMAL, "sent what is not HTTP") from None
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except OSError:
+            return b""
+
+    def _send(self, event: h11.Event) -> None:
+        self._write(self._http.send(event) or b"")
+
+    def _write(self, data: bytes) -> None:
+        timeout = self._limits.send_timeout
+        deadline = self._deadlines.after(timeout, self._cut) if timeout else None
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise ConnectionClosed(CloseCode.ABNORMAL, "left during an answer") from None
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+
+
+def _pieces(body: bytes | Iterable[bytes]) -> Iterator[bytes]:
+    for part in [body] if isinstance(body, bytes) else body:
+        for start in range(0, len(part), _WRITE_BYTES):
+            yield part[start : start + _WRITE_BYTES]

@@ -1,0 +1,226 @@
+"""The reception: what happens on an accepted connection until it is a WebSocket, or is none and never will be.
+
+TLS, the requests that are answered with plain HTTP, one after the other, and the opening, which ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import ssl
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from wschat.connection.connection import Connection
+from wschat.connection.event_stream import EventStream
+from wschat.connection.keepalive import Deadline, Deadlines
+from wschat.connection.streams import open_stream
+from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.limits import Limits
+from wschat.protocol.deflate import Deflate
+from wschat.protocol.frames import CloseCode
+from wschat.server.answers import Call, Dialogue, EventsResponse, HttpHandler, Response, error_response
+from wschat.server.logs import log_answered, log_opened, log_refused, shown
+from wschat.server.opening import Handshake
+from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight
+from wschat.server.proxies import Network, is_trusted, vouched_address
+from wschat.server.refusals import linger, refuse
+from wschat.server.requests import Exchange, Request
+from wschat.server.roster import Roster
+
+logger = logging.getLogger("wschat.server")
+
+BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
+STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
+_FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
+
+_ASKS_FOR_WEBSOCKET = re.compile(rb"\nupgrade:[^\n]*websocket", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reception:
+    """On what terms a server receives connections. Everything here is for the threads of the connections."""
+
+    roster: Roster
+    deadlines: Deadlines
+    limits: Limits
+    subprotocols: Sequence[str]
+    origins: Collection[str]
+    deflate: Deflate | None
+    trusted_proxies: Sequence[Network]
+    http: HttpHandler | None
+    path_prefix: str
+
+    def speaks_for_others(self, host: str | None) -> bool:
+        """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
+        return bool(self.trusted_proxies) and (host is None or is_trusted(host, self.trusted_proxies))
+
+    def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
+        """Answer the requests on a fresh connection until one opens a WebSocket.
+
+        Raises RequestRefused, after having answered so, and ConnectionClosed if the peer left or took too long, or if all that
+        was asked for has been answered.
+        """
+        visit = _Visit(self, sock, client_address, check_request)
+        try:
+            return visit.open_websocket()
+        except RequestRefused as refusal:
+            refuse(sock, refusal, with_body=visit.exchange.wants_body)
+            raise
+        except OSError:
+            raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
+        finally:
+            visit.is_in_time()
+
+
+class _Visit:
+    """One connection until it is a WebSocket."""
+
+    def __init__(self, reception: Reception, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> None:
+        self._at = reception
+        self._socket = sock
+        self._client_address = client_address
+        self._check_request = check_request
+        self._deadline: Deadline | None = None  # for what the peer has to send
+        self.exchange = Exchange(sock, reception.limits)
+
+    def open_websocket(self) -> Connection:
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._expect_within(self._at.limits.opening_timeout)
+        if isinstance(self._socket, ssl.SSLSocket):
+            _start_tls(self._socket, self._client_address)
+        head = self._read_head(is_first=True)
+        while self._at.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
+            self._answer(self._at.http, head)
+            self._expect_within(self._at.limits.keep_alive_timeout)
+            head = self._read_head(is_first=False)
+        return self._open(head)
+
+    def _expect_within(self, timeout: float) -> None:
+        self.is_in_time()
+        self._deadline = self._at.deadlines.after(timeout, self._cut) if timeout else None
+
+    def is_in_time(self) -> None:
+        """What was to be sent is here."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _cut(self) -> None:
+        self._at.roster.cut(self._socket)
+
+    def _read_head(self, *, is_first: bool) -> bytes:
+        head = self.exchange.read_head()
+        if self._at.roster.is_closing and (is_first or head is not None):
+            raise STOPPING
+        if head is None:
+            raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+        return head
+
+    def _open(self, head: bytes) -> Connection:
+        """Answer an opening."""
+        at, sock = self._at, self._socket
+        handshake = Handshake(head, at.subprotocols)
+        request = handshake.request.below(at.path_prefix)
+        remote_address = self._remote_address(request)
+        self._check_request(request)
+        answer = handshake.answer(at.deflate)
+        if "origin" in request.headers:
+            check_origin(request.headers, at.origins, on_loopback=_is_on_loopback(sock))
+        at.roster.answer(sock)
+        sock.sendall(answer.response)
+        ws = Connection(
+            open_stream(sock),
+            is_client=False,
+            limits=at.limits,
+            path=request.target,
+            headers=request.headers,
+            remote_address=remote_address,
+            subprotocol=answer.subprotocol,
+            deflate=answer.deflate,
+            already_read=self.exchange.already_read,
+        )
+        log_opened(ws)
+        at.roster.open(sock, ws)
+        return ws
+
+    def _answer(self, http: HttpHandler, head: bytes) -> None:
+        """Answer a request that is no opening. Raises ConnectionClosed unless another one may follow."""
+        dialogue = Dialogue(self._socket, self.exchange, head, self._at.limits, self._at.deadlines, self._cut, self.is_in_time)
+        response = self._response(http, dialogue)
+        log_answered(self._client_address, dialogue.request, response.status)
+        if isinstance(response, EventsResponse):
+            self._send_events(dialogue, response)
+            raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")
+        if not dialogue.answer(response):
+            self._expect_within(self._at.limits.opening_timeout)
+            linger(self._socket)
+            raise ConnectionClosed(CloseCode.NORMAL, "all has been answered")
+
+    def _response(self, http: HttpHandler, dialogue: Dialogue) -> Response | EventsResponse:
+        """What is to be answered, whatever becomes of it."""
+        request = dialogue.request
+        headers: dict[str, str] = {}
+        try:
+            request = request.below(self._at.path_prefix)
+            if "origin" in request.headers:
+                check_origin(request.headers, self._at.origins, on_loopback=_is_on_loopback(self._socket))
+                headers = cross_origin_headers(request, self._at.origins)
+            if is_preflight(request):
+                return Response(HTTPStatus.NO_CONTENT, headers=headers)
+            response = http(Call(request, self._remote_address(request), dialogue.read_body))
+        except RequestRefused as refusal:
+            response = error_response(refusal)
+        except ConnectionClosed:
+            raise
+        except Exception:
+            logger.exception("the answer to %s %s failed", request.method, shown(request.path))
+            response = error_response(_FAILED)
+        return replace(response, headers={**headers, **response.headers})
+
+    def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
+        at, sock = self._at, self._socket
+        self.is_in_time()
+        dialogue.begin_events(response)
+        if dialogue.request.method == "HEAD":
+            return
+        at.roster.answer(sock)
+        stream = EventStream(
+            open_stream(sock), limits=at.limits, path=dialogue.request.target, remote_address=self._remote_address(dialogue.request)
+        )
+        at.roster.open(sock, stream)
+        try:
+            response.follow(stream)
+        finally:
+            stream.begin_close()
+            stream.wait()
+
+    def _remote_address(self, request: Request) -> object:
+        """Who is at the other end, by the word of a proxy that is trusted."""
+        host = host_of(self._client_address)
+        if not self._at.speaks_for_others(host):
+            return self._client_address
+        vouched = vouched_address(request.headers, host or "", self._at.trusted_proxies)
+        if vouched and not self._at.roster.count_for(self._socket, vouched):
+            raise BUSY
+        return (vouched, 0) if vouched else self._client_address
+
+
+def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
+    try:
+        sock.do_handshake()
+    except OSError as error:
+        log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
+        raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
+
+
+def host_of(client_address: Any) -> str | None:
+    """The address without its port; None for the client of a Unix socket, which has none."""
+    return str(client_address[0]) if isinstance(client_address, tuple) else None
+
+
+def _is_on_loopback(sock: socket.socket) -> bool:
+    return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])
