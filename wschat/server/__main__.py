@@ -29,6 +29,7 @@ from wschat.server.proxies import parse_networks
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
 from wschat.server.tls import Certificate
+from wschat.web.site import Site
 
 logger = logging.getLogger("wschat.server")
 
@@ -300,6 +301,7 @@ def listen(
             origins=options["origins"],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
+            http=Site() if chat else None,
         )
     except UsageError as error:
         raise CannotServe(f"--app {app}: {error}") from None
