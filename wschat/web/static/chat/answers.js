@@ -1,0 +1,37 @@
+// What the page does when a line that was typed has its answer: most commands show what they do by events of their own.
+
+import { itemForWhisper } from "./message.js";
+
+/** Do what the answer to a line asks for. `page` is what `main.js` puts together. */
+export function takeAnswer(page, { room: name, text }, answer) {
+  const room = page.rooms.find(name) ?? page.rooms.current;
+  if (answer.type !== "ack") {
+    (SHOWN[answer.type] ?? (() => {}))(page, room, answer);
+    return;
+  }
+  if (answer.seq !== undefined) return; // a message, which has come or will
+  const [, command, rest] = /^\/(\S+)\s*([^]*)$/.exec(text) ?? [];
+  const done = DONE[command?.toLowerCase()];
+  if (done) done(page, name, rest);
+  else room.say(`Done: ${text}`);
+}
+
+const SHOWN = {
+  joined: (page, _, answer) => page.rooms.admitted(answer),
+  notice: (_, room, { text }) => room.say(text, "notice listing"),
+  members: (_, room, { members, unnamed }) =>
+    room.say(`In ${room.name}: ${[...members].sort().join(", ") || "nobody"}${unnamed ? `, and ${unnamed} without a name` : ""}.`),
+  rooms: (_, room, { rooms }) => room.say(`Rooms: ${rooms.map((other) => `${other.room} (${other.members})`).join(", ") || "none"}.`),
+  history: (_, room, { messages }) =>
+    room.say(messages.map(({ from, text }) => `${from}: ${text}`).join("\n") || "Nothing is kept of what was said here.", "notice listing"),
+};
+
+const DONE = {
+  leave: (page, name) => page.rooms.forget(name),
+  nick: (page, _, name) => page.names.set(name.trim().normalize("NFKC")),
+  msg: (page, _, rest) => {
+    const [, to, said] = /^(\S+)\s+([^]*)$/.exec(rest);
+    const item = itemForWhisper({ to, text: said, time: Date.now() / 1000 }, true, page.whisperTo);
+    page.rooms.current.show(item);
+  },
+};

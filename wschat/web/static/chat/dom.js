@@ -1,0 +1,43 @@
+// Making and finding elements. All text goes in as text; nothing here or elsewhere takes markup.
+
+/** The element with this id. */
+export const byId = (id) => document.getElementById(id);
+
+/** A new element with these classes, and texts or nodes in it. */
+export function make(tag, classes = "", ...content) {
+  const element = document.createElement(tag);
+  if (classes) element.className = classes;
+  element.append(...content);
+  return element;
+}
+
+/** A new button that does something. */
+export function makeButton(classes, label, onClick) {
+  const button = make("button", classes, label);
+  button.type = "button";
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+/** A function that has `work` done in the next frame, once, however often it is called before. */
+export function oncePerFrame(work) {
+  let isPlanned = false;
+  return () => {
+    if (isPlanned) return;
+    isPlanned = true;
+    requestAnimationFrame(() => {
+      isPlanned = false;
+      work();
+    });
+  };
+}
+
+/** Fill a list with an item for each row, if the rows are others than before; what has the focus keeps it. */
+export function fillList(list, rows, makeItem) {
+  const key = JSON.stringify(rows);
+  if (list.filledWith === key) return;
+  list.filledWith = key;
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  list.replaceChildren(...rows.map(makeItem));
+  if (focused !== undefined) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
