@@ -9,39 +9,61 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import current
 from wschat.figures import tally
-from wschat.protocol.encoding import Encoding, payload_of
+from wschat.protocol.encoding import payload_of
 
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
 _ROUNDS = 4
+
+
+class Wire(Protocol):
+    """How a member is sent messages. Members with equal ones are sent the same bytes."""
+
+    def encoder(self) -> Callable[[object], bytes]:
+        """What makes bytes of a message."""
+
+    def __hash__(self) -> int:
+        """Wires are looked up with each broadcast."""
+
+
+class Member(Protocol):
+    """What may be in a hub: a `Connection`, or what can be sent to like one."""
+
+    @property
+    def encoding(self) -> Wire:
+        """How it is sent messages."""
+
+    @property
+    def offer(self) -> Callable[..., None]:
+        """Called with bytes and perhaps `is_droppable`; never waits."""
 
 
 class _Item(NamedTuple):
     """A message to all members but some."""
 
     message: str | bytes
-    exclude: frozenset[Connection]
+    exclude: frozenset[Member]
     added_at: float
 
 
 class _Admission(NamedTuple):
     """Somebody who gets what was added after it, and `greeting` before that."""
 
-    connection: Connection
+    connection: Member
     greeting: str | bytes | None
 
 
 class _Answer(NamedTuple):
     """Something for one connection only."""
 
-    connection: Connection
+    connection: Member
     message: str | bytes
 
 
@@ -53,20 +75,20 @@ class Hub:
 
     def __init__(self) -> None:
         self._members_guard = threading.Lock()  # guards the three below; no other lock is taken while it is held
-        self._members: set[Connection] = set()
-        self._snapshot: tuple[Connection, ...] | None = ()  # the members, made when it is needed after a change
-        self._admissions: dict[Connection, _Admission] = {}  # of those who are about to be in, the last one of each
+        self._members: set[Member] = set()
+        self._snapshot: tuple[Member, ...] | None = ()  # the members, made when it is needed after a change
+        self._admissions: dict[Member, _Admission] = {}  # of those who are about to be in, the last one of each
         self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the one that flushes
         # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flushing = threading.Lock()
 
-    def join(self, connection: Connection) -> None:
+    def join(self, connection: Member) -> None:
         """Have this connection get what is broadcast from now on, and perhaps what is still on its way."""
         with self._members_guard:
             self._members.add(connection)
             self._snapshot = None
 
-    def admit(self, connection: Connection, greeting: str | bytes | None = None) -> None:
+    def admit(self, connection: Member, greeting: str | bytes | None = None) -> None:
         """Have this connection get a greeting, and then what is added after this call: nothing of what was added before.
 
         One that is in already begins anew. An admission takes the place of one that has not taken effect yet; both greetings are sent.
@@ -83,7 +105,7 @@ class Hub:
             self._pending.append(_Answer(connection, replaced.greeting))
         self._pending.append(admission)
 
-    def leave(self, connection: Connection) -> str | bytes | None:
+    def leave(self, connection: Member) -> str | bytes | None:
         """Take it out again; nothing happens if it is not in. Returns the greeting, if it was admitted and has not got it yet."""
         with self._members_guard:
             self._members.discard(connection)
@@ -101,12 +123,12 @@ class Hub:
 
     def __iter__(self) -> Iterator[Connection]:
         """The members of this moment."""
-        return iter(self._current_members())
+        return iter(cast("tuple[Connection, ...]", self._current_members()))  # who puts in others knows what they are
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._members
 
-    def broadcast(self, message: str | bytes, exclude: Collection[Connection] = ()) -> None:
+    def broadcast(self, message: str | bytes, exclude: Collection[Member] = ()) -> None:
         """Send a message to all members but the excluded: text for str, binary for bytes.
 
         All members get all messages in one order. Never waits for a peer: one whose outbox is full is evicted, one that is
@@ -116,14 +138,14 @@ class Hub:
         self.add(message, exclude)
         self.send_soon()
 
-    def add(self, message: str | bytes, exclude: Collection[Connection] = ()) -> None:
+    def add(self, message: str | bytes, exclude: Collection[Member] = ()) -> None:
         """The first half of a broadcast: give the message its place in the order. `send_soon` or `flush` has to follow.
 
         For callers that hold a lock of their own while they decide on the order: this one never writes.
         """
         self._pending.append(_Item(_sendable(message), frozenset(exclude), monotonic()))
 
-    def answer(self, connection: Connection, message: str | bytes) -> None:
+    def answer(self, connection: Member, message: str | bytes) -> None:
         """Give a message to one connection a place in the order, after what was added before. Like `add`, it does not write."""
         self._pending.append(_Answer(connection, _sendable(message)))
 
@@ -149,7 +171,7 @@ class Hub:
                 leave_crew(crew)
                 return
 
-    def _current_members(self) -> tuple[Connection, ...]:
+    def _current_members(self) -> tuple[Member, ...]:
         with self._members_guard:
             if self._snapshot is None:
                 self._snapshot = tuple(self._members)
@@ -164,8 +186,8 @@ class Hub:
             self._give_answers(pending)
 
     def _deliver(self, items: list[_Item]) -> None:
-        encoded: dict[Encoding, bytes] = {}
-        excluded = frozenset[Connection]().union(*(item.exclude for item in items))
+        encoded: dict[Wire, bytes] = {}
+        excluded = frozenset[Member]().union(*(item.exclude for item in items))
         members = self._current_members()
         deliveries = len(members) * len(items)
         for member in members:
@@ -202,7 +224,7 @@ class Hub:
                 connection.offer(_encode(messages, connection.encoding), is_droppable=greeting is None)
 
     def _give_answers(self, pending: list[_Pending]) -> None:
-        answers: dict[Connection, list[str | bytes]] = {}
+        answers: dict[Member, list[str | bytes]] = {}
         for answer in pending:
             if isinstance(answer, _Answer):
                 answers.setdefault(answer.connection, []).append(answer.message)
@@ -216,5 +238,5 @@ def _sendable(message: str | bytes) -> str | bytes:
     return message if isinstance(message, str) else payload
 
 
-def _encode(messages: list[str | bytes], encoding: Encoding) -> bytes:
+def _encode(messages: list[str | bytes], encoding: Wire) -> bytes:
     return b"".join(map(encoding.encoder(), messages))

@@ -32,13 +32,13 @@ class Command:
         self.process = process
         self._errors = errors
         self.start_line = process.stdout.readline().rstrip("\n")
-        match = re.search(r"wss?://(.+):(\d+)/$", self.start_line)
+        match = re.search(r" wss?://(\S+):(\d+)(\S*)/$", self.start_line)
         assert match, f"no start line but {self.start_line!r}; {self.errors()}"
-        self.host, self.port = match[1], int(match[2])
+        self.host, self.port, self.prefix = match[1], int(match[2]), match[3]
 
     @property
     def url(self) -> str:
-        return f"ws://{self.host}:{self.port}/"
+        return f"ws://{self.host}:{self.port}{self.prefix}/"
 
     def errors(self) -> str:
         """What it has written to standard error so far."""

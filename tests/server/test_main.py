@@ -31,7 +31,7 @@ def call(*options: str, env: dict[str, str] | None = None) -> Result:
 
 def test_it_says_where_it_serves_and_the_chat_works() -> None:
     with running(*ANY_PORT) as command:
-        assert command.start_line == f"wschat serves chat on ws://127.0.0.1:{command.port}/"
+        assert command.start_line == f"wschat serves chat on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
         with wschat.connect(command.url) as alice, wschat.connect(command.url + "?name=bob") as bob:
             assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "Welcome to the chat!"
             alice.send("/nick alice")

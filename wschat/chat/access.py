@@ -23,6 +23,7 @@ from wschat.server.requests import Request
 _ALGORITHM = "HS256"
 _MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: no less than the hash has
 _COOKIE = "wschat_token"
+_BASIC, _BEARER = 'Basic realm="wschat"', 'Bearer realm="wschat"'
 
 
 class Access:
@@ -36,6 +37,13 @@ class Access:
             _import_jwt()
             if moderators:
                 raise UsageError("where everybody needs a token, a moderator has one with the claim 'mod', and not a password")
+
+    @property
+    def challenge(self) -> str | None:
+        """How moderators are asked who they are (RFC 9110, section 11.6.1); None if there are none."""
+        if self._secret is not None:
+            return _BEARER
+        return _BASIC if self._passwords else None
 
     def identify(self, request: Request) -> Identity:
         """Who asks. Raises RequestRefused (400, 401)."""
@@ -53,7 +61,7 @@ class Access:
         if expected is None:
             return Identity(normal)
         if password is None or not hmac.compare_digest(password.encode(), expected.encode()):
-            raise _unauthorized(f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=...", "Basic")
+            raise _unauthorized(f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=...", _BASIC)
         return Identity(normal, is_proven=True, is_moderator=True)
 
     def check_name(self, identity: Identity, name: str) -> None:
@@ -67,20 +75,20 @@ class Access:
 
     def _by_token(self, secret: bytes, token: str | None) -> Identity:
         if token is None:
-            raise _unauthorized("A token is needed here: in the Authorization header, the cookie wschat_token, or ?token=.", "Bearer")
+            raise _unauthorized("A token is needed here: in the Authorization header, the cookie wschat_token, or ?token=.", _BEARER)
         jwt = _import_jwt()
         try:
             claims = jwt.decode(token, secret, algorithms=[_ALGORITHM], options={"require": ["sub"]})
         except jwt.InvalidTokenError as error:
-            raise _unauthorized(f"The token is not valid: {error}.", "Bearer") from None
+            raise _unauthorized(f"The token is not valid: {error}.", _BEARER) from None
         subject, rooms, expires_at = claims["sub"], claims.get("rooms", ["*"]), claims.get("exp")
         name = normalize_name(subject) if isinstance(subject, str) else None
         if name is None:
-            raise _unauthorized(f"The token is not valid: its 'sub' is a name of {RULE}.", "Bearer")
+            raise _unauthorized(f"The token is not valid: its 'sub' is a name of {RULE}.", _BEARER)
         if not isinstance(rooms, list) or not all(isinstance(room, str) for room in rooms):
-            raise _unauthorized("The token is not valid: its 'rooms' is a list of patterns.", "Bearer")
+            raise _unauthorized("The token is not valid: its 'rooms' is a list of patterns.", _BEARER)
         if expires_at is not None and type(expires_at) not in (int, float):
-            raise _unauthorized("The token is not valid: its 'exp' is a number.", "Bearer")
+            raise _unauthorized("The token is not valid: its 'exp' is a number.", _BEARER)
         patterns = tuple(key_of(room) for room in rooms)
         return Identity(name, is_proven=True, is_moderator=claims.get("mod") is True, rooms=patterns, expires_at=expires_at)
 
@@ -134,8 +142,8 @@ def _import_jwt() -> Any:
     return jwt
 
 
-def _unauthorized(text: str, scheme: str) -> RequestRefused:
-    return RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": f'{scheme} realm="wschat"'})
+def _unauthorized(text: str, challenge: str) -> RequestRefused:
+    return RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})
 
 
 def _token_of(request: Request) -> str | None:

@@ -23,6 +23,13 @@ def is_same_place(one: str, other: str) -> bool:
     return int(ipaddress.ip_address(one)) >> 64 == int(ipaddress.ip_address(other)) >> 64
 
 
+def place_of(address: str | None) -> str:
+    """What is the same for two canonical addresses of one place, in the sense of `is_same_place`; None is a local socket."""
+    if address is None:
+        return "a local socket"
+    return address if ":" not in address else str(ipaddress.ip_network((address, 64), strict=False))
+
+
 def is_loopback(address: str) -> bool:
     """Whether this canonical address is one of this machine's own."""
     return ipaddress.ip_address(address).is_loopback

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from urllib.parse import unquote
 from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.feed import Feed
 from wschat.chat.handlers import LATER, handle
 from wschat.chat.moderation import BAN, Moderation, shown_seconds
 from wschat.chat.names import RULE, key_of, normalize_name
@@ -20,11 +20,11 @@ from wschat.chat.rates import Allowance, Rate
 from wschat.chat.requests import Join, Say
 from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
-from wschat.chat.sessions import People, Session
+from wschat.chat.sessions import People, Session, expiring
 from wschat.chat.state import State
 from wschat.chat.v1 import SUBPROTOCOL, V1
+from wschat.chat.visits import Visits
 from wschat.connection.connection import Connection
-from wschat.connection.crew import join_crew, leave_crew
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused
 from wschat.protocol.frames import CloseCode
 from wschat.server.requests import Request
@@ -49,8 +49,11 @@ class Chat:
         self._rate = rate
         self._plain, self._v1 = Plain(), V1(rate)
         broker = broker or MemoryBroker(keeps_messages=False)
-        rooms = Rooms((self._plain, self._v1), broker)
+        feed = Feed(broker.epoch)
+        rooms = Rooms((self._plain, self._v1, feed), broker)
         self._state = State(access or Access(), broker, Moderation(broker), People(), rooms)
+        self.visits = Visits(self._state, feed, rate)
+        """For those who come over HTTP."""
 
     def check_request(self, request: Request) -> None:
         """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403)."""
@@ -72,7 +75,7 @@ class Chat:
             _send_away(ws, refusal.text)  # the token has expired this very moment
             return
         session = Session(ws, self._v1 if ws.subprotocol == SUBPROTOCOL else self._plain, identity)
-        with self._expiring(session), self._present(session):
+        with expiring(session), self._present(session):
             try:
                 self._come_in(session, _room_of(request))
             except Rejected as error:
@@ -80,7 +83,7 @@ class Chat:
                 return
             # Whoever says something and closes at once gets it, too, as soon as it is durable.
             ws.before_goodbye = session.wait_until_settled
-            self._answer_requests(session)
+            self._answer_requests(ws, session)
 
     def close(self) -> None:
         """Keep what still has to be kept, and let go of everything. Waits."""
@@ -97,9 +100,9 @@ class Chat:
         if session.dialect.one_room:
             self._state.rooms.enter(room, session)
 
-    def _answer_requests(self, session: Session) -> None:
+    def _answer_requests(self, ws: Connection, session: Session) -> None:
         allowance = Allowance(self._rate) if self._rate else None
-        for message in session.connection:
+        for message in ws:
             text = message if isinstance(message, str) else ""
             if session.identity.has_expired:
                 return
@@ -107,7 +110,7 @@ class Chat:
                 if allowance is not None and not allowance.take():
                     left = allowance.seconds_left
                     if allowance.is_abused:
-                        _send_away(session.connection, "too many messages")
+                        _send_away(ws, "too many messages")
                         return
                     too_fast = Rejected("too-fast", f"Too fast: at most {self._rate}. Wait {shown_seconds(left)}.", left)
                     self._reject(session, text, too_fast, is_news=allowance.is_news)
@@ -152,21 +155,6 @@ class Chat:
             for room in list(session.rooms):
                 self._state.rooms.leave(room, session)
             self._state.people.leave(session)
-
-    @contextmanager
-    def _expiring(self, session: Session) -> Iterator[None]:
-        """Have a session end when what it came in by is no longer good."""
-        if session.identity.expires_at is None:
-            yield
-            return
-        crew = join_crew()
-        left = max(0.0, session.identity.expires_at - time.time())
-        deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
-        try:
-            yield
-        finally:
-            deadline.cancel()
-            leave_crew(crew)
 
 
 def _room_of(request: Request) -> str:

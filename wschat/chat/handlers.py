@@ -17,6 +17,7 @@ from wschat.chat.commands import help_text, spoken_text
 from wschat.chat.events import (
     Event,
     HistoryEvent,
+    Id,
     MemberEvent,
     Members,
     Notice,
@@ -27,10 +28,11 @@ from wschat.chat.events import (
     to_json,
 )
 from wschat.chat.moderation import BAN, MUTE, OP, log, shown_seconds, subjects_of
-from wschat.chat.names import NAMELESS
+from wschat.chat.names import NAMELESS, key_of
 from wschat.chat.sessions import Person, Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
+from wschat.protocol.frames import CloseCode
 
 LATER = Event()
 """What a handler returns whose answer comes another way."""
@@ -75,9 +77,14 @@ def _leave(state: State, session: Session, request: requests.Leave) -> Event | N
 
 def _say(state: State, session: Session, request: requests.Say) -> Event | None:
     _check_may_speak(state, session, request.room)
-    key = f"{session.person.key}\n{to_json(request.id)}" if session.person and request.id is not None else None
+    key = say_key(session.person, request.id)
     session.say(state.broker, Draft(request.room, session.name or NAMELESS, spoken_text(request.text), key, request.id))
     return LATER
+
+
+def say_key(person: Person | None, request_id: Id | None) -> str | None:
+    """What a message is known by to the broker, so that it is said once: by whom and with which id."""
+    return None if request_id is None else f"{person.key if person else key_of(NAMELESS)}\n{to_json(request_id)}"
 
 
 def _whisper(state: State, session: Session, request: requests.Whisper) -> Event | None:
@@ -113,7 +120,7 @@ def _nick(state: State, session: Session, request: requests.Nick) -> Event | Non
 
 def _who(state: State, session: Session, request: requests.Who) -> Event | None:
     state.moderation.check(BAN, session, request.room)
-    unnamed = sum(1 for other in state.rooms.sessions_in(request.room) if other.person is None)
+    unnamed = sum(1 for other in _seen_in(state, request.room) if other.person is None)
     return Members(request.room, state.broker.members(request.room), unnamed, request.id)
 
 
@@ -262,7 +269,12 @@ def _depose(state: State, session: Session, room: str, person: Person | None) ->
 
 def _count_people(state: State, room: str) -> int:
     """How many are in a room: a person counts once, and each of those who have no name."""
-    return len({other.person or other for other in state.rooms.sessions_in(room)})
+    return len({other.person or other for other in _seen_in(state, room)})
+
+
+def _seen_in(state: State, room: str) -> list[Session]:
+    """Everybody in a room but those who only listen."""
+    return [other for other in state.rooms.sessions_in(room) if other.dialect.is_seen]
 
 
 def _sessions(state: State, person: Person | None) -> list[Session]:
@@ -281,6 +293,8 @@ def _put_out(state: State, session: Session, room: str, out: list[Session], even
             was_in = True
             listener.notify(MemberEvent(room, listener.name or NAMELESS, event))
             listener.notify(Notice(f"{session.name} has {told} {room}."))
+            if not listener.dialect.is_seen:  # who follows a room has come for nothing else
+                listener.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
     return was_in
 
 

@@ -1,7 +1,8 @@
-"""Rates: how many messages of one connection are taken."""
+"""Rates: how many messages of one connection are taken, or of one caller who has none."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from time import monotonic
 
@@ -9,6 +10,8 @@ from wschat.errors import UsageError
 
 # What may come at once after a while of silence, as a multiple of the rate.
 _BURST = 3
+# So many callers may be known before it is worth looking which of them need not be.
+_FEW_CALLERS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Allowance:
         return max(0.0, (1 - self._left) / self._per_second)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether there is room for a burst again."""
+        return self._left + (monotonic() - self._at) * self._per_second >= self._burst
+
+    @property
     def is_news(self) -> bool:
         """Whether the message that was refused last is the first one since there was room for a burst."""
         return self._refused == 1
@@ -75,3 +83,26 @@ class Allowance:
     def is_abused(self) -> bool:
         """Whether as many messages as make a burst were refused without a pause: somebody does not read what is answered."""
         return self._refused >= self._burst
+
+
+class Allowances:
+    """The allowances of callers who come anew with each request, by what they are known by. From any thread."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._guard = threading.Lock()  # guards the allowances and what is in them; nothing else is locked while it is held
+        self._allowances: dict[str, Allowance] = {}
+        self._look_again_at = _FEW_CALLERS
+
+    def take(self, caller: str) -> float | None:
+        """Take one request of this caller: None if that may be, else the seconds until it may."""
+        with self._guard:
+            if len(self._allowances) >= self._look_again_at:
+                self._forget_the_quiet()
+            allowance = self._allowances.setdefault(caller, Allowance(self._rate))
+            return None if allowance.take() else allowance.seconds_left
+
+    def _forget_the_quiet(self) -> None:
+        """Those who have all their allowance again are as good as new."""
+        self._allowances = {caller: allowance for caller, allowance in self._allowances.items() if not allowance.is_whole}
+        self._look_again_at = max(_FEW_CALLERS, 2 * len(self._allowances))

@@ -7,17 +7,17 @@ new, with no hole and nothing twice, because a room decides under one lock where
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from wschat.brokers.base import Broker, Message
 from wschat.chat.events import Event, Id, Joined, MemberEvent, message_fields
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
-from wschat.connection.connection import Connection
 from wschat.errors import Rejected
 from wschat.figures import tally
-from wschat.hub import Hub
+from wschat.hub import Hub, Member
 
 # In how many rooms one connection may be: each of them costs memory.
 _MAX_ROOMS = 100
@@ -60,7 +60,7 @@ class Room:
         """Have somebody in the room get this after what was said before. `flush` has to follow."""
         self._hubs[session.dialect].answer(session.connection, text)
 
-    def announce(self, event: Event, exclude: Collection[Connection] = ()) -> None:
+    def announce(self, event: Event, exclude: Collection[Member] = ()) -> None:
         """Tell everybody in the room about something that happened. Never waits."""
         with self._order:  # whoever comes in just now has been told of it, or will be
             for dialect, hub in self._hubs.items():
@@ -81,6 +81,26 @@ class Room:
             self._admit_with_past(session, hub, request)
         hub.send_soon()
 
+    def admit_after(self, session: Session, since: int) -> None:
+        """Let somebody in who gets all that was said after a number, however much it is, and then what is new.
+
+        For those who cannot ask for the rest. Waits for them to take it, and reads from the broker. Raises HistoryUnavailable,
+        and what sending raises.
+        """
+        encode, send = session.dialect.message, session.connection.send
+        while messages := self._broker.read_since(self.name, since, MAX_MESSAGES):
+            send("".join(map(encode, messages)))
+            since = messages[-1].seq
+        with self._hearing() as (known, heard):
+            rest: list[Message] = []
+            while since < known and (messages := self._broker.read_since(self.name, since, MAX_MESSAGES)):
+                rest += messages
+                since = messages[-1].seq
+            with self._order:
+                rest += [message for message in heard if message.seq > since]
+                self._hubs[session.dialect].admit(session.connection, "".join(map(encode, rest)) or None)
+        self._hubs[session.dialect].send_soon()
+
     def expel(self, session: Session) -> None:
         """Let somebody out."""
         greeting = self._hubs[session.dialect].leave(session.connection)
@@ -88,16 +108,22 @@ class Room:
             session.offer(str(greeting))  # which is an answer that somebody waits for, even if they have left before it came
 
     def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> None:
-        heard: list[Message] = []
-        with self._order:
-            known = self._last
-            self._meanwhile.append(heard)
-        try:
+        with self._hearing() as (known, heard):
             past = _read_past(self._broker, self.name, request, known)
             with self._order:
                 past.add(heard)
                 joined = past.as_event(self._broker.members(self.name), self._last, request.id)
                 hub.admit(session.connection, session.dialect.answer(session, request, joined))
+
+    @contextmanager
+    def _hearing(self) -> Iterator[tuple[int, list[Message]]]:
+        """The last number, and what is said after it from here on: for whoever reads the past meanwhile."""
+        heard: list[Message] = []
+        with self._order:
+            known = self._last
+            self._meanwhile.append(heard)
+        try:
+            yield known, heard
         finally:
             with self._order:
                 # By identity: two empty lists are equal.
@@ -167,14 +193,21 @@ class Rooms:
         with self._guard:
             return list(self._rooms)
 
+    def follow(self, name: str, session: Session, since: int) -> None:
+        """Let somebody into a room who gets all that was said after a number: see `Room.admit_after`."""
+        self._enter(name, session, lambda room: room.admit_after(session, since))
+
     def enter(self, name: str, session: Session, request: Join | None = None) -> None:
         """Let somebody into a room. Reads from the broker for a request. Raises HistoryUnavailable, and Rejected for too many rooms."""
+        self._enter(name, session, lambda room: room.admit(session, request))
+
+    def _enter(self, name: str, session: Session, admit: Callable[[Room], None]) -> None:
         was_in = name in session.rooms
         room, is_first = self._register(name, session)
-        if is_first and session.name is not None:
-            room.announce(MemberEvent(name, session.name, "join"))
+        if is_first and session.member is not None:
+            room.announce(MemberEvent(name, session.member, "join"))
         try:
-            room.admit(session, request)
+            admit(room)
         except BaseException:
             if not was_in:
                 self.leave(name, session)
@@ -230,6 +263,6 @@ class Rooms:
             room = self._rooms[name]
             if session in room.sessions:
                 return room, False
-            room.sessions[session] = session.name
+            room.sessions[session] = session.member
             session.rooms[name] = room
-            return room, session.name is not None and self._broker.enter(name, session.name)
+            return room, session.member is not None and self._broker.enter(name, session.member)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -14,9 +16,11 @@ from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Event
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
-from wschat.connection.connection import Connection
+from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import end_turn
 from wschat.errors import Rejected
+from wschat.hub import Member
+from wschat.protocol.frames import CloseCode
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class Dialect(ABC):
     needs_name: bool
     """Whether only those who have a name may be in rooms and talk."""
 
+    is_seen: bool = True
+    """Whether a client is one of those who are in a room, and not only somebody who listens."""
+
     @abstractmethod
     def greeting(self, session: Session) -> str:
         """The first text that a client gets."""
@@ -69,17 +76,17 @@ class Dialect(ABC):
     def parse(self, session: Session, text: str) -> Request:
         """What a client asks for. Raises Rejected."""
 
-    @abstractmethod
     def answer(self, session: Session, request: Request, answer: Event | None) -> str | None:
         """The answer to a request that was carried out; None as `answer` is one that has nothing to say. May be silence."""
+        return None
 
-    @abstractmethod
     def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
         """The answer to a request that was not; may be silence where it is no news, and nobody waits for it."""
+        return None
 
-    @abstractmethod
     def settled(self, draft: Draft, result: Result) -> str | None:
         """What became of a message; may be silence."""
+        return None
 
     @abstractmethod
     def event(self, event: Event) -> str | None:
@@ -118,12 +125,26 @@ class Person:
         return any(session.identity.moderates(room) for session in tuple(self.sessions))
 
 
+class Peer(Member, Protocol):
+    """A connection, as far as a session knows it. Its methods are those of `Connection`."""
+
+    @property
+    def remote_address(self) -> object:
+        """Where it comes from."""
+
+    def send(self, text: str, /) -> None:
+        """Send a text; waits for room."""
+
+    def begin_close(self, code: int, reason: str) -> None:
+        """End it, and return at once."""
+
+
 class Session:
     """One connection. `rooms` changes in its own thread, and in that of a moderator who has it leave."""
 
     __slots__ = ("_encode", "_said", "_settled", "_waiting", "connection", "dialect", "identity", "person", "rooms", "told")
 
-    def __init__(self, connection: Connection, dialect: Dialect, identity: Identity) -> None:
+    def __init__(self, connection: Peer, dialect: Dialect, identity: Identity) -> None:
         self.connection = connection
         self.dialect = dialect
         self.identity = identity
@@ -140,6 +161,11 @@ class Session:
     def name(self) -> str | None:
         """The name, if there is one."""
         return self.person.name if self.person else None
+
+    @property
+    def member(self) -> str | None:
+        """The name that a room is shown, if there is one."""
+        return self.name if self.dialect.is_seen else None
 
     @property
     def address(self) -> str | None:
@@ -197,6 +223,22 @@ class Session:
                 self.offer(text)
         for room in answered:
             room.flush()
+
+
+@contextmanager
+def expiring(session: Session) -> Iterator[None]:
+    """Have a session end when what it came in by is no longer good."""
+    if session.identity.expires_at is None:
+        yield
+        return
+    crew = join_crew()
+    left = max(0.0, session.identity.expires_at - time.time())
+    deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
+    try:
+        yield
+    finally:
+        deadline.cancel()
+        leave_crew(crew)
 
 
 class People:

@@ -33,7 +33,7 @@ class Utf8(NamedTuple):
 
 
 class EventStream:
-    """An open stream. Any thread may send and close; `wait` is for the one whose connection it is.
+    """An open stream. Any thread may send and close; `wait` and `release` are for the one whose connection it is.
 
     `path` is the target of the request, query included, and `remote_address` the peer's.
     """
@@ -83,12 +83,15 @@ class EventStream:
             raise self.closed or ConnectionClosed(CloseCode.ABNORMAL, "connection lost") from None
 
     def wait(self) -> None:
-        """Wait until the stream is over, by whoever's will, and give everything back. For its own thread, as the last thing."""
+        """Wait until the stream is over, by whoever's will. For its own thread."""
         try:
             while self._stream.recv(_READ_BYTES):
                 pass  # there is nothing to be said on it
         except OSError:
             pass
+
+    def release(self) -> None:
+        """Give everything back. For its own thread, as the last thing."""
         self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
         self._outbox.release()
         for deadline in (self._abort_at, self._next_comment):

@@ -26,6 +26,7 @@ from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.placement import Placement, is_worthwhile
 from wschat.server.proxies import parse_networks
+from wschat.server.requests import check_path_prefix
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
 from wschat.server.tls import Certificate
@@ -65,6 +66,13 @@ def check_networks(_context: click.Context, _option: click.Parameter, texts: tup
     with bad_parameters():
         parse_networks(texts)
     return texts
+
+
+def check_prefix(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    """The prefix, without a slash at its end."""
+    with bad_parameters():
+        check_path_prefix(prefix := text.rstrip("/"))
+    return prefix
 
 
 def check_moderators(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -157,6 +165,9 @@ def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> 
     help="The address or network of a proxy that says for whom it asks (Forwarded, X-Forwarded-For). May be repeated.",
 )
 @click.option(
+    "--path-prefix", default="", callback=check_prefix, show_envvar=True, help="What all paths begin with, as behind a proxy: /chat."
+)
+@click.option(
     "--rate",
     default="10/1",
     metavar="N/SECONDS|off",
@@ -241,22 +252,32 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     )
     certificate = load_certificate(options["tls_cert"], options["tls_key"])
     chat = open_chat(options) if is_chat else None
+    site = Site(chat.visits, max_message_bytes) if chat else None
     try:
         handler = chat.handle if chat else load_handler(app)
-        with listen(app, handler, chat, (host, port), limits, certificate, options) as server:
+        with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
+            if site is not None:
+                site.watch(server.load)
             if certificate is not None and hasattr(signal, "SIGHUP"):
                 signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
-            scheme = "wss" if certificate else "ws"
-            served = f"{app} (history: {options['history']})" if chat and options["history"] != "off" else app
+            place = f"{f'[{host}]' if ':' in host else host}:{server.port}{options['path_prefix']}/"
+            secure = "s" if certificate else ""
             run_until_signal(
                 server,
                 one_core=options["one_core"],
-                announcement=f"wschat serves {served} on {scheme}://{f'[{host}]' if ':' in host else host}:{server.port}/",
+                announcement=f"wschat serves {served_by(app, options)} on {f'http{secure}://{place} and ' if site else ''}ws{secure}://{place}",
             )
             server.stop(options["drain"])
     finally:
+        if site is not None:
+            site.close()
         if chat is not None:
             chat.close()
+
+
+def served_by(app: str, options: dict[str, Any]) -> str:
+    """What is served, for people: for a chat, with where it keeps what is said."""
+    return f"{app} (history: {options['history']})" if app == "chat" and options["history"] != "off" else app
 
 
 def open_chat(options: dict[str, Any]) -> Chat:
@@ -283,6 +304,7 @@ def listen(
     app: str,
     handler: Any,
     chat: Chat | None,
+    site: Site | None,
     address: tuple[str, int],
     limits: Limits,
     certificate: Certificate | None,
@@ -301,7 +323,8 @@ def listen(
             origins=options["origins"],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
-            http=Site() if chat else None,
+            http=site,
+            path_prefix=options["path_prefix"],
         )
     except UsageError as error:
         raise CannotServe(f"--app {app}: {error}") from None

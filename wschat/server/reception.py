@@ -197,6 +197,7 @@ class _Visit:
         finally:
             stream.begin_close()
             stream.wait()
+            stream.release()
 
     def _remote_address(self, request: Request) -> object:
         """Who is at the other end, by the word of a proxy that is trusted."""

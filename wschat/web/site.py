@@ -1,35 +1,173 @@
-"""The site: which path is what. To add a page or a call, add it to the table.
+"""The site: which path is what. To add a page, add it to the table; the calls of the API have one of their own, in `api`.
 
-Who may come in, and what is done, is decided by the chat; see `api` for its calls.
+Who may come in, and what is done, is decided by the chat.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cached_property
 from http import HTTPStatus
+from urllib.parse import unquote
 
-from wschat.errors import RequestRefused
-from wschat.server.answers import Call, EventsResponse, Response
+from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.chat.visits import Visits
+from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
+from wschat.figures import Load
+from wschat.server.answers import Call, EventsResponse, Response, error_response, json_response
+from wschat.web.api import CALLS
+from wschat.web.dashboard import Samples
 from wschat.web.files import Files
-
-_NOSNIFF = {"X-Content-Type-Options": "nosniff"}
+from wschat.web.insiders import check_insider
+from wschat.web.metrics import Metrics
 
 Answer = Response | EventsResponse
 
+_NOSNIFF = {"X-Content-Type-Options": "nosniff"}
+_NO_STORE = {"Cache-Control": "no-store"}
+_SECONDS_UNTIL_READABLE = 10.0
+
+# The statuses of what the chat says no to, by its codes; all others are 403.
+_STATUSES = {
+    "bad-command": HTTPStatus.BAD_REQUEST,
+    "bad-field": HTTPStatus.BAD_REQUEST,
+    "bad-request": HTTPStatus.BAD_REQUEST,
+    "id-used": HTTPStatus.CONFLICT,
+    "name-taken": HTTPStatus.CONFLICT,
+    "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_API_PATH = re.compile(r"/api/rooms(?:/([^/]+)/([^/]+))?")
+
 
 class Site:
-    """The `HttpHandler` of a chat. From any thread."""
+    """The `HttpHandler` of a chat. From any thread. `max_body_bytes` is how much somebody may post, 0 for no limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, visits: Visits, max_body_bytes: int) -> None:
+        self._visits = visits
+        self._max_body_bytes = max_body_bytes or sys.maxsize
         self._files = Files()
+        self._read: Callable[[], Load] = lambda: Load({}, 0)
+        self._samples = Samples(self._read_load)
 
     def __call__(self, call: Call) -> Answer:
         """Answer a request. Raises RequestRefused."""
+        try:
+            response = self._answer(call)
+        except Rejected as error:
+            response = _rejection(error)
+        except HistoryUnavailable as error:
+            response = _rejection(Rejected("unavailable", f"Sorry, {error}.", _SECONDS_UNTIL_READABLE))
+        return replace(response, headers={**_NOSNIFF, **response.headers})
+
+    def watch(self, read_load: Callable[[], Load]) -> None:
+        """Show from now on what this says is connected: what is served by is there only after what it serves."""
+        self._read = read_load
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._samples.close()
+
+    def _read_load(self) -> Load:
+        return self._read()
+
+    def _answer(self, call: Call) -> Answer:
         path = call.request.path
-        if path == "/":
-            return self._files.answer(call, "index.html")
-        if path == "/stats":
-            return self._files.answer(call, "stats.html")
-        return self._files.answer(call, path.removeprefix("/static/"))
+        api = _API_PATH.fullmatch(path)
+        if api is not None:
+            return self._call_api(call, *api.groups(""))
+        page = _PAGES.get(path)
+        if page is None and not path.startswith("/static/"):
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        _check_method(call, {"GET"})
+        return page(self, call) if page is not None else self._files.answer(call, path.removeprefix("/static/"))
+
+    def _call_api(self, call: Call, room_name: str, what: str) -> Answer:
+        methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
+        if not methods:
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
+        method = _check_method(call, methods.keys())
+        room = _room_of(room_name) if room_name else ""
+        response = methods[method](self._visits.begin(call.request, call.remote_address), call, room, self._max_body_bytes)
+        return replace(response, headers={**_NO_STORE, **response.headers})
+
+    # Pages
+
+    def _chat(self, call: Call) -> Response:
+        return self._files.answer(call, "index.html")
+
+    def _with_slash(self, call: Call) -> Response:
+        """What the page names is beside it, which takes a slash at the end."""
+        query = call.request.target
+        return Response(HTTPStatus.PERMANENT_REDIRECT, headers={"Location": f"{call.request.prefix}/{query}"})
+
+    def _health(self, _: Call) -> Response:
+        return json_response(HTTPStatus.OK, {"status": "ok"}, _NO_STORE)
+
+    def _readiness(self, _: Call) -> Response:
+        self._visits.check_history()
+        return json_response(HTTPStatus.OK, {"status": "ready"}, _NO_STORE)
+
+    # For insiders
+
+    def _dashboard(self, call: Call) -> Response:
+        check_insider(self._visits, call)
+        return self._files.answer(call, "stats.html")
+
+    def _data(self, call: Call) -> Response:
+        check_insider(self._visits, call)
+        since = call.request.query.get("since", "0")
+        if not (since.isascii() and since.isdigit() and len(since) < 17):
+            raise Rejected("bad-field", "'since' is the number of a sample.")
+        return json_response(HTTPStatus.OK, self._samples.since(int(since)), _NO_STORE)
+
+    def _metrics(self, call: Call) -> Response:
+        check_insider(self._visits, call)
+        try:
+            content_type, text = self._prometheus.render(call.request.headers.get("accept", ""))
+        except UsageError as error:
+            raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+        return Response(HTTPStatus.OK, text, {"Content-Type": content_type, **_NO_STORE})
+
+    @cached_property
+    def _prometheus(self) -> Metrics:
+        return Metrics(self._read_load)
+
+
+_PAGES: dict[str, Callable[[Site, Call], Response]] = {
+    "": Site._with_slash,
+    "/": Site._chat,
+    "/healthz": Site._health,
+    "/readyz": Site._readiness,
+    "/stats": Site._dashboard,
+    "/stats/data": Site._data,
+    "/metrics": Site._metrics,
+}
+
+
+def _check_method(call: Call, allowed: Collection[str]) -> str:
+    """The method, of those that are allowed, HEAD as GET. Raises RequestRefused (405)."""
+    method = "GET" if call.request.method == "HEAD" else call.request.method
+    if method not in allowed:
+        listed = sorted({*allowed, *({"HEAD"} if "GET" in allowed else ())})
+        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"This takes {', '.join(listed)}.", {"Allow": ", ".join(listed)})
+    return method
+
+
+def _room_of(quoted: str) -> str:
+    """The room that is named in a path. Raises RequestRefused (404)."""
+    name = normalize_name(unquote(quoted))
+    if name is None:
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: the name of one has {RULE}.")
+    return key_of(name)
+
+
+def _rejection(error: Rejected) -> Response:
+    status = _STATUSES.get(error.code, HTTPStatus.FORBIDDEN)
+    headers = {} if error.seconds is None else {"Retry-After": str(max(1, math.ceil(error.seconds)))}
+    return error_response(RequestRefused(status, error.text, headers), error.code)

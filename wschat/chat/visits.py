@@ -1,0 +1,232 @@
+"""Visits: what people do in the chat without being there, one request at a time, or by following a room.
+
+The same identities, rooms, rates and rules hold as for those who are connected.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from wschat.brokers.base import Broker, Draft, Message, Outcome
+from wschat.chat.addresses import place_of
+from wschat.chat.events import Event
+from wschat.chat.feed import Feed
+from wschat.chat.handlers import handle, say_key
+from wschat.chat.moderation import BAN, MUTE
+from wschat.chat.names import NAMELESS, key_of
+from wschat.chat.rates import Allowances, Rate
+from wschat.chat.requests import MAX_MESSAGES, Nick, Say, make_request
+from wschat.chat.sessions import Identity, Peer, Person, Session, expiring
+from wschat.chat.state import State
+from wschat.connection.event_stream import EventStream, Utf8
+from wschat.errors import Rejected
+from wschat.server.requests import Request
+
+
+class Posted(NamedTuple):
+    """What was said, and whether it was said just now. The time of what was said before and is no longer kept is 0."""
+
+    message: Message
+    is_new: bool
+
+
+class Visits:
+    """Those who come with a request. From any thread. `rate` is what one of them may ask for, None for no limit."""
+
+    def __init__(self, state: State, feed: Feed, rate: Rate | None) -> None:
+        self._state = state
+        self._feed = feed
+        self._rate = rate
+        self._allowances = Allowances(rate) if rate else None
+
+    def begin(self, request: Request, remote_address: object) -> Visit:
+        """Somebody has come. Raises RequestRefused (400, 401), and Rejected for who comes too often."""
+        identity = self._state.access.identify(request)
+        visit = Visit(self._state, self._feed, identity, remote_address)
+        if self._allowances is not None:
+            seconds = self._allowances.take(visit.caller)
+            if seconds is not None:
+                raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
+        return visit
+
+    def check_history(self) -> None:
+        """Raise HistoryUnavailable if nothing can be read just now."""
+        self._state.broker.rules()
+
+    @property
+    def challenge(self) -> str | None:
+        """How a moderator who comes over HTTP is asked for a password or a token (RFC 9110, section 11); None if there is none."""
+        return self._state.access.challenge
+
+
+class Visit:
+    """One request of somebody. For one thread; what reads or writes waits, and raises Rejected and HistoryUnavailable."""
+
+    def __init__(self, state: State, feed: Feed, identity: Identity, remote_address: object) -> None:
+        self._state = state
+        self._feed = feed
+        self._session = self._session_of(identity, _Caller(remote_address))
+
+    def _session_of(self, identity: Identity, peer: Peer) -> Session:
+        session = Session(peer, self._feed, identity)
+        if identity.name is not None:
+            session.person = Person(identity.name, identity)  # whom nobody sees: it is for the rules about a name
+        return session
+
+    @property
+    def caller(self) -> str:
+        """What somebody's requests are counted by: a name that is theirs, or where they are."""
+        identity = self._session.identity
+        if identity.is_proven and self._session.person is not None:
+            return f"name {self._session.person.key}"
+        return f"at {place_of(self._session.address)}"
+
+    @property
+    def is_moderator(self) -> bool:
+        """Whether this is a moderator of all rooms."""
+        return self._session.identity.is_moderator and "*" in self._session.identity.rooms
+
+    def ask(self, kind: str, fields: Mapping[str, object]) -> Event | None:
+        """Carry a request out that only reads, by its type and its fields."""
+        return handle(self._state, self._session, make_request({**fields, "type": kind}))
+
+    def post(self, fields: Mapping[str, object], name: object = None) -> Posted:
+        """Say something, by a name if they have none yet. What begins with a slash is no command here."""
+        say = make_request({**fields, "type": Say.type})
+        assert isinstance(say, Say)
+        if name is not None:
+            self._take_name(name)
+        self._check_room(say.room)
+        self._check_not_somebody_else()
+        session = self._session
+        self._state.moderation.check(MUTE, session, say.room)
+        key = say_key(session.person, say.id)
+        return _Post(self._state.broker).append(Draft(say.room, session.name or NAMELESS, say.text, key))
+
+    def export(self, room: str) -> Iterator[Sequence[Message]]:
+        """All that is kept of a room as of now, in order, some at a time."""
+        self._check_room(room)
+        return self._pages(room, self._state.broker.last_numbers().get(room, 0))
+
+    def follow(self, room: str, stream: EventStream, last_event_id: str | None) -> None:
+        """Have a stream get what is said in a room, after an event or from now on, until it is over. For its own thread."""
+        session = self._session_of(self._session.identity, stream)
+        with expiring(session):
+            stream.send(self._feed.greeting(session))
+            try:
+                self._state.rooms.follow(room, session, self._begin(room, stream, last_event_id))
+                if self._state.moderation.holds(BAN, session, room):  # since a moment ago
+                    return
+                stream.wait()
+            finally:
+                self._state.rooms.leave(room, session)
+
+    def check_follow(self, room: str, last_event_id: str | None) -> None:
+        """Raise Rejected if this room, or from this event on, is not to be followed."""
+        self._check_room(room)
+        if last_event_id is not None:
+            self._feed.since(last_event_id)
+
+    def _begin(self, room: str, stream: EventStream, last_event_id: str | None) -> int:
+        """The number after which a stream begins; it is told where it is, and if that is not where it wants to be."""
+        broker = self._state.broker
+        last = broker.last_numbers().get(room, 0)
+        since = last if last_event_id is None else self._feed.since(last_event_id)
+        if since is None or since > last:
+            since, is_lost = 0, True
+        else:
+            is_lost = False
+        first = next(iter(broker.read_since(room, since, 1)), None)
+        begins_at = first.seq if first else last + 1
+        if is_lost or begins_at != since + 1:
+            stream.send(self._feed.gap(room, begins_at))
+        stream.send(self._feed.place(begins_at - 1))
+        return begins_at - 1
+
+    def _pages(self, room: str, last: int) -> Iterator[Sequence[Message]]:
+        seq = 0
+        while seq < last and (messages := self._state.broker.read_since(room, seq, MAX_MESSAGES)):
+            yield [message for message in messages if message.seq <= last]
+            seq = messages[-1].seq
+
+    def _check_room(self, room: str) -> None:
+        self._session.identity.check_room(room)
+        self._state.moderation.check(BAN, self._session, room)
+
+    def _take_name(self, name: object) -> None:
+        """Be called something from here on. Raises Rejected if that is not for them."""
+        nick = make_request({"type": Nick.type, "name": name})
+        assert isinstance(nick, Nick)
+        identity = self._session.identity
+        if identity.name is None or key_of(identity.name) != key_of(nick.name):
+            self._state.access.check_name(identity, nick.name)
+            self._session = self._session_of(replace(identity, name=nick.name), self._session.connection)
+
+    def _check_not_somebody_else(self) -> None:
+        """Raise Rejected if a guest is here by that name: what is said would be taken for theirs."""
+        person = self._state.people.find(self._session.name) if self._session.name else None
+        if person is not None and not (person.identity.is_proven and self._session.identity.is_proven):
+            raise Rejected("name-taken", f"The name {person.name} is taken.")
+
+
+class _Post:
+    """One message on its way to a room's log: an author who listens until the message has passed by."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._heard: dict[int, Message] = {}
+        self._outcome: Outcome | None = None
+        self._is_settled = threading.Event()
+
+    def append(self, draft: Draft) -> Posted:
+        """Say it, and wait until it is durable. Raises Rejected and HistoryUnavailable."""
+        self._broker.subscribe(draft.room, self)
+        try:
+            self._broker.append(draft, self)
+            self._is_settled.wait()
+        finally:
+            self._broker.unsubscribe(draft.room, self)
+        assert self._outcome is not None
+        _, seq = self._outcome
+        if not isinstance(seq, int):
+            raise seq
+        message = self._heard.get(seq)
+        if message is not None:
+            return Posted(message, is_new=True)
+        kept = self._broker.read_since(draft.room, seq - 1, 1)
+        if kept and kept[0].seq == seq:
+            return Posted(kept[0], is_new=False)
+        return Posted(Message(draft.room, seq, draft.sender, draft.text, 0.0), is_new=False)
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """For the broker: the next messages."""
+        self._heard.update((message.seq, message) for message in messages)
+
+    def flush(self) -> None:
+        """For the broker: nothing is sent on."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        """For the broker: what became of it."""
+        (self._outcome,) = outcomes
+        self._is_settled.set()
+
+
+class _Caller:
+    """The connection of somebody who only asks: it is not for the chat to send anything on it."""
+
+    encoding = Utf8()
+
+    def __init__(self, remote_address: object) -> None:
+        self.remote_address = remote_address
+
+    def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
+        """Nobody hears it."""
+
+    def send(self, text: str) -> None:
+        """Nobody hears it."""
+
+    def begin_close(self, code: int, reason: str) -> None:
+        """It is over with the answer."""

@@ -1,0 +1,36 @@
+"""Insiders: who may see how the server is doing: who is on its machine, and a moderator of all rooms."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from wschat.chat.visits import Visits
+from wschat.errors import RequestRefused
+from wschat.server.answers import Call
+from wschat.server.origins import is_loopback
+
+_FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+
+
+def check_insider(visits: Visits, call: Call) -> None:
+    """Raise RequestRefused (401, 403) for everybody else."""
+    if _is_local(call):
+        return
+    if not visits.begin(call.request, call.remote_address).is_moderator:
+        text = "This is for moderators, and for who is on the server's own machine."
+        challenge = visits.challenge
+        if challenge is None or "authorization" in call.request.headers:
+            raise RequestRefused(HTTPStatus.FORBIDDEN, text)
+        raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})
+
+
+def _is_local(call: Call) -> bool:
+    """Whether somebody is on this machine who does not ask for somebody else."""
+    headers, address = call.request.headers, call.remote_address
+    if _FORWARDED & headers.keys():
+        return False  # a proxy is on this machine, and whoever it asks for need not be
+    if isinstance(address, tuple) and not is_loopback(str(address[0])):
+        return False
+    # Any name may be made to mean this machine, by a page that would then read what is not for it.
+    return is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
