@@ -24,6 +24,7 @@ from wschat.chat.access import Access
 from wschat.chat.commands import COMMANDS
 from wschat.chat.requests import KINDS
 from wschat.server.__main__ import main
+from wschat.web.api import CALLS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -113,6 +114,30 @@ def test_the_tutorials_client() -> None:
         finally:
             node.kill()
             node.communicate()
+
+
+def normal(transcript: str) -> str:
+    """A transcript without what is different each time: times, and the epoch of a log."""
+    return re.sub(r"\b[0-9a-f]{16}:", "EPOCH:", re.sub(r'"time":[0-9.]+', '"time":TIME', transcript))
+
+
+def test_the_transcripts_of_curl() -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    port = free_port()
+    with running("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
+        for kind, text in BLOCKS:
+            if kind == "console":
+                for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+                    shell = subprocess.run(["bash", "-c", command.replace("8080", str(port))], capture_output=True, text=True, timeout=20)
+                    assert normal(shell.stdout) == normal(output), command
+
+
+def test_every_call_of_the_api_has_a_transcript() -> None:
+    for what, method in CALLS:
+        data = " -d" if method == "POST" else ""
+        path = f"/tea/{what}" if what else ""
+        assert re.search(rf"^\$ curl .*/api/rooms{path}\b(?!/).*{data}", README, re.MULTILINE), (what, method)
 
 
 def test_every_python_example_is_run() -> None:

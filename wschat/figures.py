@@ -34,7 +34,7 @@ class Figures:
     """What has been counted."""
 
     messages: int = 0
-    """Said in rooms, and handed on to whoever is there."""
+    """Said in rooms, and in their logs."""
     deliveries: int = 0
     """Each message of a hub once for each member that it went to."""
     opened: int = 0

@@ -21,6 +21,7 @@ from wschat.brokers.base import MAX_TEXT_READ, Broker, Draft, Message, Outcome, 
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.errors import Rejected
+from wschat.figures import tally
 
 # Makes an empty broker, with some retention; whoever has it made closes it.
 BrokerFactory = Callable[..., Broker]
@@ -311,6 +312,14 @@ def test_one_who_leaves_a_room_in_which_nothing_was_said_takes_nobody_with_it(br
     say(broker, "lobby", "one")
     assert (texts(gone.messages), texts(steady.messages)) == ([], ["one"])
     broker.unsubscribe("lobby", steady)
+
+
+def test_what_is_said_is_counted_and_what_was_there_already_is_not(broker: Broker) -> None:
+    before = tally.read().messages
+    say(broker, "tea", "one", key="a")
+    say(broker, "tea", "one", key="a")
+    say(broker, "coffee", "one", "two")
+    assert tally.read().messages - before == 3
 
 
 def test_to_unsubscribe_from_one_room_is_not_to_do_so_from_others(broker: Broker) -> None:

@@ -23,6 +23,7 @@ from wschat.brokers.log import Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.schema import check, migrate
 from wschat.errors import HistoryUnavailable, UsageError
+from wschat.figures import tally
 
 logger = logging.getLogger("wschat.brokers")
 
@@ -150,6 +151,7 @@ class LocalBroker(Presence, Broker):
             hand_on(author.settled, theirs)
 
     def _hand_on(self, messages_of: dict[str, list[Message]]) -> None:
+        tally.count_messages(sum(map(len, messages_of.values())))
         told: list[Subscriber] = []
         with self._log_guard:
             for name, messages in messages_of.items():

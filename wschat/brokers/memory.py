@@ -24,6 +24,7 @@ from wschat.brokers.base import (
     within_bounds,
 )
 from wschat.brokers.presence import Presence
+from wschat.figures import tally
 
 
 class _Room:
@@ -40,6 +41,7 @@ class _Room:
         if known is not None:
             return known[0] if known[1] == digest_of(draft.text) else rejected_key()
         self.last += 1
+        tally.count_messages(1)
         message = Message(draft.room, self.last, draft.sender, draft.text, now)
         self.messages.append(message)
         if draft.key is not None:

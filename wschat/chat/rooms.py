@@ -16,7 +16,6 @@ from wschat.chat.events import Event, Id, Joined, MemberEvent, message_fields
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
 from wschat.errors import Rejected
-from wschat.figures import tally
 from wschat.hub import Hub, Member
 
 # In how many rooms one connection may be: each of them costs memory.
@@ -41,7 +40,6 @@ class Room:
 
     def take(self, messages: Sequence[Message]) -> None:
         """For the broker: the next messages."""
-        tally.count_messages(len(messages))
         with self._order:
             self._last = messages[-1].seq
             for heard in self._meanwhile:
