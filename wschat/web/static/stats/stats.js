@@ -34,7 +34,9 @@ async function ask() {
     signal: AbortSignal.timeout(PATIENCE),
   });
   if (response.status === 401 || response.status === 403) {
-    say("gone", "Only for moderators: add #token=… to the address");
+    const { text } = await response.json();
+    const takesToken = response.headers.get("WWW-Authenticate")?.startsWith("Bearer");
+    say("gone", takesToken ? `${text} Or add #token=… to the address.` : text);
     return false;
   }
   if (!response.ok) throw new Error(`${response.status}`);
