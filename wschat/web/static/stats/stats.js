@@ -1,5 +1,6 @@
 // The page: asks for new samples again and again, and shows in all charts the time that one of them is pointed at.
 
+import { tab } from "../chat/storage.js";
 import { Card, SPAN, timeOf } from "./card.js";
 import { CARDS } from "./cards.js";
 
@@ -27,7 +28,7 @@ async function poll() {
 }
 
 async function ask() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  const token = tab.get("token", null); // the chat page's, too
   const response = await fetch(`stats/data?since=${next}`, {
     headers: token ? { Authorization: `Bearer ${token}` } : {},
     cache: "no-store",
@@ -71,6 +72,14 @@ function point() {
   for (const card of cards) card.point(nearest);
 }
 
+/** A token in the address is not left there for anybody to see. */
+function takeToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  tab.set("token", token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 document.addEventListener("pointermove", (event) => {
   const box = event.target.closest?.(".chart")?.getBoundingClientRect();
   const before = pointed;
@@ -81,5 +90,6 @@ document.documentElement.addEventListener("pointerleave", () => {
   pointed = null;
   point();
 });
-addEventListener("hashchange", () => location.reload()); // another token
+addEventListener("hashchange", () => location.reload()); // perhaps another token
+takeToken();
 poll();
