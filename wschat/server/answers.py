@@ -6,8 +6,10 @@ bounds, HEAD, keep-alive, pipelined requests, and peers that do not read what th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -25,6 +27,7 @@ from wschat.protocol.frames import CloseCode
 from wschat.server.requests import Exchange, Request, next_request, request_of
 
 _READ_BYTES = 16 * 1024
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 # A peer that reads so much in `Limits.send_timeout` is not too slow.
 _WRITE_BYTES = 64 * 1024
 
@@ -37,6 +40,7 @@ _CODES = {
     405: "method-not-allowed",
     413: "too-large",
     429: "too-fast",
+    500: "failed",
     501: "not-installed",
     503: "unavailable",
 }
@@ -115,6 +119,9 @@ class Dialogue:
         exchange.already_read = b""
         self._event = next_request(self._http)
         self.request = request_of(self._event)
+        if {"content-length", "transfer-encoding"} <= self.request.headers.keys():
+            # Where another server has understood it in the other way, the next request would be a part of this body.
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "A request has a Content-Length or a Transfer-Encoding, not both.")
         if not self.request.headers.keys() & {"content-length", "transfer-encoding"}:
             self._skip_what_is_there()  # which is the end of it
 
@@ -136,18 +143,27 @@ class Dialogue:
         """Send this; whether another request may follow on the connection. Raises ConnectionClosed if the peer does not take it."""
         self._skip_what_is_there()
         headers = {"Date": formatdate(usegmt=True), **response.headers}
-        if isinstance(response.body, bytes) and response.status != HTTPStatus.NOT_MODIFIED:
+        if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
             headers["Content-Length"] = str(len(response.body))
-        if self._http.their_state is not h11.DONE:
+        if self._http.their_state in (h11.SEND_BODY, h11.ERROR):
             headers["Connection"] = "close"  # the rest of the request may be of any length
         reason = responses.get(response.status, "")
-        self._send(h11.Response(status_code=response.status, headers=list(headers.items()), reason=reason))
+        # As bytes: what a page of any origin is told of itself need not be ASCII.
+        raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        self._send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason))
         if self._event.method != b"HEAD":
             for part in _pieces(response.body):
                 self._send(h11.Data(data=part))
         self._send(h11.EndOfMessage())
         self._exchange.already_read = self._http.trailing_data[0]
         return (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
+
+    def break_off(self) -> None:
+        """Have nobody take what was sent of an answer for all of it: without chunks, it is whole when the connection ends."""
+        if self._event.http_version == b"1.0":
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # that is, with a reset
+                self._socket.close()
 
     def begin_events(self, response: EventsResponse) -> None:
         """Send the head of an answer that ends with the connection."""
@@ -164,17 +180,13 @@ class Dialogue:
         self._write("\r\n".join(lines).encode("latin-1"))
 
     def _parts_of_body(self) -> Iterator[bytes]:
-        while True:
+        while self._http.their_state is h11.SEND_BODY:
             event = self._next_event()
             if event is h11.NEED_DATA:
                 self._http.receive_data(self._receive())
             elif isinstance(event, h11.Data):
                 yield bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                self._has_been_read()
-                return
-            else:
-                raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+        self._has_been_read()
 
     def _skip_what_is_there(self) -> None:
         """Pass over what has come of a body that nobody has read."""
@@ -192,10 +204,12 @@ class Dialogue:
             raise ConnectionClosed(CloseCode.ABNORMAL, "sent what is not HTTP") from None
 
     def _receive(self) -> bytes:
-        try:
-            return self._socket.recv(_READ_BYTES)
-        except OSError:
-            return b""
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._socket.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+        return data
 
     def _send(self, event: h11.Event) -> None:
         self._write(self._http.send(event) or b"")

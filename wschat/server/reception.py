@@ -155,7 +155,15 @@ class _Visit:
         if isinstance(response, EventsResponse):
             self._send_events(dialogue, response)
             raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")
-        if not dialogue.answer(response):
+        try:
+            may_go_on = dialogue.answer(response)
+        except (ConnectionClosed, RequestRefused):
+            raise
+        except Exception:  # whatever the rest of the body is made by
+            logger.exception("the answer to %s %s broke off", dialogue.request.method, shown(dialogue.request.path))
+            dialogue.break_off()
+            raise ConnectionClosed(CloseCode.ABNORMAL, "the answer broke off") from None
+        if not may_go_on:
             self._expect_within(self._at.limits.opening_timeout)
             linger(self._socket)
             raise ConnectionClosed(CloseCode.NORMAL, "all has been answered")
@@ -175,7 +183,9 @@ class _Visit:
         except RequestRefused as refusal:
             response = error_response(refusal)
         except ConnectionClosed:
-            raise
+            if not self._at.roster.is_closing:
+                raise
+            response = error_response(STOPPING)  # the rest of the request was not waited for
         except Exception:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
             response = error_response(_FAILED)

@@ -1,0 +1,42 @@
+"""A chat with its site for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.conftest import ServerFactory
+from tests.web.wiring import OpenWeb, Web
+from wschat.brokers.base import Broker
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.chat import SUBPROTOCOLS, Chat
+from wschat.web.site import Site
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+@pytest.fixture
+def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
+    """Opens chats with their sites, which end with the test: first the clients, then the server, then the broker."""
+    with ExitStack() as chats, ExitStack() as clients:
+
+        def start(broker: Broker | None = None, *, server_options: dict[str, Any] | None = None, **options: Any) -> Web:
+            chat = Chat(broker or MemoryBroker(), **options)
+            chats.callback(chat.close)
+            site = Site(chat.visits, MAX_BODY_BYTES)
+            chats.callback(site.close)
+            server = serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS, http=site, **(server_options or {}))
+            site.watch(server.load)
+            chats.callback(server.stop)
+            return Web(chat, server, clients)
+
+        yield start
+
+
+@pytest.fixture
+def web(open_web: OpenWeb) -> Web:
+    """A chat that keeps what is said in memory."""
+    return open_web()
