@@ -99,7 +99,8 @@ class Http(Raw):
 
     def lines(self) -> Iterator[bytes]:
         """All lines until the end of the stream, with their ends."""
-        yield from self._input
+        for line in self._input:  # `yield from` would close it
+            yield line
 
     def is_over(self) -> bool:
         """Whether the server has ended the connection and sends nothing more. Waits for one or the other."""

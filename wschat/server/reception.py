@@ -189,7 +189,9 @@ class _Visit:
         except Exception:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
             response = error_response(_FAILED)
-        return replace(response, headers={**headers, **response.headers})
+        if headers and "Vary" in response.headers:
+            headers["Vary"] += f", {response.headers['Vary']}"
+        return replace(response, headers={**response.headers, **headers})
 
     def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
         at, sock = self._at, self._socket
