@@ -44,7 +44,7 @@ class Figures:
     evictions: Counter[str] = field(default_factory=Counter)
     """Slow peers, by the reason."""
     refusals: Counter[str] = field(default_factory=Counter)
-    """Who did not get a WebSocket, by the reason: a status of HTTP, or words as in the log."""
+    """Who did not get what they had asked for, by the reason: a status of HTTP, or words as in the log."""
     fan_outs: list[int] = field(default_factory=lambda: [0] * (len(FAN_OUT_BOUNDS) + 1))
     """How long messages took from a hub to the last of its members: how many, for each bucket."""
     fan_out_seconds: float = 0.0
@@ -102,7 +102,7 @@ class Tally:
             self._figures.evictions[reason] += 1
 
     def count_refusal(self, reason: str) -> None:
-        """Somebody did not get a WebSocket."""
+        """Somebody did not get what they had asked for."""
         with self._guard:
             self._figures.refusals[reason if reason in _REFUSALS else OTHER] += 1
 

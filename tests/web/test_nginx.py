@@ -117,5 +117,5 @@ def test_connections_to_the_server_are_kept_and_the_log_tells_who_asks(site: Sit
 
 
 def test_the_figures_are_not_for_who_comes_through_a_proxy(site: Site) -> None:
-    assert site.ask("GET", "/chat/stats")[0] == 403
+    assert site.ask("GET", "/chat/stats/data")[0] == 403
     assert site.ask("GET", "/chat/metrics")[0] == 403

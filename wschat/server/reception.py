@@ -19,6 +19,7 @@ from wschat.connection.event_stream import EventStream
 from wschat.connection.keepalive import Deadline, Deadlines
 from wschat.connection.streams import open_stream
 from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.figures import tally
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
@@ -152,6 +153,8 @@ class _Visit:
         dialogue = Dialogue(self._socket, self.exchange, head, self._at.limits, self._at.deadlines, self._cut, self.is_in_time)
         response = self._response(http, dialogue)
         log_answered(self._client_address, dialogue.request, response.status)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            tally.count_refusal(f"{response.status:d}")
         if isinstance(response, EventsResponse):
             self._send_events(dialogue, response)
             raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")

@@ -64,7 +64,7 @@ class _Collector:
         never = dict.fromkeys(get_args(Eviction), 0)  # a counter that is not there before something happens hides the first time
         for name, text, counts in (
             ("wschat_evictions", "Slow peers that were dropped.", never | figures.evictions),
-            ("wschat_refusals", "Requests that did not get a WebSocket.", figures.refusals),
+            ("wschat_refusals", "Requests that were refused.", figures.refusals),
         ):
             family = counter(name, text, labels=["reason"])
             for reason, number in counts.items():
