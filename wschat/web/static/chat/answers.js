@@ -17,13 +17,13 @@ export function takeAnswer(page, { room: name, text }, answer) {
 }
 
 const SHOWN = {
-  joined: (page, _, answer) => page.rooms.admitted(answer),
-  notice: (_, room, { text }) => room.say(text, "notice listing"),
+  joined: (page, _, answer) => page.rooms.admit(answer),
+  notice: (_, room, { text }) => room.say(text),
   members: (_, room, { members, unnamed }) =>
     room.say(`In ${room.name}: ${[...members].sort().join(", ") || "nobody"}${unnamed ? `, and ${unnamed} without a name` : ""}.`),
   rooms: (_, room, { rooms }) => room.say(`Rooms: ${rooms.map((other) => `${other.room} (${other.members})`).join(", ") || "none"}.`),
   history: (_, room, { messages }) =>
-    room.say(messages.map(({ from, text }) => `${from}: ${text}`).join("\n") || "Nothing is kept of what was said here.", "notice listing"),
+    room.say(messages.map(({ from, text }) => `${from}: ${text}`).join("\n") || "Nothing is kept of what was said here."),
 };
 
 const DONE = {

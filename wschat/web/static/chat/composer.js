@@ -1,33 +1,33 @@
 // The field where one types: it grows, sends with Enter, completes with Tab, and finds what was sent before with the arrow keys.
 
-import { byId, make } from "./dom.js";
 import { completionsOf } from "./completion.js";
+import { byId, make } from "./dom.js";
 
 const MOST_OPTIONS = 50;
 const MOST_REMEMBERED = 50;
 
-/** The composer. */
+/** The composer. Its hooks: `onSend(text)`, `onTyping()` for what is no command, `known()` for what there is to complete with. */
 export class Composer {
+  #hooks;
   #field = byId("say");
   #list = byId("completions");
-  #found = null; // what could be completed: where, and with what
+  #options = []; // what could be completed
+  #span = [0, 0]; // and where
   #chosen = -1;
-  #isAsked = false; // whether the list is there because of Tab, and not because of a slash
+  #isCycling = false; // each step of the choice shows in the field
   #sent = [];
   #recalled = 0;
 
-  /**
-   * @param {object} hooks
-   * @param {(text: string) => void} hooks.onSend
-   * @param {() => void} hooks.onTyping something is being written that is no command
-   * @param {() => object} hooks.known what there is to complete with
-   */
   constructor(hooks) {
-    this.hooks = hooks;
+    this.#hooks = hooks;
     this.#field.addEventListener("input", () => this.#changed());
-    this.#field.addEventListener("keydown", (event) => this.#pressed(event));
+    this.#field.addEventListener("keydown", (event) => this.#press(event));
     this.#field.addEventListener("blur", () => this.#close());
-    this.#list.addEventListener("pointerdown", (event) => this.#pointed(event));
+    this.#list.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // the field keeps the focus
+      const option = event.target.closest("[role=option]");
+      if (option) this.#accept([...this.#list.children].indexOf(option));
+    });
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -45,109 +45,98 @@ export class Composer {
     this.#grow();
   }
 
-  /** Begin a line with something, before what there is. */
+  /** Begin the line with this, unless it does. */
   begin(text) {
     if (!this.text.startsWith(text)) this.text = text + this.text;
-    this.focus();
+    this.#field.focus();
   }
 
   /** Put a name where the cursor is. */
   insert(name) {
     const { selectionStart: start, selectionEnd: end } = this.#field;
-    const before = this.text.slice(0, start);
-    const blank = before && !/\s$/.test(before) ? " " : "";
-    this.#replace(start, end, `${blank}${name}${before ? " " : ": "}`);
-    this.focus();
+    this.#replace(start, end, start === 0 ? `${name}: ` : `${/\s/.test(this.text[start - 1]) ? "" : " "}${name} `);
+    this.#field.focus();
   }
 
-  /** Go there. */
+  /** Go there, where that does not bring up a keyboard that covers half of the page. */
   focus() {
-    this.#field.focus();
+    if (matchMedia("(hover: hover)").matches) this.#field.focus();
   }
 
   #send() {
     const text = this.text.trimEnd();
-    this.focus();
     if (!text.trim()) return;
-    if (this.#sent.at(-1) !== text) this.#sent = [...this.#sent.slice(1 - MOST_REMEMBERED), text];
+    this.#sent = [...this.#sent.slice(1 - MOST_REMEMBERED), text];
     this.#recalled = this.#sent.length;
     this.text = "";
-    this.hooks.onSend(text);
+    this.#field.focus();
+    this.#hooks.onSend(text);
   }
 
   #changed() {
     this.#grow();
-    this.#isAsked = false;
-    const isCommand = this.text.startsWith("/");
-    if (isCommand && !/\s/.test(this.text)) this.#look();
+    if (/^\/\S*$/.test(this.text)) this.#look();
     else this.#close();
-    if (!isCommand && this.text) this.hooks.onTyping();
+    if (this.text && !this.text.startsWith("/")) this.#hooks.onTyping();
   }
 
-  #pressed(event) {
-    if (event.isComposing) return;
-    const { key, shiftKey, ctrlKey, altKey, metaKey } = event;
-    if (ctrlKey || altKey || metaKey) return;
-    const isOpen = this.#found !== null;
+  #press(event) {
+    const { key, shiftKey, ctrlKey, altKey, metaKey, isComposing } = event;
+    if (isComposing || ctrlKey || altKey || metaKey) return;
+    const isOpen = this.#options.length > 0;
     let isOurs = true;
     if (key === "Enter" && !shiftKey) {
-      if (isOpen && this.#chosen >= 0 && !this.#isAsked) this.#accept(this.#chosen);
+      if (this.#chosen >= 0 && !this.#isCycling) this.#accept(this.#chosen);
       else this.#send();
-    } else if (key === "Tab" && (isOpen || !shiftKey)) isOurs = this.#tab(shiftKey ? -1 : 1);
+    } else if (key === "Tab" && (isOpen || !shiftKey)) isOurs = this.#complete(shiftKey ? -1 : 1);
     else if (key === "Escape" && isOpen) this.#close();
-    else if (key === "ArrowDown" && isOpen) this.#choose(this.#chosen + 1);
-    else if (key === "ArrowUp" && isOpen) this.#choose(this.#chosen - 1);
-    else if (key === "ArrowUp" || key === "ArrowDown") isOurs = this.#recall(key === "ArrowUp" ? -1 : 1);
+    else if (key === "ArrowDown") isOurs = isOpen ? this.#choose(1) : this.#recall(1);
+    else if (key === "ArrowUp") isOurs = isOpen ? this.#choose(-1) : this.#recall(-1);
     else isOurs = false;
     if (isOurs) event.preventDefault();
   }
 
   /** Complete the word before the cursor; again, with the next one. Without a word to complete, Tab goes on as everywhere. */
-  #tab(step) {
-    if (!this.#found) this.#look();
-    if (!this.#found) return false;
-    if (this.#found.options.length === 1) this.#accept(0);
-    else {
-      this.#choose(this.#chosen + step);
-      this.#fill(this.#found.options[this.#chosen]);
-      this.#isAsked = true;
-    }
-    return true;
+  #complete(step) {
+    if (this.#options.length === 0) this.#look();
+    if (this.#options.length < 2) return this.#accept(0);
+    this.#isCycling = true;
+    return this.#choose(step);
   }
 
   #look() {
-    const found = completionsOf(this.text, this.#field.selectionStart, this.hooks.known());
-    found.options = found.options.slice(0, MOST_OPTIONS);
-    if (found.options.length === 0) {
-      this.#close();
-      return;
-    }
-    this.#found = found;
-    this.#chosen = -1;
-    this.#list.replaceChildren(...found.options.map(optionFor));
-    this.#list.hidden = false;
-    this.#field.removeAttribute("aria-activedescendant");
+    const cursor = this.#field.selectionStart;
+    const { start, options } = completionsOf(this.text, cursor, this.#hooks.known());
+    this.#close();
+    this.#options = options.slice(0, MOST_OPTIONS);
+    this.#span = [start, cursor];
+    this.#list.replaceChildren(...this.#options.map(optionFor));
+    this.#list.hidden = this.#options.length === 0;
   }
 
-  #choose(place) {
-    const { length } = this.#found.options;
-    this.#chosen = (place + (place < -1 ? length + 1 : length)) % length;
-    [...this.#list.children].forEach((option, at) => (option.ariaSelected = `${at === this.#chosen}`));
+  #choose(step) {
+    const { length } = this.#options;
+    this.#chosen = this.#chosen < 0 && step < 0 ? length - 1 : (this.#chosen + step + length) % length;
+    [...this.#list.children].forEach((option, place) => (option.ariaSelected = `${place === this.#chosen}`));
     const option = this.#list.children[this.#chosen];
     option.scrollIntoView({ block: "nearest" });
     this.#field.setAttribute("aria-activedescendant", option.id);
-    if (this.#isAsked) this.#fill(this.#found.options[this.#chosen]);
+    if (this.#isCycling) this.#fill(this.#chosen);
+    return true;
   }
 
   #accept(place) {
-    this.#fill(this.#found.options[place]);
+    if (!this.#options[place]) return false;
+    this.#fill(place);
     this.#close();
+    return true;
   }
 
-  #fill({ text }) {
-    const { start, end } = this.#found;
+  #fill(place) {
+    const { text } = this.#options[place];
+    const [start, end] = this.#span;
     this.#replace(start, end, text);
-    this.#found.end = start + text.length;
+    this.#span = [start, start + text.length];
   }
 
   #replace(start, end, text) {
@@ -156,23 +145,17 @@ export class Composer {
   }
 
   #close() {
-    this.#found = null;
-    this.#isAsked = false;
+    this.#options = [];
+    this.#chosen = -1;
+    this.#isCycling = false;
     this.#list.hidden = true;
     this.#field.removeAttribute("aria-activedescendant");
   }
 
-  #pointed(event) {
-    const option = event.target.closest("[role=option]");
-    event.preventDefault(); // the field keeps the focus
-    if (option) this.#accept([...this.#list.children].indexOf(option));
-  }
-
   /** Lines that were sent before, in an empty field or one that holds such a line. */
   #recall(step) {
-    if (this.text && this.text !== this.#sent[this.#recalled]) return false;
     const place = this.#recalled + step;
-    if (place < 0 || place > this.#sent.length) return false;
+    if ((this.text && this.text !== this.#sent[this.#recalled]) || place < 0 || place > this.#sent.length) return false;
     this.#recalled = place;
     this.text = this.#sent[place] ?? "";
     return true;
@@ -180,15 +163,14 @@ export class Composer {
 
   #grow() {
     this.#field.style.height = "auto";
-    this.#field.style.height = `${this.#field.scrollHeight}px`;
+    this.#field.style.height = `${this.#field.scrollHeight + 2}px`;
   }
 }
 
-function optionFor({ form, help }, place) {
-  const option = make("li", "", make("b", "", form));
+function optionFor({ form, help = "" }, place) {
+  const option = make("li", "", make("b", "", form), " ", help);
   option.id = `completion-${place}`;
   option.role = "option";
   option.ariaSelected = "false";
-  if (help) option.append(" ", make("span", "", help));
   return option;
 }

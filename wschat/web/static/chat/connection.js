@@ -1,5 +1,5 @@
-// The WebSocket: opening it, again and again if need be, and asking the server for things. One connection object lives as long
-// as the page; which socket it has just now is nobody else's business. What is asked is told in `onState` and `onEvent`.
+// The WebSocket: opening it, again and again if need be, and asking the server for things. One connection lives as long as the
+// page; which socket it has just now is nobody else's business.
 
 import { Pace } from "./pace.js";
 
@@ -7,117 +7,98 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 20_000;
 const OPENS_WITHIN = 15_000;
 const ANSWERS_WITHIN = 20_000;
+const FOR_PROGRAMS = /^The field '.*?' of '.*?': /; // which people have not heard of
 const FINAL = [400, 401, 403]; // trying again changes nothing about these
 
-/** A request that was not carried out: `code` and `text` of the server's error, or `lost` when the connection was. */
-export class Refusal extends Error {
-  constructor({ code, text, seconds, closeCode, wasSent }) {
-    super(text);
-    Object.assign(this, { code, seconds, closeCode, wasSent });
+/** Why a request was not carried out: the server's error, or the code `lost` when the connection was. */
+class Refusal extends Error {
+  constructor({ text, ...fields }) {
+    super(text.replace(FOR_PROGRAMS, ""));
+    Object.assign(this, fields);
   }
 }
 
-/** The connection to the server, over any number of sockets. */
+/**
+ * The connection to the server, over any number of sockets. Its hooks: `credentials()` to open with, `onEvent(event)` for what
+ * is told unasked, and `onState({phase})`: connecting, open (with `welcome`), waiting (`until` when, and `why`), refused (`why`).
+ */
 export class Connection {
+  isOpen = false; // and requests may be made
+  #hooks;
   #socket = null;
-  #welcomed = false;
+  #isWaiting = false;
   #failures = 0;
   #timer = 0;
-  #pumpTimer = 0;
-  #pace = new Pace({});
-  #queue = [];
-  #asked = new Map();
+  #pace = null;
+  #paceTimer = 0;
+  #queue = []; // requests that are to be sent
+  #asked = new Map(); // those that have been, by their ids
   #ids = 0;
   #heardAt = 0;
 
-  /**
-   * @param {object} hooks
-   * @param {() => {query: URLSearchParams, authorization: ?string}} hooks.credentials what to open with
-   * @param {(event: object) => void} hooks.onEvent what the server tells unasked
-   * @param {(state: object) => void} hooks.onState `{phase}`: connecting, open (`welcome`), waiting (`until`, `why`), refused (`status`, `why`)
-   */
   constructor(hooks) {
-    this.hooks = hooks;
-    this.isWaiting = false;
+    this.#hooks = hooks;
     setInterval(() => this.#checkPulse(), 5000);
-    window.addEventListener("online", () => this.hurry());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.hurry());
-  }
-
-  /** Whether requests can be made just now. */
-  get isOpen() {
-    return this.#welcomed;
+    window.addEventListener("online", () => this.#hurry());
+    document.addEventListener("visibilitychange", () => !document.hidden && this.#hurry());
   }
 
   /** Open a socket, in place of the one that there may be. */
   open() {
-    this.#drop({});
-    this.hooks.onState({ phase: "connecting" });
+    this.#drop();
+    this.#hooks.onState({ phase: "connecting" });
     const url = new URL("./", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
-    url.search = this.hooks.credentials().query;
-    url.hash = "";
+    url.search = this.#hooks.credentials().query;
     const socket = (this.#socket = new WebSocket(url, "wschat.v1"));
+    this.#timer = setTimeout(() => this.#lost(socket), OPENS_WITHIN);
     let hasOpened = false;
-    this.#timer = setTimeout(() => this.#lost(socket, {}), OPENS_WITHIN);
     socket.onopen = () => (hasOpened = true);
     socket.onmessage = ({ data }) => socket === this.#socket && this.#take(JSON.parse(data));
     socket.onclose = async ({ code, reason }) => {
-      const refusal = hasOpened ? null : await this.#explain();
-      this.#lost(socket, { closeCode: code, why: refusal?.text ?? reason, status: refusal?.status });
+      const { status, text = reason } = hasOpened ? {} : await this.#explain();
+      this.#lost(socket, code, text, status);
     };
   }
 
-  /** Open a socket at once if one is waited for. */
-  hurry() {
-    if (this.isWaiting) this.open();
-  }
-
-  /** Ask for something. `onSent` is called when it is on its way. Rejects with a Refusal. */
+  /** Ask for something; `onSent` is called when it is on its way. Rejects with a Refusal. */
   request(fields, onSent = () => {}) {
     return new Promise((resolve, reject) => {
-      const entry = { fields: { id: `r${++this.#ids}`, ...fields }, resolve, reject, onSent };
       if (!this.isOpen) return reject(new Refusal({ code: "lost", text: "There is no connection." }));
-      this.#queue.push(entry);
-      this.#pump();
+      this.#queue.push({ fields: { id: `r${++this.#ids}`, ...fields }, resolve, reject, onSent });
+      this.#send();
     });
   }
 
-  /** Tell something that is not worth waiting for, if it can go out at once. */
-  mention(fields) {
-    if (this.isOpen && this.#queue.length === 0 && this.#pace.take() === 0) this.#socket.send(JSON.stringify(fields));
+  #hurry() {
+    if (this.#isWaiting) this.open();
   }
 
   #take(event) {
     this.#heardAt = Date.now();
+    const entry = this.#asked.get(event.id);
+    this.#asked.delete(event.id);
     if (event.type === "welcome") {
       clearTimeout(this.#timer);
       this.#failures = 0;
-      this.#welcomed = true;
+      this.isOpen = true;
       this.#pace = new Pace(event.limits);
-      this.hooks.onState({ phase: "open", welcome: event });
-      return;
-    }
-    const entry = this.#asked.get(event.id);
-    if (!entry) {
-      this.hooks.onEvent(event);
-      return;
-    }
-    this.#asked.delete(event.id);
-    if (event.type !== "error") entry.resolve(event);
+      this.#hooks.onState({ phase: "open", welcome: event });
+    } else if (!entry) this.#hooks.onEvent(event);
+    else if (event.type !== "error") entry.resolve(event);
     else if (event.code === "too-fast") {
       this.#pace.hold(event.seconds ?? 1);
       this.#queue.unshift(entry);
-      this.#pump();
+      this.#send();
     } else entry.reject(new Refusal(event));
   }
 
-  #pump() {
-    clearTimeout(this.#pumpTimer);
+  #send() {
+    clearTimeout(this.#paceTimer);
     while (this.#queue.length) {
       const wait = this.#pace.take();
       if (wait > 0) {
-        this.#pumpTimer = setTimeout(() => this.#pump(), Math.ceil(wait));
+        this.#paceTimer = setTimeout(() => this.#send(), Math.ceil(wait));
         return;
       }
       const entry = this.#queue.shift();
@@ -131,48 +112,44 @@ export class Connection {
   /** A network that is gone closes nothing: who gets no answer for long has lost the connection. */
   #checkPulse() {
     const [oldest] = this.#asked.values();
-    if (oldest && Date.now() - Math.max(oldest.sentAt, this.#heardAt) > ANSWERS_WITHIN) this.#lost(this.#socket, {});
+    if (oldest && Date.now() - Math.max(oldest.sentAt, this.#heardAt) > ANSWERS_WITHIN) this.#lost(this.#socket);
   }
 
-  #lost(socket, { closeCode, why, status }) {
+  #lost(socket, closeCode, why, status) {
     if (socket !== this.#socket) return;
-    this.#drop({ closeCode });
-    if (FINAL.includes(status)) {
-      this.isWaiting = true;
-      this.hooks.onState({ phase: "refused", status, why });
-      return;
-    }
+    this.#drop(closeCode);
+    this.#isWaiting = true;
+    if (FINAL.includes(status)) return this.#hooks.onState({ phase: "refused", why });
     const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures++);
     const pause = longest * (0.5 + Math.random() / 2);
-    this.isWaiting = true;
     this.#timer = setTimeout(() => this.open(), pause);
-    this.hooks.onState({ phase: "waiting", until: Date.now() + pause, why });
+    this.#hooks.onState({ phase: "waiting", until: Date.now() + pause, why });
   }
 
-  #drop({ closeCode }) {
+  #drop(closeCode) {
     const socket = this.#socket;
+    const sent = [...this.#asked.values()];
+    const lost = [...sent, ...this.#queue];
     this.#socket = null;
-    this.#welcomed = this.isWaiting = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#pumpTimer);
-    socket?.close();
-    const open = [...this.#asked.values(), ...this.#queue];
-    const sent = this.#asked.size;
+    this.isOpen = this.#isWaiting = false;
     this.#asked.clear();
     this.#queue = [];
-    open.forEach((entry, place) =>
-      entry.reject(new Refusal({ code: "lost", text: "The connection was lost.", closeCode, wasSent: place < sent })),
-    );
+    clearTimeout(this.#timer);
+    clearTimeout(this.#paceTimer);
+    socket?.close();
+    for (const entry of lost) {
+      entry.reject(new Refusal({ code: "lost", text: "The connection was lost.", closeCode, wasSent: sent.includes(entry) }));
+    }
   }
 
-  /** Why the server does not let us in. A browser does not say why a WebSocket was refused; the same question over HTTP does. */
+  /** Why the server does not let us in: no browser says why a WebSocket was refused, so ask the same over HTTP. */
   async #explain() {
     try {
-      const { authorization } = this.hooks.credentials();
-      const answer = await fetch("api/rooms", { cache: "no-store", headers: authorization ? { authorization } : {} });
-      return answer.ok ? null : { status: answer.status, text: (await answer.json()).text };
+      const { headers } = this.#hooks.credentials();
+      const answer = await fetch("api/rooms", { cache: "no-store", headers });
+      return answer.ok ? {} : { status: answer.status, text: (await answer.json()).text };
     } catch {
-      return null;
+      return {};
     }
   }
 }

@@ -19,6 +19,16 @@ export function makeButton(classes, label, onClick) {
   return button;
 }
 
+/** Fill a list with an item for each row, if the rows are others than before; what has the focus keeps it. */
+export function fillList(list, rows, makeItem) {
+  const key = JSON.stringify(rows);
+  if (list.filledWith === key) return;
+  list.filledWith = key;
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : "";
+  list.replaceChildren(...rows.map(makeItem));
+  if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
 /** A function that has `work` done in the next frame, once, however often it is called before. */
 export function oncePerFrame(work) {
   let isPlanned = false;
@@ -30,14 +40,4 @@ export function oncePerFrame(work) {
       work();
     });
   };
-}
-
-/** Fill a list with an item for each row, if the rows are others than before; what has the focus keeps it. */
-export function fillList(list, rows, makeItem) {
-  const key = JSON.stringify(rows);
-  if (list.filledWith === key) return;
-  list.filledWith = key;
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  list.replaceChildren(...rows.map(makeItem));
-  if (focused !== undefined) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }

@@ -3,16 +3,15 @@
 import { byId } from "./dom.js";
 
 const drawers = ["rooms", "members"].map(byId);
-const wide = matchMedia("(min-width: 60rem)");
 
 /** Close the drawers, if any is open. */
 export function closeDrawers() {
   for (const drawer of drawers) if (drawer.matches(":popover-open")) drawer.hidePopover();
 }
 
-wide.addEventListener("change", closeDrawers);
+matchMedia("(min-width: 60rem)").addEventListener("change", closeDrawers);
 for (const drawer of drawers) {
-  drawer.addEventListener("toggle", ({ newState }) => newState === "open" && drawer.querySelector("a, button, input")?.focus());
+  drawer.addEventListener("toggle", ({ newState }) => newState === "open" && drawer.querySelector("a, button")?.focus());
   drawer.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !drawer.contains(relatedTarget) && closeDrawers());
 }
 

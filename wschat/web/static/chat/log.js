@@ -1,5 +1,5 @@
 // The list of messages of one room, as it is on the screen: it sticks to the newest or keeps its place, grows at both ends, and
-// stays fast because it draws once a frame and leaves out of the layout what is out of sight. What is in it is `room.js`'s business.
+// stays fast because it draws once a frame and leaves out of the layout what is out of sight. What is in it is the room's business.
 
 import { make, oncePerFrame } from "./dom.js";
 import { itemsFor } from "./message.js";
@@ -7,36 +7,31 @@ import { itemsFor } from "./message.js";
 const BLOCK = 100;
 const DRAWN_IN_A_FRAME = 150;
 const MOST_IN_THE_PAGE = 10_000;
-const MOST_AT_ONCE = 2000; // to be drawn, while nobody looks at what is above
+const MOST_TO_DRAW = 2000; // for somebody who looks at the newest anyway
 const MOST_WAITING = 5000;
 const KEPT_OF_TOO_MANY = 200;
 const NEAR_BOTTOM = 40;
 const NEAR_TOP = 600;
 
-/** The messages of a room on the screen. */
+/**
+ * The messages of a room on the screen. Its hooks: `me()` says who we are; `onTop()` when the oldest that is there has nearly
+ * been reached, `onMove()` when it was scrolled or drawn, `onPrune(first)` when everything before that number was let go of.
+ */
 export class Log {
-  #waiting = []; // messages and other items that are to be drawn below
-  #unsent = null; // the items of what is not acknowledged yet, if they have changed
+  sticks = true;
+  edge = make("p", "edge");
+  #below = make("ol");
+  #hooks;
+  #waiting = []; // messages and other items that are to be drawn
+  #makeUnsent = null; // makes the items of what is not acknowledged, if they have changed
   #newest = null; // the last message that was drawn
   #count = 0;
-  #place = null; // what was at the top, and how far from it, when the log was hidden
+  #place = null; // where it was when it was hidden
   #draw = oncePerFrame(() => this.#drawNow());
 
-  /**
-   * @param {HTMLElement} parent
-   * @param {string} label what assistive technology calls it
-   * @param {object} hooks
-   * @param {() => object} hooks.me who we are
-   * @param {() => void} hooks.onTop the oldest that is there has nearly been reached
-   * @param {() => void} hooks.onMove the log has been scrolled, or something was drawn
-   * @param {(seq: number) => void} hooks.onPrune everything before this number has been let go of
-   */
   constructor(parent, label, hooks) {
-    this.hooks = hooks;
-    this.sticks = true;
-    this.edge = make("p", "edge");
-    this.below = make("ol", "below");
-    this.element = make("div", "log", this.edge, this.below);
+    this.#hooks = hooks;
+    this.element = make("div", "log", this.edge, this.#below);
     this.element.role = "log";
     this.element.ariaLive = "off"; // the announcer reads what is new: at a bearable pace, and not what is old
     this.element.ariaLabel = label;
@@ -48,22 +43,16 @@ export class Log {
     parent.append(this.element);
   }
 
-  /** Put messages below. */
-  append(messages) {
-    for (const message of messages) this.#waiting.push(message);
+  /** Put messages, or items of other kinds, below. */
+  append(...entries) {
+    this.#waiting.push(...entries);
     if (this.#waiting.length > MOST_WAITING) this.#letGo();
     this.#draw();
   }
 
-  /** Put something below that is no message. */
-  appendItem(item) {
-    this.#waiting.push(item);
-    this.#draw();
-  }
-
-  /** Show these items below everything. */
+  /** Show the items that this function makes below everything. */
   showUnsent(makeItems) {
-    this.#unsent = makeItems;
+    this.#makeUnsent = makeItems;
     this.#draw();
   }
 
@@ -71,35 +60,18 @@ export class Log {
   prepend(messages) {
     const blocks = [];
     let before = null;
-    for (let start = 0; start < messages.length; start += BLOCK) {
-      const block = make("ol", "block");
-      for (const message of messages.slice(start, start + BLOCK)) {
-        block.append(...itemsFor(message, before, this.hooks.me()));
-        before = message;
-      }
-      blocks.push(block);
+    for (const [place, message] of messages.entries()) {
+      if (place % BLOCK === 0) blocks.push(make("ol", "block"));
+      blocks.at(-1).append(...itemsFor(message, before, this.#hooks.me()));
+      before = message;
     }
     this.#count += messages.length;
-    this.#keepingPlace(() => {
-      this.#rejoin(before);
-      this.edge.after(...blocks);
-      for (const block of blocks) this.#finish(block);
-    });
-  }
-
-  /** Draw all anew, because who we are has changed. */
-  redraw() {
-    this.#keepingPlace(() => {
-      let before = null;
-      let isParted = false;
-      for (const item of this.element.querySelectorAll(".block > :not(.day)")) {
-        if (item.message) {
-          item.replaceWith(itemsFor(item.message, before, this.hooks.me(), isParted).at(-1));
-          before = item.message;
-        }
-        isParted = !item.message;
-      }
-    });
+    const seen = this.#topmost();
+    if (before) this.#rejoin(before);
+    this.edge.after(...blocks);
+    blocks.forEach(finish);
+    if (seen && !this.sticks) this.#moveTo(seen);
+    this.#settle();
   }
 
   /** Begin anew, with nothing. */
@@ -111,17 +83,13 @@ export class Log {
     this.sticks = true;
   }
 
-  /** Show it, where it was. */
+  /** Show it where it was. */
   show() {
     this.element.hidden = false;
     this.#drawNow();
     const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
     restore();
-    requestAnimationFrame(() => {
-      restore(); // now that what is in sight has its real size
-      this.#place = null;
-      this.#settle();
-    });
+    requestAnimationFrame(restore); // now that what is in sight has its real size
   }
 
   /** Hide it, and remember its place. */
@@ -133,122 +101,112 @@ export class Log {
   /** Go to the newest. */
   toBottom() {
     this.sticks = true;
-    this.#settle();
+    this.#draw();
   }
 
   #blocks() {
-    return this.element.querySelectorAll(".block");
+    return [...this.element.querySelectorAll(".block")];
+  }
+
+  #first() {
+    return this.element.querySelector("[data-seq]");
   }
 
   #drawNow() {
     if (this.element.hidden) return;
-    if (this.sticks && this.#waiting.length > MOST_AT_ONCE) this.#letGo();
-    const batch = this.#waiting.splice(0, DRAWN_IN_A_FRAME);
-    let block = this.below.previousElementSibling;
-    for (const entry of batch) {
-      if (!block.classList.contains("block") || block.childElementCount >= BLOCK) {
-        const next = make("ol", "block");
-        block.after(next);
-        if (block !== this.edge) this.#finish(block);
-        block = next;
-      }
-      if (entry instanceof Element) {
-        block.append(entry);
-        continue;
-      }
+    if (this.sticks && this.#waiting.length > MOST_TO_DRAW) this.#letGo();
+    for (const entry of this.#waiting.splice(0, DRAWN_IN_A_FRAME)) {
+      const block = this.#openBlock();
       const last = block.lastElementChild;
-      block.append(...itemsFor(entry, this.#newest, this.hooks.me(), last !== null && !last.message));
-      this.#newest = entry;
-      this.#count++;
+      if (entry instanceof Element) block.append(entry);
+      else {
+        block.append(...itemsFor(entry, this.#newest, this.#hooks.me(), last && !last.message));
+        this.#newest = entry;
+        this.#count++;
+      }
     }
-    if (this.#unsent) {
-      this.below.replaceChildren(...this.#unsent());
-      this.#unsent = null;
-    }
+    if (this.#makeUnsent) this.#below.replaceChildren(...this.#makeUnsent());
+    this.#makeUnsent = null;
     if (this.sticks) this.#prune();
     this.#settle();
     if (this.#waiting.length) this.#draw();
   }
 
+  /** The block to put the next item in. */
+  #openBlock() {
+    const last = this.#below.previousElementSibling;
+    if (last !== this.edge && !last.classList.contains("done") && last.childElementCount < BLOCK) return last;
+    if (last !== this.edge) finish(last);
+    const next = make("ol", "block");
+    last.after(next);
+    return next;
+  }
+
   /** What nobody has looked at for so long would only fill the memory and take time: it can be read again. */
   #letGo() {
-    const messages = this.#waiting.filter((entry) => !(entry instanceof Element));
-    const first = messages.at(-KEPT_OF_TOO_MANY)?.seq ?? 0;
+    const first = this.#waiting.filter(({ seq }) => seq).at(-KEPT_OF_TOO_MANY)?.seq;
+    if (!first) return;
     const kept = this.#waiting.filter((entry) => entry instanceof Element || entry.seq >= first);
     this.clear();
     this.#waiting = kept;
-    this.hooks.onPrune(first);
+    this.#hooks.onPrune(first);
   }
 
   #prune() {
-    let pruned = false;
+    const before = this.#count;
     for (const block of this.#blocks()) {
       if (this.#count <= MOST_IN_THE_PAGE) break;
-      this.#count -= [...block.children].filter((item) => item.message).length;
+      this.#count -= block.querySelectorAll("[data-seq]").length;
       block.remove();
-      pruned = true;
     }
-    if (pruned) this.hooks.onPrune(this.element.querySelector(".block > [data-seq]").message.seq);
+    if (this.#count < before) this.#hooks.onPrune(this.#first().message.seq);
   }
 
   /** The oldest message that was there comes after another one now. */
   #rejoin(before) {
-    const first = this.element.querySelector(".block > [data-seq]");
-    if (!first || !before) return;
-    const [item, ...rest] = itemsFor(first.message, before, this.hooks.me()).reverse();
+    const first = this.#first();
+    if (!first) return;
     const day = first.previousElementSibling;
     if (day?.classList.contains("day")) day.remove();
-    first.replaceWith(...rest, item);
-  }
-
-  /** Nothing is added to a block any more: leave it out of the layout when it is out of sight, but not its height. */
-  #finish(block) {
-    block.style.containIntrinsicBlockSize = `auto ${block.getBoundingClientRect().height}px`;
-    block.classList.add("done");
-  }
-
-  #keepingPlace(change) {
-    if (this.element.hidden || this.sticks) {
-      change();
-      this.#settle();
-      return;
-    }
-    const place = this.#topmost();
-    change();
-    if (place) this.#moveTo(place);
+    first.replaceWith(...itemsFor(first.message, before, this.#hooks.me()));
   }
 
   /** The message at the top of what is seen, and how far it is from there. */
   #topmost() {
     const top = this.element.getBoundingClientRect().top;
-    const block = [...this.#blocks()].reverse().find((other) => other.getBoundingClientRect().top <= top) ?? this.#blocks()[0];
+    const block = this.#blocks().findLast((other) => other.getBoundingClientRect().top <= top) ?? this.#blocks()[0];
     const item = block && [...block.children].find((other) => other.message && other.getBoundingClientRect().bottom > top);
-    return item ? { seq: item.message.seq, distance: item.getBoundingClientRect().top - top } : null;
+    return item && { seq: item.message.seq, distance: item.getBoundingClientRect().top - top };
   }
 
   #moveTo({ seq, distance }) {
     const item = this.element.querySelector(`[data-seq="${seq}"]`);
-    if (!item) return;
-    const now = item.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
-    this.element.scrollTop += now - distance;
+    if (item) this.element.scrollTop += item.getBoundingClientRect().top - this.element.getBoundingClientRect().top - distance;
   }
 
   #settle() {
     if (this.element.hidden) return;
     if (this.sticks) this.element.scrollTop = this.element.scrollHeight;
-    this.hooks.onMove();
-    this.#lookUp();
+    this.#moved();
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.element;
-    if (this.element.hidden) return;
+    const { scrollTop, scrollHeight, clientHeight, hidden } = this.element;
+    if (hidden) return;
     this.sticks = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
-    this.hooks.onMove();
-    this.#lookUp();
+    this.#moved();
   }
 
-  #lookUp() {
-    if (this.element.scrollTop < NEAR_TOP && this.#count > 0 && this.#waiting.length === 0) this.hooks.onTop();
+  #moved() {
+    this.#hooks.onMove();
+    if (this.element.scrollTop < NEAR_TOP && this.#count > 0 && this.#waiting.length === 0) this.#hooks.onTop();
   }
+}
+
+/** Nothing is added to a block any more: leave it out of the layout when it is out of sight, but not its height. */
+function finish(block) {
+  const { height } = block.getBoundingClientRect();
+  if (height === 0) return; // the room is not shown
+  block.style.containIntrinsicBlockSize = `auto ${height}px`;
+  block.classList.add("done");
 }

@@ -7,12 +7,13 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
 import { closeDrawers } from "./layout.js";
-import { Members, Typing } from "./members.js";
+import { showMembers } from "./members.js";
 import { itemForUnsent, itemForWhisper } from "./message.js";
 import { Names } from "./names.js";
 import { Outbox, spoken } from "./outbox.js";
 import { Rooms } from "./rooms.js";
 import { hideStatus, showStatus } from "./status.js";
+import { Typing } from "./typing.js";
 
 const ON_EVENT = {
   message: (event) => rooms.find(event.room)?.take(event),
@@ -23,53 +24,40 @@ const ON_EVENT = {
   whisper: (event) => {
     rooms.current.show(itemForWhisper(event, false, whisperTo));
     announce(`${event.from} whispers: ${event.text}`);
-    if (document.visibilityState === "hidden") whispersUnread += 1;
+    whispersUnread += 1;
     showTitle();
   },
 };
 
 const ON_STATE = {
-  connecting: () => names.name !== null && showStatus("Connecting …"),
+  open: ({ welcome }) => arrive(welcome),
+  connecting: () => names.name && showStatus("Connecting …"),
   waiting: ({ until, why }) =>
-    showStatus(why ? `No connection: ${why}` : "The connection is lost.", { until, button: "Try now", onClick: () => connection.open() }),
+    showStatus(why ? `No connection: ${why}` : "The connection is lost.", { next: until, button: "Try now", onClick: reconnect }),
   refused: ({ why }) => {
     if (names.refused(connection, why)) hideStatus();
-    else showStatus(why, { button: "Try again", onClick: () => connection.open() });
+    else showStatus(why, { button: "Try again", onClick: reconnect });
   },
-  open: ({ welcome }) => arrive(welcome),
 };
 
 let unread = 0;
 let whispersUnread = 0;
 let commands = [];
 
-const me = () => names;
-const whisperTo = (name) => {
-  closeDrawers();
-  composer.begin(`/msg ${name} `);
-};
-
 const names = new Names({ onName: nameChanged, onWait: waitForName });
 const connection = new Connection({
   credentials: () => names.credentials(),
   onEvent: (event) => ON_EVENT[event.type]?.(event),
   onState: (state) => {
-    if (state.phase !== "open") pause();
+    outbox.pause();
+    rooms.pause();
     ON_STATE[state.phase](state);
   },
 });
-const typing = new Typing(connection);
-const members = new Members({
-  me,
-  onWhisper: whisperTo,
-  onMention: (name) => {
-    closeDrawers();
-    composer.insert(name);
-  },
-});
+const typing = new Typing((room) => connection.request({ type: "typing", room }).catch(() => {})); // which nobody misses
 const composer = new Composer({
   onSend: send,
-  onTyping: () => typing.tell(rooms.current.name),
+  onTyping: () => typing.typed(),
   known: () => ({ commands, names: [...rooms.current.members].filter((name) => name !== names.name), rooms: rooms.names }),
 });
 const outbox = new Outbox(connection, {
@@ -77,8 +65,8 @@ const outbox = new Outbox(connection, {
   onDone: (item, answer) => takeAnswer({ rooms, names, whisperTo }, item, answer),
 });
 const rooms = new Rooms(connection, {
-  me,
-  onPeople: (room) => room === rooms.current && members.show(room),
+  me: () => names,
+  onPeople: (room) => room === rooms.current && showPeople(room),
   onMessage: messageCame,
   onShow: roomShown,
   onUnread: (count) => {
@@ -101,13 +89,11 @@ async function arrive(welcome) {
   }
 }
 
-function pause() {
-  outbox.pause();
-  rooms.pause();
+function reconnect() {
+  connection.open();
 }
 
 function send(text) {
-  typing.rest();
   outbox.add(rooms.current.name, text);
   rooms.current.log.toBottom();
 }
@@ -116,63 +102,76 @@ function messageCame(room, message) {
   typing.end(room.name, message.from);
   if (message.from === names.name) outbox.saw(message);
   else if (room === rooms.current) announce(`${message.from}: ${message.text}`);
-  rooms.changed();
 }
 
 function roomShown(room, before) {
   if (before) before.draft = composer.text;
   composer.text = room.draft;
   typing.show(room.name);
-  members.show(room);
+  showPeople(room);
   showUnsent(room.name);
-  showTitle();
   closeDrawers();
+}
+
+function showPeople(room) {
+  showMembers(room, names, { onMention: mention, onWhisper: whisperTo });
 }
 
 /** What is on its way to a room is shown below its messages. */
 function showUnsent(name) {
   rooms.find(name)?.log.showUnsent(() =>
-    outbox.of(name).map((item) =>
-      itemForUnsent(item, spoken(item.text) ?? item.text, names, {
-        onRetry: () => outbox.retry(item),
-        onDiscard: () => outbox.discard(item),
-      }),
-    ),
+    outbox.of(name).map((item, place) => {
+      const shown = { ...item, text: spoken(item.text) };
+      return itemForUnsent(shown, place > 0, names, () => outbox.retry(item), () => outbox.discard(item));
+    }),
   );
+}
+
+function mention(name) {
+  closeDrawers();
+  composer.insert(name);
+}
+
+function whisperTo(name) {
+  closeDrawers();
+  composer.begin(`/msg ${name} `);
 }
 
 function nameChanged() {
   byId("me").textContent = names.name;
   byId("rename").hidden = false;
-  for (const room of rooms.all) room.log.redraw();
-  members.show(rooms.current);
+  showPeople(rooms.current);
+  if (document.activeElement === document.body) composer.focus();
 }
 
 function chooseName(choose) {
   names.change((name, password) => (password ? names.want(connection, name, password) : choose(name)));
 }
 
-function waitForName(text) {
-  showStatus(text, { button: "Another name", onClick: () => chooseName((name) => names.want(connection, name)) });
+function waitForName(why) {
+  showStatus(why, { button: "Another name", onClick: () => chooseName((name) => names.want(connection, name, "")) });
 }
 
 function showTitle() {
-  const isHidden = document.visibilityState === "hidden";
-  if (!isHidden) whispersUnread = 0;
+  if (!document.hidden) whispersUnread = 0;
   const count = unread + whispersUnread;
-  document.title = `${isHidden && count ? `(${count}) ` : ""}${rooms.current.name} – wschat`;
+  document.title = `${document.hidden && count ? `(${count}) ` : ""}${rooms.current.name} – wschat`;
 }
 
 document.addEventListener("visibilitychange", showTitle);
 byId("rename").addEventListener("click", () => chooseName((name) => send(`/nick ${name}`)));
 byId("leave").addEventListener("click", () => rooms.leave());
+byId("newest").addEventListener("click", () => rooms.current.log.toBottom());
+byId("rooms").addEventListener("toggle", () => rooms.refresh());
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
   rooms.open(byId("join-room").value.trim());
   byId("join").reset();
 });
-byId("logs").addEventListener("click", ({ target }) => {
-  if (target.matches(".author") && target.textContent !== names.name) composer.insert(target.textContent);
+byId("logs").addEventListener("click", ({ target }) => target.matches(".author") && mention(target.textContent));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is for rooms
+  byId("say").focus();
 });
 
 rooms.start();

@@ -10,127 +10,106 @@ const PATIENCE_LATER = 60_000; // the server may take that long to notice that t
 const TRIES_EVERY = 1000;
 const TOKEN = /^#token=([^&]+)/;
 
-/** Our name. */
+/** Our name. Its hooks: `onName()` when we have one, or another one, and `onWait(why)` when that takes a while. */
 export class Names {
   name = null;
-  mention = null;
+  mention = null; // what finds it in a text
+  #hooks;
   #wanted = local.get("name", null);
-  #password = null;
+  #password = "";
   #token = takeToken();
   #dialog = byId("names");
-  #answered = null; // what to do with what is entered in the dialog
+  #onChosen = null;
 
-  /**
-   * @param {object} hooks
-   * @param {() => void} hooks.onName we have a name, or another one
-   * @param {(text: string) => void} hooks.onWait why it takes a while
-   */
   constructor(hooks) {
-    this.hooks = hooks;
-    this.#dialog.querySelector("form").addEventListener("submit", (event) => {
+    this.#hooks = hooks;
+    byId("names-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      const password = byId("moderator").open ? byId("password").value : "";
-      this.#answered?.({ name: byId("name").value.trim(), password });
+      this.#onChosen(byId("name").value.trim(), byId("moderator").open ? byId("password").value : "");
     });
-    window.addEventListener("hashchange", () => TOKEN.test(location.hash) && location.reload());
-    this.#dialog.addEventListener("cancel", (event) => byId("names-cancel").hidden && event.preventDefault());
     byId("names-cancel").addEventListener("click", () => this.#dialog.close());
+    this.#dialog.addEventListener("cancel", (event) => byId("names-cancel").hidden && event.preventDefault());
+    window.addEventListener("hashchange", () => TOKEN.test(location.hash) && location.reload());
   }
 
-  /** What to open a connection with. */
+  /** What to open a connection with: the query of its address, and the same as the headers of a request. */
   credentials() {
-    const query = new URLSearchParams();
-    let authorization = null;
-    if (this.#token) {
-      query.set("token", this.#token);
-      authorization = `Bearer ${this.#token}`;
-    } else if (this.#password) {
-      query.set("name", this.#wanted);
-      query.set("password", this.#password);
-      authorization = `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`${this.#wanted}:${this.#password}`)))}`;
-    }
-    return { query, authorization };
+    if (this.#token) return { query: new URLSearchParams({ token: this.#token }), headers: { authorization: `Bearer ${this.#token}` } };
+    if (!this.#password) return { query: "", headers: {} };
+    const basic = new TextEncoder().encode(`${this.#wanted}:${this.#password}`);
+    return {
+      query: new URLSearchParams({ name: this.#wanted, password: this.#password }),
+      headers: { authorization: `Basic ${btoa(String.fromCharCode(...basic))}` },
+    };
   }
 
-  /** Have a name, after an opening: the one that the server knows, the one we had, or one that is chosen now. Rejects if the connection is lost. */
+  /** Have a name after an opening: what the server calls us, what we were called, or what is chosen now. Rejects with a Refusal. */
   async settle(connection, welcome) {
-    if (welcome.name !== null) {
-      this.set(welcome.name, this.#password !== null);
-      return;
-    }
+    if (welcome.name !== null) return this.set(welcome.name);
     const patience = Date.now() + (this.name ? PATIENCE_LATER : PATIENCE_AT_FIRST);
     let problem = "";
     for (;;) {
       const name = problem || !this.#wanted ? await this.#ask(connection, problem) : this.#wanted;
       try {
         await connection.request({ type: "nick", name });
-        this.set(name.normalize("NFKC"));
-        return;
+        return this.set(name.normalize("NFKC"));
       } catch (refusal) {
         if (refusal.code === "lost") throw refusal;
         if (refusal.code === "forbidden") byId("moderator").open = true;
         const mayPass = refusal.code === "name-taken" && name === this.#wanted && Date.now() < patience;
         problem = mayPass ? "" : refusal.message;
-        if (mayPass) {
-          this.hooks.onWait(`The name ${name} is still taken, perhaps by your connection from before.`);
-          await new Promise((resolve) => setTimeout(resolve, TRIES_EVERY));
-        }
+        if (!mayPass) continue;
+        this.#hooks.onWait(`The name ${name} is still taken, perhaps by your connection from before.`);
+        await new Promise((resolve) => setTimeout(resolve, TRIES_EVERY));
       }
     }
   }
 
   /** We are called so from now on. */
-  set(name, isRemembered = true) {
+  set(name) {
     this.name = this.#wanted = name;
     this.mention = mentionOf(name);
-    if (isRemembered && !this.#token) local.set("name", name);
-    this.#answered = null;
+    if (!this.#token) local.set("name", name);
     this.#dialog.close();
-    this.hooks.onName();
+    this.#hooks.onName();
   }
 
-  /** Let another name be chosen; `onChosen` is given it. */
+  /** Let another name be chosen, which `onChosen(name, password)` is given. */
   change(onChosen) {
-    this.#show("", true);
-    this.#answered = ({ name, password }) => {
+    this.#show("", true, (name, password) => {
       this.#dialog.close();
       onChosen(name, password);
-    };
+    });
   }
 
   /** Have another name from the next try on; with a password, by another connection. */
   want(connection, name, password) {
     this.#wanted = name;
-    if (!password) return;
     this.#password = password;
-    connection.open();
+    if (password) connection.open();
   }
 
-  /** The server does not let us in. Where another name or password may help, ask for it; says whether it may. */
+  /** The server does not let us in; whether another name or password may help, which is asked for then. */
   refused(connection, why) {
-    if (this.#token || !this.#password) return false;
-    this.#password = null;
-    this.#show(why, false);
-    this.#answered = ({ name, password }) => {
+    if (!this.#password) return false;
+    this.#show(why, false, (name, password) => {
       this.want(connection, name, password);
       if (!password) connection.open();
-    };
+    });
     return true;
   }
 
-  /** Ask for a name. With a password, another connection is opened instead; without a connection, the next one asks for it. */
   #ask(connection, problem) {
-    this.#show(problem, false);
     return new Promise((resolve) => {
-      this.#answered = ({ name, password }) => {
+      this.#show(problem, false, (name, password) => {
         if (connection.isOpen && !password) resolve(name);
         else this.want(connection, name, password);
-      };
+      });
     });
   }
 
-  #show(problem, mayCancel) {
-    byId("names-title").textContent = mayCancel ? "Another name" : "What shall we call you?";
+  #show(problem, mayCancel, onChosen) {
+    this.#onChosen = onChosen;
     byId("names-problem").textContent = problem;
     byId("names-cancel").hidden = !mayCancel;
     if (!this.#dialog.open) {

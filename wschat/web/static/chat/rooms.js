@@ -6,46 +6,36 @@ import { Room } from "./room.js";
 import { local } from "./storage.js";
 
 const LOBBY = "lobby";
-const ASKED_EVERY = 30_000;
-const ADDRESS = /^#\/(.+)$/;
+const ASKED_EVERY = 30_000; // which also notices a network that is gone
 const MOST_LISTED = 200;
 
-/** All rooms. */
+/** All rooms. Its hooks: those of a room, `onShow(room, before)` when another one is shown, and `onUnread(count)`. */
 export class Rooms {
   current = null;
+  #connection;
+  #hooks;
   #rooms = new Map();
   #listed = []; // what the server has said last of all rooms
   #seen = local.get("seen", {}); // the number of the last message that was read, for each room
-  #isSettled = false; // whether we have a name, and may join
+  #isSettled = false; // we have a name, and may join
   #draw = oncePerFrame(() => this.#drawNow());
 
-  /**
-   * @param {import("./connection.js").Connection} connection
-   * @param {object} hooks those of `Room`, and
-   * @param {(room: Room) => void} hooks.onShow another room is shown
-   * @param {(count: number) => void} hooks.onUnread how many messages in our rooms have not been read
-   */
   constructor(connection, hooks) {
-    this.connection = connection;
-    this.hooks = { ...hooks, onMove: (room) => this.#moved(room), onRejoin: (room) => this.#join(room) };
+    this.#connection = connection;
+    this.#hooks = { ...hooks, onMove: (room) => this.#moved(room), onRejoin: (room) => this.#join(room) };
     window.addEventListener("hashchange", () => addressed() && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.#moved(this.current));
-    window.addEventListener("pagehide", () => local.set("seen", this.#seen));
+    window.addEventListener("pagehide", () => this.#remember());
     setInterval(() => this.refresh(), ASKED_EVERY);
   }
 
-  /** Show the room that was shown last, or that the address names. */
+  /** Show the room that the address names, or that was shown last. */
   start() {
     for (const name of local.get("rooms", [])) this.#make(name);
     this.#show(this.#make(addressed() ?? local.get("room", LOBBY)));
   }
 
-  /** All our rooms. */
-  get all() {
-    return [...this.#rooms.values()];
-  }
-
-  /** The room of that name, if we are in it. */
+  /** Our room of this name. */
   find(name) {
     return this.#rooms.get(name);
   }
@@ -58,53 +48,51 @@ export class Rooms {
   /** Be in all our rooms again, after an opening. */
   async rejoin() {
     this.#isSettled = true;
-    await Promise.all(this.all.map((room) => this.#join(room)));
+    await Promise.all([...this.#rooms.values()].map((room) => this.#join(room)));
     this.refresh();
   }
 
   /** There is no connection any more. */
   pause() {
     this.#isSettled = false;
-    for (const room of this.all) room.isJoined = false;
   }
 
   /** Show a room, and be in it. */
   async open(name) {
-    if (this.#rooms.has(name)) this.#show(this.#rooms.get(name));
-    else if (!this.#isSettled) this.#show(this.#make(name));
-    else {
-      try {
-        this.admitted(await this.connection.request({ type: "join", room: name }));
-      } catch (refusal) {
-        this.current.say(refusal.message, "error");
-      }
+    if (this.#rooms.has(name) || !this.#isSettled) return this.#show(this.#make(name));
+    try {
+      this.admit(await this.#connection.request({ type: "join", room: name }));
+    } catch (refusal) {
+      this.current.say(refusal.message, "error");
     }
   }
 
   /** The server has let us into a room that was asked for. */
-  admitted(joined) {
+  admit(joined) {
     const room = this.#make(joined.room);
     room.admit(joined);
-    this.#settled(room);
+    this.#joined(room);
     this.#show(room);
   }
 
   /** Leave the room that is shown. */
   leave() {
     const { name } = this.current;
-    if (this.#isSettled) this.connection.request({ type: "leave", room: name }).catch(() => {}); // then we were not in it
+    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // then we were not in it
     this.forget(name);
   }
 
   /** We have left a room: show another one. */
   forget(name) {
     const room = this.#rooms.get(name);
-    if (!room) return;
-    this.#rooms.delete(name);
-    this.#remember();
-    if (room === this.current) this.#show(this.#rooms.values().next().value ?? this.#make(LOBBY));
+    if (!this.#rooms.delete(name)) return;
+    if (room === this.current) {
+      const next = this.#rooms.values().next().value ?? this.#make(LOBBY);
+      this.#show(next);
+      if (this.#isSettled && !next.isJoined) this.#join(next);
+    }
     room.log.element.remove();
-    if (!this.current.isJoined && this.#isSettled) this.#join(this.current);
+    this.#remember();
     this.#draw();
   }
 
@@ -112,21 +100,11 @@ export class Rooms {
   async refresh() {
     if (!this.#isSettled) return;
     try {
-      this.#listed = (await this.connection.request({ type: "rooms" })).rooms;
+      this.#listed = (await this.#connection.request({ type: "rooms" })).rooms;
       this.#draw();
     } catch {
       // The next time.
     }
-  }
-
-  /** Something has come to a room. */
-  changed() {
-    this.#draw();
-  }
-
-  /** How many messages of a room have not been read. */
-  unread(room) {
-    return Math.max(0, room.head - (this.#seen[room.name] ?? room.head));
   }
 
   async #join(room) {
@@ -135,79 +113,74 @@ export class Rooms {
       await room.join();
       if (room.name !== name) this.#rooms.delete(name); // the server writes it in another way
       this.#rooms.set(room.name, room);
-      this.#settled(room);
+      this.#joined(room);
     } catch (refusal) {
       if (refusal.code !== "lost") room.say(refusal.message, "error");
     }
   }
 
-  #settled(room) {
+  #joined(room) {
     this.#seen[room.name] = Math.min(this.#seen[room.name] ?? room.head, room.head);
     this.#remember();
     this.#moved(room);
   }
 
   #make(name) {
-    let room = this.#rooms.get(name);
-    if (!room) {
-      room = new Room(name, this.connection, byId("logs"), this.hooks);
-      this.#rooms.set(name, room);
-    }
-    return room;
+    if (!this.#rooms.has(name)) this.#rooms.set(name, new Room(name, this.#connection, byId("logs"), this.#hooks));
+    return this.#rooms.get(name);
   }
 
   #show(room) {
-    if (room === this.current) return;
-    this.current?.log.hide();
     const before = this.current;
+    if (room === before) return;
+    before?.log.hide();
     this.current = room;
-    const address = `#/${encodeURIComponent(room.name)}`;
-    if (addressed() !== room.name) history[before ? "pushState" : "replaceState"](null, "", address);
+    if (addressed() !== room.name) history[before ? "pushState" : "replaceState"](null, "", addressOf(room.name));
     local.set("room", room.name);
     byId("room").textContent = room.name;
     room.log.show();
-    this.hooks.onShow(room, before);
+    this.#hooks.onShow(room, before);
     this.#draw();
   }
 
   #moved(room) {
-    if (room === this.current && room.log.sticks && document.visibilityState === "visible" && room.epoch !== null) {
-      this.#seen[room.name] = room.head;
-    }
+    if (room === this.current && room.log.sticks && !document.hidden && room.epoch !== null) this.#seen[room.name] = room.head;
     this.#draw();
   }
 
   #remember() {
-    local.set(
-      "rooms",
-      this.all.filter((room) => room.epoch !== null).map(({ name }) => name),
-    );
+    const joined = [...this.#rooms.values()].filter((room) => room.epoch !== null);
+    if (joined.length) local.set("rooms", joined.map(({ name }) => name));
     local.set("seen", this.#seen);
   }
 
+  #unread(name, head) {
+    return Math.max(0, head - (this.#seen[name] ?? head));
+  }
+
   #drawNow() {
-    const rooms = this.all.sort((one, other) => one.name.localeCompare(other.name));
-    const counts = rooms.map((room) => this.unread(room));
-    const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
+    const { name, head, log } = this.current;
+    const rooms = [...this.#rooms.values()].sort((one, other) => one.name.localeCompare(other.name));
     const others = this.#listed.filter(({ room }) => !this.#rooms.has(room)).slice(0, MOST_LISTED);
-    const otherRows = others.map(({ room, last }) => [room, Math.max(0, last - (this.#seen[room] ?? last)), false]);
+    const counts = rooms.map((room) => this.#unread(room.name, room.head));
+    const here = this.#unread(name, head);
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
     fillList(byId("joined"), rows, itemFor);
-    fillList(byId("others"), otherRows, itemFor);
+    fillList(byId("others"), others.map(({ room, last }) => [room, this.#unread(room, last), false]), itemFor);
     byId("others-part").hidden = others.length === 0;
     byId("leave").hidden = rooms.length < 2;
-    const here = this.unread(this.current);
-    const all = counts.reduce((sum, count) => sum + count, 0);
-    byId("newest").hidden = this.current.log.sticks;
+    byId("newest").hidden = log.sticks;
     byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "To the newest ↓";
     byId("elsewhere").hidden = all === here;
     byId("elsewhere").textContent = shown(all - here);
-    this.hooks.onUnread(all);
+    this.#hooks.onUnread(all);
   }
 }
 
 function itemFor([name, unread, isCurrent]) {
   const link = make("a", unread ? "unread" : "", make("bdi", "", name));
-  link.href = `#/${encodeURIComponent(name)}`;
+  link.href = addressOf(name);
   link.dataset.key = name;
   if (isCurrent) link.ariaCurrent = "page";
   if (unread) link.append(make("span", "badge", shown(unread), make("span", "unseen", " unread")));
@@ -215,11 +188,12 @@ function itemFor([name, unread, isCurrent]) {
 }
 
 const shown = (count) => (count > 999 ? "999+" : `${count}`);
+const addressOf = (name) => `#/${encodeURIComponent(name)}`;
 
+/** The room in the page's address, if there is one. */
 function addressed() {
-  const found = ADDRESS.exec(location.hash);
   try {
-    return found && decodeURIComponent(found[1]).normalize("NFKC").toLowerCase();
+    return decodeURIComponent(/^#\/(.+)/.exec(location.hash)?.[1] ?? "").normalize("NFKC").toLowerCase() || null;
   } catch {
     return null;
   }

@@ -2,31 +2,29 @@
 
 import { byId } from "./dom.js";
 
-let timer = 0;
-let act = () => {};
+let until = 0;
+let act = null;
 
 byId("status-button").addEventListener("click", () => act());
+setInterval(count, 500);
 
-/**
- * Show the bar.
- * @param {string} text
- * @param {{until?: number, button?: string, onClick?: () => void}} options when the next try is, and what can be done
- */
-export function showStatus(text, { until, button = "", onClick = () => {} } = {}) {
-  clearInterval(timer);
+/** Show the bar: what is wrong, perhaps when the next try is, and a button for what can be done. */
+export function showStatus(text, { next = 0, button = "", onClick = null } = {}) {
+  until = next;
   act = onClick;
   byId("status").hidden = false;
   if (byId("status-text").textContent !== text) byId("status-text").textContent = text;
-  byId("status-button").hidden = !button;
   byId("status-button").textContent = button;
-  const count = () => (byId("countdown").textContent = until ? `Next try in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s` : "");
+  byId("status-button").hidden = !button;
   count();
-  if (until) timer = setInterval(count, 250);
 }
 
 /** All is well. */
 export function hideStatus() {
-  clearInterval(timer);
   byId("status").hidden = true;
   byId("status-text").textContent = "";
+}
+
+function count() {
+  byId("countdown").textContent = until ? `Next try in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s` : "";
 }

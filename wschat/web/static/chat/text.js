@@ -15,28 +15,30 @@ export function mentionOf(name) {
 
 /** The nodes of a text. `mention` finds what is to be marked, if anything is. */
 export function nodesOf(text, mention) {
-  const nodes = [];
-  let done = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    const address = withoutPunctuation(found);
-    if (!isLink(address)) continue;
-    nodes.push(...marked(text.slice(done, index), mention), linkTo(address));
-    done = index + address.length;
-  }
-  nodes.push(...marked(text.slice(done), mention));
-  return nodes;
+  return split(text, LINK, linkTo, (words) => (mention ? split(words, mention, (name) => make("mark", "", name)) : [words]));
 }
 
-function marked(text, mention) {
-  if (!mention || !text) return text ? [text] : [];
+/** The nodes that are made of what is found in a text, which may be less than that or nothing, and of what is between. */
+function split(text, pattern, makeFound, makeOthers = (words) => [words]) {
   const nodes = [];
   let done = 0;
-  for (const { 0: found, index } of text.matchAll(mention)) {
-    nodes.push(text.slice(done, index), make("mark", "", found));
-    done = index + found.length;
+  for (const { 0: found, index } of text.matchAll(pattern)) {
+    const node = makeFound(found);
+    if (!node) continue;
+    nodes.push(...makeOthers(text.slice(done, index)), node);
+    done = index + node.textContent.length;
   }
-  nodes.push(text.slice(done));
-  return nodes;
+  return [...nodes, ...makeOthers(text.slice(done))];
+}
+
+function linkTo(found) {
+  const address = withoutPunctuation(found);
+  if (address.length > LONGEST_LINK || !URL.canParse(address)) return null;
+  const link = make("a", "", address);
+  link.href = address;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  return link;
 }
 
 /** What stands after a link is not part of it, nor is a bracket that was opened before it. */
@@ -49,16 +51,4 @@ function withoutPunctuation(address) {
     if (!PUNCTUATION.includes(last)) break;
   }
   return address.slice(0, end);
-}
-
-function isLink(address) {
-  return address.length <= LONGEST_LINK && /^https?:\/\/[^/]/i.test(address) && URL.canParse(address);
-}
-
-function linkTo(address) {
-  const link = make("a", "", address);
-  link.href = address;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  return link;
 }

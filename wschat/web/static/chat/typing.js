@@ -1,0 +1,54 @@
+// Who is typing: others, and ourselves.
+
+import { byId } from "./dom.js";
+
+const TOLD_EVERY = 3000;
+const FADES_AFTER = 5000;
+const MOST_NAMED = 3;
+
+/** What is known about who is typing. */
+export class Typing {
+  #until = new Map(); // by room and name
+  #toldAt = 0;
+  #room = "";
+  #tell;
+
+  /** `tell(room)` lets the others know. */
+  constructor(tell) {
+    this.#tell = tell;
+    setInterval(() => this.#draw(), 1000);
+  }
+
+  /** We are typing. */
+  typed() {
+    if (Date.now() - this.#toldAt < TOLD_EVERY) return;
+    this.#toldAt = Date.now();
+    this.#tell(this.#room);
+  }
+
+  /** Somebody is typing. */
+  begin(room, name) {
+    this.#until.set(`${room} ${name}`, Date.now() + FADES_AFTER);
+    this.#draw();
+  }
+
+  /** Somebody has said it. */
+  end(room, name) {
+    if (this.#until.delete(`${room} ${name}`)) this.#draw();
+  }
+
+  /** Show who is typing in this room. */
+  show(room) {
+    this.#room = room;
+    this.#draw();
+  }
+
+  #draw() {
+    for (const [key, until] of this.#until) if (until < Date.now()) this.#until.delete(key);
+    const here = [...this.#until.keys()].map((key) => key.split(" ")).filter(([room]) => room === this.#room);
+    const names = here.map(([, name]) => name);
+    let text = `${names.join(" and ")} ${names.length === 1 ? "is" : "are"} typing`;
+    if (names.length > MOST_NAMED) text = "Several people are typing";
+    byId("typing").textContent = names.length ? text : "";
+  }
+}
