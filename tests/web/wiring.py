@@ -99,8 +99,7 @@ class Http(Raw):
 
     def lines(self) -> Iterator[bytes]:
         """All lines until the end of the stream, with their ends."""
-        for line in self._input:  # `yield from` would close it
-            yield line
+        return iter(self._input.readline, b"")
 
     def is_over(self) -> bool:
         """Whether the server has ended the connection and sends nothing more. Waits for one or the other."""
