@@ -121,8 +121,13 @@ function showPeople(room) {
 function showUnsent(name) {
   rooms.find(name)?.log.showUnsent(() =>
     outbox.of(name).map((item, place) => {
-      const shown = { ...item, text: spoken(item.text) };
-      return itemForUnsent(shown, place > 0, names, () => outbox.retry(item), () => outbox.discard(item));
+      const edit = () => {
+        outbox.discard(item);
+        composer.begin(item.text);
+      };
+      const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", edit];
+      const actions = [first, ["Discard", () => outbox.discard(item)]];
+      return itemForUnsent({ ...item, text: spoken(item.text) }, place > 0, names, actions);
     }),
   );
 }

@@ -32,14 +32,12 @@ export function itemsFor(message, before, me, isParted = false) {
   return isNewDay ? [make("li", "day", dayOf(message.time)), item] : [item];
 }
 
-/** The item for a line of our own that is not acknowledged yet. */
-export function itemForUnsent({ text, time, state, why }, goesOn, me, onRetry, onDiscard) {
+/** The item for a line of our own that is not acknowledged yet; `actions` are what can be done if it cannot be sent. */
+export function itemForUnsent({ text, time, state, why }, goesOn, me, actions) {
   const item = itemOf({ from: me.name ?? "", text, time }, goesOn);
   item.classList.add("unsent");
   showState(item, state);
-  if (!why) return item;
-  item.append(make("p", "why", why, makeButton("link", "Discard", onDiscard)));
-  if (state === "failed") item.lastChild.append(makeButton("link", "Try again", onRetry));
+  if (why) item.append(make("p", "why", why, ...actions.map(([label, act]) => makeButton("link", label, act))));
   return item;
 }
 

@@ -5,6 +5,7 @@
 import { tab } from "./storage.js";
 
 const ONLY_ONCE = /^\/msg\s/i; // whispers have no number by which the server would know them again
+const HOPELESS = /^(bad-|id-used)/; // errors that would be the same again
 const TRIES_EVERY = 2000;
 const TOO_LONG = 1009;
 
@@ -24,7 +25,7 @@ export function spoken(line) {
 }
 
 /**
- * Lines on their way to the server. An item is `{id, room, text, time, state, why}`; its state is `waiting`, `sent` (and not
+ * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
  * yet durable) or `failed`, and one that is done is gone. Hooks: `onChange(room)`, and `onDone(item, answer)`.
  */
 export class Outbox {
@@ -107,19 +108,19 @@ export class Outbox {
         this.#set(item, "waiting", refusal.message);
         await new Promise((resolve) => setTimeout(resolve, TRIES_EVERY));
       } else if (refusal.code === "lost") this.#interrupted(item, refusal);
-      else this.#set(item, "failed", refusal.message);
+      else this.#set(item, "failed", refusal.message, !HOPELESS.test(refusal.code));
     }
   }
 
   #interrupted(item, { closeCode, wasSent }) {
     this.#isOpen = false;
-    if (wasSent && closeCode === TOO_LONG) this.#set(item, "failed", "It is too long for this server.");
+    if (wasSent && closeCode === TOO_LONG) this.#set(item, "failed", "It is too long for this server.", false);
     else if (wasSent && ONLY_ONCE.test(item.text)) this.#set(item, "failed", "The connection was lost; perhaps it has arrived.");
     else this.#set(item, "waiting");
   }
 
-  #set(item, state, why) {
-    Object.assign(item, { state, why });
+  #set(item, state, why, mayRetry = true) {
+    Object.assign(item, { state, why, mayRetry });
     this.#changed(item);
   }
 

@@ -22,7 +22,15 @@ export class Rooms {
 
   constructor(connection, hooks) {
     this.#connection = connection;
-    this.#hooks = { ...hooks, onMove: (room) => this.#moved(room), onRejoin: (room) => this.#join(room) };
+    this.#hooks = {
+      ...hooks,
+      onMove: (room) => this.#moved(room),
+      onRejoin: (room) => this.#join(room),
+      onMessage: (room, message) => {
+        hooks.onMessage(room, message);
+        this.#draw();
+      },
+    };
     window.addEventListener("hashchange", () => addressed() && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.#moved(this.current));
     window.addEventListener("pagehide", () => this.#remember());
