@@ -202,7 +202,8 @@ class Web:
 
     def texts(self, room: str = "tea") -> list[str]:
         """All that is kept of a room, by its export."""
-        lines = self.get(f"/api/rooms/{room}/export").body.decode().splitlines()
+        lines = self.get(f"/api/rooms/{room}/export").body.decode().split("\n")
+        assert lines.pop() == ""
         return [json.loads(line)["text"] for line in lines]
 
     def follow(self, room: str = "tea", last_event_id: str | None = None, query: str = "", **headers: str) -> Events:

@@ -42,7 +42,9 @@ def post(visit: Visit, call: Call, room: str, max_bytes: int) -> Response:
     header = call.request.headers.get("idempotency-key")
     if header is not None:
         key = header.strip('"')  # by its draft it is a quoted string; many leave that out
-        if fields.setdefault("id", key) != key:
+        if fields.get("id") is None:
+            fields["id"] = key
+        elif fields["id"] != key:
             raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
     name = fields.pop("name", None)
     message, is_new = visit.post({**fields, "room": room}, name)

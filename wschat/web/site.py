@@ -56,9 +56,11 @@ class Site:
         self._samples = Samples(self._read_load)
 
     def __call__(self, call: Call) -> Answer:
-        """Answer a request. Raises RequestRefused."""
+        """Answer a request, whatever it is."""
         try:
             response = self._answer(call)
+        except RequestRefused as refusal:
+            response = error_response(refusal)
         except Rejected as error:
             response = _rejection(error)
         except HistoryUnavailable as error:

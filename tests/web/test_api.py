@@ -1,0 +1,495 @@
+"""The API: every call, every error, and the same rules as for those who are connected."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.connection.wiring import PATIENCE
+from tests.web.wiring import Answer, OpenWeb, Web, plain
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access, mint
+from wschat.chat.rates import Rate
+from wschat.chat.requests import MAX_MESSAGES
+
+SECRET = b"a secret that is long enough for HS256"
+ROOT = Access(moderators={"root": "sesame"})
+PROXIED = {"server_options": {"trusted_proxies": ["127.0.0.1"]}}
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+
+
+def bearer(name: str, **claims: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {mint(SECRET, name, **claims)}"}
+
+
+@pytest.fixture
+def secured(open_web: OpenWeb) -> Web:
+    """A chat where everybody needs a token."""
+    return open_web(access=Access(SECRET))
+
+
+# Saying something
+
+
+def test_what_is_posted_is_answered_with_what_it_became(web: Web) -> None:
+    before = time.time()
+    answer = web.post("hello", name="alice")
+    assert answer.status == 201
+    message = answer.json
+    assert before - 1 < message.pop("time") < time.time() + 1
+    assert message == {"room": "tea", "seq": 1, "from": "alice", "text": "hello"}
+
+
+def test_who_has_no_name_is_the_server(web: Web) -> None:
+    assert web.post("hello").json["from"] == "Server"
+
+
+def test_what_is_posted_reaches_those_who_are_connected(web: Web) -> None:
+    bob, person = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
+    posted = web.post("hello\nworld", name="alice").json
+    assert bob.next("message") == {"type": "message", **posted}
+    assert person.recv(PATIENCE) == "alice: hello\nworld"
+
+
+def test_what_those_say_who_are_connected_is_there_to_be_read(web: Web) -> None:
+    bob, person = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
+    bob.say("one")
+    person.send("two")
+    assert person.recv(PATIENCE) == "bob: one"
+    assert person.recv(PATIENCE) == "Server: two"
+    messages = web.get("/api/rooms/tea/messages").json["messages"]
+    assert [(message["seq"], message["from"], message["text"]) for message in messages] == [(1, "bob", "one"), (2, "Server", "two")]
+
+
+@pytest.mark.parametrize("text", ["/nick bob", "/me waves", "//x", "/help", " x ", "<script>", "😀\u2028\0"])
+def test_a_text_is_a_text_whatever_it_looks_like(web: Web, text: str) -> None:
+    assert web.post(text).json["text"] == text
+    assert web.texts() == [text]
+
+
+def test_names_of_rooms_are_as_everywhere(web: Web) -> None:
+    assert web.post("x", "TEA").json["room"] == "tea"
+    assert web.post("x", "t%C3%A9").json["room"] == "té"
+    assert web.get("/api/rooms/Tea/messages").json["room"] == "tea"
+
+
+BAD_BODIES: list[tuple[bytes, str]] = [
+    (b"", "bad-request"),
+    (b"{", "bad-request"),
+    (b"[]", "bad-request"),
+    (b'"text"', "bad-request"),
+    (b"\xff", "bad-request"),
+    (b"[" * 60_000, "bad-request"),
+    (b'{"text": ' + b"1" * 5000 + b"}", "bad-request"),
+    (b"{}", "bad-field"),
+    (b'{"text": null}', "bad-field"),
+    (b'{"text": ""}', "bad-field"),
+    (b'{"text": "  "}', "bad-field"),
+    (b'{"text": 1}', "bad-field"),
+    (b'{"text": "\\ud800"}', "bad-field"),
+    (b'{"text": "x", "id": {}}', "bad-field"),
+    (b'{"text": "x", "id": "' + b"x" * 129 + b'"}', "bad-field"),
+    (b'{"text": "x", "name": "a b"}', "bad-field"),
+    (b'{"text": "x", "name": 5}', "bad-field"),
+    (b'{"text": "x", "name": "\\ud800"}', "bad-field"),
+    (b'{"text": "x", "more": 1}', "bad-field"),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), BAD_BODIES, ids=[body.decode("latin-1")[:40] for body, _ in BAD_BODIES])
+def test_what_is_no_message_is_a_bad_request(web: Web, body: bytes, code: str) -> None:
+    answer = web.ask("POST", "/api/rooms/tea/messages", body)
+    assert (answer.status, answer.code) == (400, code)
+    assert web.texts() == []
+
+
+def test_a_post_without_any_body_is_a_bad_request(web: Web) -> None:
+    """As `curl -X POST` sends it."""
+    answer = web.connect().call(plain("POST", "/api/rooms/tea/messages"))
+    assert (answer.status, answer.code) == (400, "bad-request")
+
+
+def test_a_text_that_is_too_large_is_refused(web: Web) -> None:
+    answer = web.post("x" * 65 * 1024)
+    assert (answer.status, answer.code) == (413, "too-large")
+    assert web.post("x" * 60 * 1024).status == 201
+
+
+# Once
+
+
+def test_the_same_id_is_said_once(web: Web) -> None:
+    first = web.post("hello", id="a", name="alice")
+    again = web.post("hello", id="a", name="alice")
+    assert (first.status, again.status) == (201, 200)
+    assert first.json == again.json
+    assert web.texts() == ["hello"]
+
+
+@pytest.mark.parametrize("key", ["a-1", '"a-1"'])
+def test_the_id_may_be_a_header(web: Web, key: str) -> None:
+    assert web.post("hello", headers={"Idempotency-Key": key}).status == 201
+    assert web.post("hello", id="a-1").status == 200
+    assert web.post("hello", id="a-1", headers={"Idempotency-Key": key}).status == 200
+    assert web.post("hello", id=None, headers={"Idempotency-Key": key}).status == 200
+    answer = web.post("hello", id="b", headers={"Idempotency-Key": key})
+    assert (answer.status, answer.code) == (400, "bad-request")
+
+
+def test_the_same_id_with_another_text_is_a_conflict(web: Web) -> None:
+    web.post("hello", id="a")
+    answer = web.post("good-bye", id="a")
+    assert (answer.status, answer.code) == (409, "id-used")
+    assert web.post("good-bye", id="a", name="alice").status == 201  # somebody else's id is another one
+    assert web.post("good-bye", "coffee", id="a").status == 201  # and so is that of another room
+    assert web.texts() == ["hello", "good-bye"]
+
+
+def test_what_was_said_by_websocket_is_not_said_again_by_post(web: Web) -> None:
+    alice = web.guests.v1("alice", "tea")
+    assert alice.say("hello", id="a") == 1
+    alice.ws.close()
+    while (answer := web.post("hello", id="a", name="alice")).status == 409:  # until the server knows that alice has left
+        assert answer.code == "name-taken"
+    assert (answer.status, answer.json["seq"], answer.json["text"]) == (200, 1, "hello")
+
+
+def test_many_at_once_with_one_id_say_it_once(web: Web) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: web.post("hello", id="a"), range(40)))
+    assert {answer.json["seq"] for answer in answers} == {1}
+    assert {answer.status for answer in answers} <= {200, 201}
+    assert web.texts() == ["hello"]
+
+
+# Who one is
+
+
+def test_a_guest_may_give_a_name_in_each_way(web: Web) -> None:
+    assert web.post("x", name="alice").json["from"] == "alice"
+    assert web.post("x", query="?name=alice").json["from"] == "alice"
+    assert web.post("x", query="?name=alice", name="ALICE").json["from"] == "alice"
+    assert web.post("x", headers=basic("alice", "")).json["from"] == "alice"
+    assert web.post("x", query="?name=alice", name="bob").json["from"] == "bob"
+
+
+def test_a_name_that_is_taken_is_not_for_others(web: Web) -> None:
+    web.guests.v1("alice")
+    for answer in (web.post("x", name="Alice"), web.post("x", query="?name=alice")):
+        assert (answer.status, answer.code) == (409, "name-taken")
+    assert web.get("/api/rooms/tea/messages", name="alice").status == 200  # who only reads takes nobody's place
+
+
+@pytest.mark.parametrize(("name", "status"), [("server", 403), ("Server", 403)])
+def test_nobody_may_be_called_the_server(web: Web, name: str, status: int) -> None:
+    assert web.post("x", name=name).status == status
+    assert web.get("/api/rooms", name=name).status == 400
+
+
+def test_the_name_of_a_moderator_is_theirs(open_web: OpenWeb) -> None:
+    web = open_web(access=ROOT)
+    assert (web.post("x", name="root").status, web.post("x", name="root").code) == (403, "forbidden")
+    for headers in ({}, basic("root", "wrong")):
+        answer = web.post("x", query="?name=root" if not headers else "", headers=headers)
+        assert (answer.status, answer.code) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+    assert web.post("x", query="?name=root&password=sesame").json["from"] == "root"
+    assert web.post("x", headers=basic("root", "sesame")).json["from"] == "root"
+    assert web.post("x", headers=basic("root", "sesame"), name="root").status == 201
+    assert web.post("x", headers=basic("root", "sesame"), name="bob").status == 403
+    web.guests.v1(path="/?name=root&password=sesame")
+    assert web.post("x", headers=basic("root", "sesame")).status == 201  # who may be there several times
+
+
+def test_what_is_no_authorization_is_a_bad_request(web: Web) -> None:
+    answer = web.ask("GET", "/api/rooms", headers={"Authorization": "Basic ???"})
+    assert (answer.status, answer.code) == (400, "bad-request")
+
+
+def test_with_tokens_everybody_needs_one(secured: Web) -> None:
+    for path in ("/api/rooms", "/api/rooms/tea/messages", "/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"):
+        for headers in ({}, {"Authorization": "Bearer rubbish"}, bearer("alice", expires_at=time.time() - 10)):
+            answer = secured.ask("GET", path, headers=headers)
+            assert (answer.status, answer.code) == (401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert secured.post("x").status == 401
+    assert secured.ask("GET", "/").status == 200  # the page asks for the token
+
+
+def test_a_token_says_who_one_is(secured: Web) -> None:
+    headers = bearer("alice")
+    assert secured.post("x", headers=headers).json["from"] == "alice"
+    assert secured.post("x", headers=headers, name="alice").status == 201
+    assert (secured.post("x", headers=headers, name="bob").status, secured.post("x", headers=headers, name="bob").code) == (
+        403,
+        "forbidden",
+    )
+    assert secured.post("x", query=f"?token={mint(SECRET, 'alice')}").json["from"] == "alice"
+    assert secured.post("x", headers={"Cookie": f"other=1; wschat_token={mint(SECRET, 'alice')}"}).json["from"] == "alice"
+
+
+def test_a_token_is_good_for_its_rooms(secured: Web) -> None:
+    secured.post("secret", "coffee", headers=bearer("bob"))
+    alice = bearer("alice", rooms=["tea*"])
+    for what in ("messages", "members", "events", "export"):
+        answer = secured.ask("GET", f"/api/rooms/coffee/{what}", headers=alice)
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert secured.post("x", "coffee", headers=alice).status == 403
+    assert secured.post("x", "Tea-2", headers=alice).status == 201
+    assert [room["room"] for room in secured.ask("GET", "/api/rooms", headers=alice).json["rooms"]] == ["tea-2"]
+
+
+# Moderation
+
+
+def test_who_is_muted_may_read_but_not_post(open_web: OpenWeb) -> None:
+    web = open_web(access=ROOT)
+    root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
+    root.ask(type="mute", room="tea", name="bob", seconds=1000)
+    answer = web.post("x", name="bob")
+    assert (answer.status, answer.code) == (403, "muted")
+    assert web.post("x", query="?name=BOB").code == "muted"
+    assert web.get("/api/rooms/tea/messages", name="bob").status == 200
+    assert web.post("x", "coffee", name="bob").status == 201
+    assert web.post("x", name="carol").status == 201
+
+
+def test_who_is_banned_may_not_even_read(open_web: OpenWeb) -> None:
+    web = open_web(access=ROOT)
+    root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
+    root.ask(type="ban", room="tea", name="bob", seconds=1000)
+    assert web.post("x", name="bob").code == "banned"
+    for what in ("messages", "members", "events", "export"):
+        answer = web.get(f"/api/rooms/tea/{what}", name="bob")
+        assert (answer.status, answer.code) == (403, "banned")
+    assert web.get("/api/rooms/coffee/messages", name="bob").status == 200
+    root.ask(type="unban", room="tea", name="bob")
+    assert web.post("x", name="bob").status == 201
+
+
+def test_an_address_is_banned_and_muted_whatever_the_name(open_web: OpenWeb) -> None:
+    web = open_web(access=ROOT, **PROXIED)
+    root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
+    root.ask(type="ban", room="tea", name="203.0.113.7")
+    root.ask(type="mute", room="tea", name="203.0.113.8")
+    banned, muted, other = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (7, 8, 9))
+    assert web.post("x", headers=banned).code == "banned"
+    assert web.ask("GET", "/api/rooms/tea/events", headers=banned).code == "banned"
+    assert web.ask("GET", "/api/rooms/tea/export?name=x", headers=banned).code == "banned"
+    assert web.post("x", headers=muted, name="y").code == "muted"
+    assert web.post("x", headers=other).status == 201
+
+
+# How often
+
+
+def test_who_comes_too_often_is_told_when_to_come_again(open_web: OpenWeb) -> None:
+    web = open_web(rate=Rate(1, 100))
+    assert [web.post(str(number)).status for number in range(4)] == [201, 201, 201, 429]
+    answer = web.get("/api/rooms")
+    assert (answer.status, answer.code) == (429, "too-fast")
+    assert 90 <= int(answer.headers["retry-after"]) <= 100
+    assert web.get("/api/rooms/tea/export").status == web.get("/api/rooms/tea/events").status == 429
+    assert web.ask("GET", "/healthz").status == 200
+
+
+def test_everybody_has_a_rate_of_their_own(open_web: OpenWeb) -> None:
+    web = open_web(rate=Rate(1, 100), access=ROOT, **PROXIED)
+
+    def status(last: int, **headers: str) -> int:
+        return web.ask("GET", "/api/rooms", headers={"X-Forwarded-For": f"203.0.113.{last}", **headers}).status
+
+    assert [status(1) for _ in range(4)] == [200, 200, 200, 429]
+    assert status(2) == 200
+    assert web.ask("GET", "/api/rooms?name=another", headers={"X-Forwarded-For": "203.0.113.1"}).status == 429  # a name is soon taken
+    assert [status(1, **basic("root", "sesame")) for _ in range(4)] == [200, 200, 200, 429]  # one that is theirs goes with them
+    assert status(3, **basic("root", "sesame")) == 429
+
+
+# Reading
+
+
+def fill(web: Web, number: int, room: str = "tea") -> None:
+    http = web.connect()
+    body = [json.dumps({"text": f"m{seq}"}).encode() for seq in range(1, number + 1)]
+    for start in range(0, number, 100):  # pipelined
+        batch = body[start : start + 100]
+        http.send(b"".join(plain("POST", f"/api/rooms/{room}/messages", part) for part in batch))
+        assert {http.answer().status for _ in batch} == {201}
+
+
+def numbers(answer: Answer) -> list[int]:
+    assert answer.status == 200, answer
+    assert answer.json.keys() == {"room", "messages", "more"}
+    return [message["seq"] for message in answer.json["messages"]]
+
+
+def test_the_last_messages_are_read_without_parameters(web: Web) -> None:
+    assert web.get("/api/rooms/tea/messages").json == {"room": "tea", "messages": [], "more": False}
+    fill(web, 150)
+    answer = web.get("/api/rooms/tea/messages")
+    assert (numbers(answer), answer.json["more"]) == (list(range(51, 151)), True)
+    assert answer.json["messages"][0].keys() == {"room", "seq", "from", "text", "time"}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted", "more"),
+    [
+        ({"since": 140}, range(141, 151), False),
+        ({"since": 0, "limit": 5}, range(1, 6), True),
+        ({"since": 150}, [], False),
+        ({"since": 10**12}, [], False),
+        ({"before": 6}, range(1, 6), False),
+        ({"before": 1}, [], False),
+        ({"before": 10**12, "limit": 1}, [150], True),
+        ({"limit": 1000}, range(1, 151), False),
+        ({"limit": 1, "name": "alice", "password": "x", "token": "y"}, [150], True),
+    ],
+)
+def test_some_are_read_by_their_numbers(web: Web, query: dict[str, object], wanted: list[int], more: bool) -> None:
+    fill(web, 150)
+    answer = web.get("/api/rooms/tea/messages", **query)
+    assert (numbers(answer), answer.json["more"]) == (list(wanted), more)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=x",
+        "since=-1",
+        "since=",
+        "since=1.5",
+        "since=%C2%B2",
+        "since=" + "9" * 17,
+        "since=" + "9" * 5000,
+        "before=x",
+        "limit=0",
+        f"limit={MAX_MESSAGES + 1}",
+        "limit=ten",
+        "since=1&before=2",
+        "sinec=1",
+    ],
+)
+def test_what_is_no_parameter_is_a_bad_request(web: Web, query: str) -> None:
+    answer = web.get(f"/api/rooms/tea/messages?{query}")
+    assert answer.status == 400
+    assert answer.code in ("bad-field", "bad-request")
+
+
+@pytest.mark.parametrize("path", ["/api/rooms", "/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"])
+def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, path: str) -> None:
+    answer = web.get(f"{path}?limit=5")
+    assert (answer.status, answer.code) == (400, "bad-field")
+
+
+def test_reading_on_gives_each_message_once(open_web: OpenWeb) -> None:
+    """In both directions, with pages of any size; `more` is right each time."""
+    web = open_web()
+    fill(web, 60)
+
+    @given(st.lists(st.integers(1, 25), min_size=1), st.booleans())
+    @settings(deadline=None, max_examples=25)
+    def read(limits: list[int], forwards: bool) -> None:
+        seen: list[int] = []
+        place: dict[str, int] = {"since": 0} if forwards else {}
+        for turn in range(61):
+            answer = web.get("/api/rooms/tea/messages", **place, limit=limits[turn % len(limits)])
+            page = numbers(answer)
+            seen = [*seen, *page] if forwards else [*page, *seen]
+            assert answer.json["more"] == (len(seen) < 60)
+            if not answer.json["more"]:
+                break
+            place = {"since": page[-1]} if forwards else {"before": page[0]}
+        assert seen == list(range(1, 61))
+
+    read()
+
+
+def test_members_are_those_who_are_there(web: Web) -> None:
+    assert web.get("/api/rooms/tea/members").json == {"room": "tea", "members": [], "unnamed": 0}
+    web.guests.v1("alice", "tea")
+    web.guests.plain("/rooms/tea")
+    follower = web.follow("tea", query="?name=carol")
+    assert follower.status == 200
+    assert web.get("/api/rooms/tea/members").json == {"room": "tea", "members": ["alice"], "unnamed": 1}
+
+
+def test_rooms_are_those_with_somebody_or_something_in_them(web: Web) -> None:
+    assert web.get("/api/rooms").json == {"rooms": []}
+    web.guests.v1("alice", "tea")
+    web.post("x", "coffee")
+    assert web.get("/api/rooms").json == {"rooms": [{"room": "coffee", "members": 0, "last": 1}, {"room": "tea", "members": 1, "last": 0}]}
+
+
+def test_what_is_not_kept_is_not_there_to_be_read_but_it_is_said(open_web: OpenWeb) -> None:
+    web = open_web(MemoryBroker(keeps_messages=False))
+    bob = web.guests.v1("bob", "tea")
+    first = web.post("x", id="a", name="alice")
+    assert (first.status, first.json["seq"]) == (201, 1)
+    assert bob.next("message")["text"] == "x"
+    again = web.post("x", id="a", name="alice")
+    assert (again.status, again.json) == (200, {**first.json, "time": 0})
+    assert web.get("/api/rooms/tea/messages").json["messages"] == []
+    assert web.texts() == []
+
+
+# What there is
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/api/",
+        "/api/rooms/",
+        "/api/rooms/tea",
+        "/api/rooms/tea/",
+        "/api/rooms/tea/nothing",
+        "/api/rooms/tea/messages/1",
+        "/api/rooms/a%20b/messages",
+        "/api/rooms/a%2Fb/messages",
+        "/api/rooms/%ff/messages",
+        f"/api/rooms/{'x' * 33}/messages",
+        "/api/rooms//messages",
+        "/API/rooms",
+    ],
+)
+def test_where_there_is_nothing(web: Web, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = web.ask(method, path, b"{}" if method == "POST" else None)
+        assert (answer.status, answer.code) == (404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/rooms", "GET, HEAD"),
+        ("/api/rooms/tea/messages", "GET, HEAD, POST"),
+        ("/api/rooms/tea/members", "GET, HEAD"),
+        ("/api/rooms/tea/events", "GET, HEAD"),
+        ("/api/rooms/tea/export", "GET, HEAD"),
+    ],
+)
+def test_what_may_be_done_with_it(web: Web, path: str, allowed: str) -> None:
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", *(() if "POST" in allowed else ("POST",))):
+        answer = web.ask(method, path)
+        assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method-not-allowed", allowed)
+    head = web.ask("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+
+
+def test_errors_too_are_nothing_but_what_they_say_they_are(web: Web) -> None:
+    for answer in (web.get("/api/nothing"), web.get("/api/rooms/tea/messages?x=1"), web.ask("PUT", "/api/rooms"), web.post("x" * 70_000)):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
