@@ -60,7 +60,7 @@ export class Composer {
 
   /** Go there, where that does not bring up a keyboard that covers half of the page. */
   focus() {
-    if (matchMedia("(hover: hover)").matches) this.#field.focus();
+    if (!matchMedia("(pointer: coarse)").matches) this.#field.focus();
   }
 
   #send() {

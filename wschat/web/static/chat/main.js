@@ -146,7 +146,8 @@ function nameChanged() {
   byId("me").textContent = names.name;
   byId("rename").hidden = false;
   showPeople(rooms.current);
-  if (document.activeElement === document.body) composer.focus();
+  const { activeElement, body } = document;
+  if (activeElement === body || byId("names").contains(activeElement)) composer.focus();
 }
 
 function chooseName(choose) {
@@ -180,4 +181,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 
 rooms.start();
+names.start(connection);
 connection.open();

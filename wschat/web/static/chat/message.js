@@ -32,12 +32,14 @@ export function itemsFor(message, before, me, isParted = false) {
   return isNewDay ? [make("li", "day", dayOf(message.time)), item] : [item];
 }
 
-/** The item for a line of our own that is not acknowledged yet; `actions` are what can be done if it cannot be sent. */
+/** The item for a line of our own that is not acknowledged; `actions` are what can be done if it cannot be sent. */
 export function itemForUnsent({ text, time, state, why }, goesOn, me, actions) {
+  const buttons = actions.map(([label, act]) => makeButton("link", label, act));
+  if (state === "failed" && /^\/(?!\/|me )/.test(text)) return itemForNotice(`${text} – ${why}`, "error unsent", ...buttons);
   const item = itemOf({ from: me.name ?? "", text, time }, goesOn);
   item.classList.add("unsent");
   showState(item, state);
-  if (why) item.append(make("p", "why", why, ...actions.map(([label, act]) => makeButton("link", label, act))));
+  if (why) item.append(make("p", "why", why, ...buttons));
   return item;
 }
 

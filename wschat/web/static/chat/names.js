@@ -43,6 +43,11 @@ export class Names {
     };
   }
 
+  /** Ask for a name if none is known, before there is a connection. */
+  start(connection) {
+    if (!this.#wanted && !this.#token) this.#ask(connection, "");
+  }
+
   /** Have a name after an opening: what the server calls us, what we were called, or what is chosen now. Rejects with a Refusal. */
   async settle(connection, welcome) {
     if (welcome.name !== null) return this.set(welcome.name);
@@ -93,6 +98,7 @@ export class Names {
   refused(connection, why) {
     if (!this.#password) return false;
     this.#show(why, false, (name, password) => {
+      this.#dialog.close();
       this.want(connection, name, password);
       if (!password) connection.open();
     });
@@ -102,8 +108,9 @@ export class Names {
   #ask(connection, problem) {
     return new Promise((resolve) => {
       this.#show(problem, false, (name, password) => {
-        if (connection.isOpen && !password) resolve(name);
-        else this.want(connection, name, password);
+        if (connection.isOpen && !password) return resolve(name);
+        this.want(connection, name, password);
+        this.#dialog.close();
       });
     });
   }
@@ -117,7 +124,7 @@ export class Names {
       byId("password").value = "";
       this.#dialog.showModal();
     }
-    byId("name").select();
+    if (problem) byId("name").select();
   }
 }
 
