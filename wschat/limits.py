@@ -23,7 +23,7 @@ class Limits:
     """The fragments of one message; past it the connection is closed (1008)."""
     opening_timeout: float = 10.0
     """From the accepted (or begun) connection to an open WebSocket; past it the socket is closed."""
-    keep_alive_timeout: float = 60.0
+    keep_alive_timeout: float = 10.0
     """From one answered HTTP request to the end of the next one; past it the socket is closed."""
     max_head_bytes: int = 16 * 1024
     """An opening request's head; past it the answer is 431."""

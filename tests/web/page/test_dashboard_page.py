@@ -1,0 +1,65 @@
+"""The dashboard in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.server.command import Command, running
+from tests.test_readme import free_port
+from tests.web.page.test_looks import PHONE, problems
+from tests.web.page.wiring import Windows, http
+from wschat.chat.access import mint
+
+
+def card(page: Page, title: str) -> Locator:
+    """The part of the dashboard with this title."""
+    return page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
+
+
+def test_it_shows_what_is_going_on(server: Command, windows: Windows) -> None:
+    windows.enter(server, "alice")
+    page = windows.open(f"{http(server)}stats")
+    expect(card(page, "Connections").get_by_role("img")).to_have_accessible_name(re.compile(r"WebSockets 1 now"))
+    body = json.dumps({"text": "Hello!"}).encode()
+    urllib.request.urlopen(f"{http(server)}api/rooms/lobby/messages", body).close()
+    # A chart says in words what it shows: now, and the least and the most of what it has.
+    expect(card(page, "Messages").get_by_role("img")).to_have_accessible_name(re.compile(r"0\.5"))
+    expect(card(page, "Threads and descriptors").locator("strong")).to_have_text(re.compile(r"^\d+$"))
+    expect(card(page, "Memory").locator("strong")).to_have_text(re.compile(r"^\d+"))
+
+
+@pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
+def test_nothing_is_in_the_way_of_anybody(server: Command, windows: Windows, axe: str, options: dict[str, object]) -> None:
+    page = windows.open(f"{http(server)}stats", **options)
+    expect(card(page, "Connections").locator("strong")).to_have_text(re.compile(r"\d"))
+    assert problems(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(windows: Windows) -> None:
+    port = free_port()
+    with running("--port", str(port)) as server:
+        page = windows.open(f"{http(server)}stats")
+        expect(card(page, "Memory").locator("strong")).to_have_text(re.compile(r"\d"))
+    status = page.get_by_role("status")
+    expect(status).to_have_attribute("data-state", "gone")
+    with running("--port", str(port)):
+        expect(status).to_have_attribute("data-state", "live")
+
+
+def test_with_tokens_it_takes_a_moderators_even_elsewhere(windows: Windows, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 32)
+    with running("--port", "0", "--auth-secret-file", str(secret)) as server:
+        token = mint(secret.read_bytes(), "alice", is_moderator=True)
+        # As if it came through a proxy: who is on the server's machine needs no token.
+        page = windows.open("about:blank", extra_http_headers={"X-Forwarded-For": "203.0.113.7"})
+        page.goto(f"{http(server)}stats#token={token}")
+        expect(page.get_by_role("status")).to_have_attribute("data-state", "live")
+        assert token not in page.url

@@ -1,0 +1,66 @@
+"""The page and a long history: scrolling back does not jump, and everything is there once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.brokers.wiring import append
+from tests.server.command import Command, running
+from tests.web.page.wiring import Guest, Windows
+from wschat.brokers.base import Draft
+from wschat.brokers.local import LocalBroker
+
+MESSAGES = 1050
+TEXTS = [f"message {number}" + "\nof several lines" * (number % 4) for number in range(1, MESSAGES + 1)]
+
+# What is in sight at the top, and where; wheel events scroll as people do.
+TOPMOST = """log => {
+    const top = log.getBoundingClientRect().top;
+    const item = [...log.querySelectorAll("[data-seq]")].find((other) => other.getBoundingClientRect().bottom > top);
+    return [Number(item.dataset.seq), item.getBoundingClientRect().top - top];
+}"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Command]:
+    path = tmp_path / "history.sqlite"
+    broker = LocalBroker(path)
+    append(broker, *(Draft("lobby", "alice" if number % 3 else "bob", text) for number, text in enumerate(TEXTS)))
+    broker.close()
+    with running("--port", "0", "--history", str(path), "--rate", "off") as server:
+        yield server
+
+
+def scroll_up(guest: Guest, by: int) -> None:
+    guest.log.hover()
+    guest.page.mouse.wheel(0, -by)
+
+
+def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Command, windows: Windows) -> None:
+    carol = windows.enter(server, "carol")
+    expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
+    beginning = carol.log.get_by_text("This is where lobby begins.")
+    while not beginning.is_visible():
+        scroll_up(carol, 4000)
+    carol.log.evaluate("log => log.scrollTo(0, 0)")
+    expect(beginning).to_be_in_viewport()
+    seqs = carol.log.evaluate("log => [...log.querySelectorAll('[data-seq]')].map((item) => Number(item.dataset.seq))")
+    assert seqs == list(range(1, MESSAGES + 1))
+    assert carol.texts() == TEXTS
+
+
+def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Command, windows: Windows) -> None:
+    carol = windows.enter(server, "carol")
+    first = carol.log.locator("[data-seq]").first
+    expect(first).to_be_attached()
+    before = first.get_attribute("data-seq")
+    carol.log.evaluate("log => log.scrollTo(0, 300)")
+    place = carol.log.evaluate(TOPMOST)
+    expect(first).not_to_have_attribute("data-seq", str(before))
+    seq, distance = carol.log.evaluate(TOPMOST)
+    assert seq == place[0]
+    assert abs(distance - place[1]) <= 1

@@ -1,0 +1,105 @@
+"""Windows of a browser, and people who look at the chat in them. Tests do not belong here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from tests.server.command import Command
+
+NODE_MODULES = Path(__file__).parents[3] / ".cache/node/node_modules"
+
+# What a browser itself logs when a connection is refused or lost: nothing that a page could keep it from.
+_NO_FAULT_OF_THE_PAGE = (
+    "WebSocket connection to",
+    "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_INTERNET_DISCONNECTED",
+)
+
+expect.set_options(timeout=10_000)
+
+
+class Windows:
+    """Opens windows, each of somebody else, and writes down what goes wrong in them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+
+    def open(self, url: str, **options: Any) -> Page:
+        """A window of a browser that has never been here."""
+        context = self._browser.new_context(**{"viewport": {"width": 1100, "height": 700}, "reduced_motion": "reduce", **options})
+        self._contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        page.goto(url)
+        return page
+
+    def enter(self, server: Command, name: str, room: str = "lobby", **options: Any) -> Guest:
+        """Somebody who has come to the chat by a name, and is in a room."""
+        guest = Guest(self.open(f"{http(server)}#/{room}", **options))
+        guest.take_name(name)
+        return guest
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not any(text in message.text for text in _NO_FAULT_OF_THE_PAGE):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+
+class Guest:
+    """Somebody at a page of the chat."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.field = page.get_by_role("textbox", name="Message")
+        self.rooms = page.get_by_role("navigation", name="Rooms")
+        self.members = page.get_by_role("complementary", name="Members")
+
+    @property
+    def log(self) -> Locator:
+        """The messages of the room that is shown."""
+        return self.page.get_by_role("log")
+
+    def take_name(self, name: str) -> None:
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_role("button", name="Join the chat").click()
+        expect(self.page.get_by_role("dialog")).to_be_hidden()
+        expect(self.page.locator("#members")).to_contain_text(name)  # which a phone shows only when it is asked for
+
+    def say(self, text: str) -> None:
+        self.field.fill(text)
+        self.field.press("Enter")
+
+    def message(self, text: str) -> Locator:
+        """The messages with just this text."""
+        return self.log.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
+
+    def hears(self, text: str) -> None:
+        """Wait until this is there, once."""
+        expect(self.message(text)).to_have_count(1)
+
+    def texts(self) -> list[str]:
+        """The texts of all messages that are there, in order."""
+        return self.log.locator(".message .text").all_text_contents()
+
+
+def http(server: Command) -> str:
+    """Where the page of a chat is."""
+    return f"http://{server.host}:{server.port}{server.prefix}/"
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait until this holds in a page. (Playwright's own way to wait for that takes `eval`, which no page here lets anybody use.)"""
+    page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
