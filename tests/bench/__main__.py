@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import chat, history, say
+from tests.bench import chat, history, page, say
 
 
 @click.group(context_settings={"show_default": True})
@@ -35,6 +35,13 @@ def measure_chat(seconds: float, rate: int) -> None:
 def measure_history(messages: int) -> None:
     """Joining and scrolling back in a room of so many MESSAGES."""
     sys.exit(not history.run(messages))
+
+
+@main.command("page")
+@click.argument("rounds", type=click.IntRange(1), default=5)
+def measure_page(rounds: int) -> None:
+    """The page in Chromium: 1,000 messages in a second, so many times, in a room of 10,000."""
+    sys.exit(not page.run(rounds))
 
 
 main()

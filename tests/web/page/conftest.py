@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,28 +9,16 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.server.command import Command, running
-from tests.web.page.wiring import NODE_MODULES, Windows
-
-# Without a network of its own, and for any user: these keep it from asking for anything but our pages.
-_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.web.page.wiring import NODE_MODULES, Windows, chromium, launch
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    if chromium() is None:
         pytest.skip("needs Chromium (on Debian: apt install chromium), which scripts/test installs as root")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_OPTIONS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, expect
 
 from tests.server.command import Command
 
@@ -20,7 +21,28 @@ _NO_FAULT_OF_THE_PAGE = (
     "ERR_INTERNET_DISCONNECTED",
 )
 
+# Without a network of its own, and for any user: these keep it from asking for anything but our pages.
+_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
 expect.set_options(timeout=10_000)
+
+
+def chromium() -> str | None:
+    """Where the system's Chromium is, if it is there."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start it, headless."""
+    return playwright.chromium.launch(executable_path=chromium(), args=_OPTIONS)
 
 
 class Windows:
