@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from wschat.chat.requests import MAX_MESSAGES, Nick, Say, make_request
 from wschat.chat.sessions import Identity, Peer, Person, Session, expiring
 from wschat.chat.state import State
 from wschat.connection.event_stream import EventStream, Utf8
-from wschat.errors import Rejected
+from wschat.errors import HistoryUnavailable, Rejected
 from wschat.server.requests import Request
 
 
@@ -112,9 +113,12 @@ class Visit:
         return self._pages(room, self._state.broker.last_numbers().get(room, 0))
 
     def follow(self, room: str, stream: EventStream, last_event_id: str | None) -> None:
-        """Have a stream get what is said in a room, after an event or from now on, until it is over. For its own thread."""
+        """Have a stream get what is said in a room, after an event or from now on, until it is over. For its own thread.
+
+        It is over, too, when the past cannot be read: whoever follows comes again.
+        """
         session = self._session_of(self._session.identity, stream)
-        with expiring(session):
+        with expiring(session), suppress(HistoryUnavailable):
             stream.send(self._feed.greeting(session))
             try:
                 self._state.rooms.follow(room, session, self._begin(room, stream, last_event_id))
