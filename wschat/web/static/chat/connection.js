@@ -146,7 +146,8 @@ export class Connection {
   async #explain() {
     try {
       const { headers } = this.#hooks.credentials();
-      const answer = await fetch("api/rooms", { cache: "no-store", headers });
+      const credentials = headers.authorization ? "omit" : "same-origin"; // or the browser would ask for a password itself
+      const answer = await fetch("api/rooms", { cache: "no-store", credentials, headers });
       return answer.ok ? {} : { status: answer.status, text: (await answer.json()).text };
     } catch {
       return {};

@@ -96,7 +96,10 @@ export class Names {
 
   /** The server does not let us in; whether another name or password may help, which is asked for then. */
   refused(connection, why) {
-    if (!this.#password) return false;
+    if (!this.#password) {
+      this.#dialog.close();
+      return false;
+    }
     this.#show(why, false, (name, password) => {
       this.#dialog.close();
       this.want(connection, name, password);
