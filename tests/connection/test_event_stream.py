@@ -67,7 +67,7 @@ def test_what_was_sent_before_the_end_arrives(make: MakeStream, sockets: SocketP
     waiting = wire.run(stream.wait)
     stream.send("data: x\n\n")
     stream.begin_close(1001, "enough")
-    assert rest(peer) == b"data: x\n\n"
+    assert rest(peer) == b"data: x\n\n:\n\n"
     assert not waiting.done()  # until whoever listens has left, too
     peer.close()
     waiting.result(PATIENCE)
@@ -81,7 +81,7 @@ def test_the_first_end_is_the_one_that_counts(make: MakeStream) -> None:
     stream.begin_close(1008, "too late")
     assert stream.closed is not None
     assert stream.closed.code == 1001
-    assert rest(peer) == b""
+    assert rest(peer) == b":\n\n"
 
 
 def test_whoever_leaves_ends_it(make: MakeStream, sockets: SocketPair, wire: Wiring) -> None:
@@ -132,7 +132,7 @@ def test_who_does_not_keep_up_is_put_out(make: MakeStream, wire: Wiring, limits:
     assert stream.closed is not None
     assert (stream.closed.code, stream.closed.reason) == (1008, "too slow")
     waiting.result(PATIENCE)  # it is not waited for
-    got = rest(peer)
+    got = rest(peer).replace(b":\n\n", b"")
     assert len(got) < 100 * len(event)
     assert got.replace(event, b"") == b""  # no event is torn
 
@@ -151,6 +151,18 @@ def test_sending_goes_on_as_the_peer_reads(make: MakeStream, wire: Wiring) -> No
     got = read(peer, 1000 * 1008)
     sending.result(PATIENCE)
     assert got == b"".join(b"data: %01000d\n\n" % number for number in range(1000))
+
+
+def test_what_waits_when_it_is_closed_is_sent_before_the_end(make: MakeStream, wire: Wiring) -> None:
+    stream, peer = make(narrow_sockets())
+    stream.offer(b"x" * 100_000)
+    assert stream.waiting_bytes
+    stream.begin_close()
+    assert rest(peer) == b"x" * 100_000 + b":\n\n"
+    eventually(lambda: stream.waiting_bytes == 0)
+    other, listener = make(narrow_sockets())  # for which the writer still has time
+    other.offer(b"y" * 100_000)
+    assert read(listener, 100_000) == b"y" * 100_000
 
 
 def test_a_close_is_not_waited_for_for_ever(make: MakeStream, wire: Wiring) -> None:

@@ -105,7 +105,7 @@ class EventStream:
         The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
         """
         self._end = self._end or (int(code), reason)
-        if self._outbox.close(b""):
+        if self._outbox.close(_COMMENT):  # the last thing has to be something, or it would never be gone
             self._limit_close(timeout)
             self._outbox.end_stream()
 
@@ -114,7 +114,7 @@ class EventStream:
         self.was_evicted = True
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
         self._limit_close(None)
-        return b""
+        return _COMMENT
 
     def _limit_close(self, timeout: float | None) -> None:
         if timeout is None:
