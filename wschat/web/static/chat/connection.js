@@ -6,7 +6,7 @@ import { Pace } from "./pace.js";
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 20_000;
 const OPENS_WITHIN = 15_000;
-const ANSWERS_WITHIN = 20_000;
+const ANSWERS_WITHIN = 12_000;
 const FOR_PROGRAMS = /^The field '.*?' of '.*?': /; // which people have not heard of
 const FINAL = [400, 401, 403]; // trying again changes nothing about these
 

@@ -1,5 +1,7 @@
 // Making and finding elements. All text goes in as text; nothing here or elsewhere takes markup.
 
+const PAUSE_WHEN_HIDDEN = 500;
+
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
@@ -29,15 +31,24 @@ export function fillList(list, rows, makeItem) {
   if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-/** A function that has `work` done in the next frame, once, however often it is called before. */
+/**
+ * A function that has `work` done in the next frame, once, however often it is called before. A hidden page has no frames: there
+ * it is done at once if it was not just now, else in a while.
+ */
 export function oncePerFrame(work) {
-  let isPlanned = false;
+  let frame = 0;
+  let timer = 0;
+  let doneAt = -Infinity;
+  const run = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    frame = timer = 0;
+    doneAt = performance.now();
+    work();
+  };
   return () => {
-    if (isPlanned) return;
-    isPlanned = true;
-    requestAnimationFrame(() => {
-      isPlanned = false;
-      work();
-    });
+    if (document.hidden && performance.now() - doneAt > PAUSE_WHEN_HIDDEN) return run();
+    frame ||= requestAnimationFrame(run);
+    timer ||= setTimeout(run, PAUSE_WHEN_HIDDEN);
   };
 }

@@ -95,7 +95,7 @@ export class Room {
     if (isOut || event === "rename") this.members.delete(name);
     if (event === "join" || event === "rename") this.members.add(newName ?? name);
     this.peopleChanged();
-    if (name !== this.#hooks.me().name) this.#tell(newName ? `${name} is ${newName} now.` : `${name} ${NEWS[event]}.`);
+    if (name !== this.#hooks.me().name) this.#tell(newName ? `${name} is ${newName} now.` : `${name} ${NEWS[event] ?? event}.`);
     else if (isOut) {
       this.isJoined = false;
       const again = makeButton("link", "Join again", () => this.#hooks.onRejoin(this));
