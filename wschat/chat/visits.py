@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from wschat.brokers.base import Broker, Draft, Message, Outcome
@@ -108,9 +109,10 @@ class Visit:
         return _Post(self._state.broker).append(Draft(say.room, session.name or NAMELESS, say.text, key))
 
     def export(self, room: str) -> Iterator[Sequence[Message]]:
-        """All that is kept of a room as of now, in order, some at a time."""
+        """All that is kept of a room as of now, in order, some at a time; if it cannot be read, that is known at once."""
         self._check_room(room)
-        return self._pages(room, self._state.broker.last_numbers().get(room, 0))
+        pages = self._pages(room, self._state.broker.last_numbers().get(room, 0))
+        return chain(filter(None, [next(pages, None)]), pages)
 
     def follow(self, room: str, stream: EventStream, last_event_id: str | None) -> None:
         """Have a stream get what is said in a room, after an event or from now on, until it is over. For its own thread.
