@@ -55,8 +55,9 @@ class Visits:
         return visit
 
     def check_history(self) -> None:
-        """Raise HistoryUnavailable if nothing can be read just now."""
+        """Raise HistoryUnavailable if nothing can be read or kept just now."""
         self._state.broker.rules()
+        self._state.broker.lift_rules([])  # none, for which it has to be possible to write
 
     @property
     def challenge(self) -> str | None:

@@ -47,9 +47,18 @@ class Files:
         headers = call.request.headers
         if file.headers["ETag"] in headers.get("if-none-match", ""):
             return Response(HTTPStatus.NOT_MODIFIED, headers=file.headers)
-        if "gzip" in headers.get("accept-encoding", ""):
+        if _takes_gzip(headers.get("accept-encoding", "")):
             return Response(HTTPStatus.OK, file.compressed, {**file.headers, "Content-Encoding": "gzip"})
         return Response(HTTPStatus.OK, file.content, file.headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether `gzip` is among the codings that are accepted, and not to say that it is not (RFC 9110, section 12.5.3)."""
+    for coding in accepted.lower().replace(" ", "").split(","):
+        name, _, weight = coding.partition(";")
+        if name == "gzip":
+            return weight.rstrip("0.") != "q="
+    return False
 
 
 def _read(path: Path) -> _File:

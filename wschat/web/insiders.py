@@ -33,4 +33,8 @@ def _is_local(call: Call) -> bool:
     if isinstance(address, tuple) and not is_loopback(str(address[0])):
         return False
     # Any name may be made to mean this machine, by a page that would then read what is not for it.
-    return is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+    try:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
+    except ValueError:  # such as half an IPv6 address
+        host = None
+    return host is not None and is_loopback(host)

@@ -1,0 +1,172 @@
+"""The site: which path is what, health, figures, and everything below a prefix."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.connection.wiring import PATIENCE, eventually
+from tests.server.command import running
+from tests.web.wiring import Answer, OpenWeb, Web, plain
+from wschat.brokers import local
+from wschat.brokers.base import Rule
+from wschat.brokers.local import LocalBroker
+from wschat.brokers.memory import MemoryBroker
+from wschat.errors import HistoryUnavailable
+from wschat.web import dashboard
+
+
+def test_healthy_and_ready(web: Web) -> None:
+    for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
+        answer = web.get(path)
+        assert (answer.status, answer.json, answer.headers["cache-control"]) == (200, {"status": status}, "no-store")
+
+
+def check_not_ready(web: Web) -> None:
+    answer = web.get("/readyz")
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert web.get("/healthz").status == 200
+
+
+def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
+    class Gone(MemoryBroker):
+        is_gone = False
+
+        def rules(self) -> list[Rule]:
+            if self.is_gone:
+                raise HistoryUnavailable("the history cannot be used")
+            return super().rules()
+
+        def lift_rules(self, rules: object) -> None:
+            self.rules()
+
+    broker = Gone()
+    web = open_web(broker)
+    broker.is_gone = True
+    check_not_ready(web)
+    answer = web.get("/api/rooms/tea/messages")
+    assert answer.status == 200  # what can be done is done
+
+
+def test_not_ready_while_another_program_keeps_the_history_from_being_written(
+    open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    path = tmp_path / "history"
+    web = open_web(LocalBroker(path))
+    assert web.get("/readyz").status == 200
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        check_not_ready(web)
+        answer = web.post("x")
+        assert (answer.status, answer.code) == (503, "unavailable")
+        other.execute("ROLLBACK")
+    assert web.get("/readyz").status == 200
+    assert web.post("x").json["seq"] == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/stats", "/stats/data"])
+def test_pages_are_only_read(web: Web, path: str, method: str) -> None:
+    answer = web.ask(method, path)
+    assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method-not-allowed", "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/stats/", "/stats/more", "/healthz/", "/rooms/tea", "/robots.txt", "/%2F", "//"])
+def test_elsewhere_there_is_nothing(web: Web, path: str) -> None:
+    answer = web.connect().get(path)
+    assert (answer.status, answer.code) == (404, "not-found")
+
+
+# Figures
+
+
+def test_metrics_are_those_of_this_server(web: Web) -> None:
+    web.guests.v1("alice", "tea")
+    web.follow()
+    eventually(lambda: web.server.load().connections["events"] == 1)
+    answer = web.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert answer.headers["cache-control"] == "no-store"
+    text = answer.body.decode()
+    assert 'wschat_connections{kind="websocket"} 1.0' in text
+    assert 'wschat_connections{kind="events"} 1.0' in text
+    openmetrics = web.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+
+
+def test_without_prometheus_client_metrics_say_what_is_missing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
+    answer = web.get("/metrics")
+    assert (answer.status, answer.code) == (501, "not-installed")
+    assert "pip install 'wschat[metrics]'" in answer.json["text"]
+
+
+def test_the_dashboard_has_samples_of_this_server(monkeypatch: pytest.MonkeyPatch, open_web: OpenWeb) -> None:
+    monkeypatch.setattr(dashboard, "SECONDS", 0.02)
+    web = open_web()
+    web.guests.v1("alice", "tea")
+    eventually(lambda: web.get("/stats/data").json["samples"])
+    data = web.get("/stats/data").json
+    assert data.keys() == {"next", "seconds", "kept", "samples"}
+    eventually(lambda: web.get("/stats/data").json["samples"][-1]["connections"]["websocket"] == 1)
+    newer = web.get("/stats/data", since=data["next"]).json
+    assert all(sample["time"] >= data["samples"][-1]["time"] for sample in newer["samples"])
+    for since in ("x", "-1", "9" * 17):
+        answer = web.get("/stats/data", since=since)
+        assert (answer.status, answer.code) == (400, "bad-field")
+
+
+# Below a prefix
+
+
+def test_everything_is_below_the_prefix(open_web: OpenWeb) -> None:
+    web = open_web(server_options={"path_prefix": "/chat"})
+    assert web.get("/").status == 404
+    for path in ("/", "/static/icon.svg", "/healthz", "/readyz", "/metrics", "/stats", "/stats/data", "/api/rooms"):
+        assert web.get(f"/chat{path}").status == 200
+    assert web.ask("POST", "/chat/api/rooms/tea/messages", b'{"text": "x"}').status == 201
+    http = web.connect()
+    http.send(plain("GET", "/chat/api/rooms/tea/events", b"", Last_Event_ID="0"))
+    assert http.head()[0] == 200
+
+
+@pytest.mark.parametrize(("target", "location"), [("/chat", "/chat/"), ("/chat?name=alice&x=1", "/chat/?name=alice&x=1")])
+def test_the_bare_prefix_leads_to_the_page(open_web: OpenWeb, target: str, location: str) -> None:
+    web = open_web(server_options={"path_prefix": "/chat"})
+    http = web.connect()
+    answer = http.get(target)
+    assert (answer.status, answer.headers["location"]) == (308, location)
+    assert http.get(location).status == 200
+
+
+# The command
+
+
+def get(host: str, port: int, path: str) -> Answer:
+    with closing(HTTPConnection(host, port, timeout=PATIENCE)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+def test_the_command_serves_it_all() -> None:
+    with running("--port", "0", "--path-prefix", "/chat/") as command:
+        assert f"on http://127.0.0.1:{command.port}/chat/ and ws://127.0.0.1:{command.port}/chat/" in command.start_line
+        assert get(command.host, command.port, "/chat/").headers["content-type"].startswith("text/html")
+        assert json.loads(get(command.host, command.port, "/chat/api/rooms").body) == {"rooms": []}
+        assert b"wschat_connections" in get(command.host, command.port, "/chat/metrics").body
+        assert command.stop() == 0
+
+
+def test_other_handlers_have_no_site() -> None:
+    with running("--port", "0", "--app", "wschat.apps:echo") as command:
+        assert command.start_line == f"wschat serves wschat.apps:echo on ws://127.0.0.1:{command.port}/"
+        assert get(command.host, command.port, "/").status == 426
