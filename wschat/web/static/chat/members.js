@@ -3,10 +3,11 @@
 import { byId, fillList, make, makeButton } from "./dom.js";
 
 const MOST_SHOWN = 500;
+const { compare } = new Intl.Collator(); // much faster than localeCompare, which matters in a crowd
 
 /** Show who is in a room; `onMention(name)` and `onWhisper(name)` are what can be done. */
 export function showMembers(room, me, { onMention, onWhisper }) {
-  const names = [...room.members].sort((one, other) => (other === me.name) - (one === me.name) || one.localeCompare(other));
+  const names = [...room.members].sort((one, other) => (other === me.name) - (one === me.name) || compare(one, other));
   const more = names.length - MOST_SHOWN;
   const rows = names.slice(0, MOST_SHOWN).map((name) => [name, name === me.name]);
   byId("count").textContent = `${names.length.toLocaleString()} ${names.length === 1 ? "person" : "people"}`;

@@ -1,12 +1,15 @@
 // One room: which part of its log we have, who is in it, and how both are kept right over joins, holes and lost connections.
 
-import { makeButton, oncePerFrame } from "./dom.js";
+import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
 
 const OLDER = 100;
 const MOST_AT_ONCE = 1000;
 const LONGEST_NEWS = 200;
+const PEOPLE_SHOWN_EVERY = 200;
+const CROWD = 50; // of so many, it is no news who comes and goes
+const COMINGS = ["join", "leave"];
 const OUTS = ["leave", "kick", "ban"];
 const NEWS = {
   join: "has joined",
@@ -35,6 +38,7 @@ export class Room {
   #last = 0;
   #held = null; // messages that have come while older ones are still missing
   #isLoading = false;
+  #peopleTimer = 0;
   #isWhole = true; // there are none before the first
   #news = null; // the last line of news, as long as nothing else was said
 
@@ -48,7 +52,6 @@ export class Room {
       onMove: () => hooks.onMove(this),
       onPrune: (first) => this.#beginAt(first, false),
     });
-    this.peopleChanged = oncePerFrame(() => hooks.onPeople(this));
   }
 
   /** Be in the room, and get what was said meanwhile or, the first time, what was said last. Rejects with a Refusal. */
@@ -62,7 +65,7 @@ export class Room {
     const isKnown = epoch === this.epoch && last >= this.#last;
     const isAnew = !isKnown && this.epoch !== null;
     Object.assign(this, { name: room, epoch, head: last, isJoined: true, members: new Set(members) });
-    this.peopleChanged();
+    this.#hooks.onPeople(this);
     this.#held = null;
     if (isKnown) {
       const next = messages[0]?.seq ?? last + 1;
@@ -94,9 +97,11 @@ export class Room {
     const isOut = OUTS.includes(event);
     if (isOut || event === "rename") this.members.delete(name);
     if (event === "join" || event === "rename") this.members.add(newName ?? name);
-    this.peopleChanged();
-    if (name !== this.#hooks.me().name) this.#tell(newName ? `${name} is ${newName} now.` : `${name} ${NEWS[event] ?? event}.`);
-    else if (isOut) {
+    this.#peopleTimer ||= setTimeout(() => this.#showPeople(), PEOPLE_SHOWN_EVERY);
+    if (name !== this.#hooks.me().name) {
+      const isNoise = this.members.size > CROWD && COMINGS.includes(event);
+      if (!isNoise) this.#tell(newName ? `${name} is ${newName} now.` : `${name} ${NEWS[event] ?? event}.`);
+    } else if (isOut) {
       this.isJoined = false;
       const again = makeButton("link", "Join again", () => this.#hooks.onRejoin(this));
       this.say(`You are not in ${this.name} any more.`, "notice", again);
@@ -112,6 +117,11 @@ export class Room {
   show(item) {
     this.#news = null;
     this.log.append(item);
+  }
+
+  #showPeople() {
+    this.#peopleTimer = 0;
+    this.#hooks.onPeople(this);
   }
 
   #ask(type, fields) {
