@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wschat import UsageError
 from wschat.chat import rates
-from wschat.chat.rates import Allowance, Rate
+from wschat.chat.rates import Allowance, Allowances, Rate
 
 
 class Clock:
@@ -154,3 +154,43 @@ def test_what_a_rate_is(text: str, rate: Rate | None) -> None:
 def test_what_a_rate_is_not(text: str) -> None:
     with pytest.raises(UsageError, match="N/SECONDS"):
         Rate.parse(text)
+
+
+def test_everybody_has_an_allowance_that_outlives_a_request(clock: Clock) -> None:
+    allowances = Allowances(Rate(1, 10))
+    assert [allowances.take("alice") for _ in range(4)] == [None, None, None, pytest.approx(10)]
+    assert allowances.take("bob") is None
+    clock.now += 4
+    assert allowances.take("alice") == pytest.approx(6)
+    clock.now += 6
+    assert allowances.take("alice") is None
+    assert allowances.take("alice") == pytest.approx(10)
+
+
+def test_who_is_quiet_is_forgotten_and_nobody_else(clock: Clock) -> None:
+    """However many come, there is no more to remember than who came lately; to forget somebody gives them nothing."""
+    allowances = Allowances(Rate(1, 10))
+    while allowances.take("busy") is None:
+        pass
+    for number in range(10_000):
+        clock.now += 0.01
+        assert allowances.take(f"caller {number}") is None
+        allowances.take("busy")
+    assert len(allowances._allowances) < 3 * 1000 + 1000  # those of the last 10 s, and as many again until one looks
+    assert "busy" in allowances._allowances
+    granted = sum(allowances.take("busy") is None for _ in range(100))
+    assert granted <= 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 2)), max_size=100))
+def test_allowances_are_as_those_of_connections(visits: list[tuple[str, float]]) -> None:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rates, "monotonic", clock)
+        patch.setattr(rates, "_FEW_CALLERS", 2)  # so that some are forgotten
+        allowances = Allowances(Rate(1, 2))
+        alone: dict[str, Allowance] = {}
+        for caller, pause in visits:
+            clock.now += pause
+            taken = alone.setdefault(caller, Allowance(Rate(1, 2))).take()
+            assert (allowances.take(caller) is None) == taken
