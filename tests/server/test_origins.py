@@ -9,8 +9,8 @@ import pytest
 import wschat
 from tests.conftest import ServerFactory, echo
 from tests.server.raw import Raw, request
-from wschat import RequestRefused
-from wschat.server.origins import check_origin, is_loopback
+from wschat import Request, RequestRefused
+from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight
 
 HOST = "chat.example:8080"
 
@@ -120,3 +120,33 @@ def test_the_log_says_which_option_lets_a_page_in(serve: ServerFactory, caplog: 
     [record] = caplog.records
     assert origin in record.getMessage()
     assert "--origin" in record.getMessage()
+
+
+# Reading answers
+
+
+@pytest.mark.parametrize(
+    ("allowed", "with_credentials"), [((), False), (("*",), False), (("https://app.example",), True), (("*", "https://app.example"), True)]
+)
+def test_an_answer_is_for_the_page_that_asked_and_with_cookies_only_for_those_that_are_named(
+    allowed: tuple[str, ...], with_credentials: bool
+) -> None:
+    headers = cross_origin_headers(Request("GET", "/", {"origin": "https://app.example"}), allowed)
+    assert headers["Access-Control-Allow-Origin"] == "https://app.example"  # never *, which goes with no credentials
+    assert ("Access-Control-Allow-Credentials" in headers) == with_credentials
+    assert headers["Vary"] == "Origin"
+    assert not any(name.startswith("Access-Control-Allow-M") for name in headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "asks_first"),
+    [
+        ("OPTIONS", {"origin": "https://a.example", "access-control-request-method": "POST"}, True),
+        ("OPTIONS", {"origin": "https://a.example"}, False),
+        ("POST", {"origin": "https://a.example", "access-control-request-method": "POST"}, False),
+    ],
+)
+def test_a_preflight_is_one_by_method_and_header(method: str, headers: dict[str, str], asks_first: bool) -> None:
+    request = Request(method, "/", headers)
+    assert is_preflight(request) == asks_first
+    assert ("Access-Control-Max-Age" in cross_origin_headers(request, ())) == asks_first

@@ -15,8 +15,11 @@ from tests.conftest import ServerFactory, echo
 from tests.connection.wiring import eventually
 from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import Raw, request
+from tests.web.wiring import Http
 from wschat import Limits
+from wschat.connection.event_stream import EventStream
 from wschat.figures import tally
+from wschat.server.answers import Call, EventsResponse, Response
 
 needs_many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 
@@ -187,3 +190,58 @@ def test_what_waits_for_all_is_added_up(serve: ServerFactory) -> None:
     server = serve(flood, limits=Limits(outbox_bytes=0, close_timeout=0.1))
     with Raw.opened(server), Raw.opened(server):
         eventually(lambda: server._roster.load().waiting_bytes > 8_000_000)
+
+
+# Plain requests of a proxy
+
+
+def page(call: Call) -> Response:
+    return Response(200, b"hello")
+
+
+def ask_for(http: Http, address: str) -> int:
+    return http.get(X_Forwarded_For=address).status
+
+
+def test_a_connection_of_a_proxy_counts_for_whom_it_asked_last(serve: ServerFactory) -> None:
+    server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
+    with Http.to(server) as one, Http.to(server) as two:
+        assert ask_for(one, "203.0.113.1") == ask_for(one, "203.0.113.1") == 200
+        assert ask_for(two, "203.0.113.1") == 503
+        assert ask_for(one, "203.0.113.2") == 200  # and not for the first one any more
+        assert ask_for(two, "203.0.113.1") == 200
+        assert ask_for(two, "203.0.113.2") == 503  # which leaves it where it was
+        assert ask_for(one, "203.0.113.1") == 503
+        assert dict(server._roster._counts) == {"203.0.113.1": 1, "203.0.113.2": 1}
+    eventually(lambda: not server._roster._counts)
+    assert not server._roster._counted
+
+
+def test_a_websocket_counts_for_whom_its_opening_was(serve: ServerFactory) -> None:
+    server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
+    with Http.to(server) as one, Http.to(server) as two:
+        assert ask_for(one, "203.0.113.1") == 200
+        assert status_of(one, X_Forwarded_For="203.0.113.2") == 101
+        assert ask_for(two, "203.0.113.2") == 503
+        assert ask_for(two, "203.0.113.1") == 200
+
+
+def test_a_connection_that_asks_for_nobody_else_counts_for_the_proxy(serve: ServerFactory) -> None:
+    server = serve(echo, http=page, trusted_proxies=["127.0.0.1"])
+    with Http.to(server) as http:
+        assert ask_for(http, "203.0.113.1") == 200
+        assert http.get().status == 200
+        assert dict(server._roster._counts) == {"127.0.0.1": 1}
+
+
+def test_followers_are_counted_apart(serve: ServerFactory) -> None:
+    before = tally.read()
+    server = serve(echo, http=lambda call: EventsResponse(EventStream.wait))
+    with Http.to(server) as follower, Http.to(server) as other:
+        follower.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert follower.head()[0] == 200
+        eventually(lambda: server.load().connections == {"websocket": 0, "events": 1, "http": 1})
+        assert status_of(other) == 101
+    eventually(lambda: not any(server.load().connections.values()))
+    after = tally.read()
+    assert (after.opened - before.opened, after.closed - before.closed) == (2, 2)
