@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -18,6 +19,7 @@ from tests.protocol.wire import bytewise
 from tests.web.wiring import Http, chunked, plain
 from wschat import Limits, RequestRefused
 from wschat.connection.keepalive import Deadline, Deadlines
+from wschat.errors import ConnectionClosed
 from wschat.server.answers import Call, Dialogue, EventsResponse, Response, json_response
 from wschat.server.requests import Exchange
 
@@ -406,6 +408,41 @@ def test_who_reads_slowly_gets_all() -> None:
     assert dialogue.answer(Response(200, b"x" * 1_000_000))
     assert len(clock.all) > 10
     assert all(seconds == 7 and deadline.is_cancelled() for seconds, deadline in clock.all)
+
+
+# What is put in the place of some bytes of requests that are right.
+NOISE = st.one_of(
+    st.binary(max_size=5),
+    st.sampled_from(
+        [b"\r\n", b"\n\n", b"\0", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"0\r\n\r\n"]
+    ),
+    st.sampled_from(
+        [b"Upgrade: h2c\r\n", b"Upgrade: websocket\r\n", b"Connection: close\r\n", b"HTTP/1.0", b"HEAD", b"CONNECT", b"\xff" * 300]
+    ),
+)
+
+
+@given(
+    st.lists(st.sampled_from([data for data, _, _ in PIPELINE]), min_size=1, max_size=4).map(b"".join),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5), NOISE), max_size=4),
+)
+@settings(deadline=None, max_examples=200)
+def test_whatever_comes_is_answered_or_refused_and_never_a_surprise(data: bytes, noise: list[tuple[float, int, bytes]]) -> None:
+    for place, length, put in noise:
+        start = int(place * len(data))
+        data = data[:start] + put + data[start + length :]
+    sock = FakeSocket([data])
+    exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
+    with contextlib.suppress(RequestRefused, ConnectionClosed):
+        while head := exchange.read_head():
+            dialogue = Dialogue(sock, exchange, head, NO_TIMEOUT, NEVER, lambda: None, lambda: None)  # type: ignore[arg-type]
+            try:
+                response = handler(Call(dialogue.request, None, dialogue.read_body))
+            except RequestRefused as refusal:
+                response = json_response(refusal.status, {"code": "refused", "text": refusal.text})
+            assert isinstance(response, Response)
+            if not dialogue.answer(response):
+                break
 
 
 # Handlers that fail
