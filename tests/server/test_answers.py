@@ -201,6 +201,7 @@ BAD_HEADS = [
     plain("POST", "/echo", b"x", Content_Length="1, 2"),
     plain("POST", "/echo", b"x", Transfer_Encoding="gzip"),
     plain("GET", "/ /"),
+    plain("CONNECT", "example.com:443"),
     plain("GET", "/", X_Bad="\0"),
 ]
 

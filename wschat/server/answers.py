@@ -119,6 +119,8 @@ class Dialogue:
         exchange.already_read = b""
         self._event = next_request(self._http)
         self.request = request_of(self._event)
+        if self.request.method == "CONNECT":  # whose answer would not end, whatever the handler says
+            raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "This is not a proxy.")
         if {"content-length", "transfer-encoding"} <= self.request.headers.keys():
             # Where another server has understood it in the other way, the next request would be a part of this body.
             raise RequestRefused(HTTPStatus.BAD_REQUEST, "A request has a Content-Length or a Transfer-Encoding, not both.")
