@@ -5,10 +5,7 @@ import { itemForWhisper } from "./message.js";
 /** Do what the answer to a line asks for. `page` is what `main.js` puts together. */
 export function takeAnswer(page, { room: name, text }, answer) {
   const room = page.rooms.find(name) ?? page.rooms.current;
-  if (answer.type !== "ack") {
-    (SHOWN[answer.type] ?? (() => {}))(page, room, answer);
-    return;
-  }
+  if (answer.type !== "ack") return SHOWN[answer.type]?.(page, room, answer);
   if (answer.seq !== undefined) return; // a message, which has come or will
   const [, command, rest] = /^\/(\S+)\s*([^]*)$/.exec(text) ?? [];
   const done = DONE[command?.toLowerCase()];

@@ -62,6 +62,7 @@ const composer = new Composer({
 });
 const outbox = new Outbox(connection, {
   onChange: showUnsent,
+  onFail: announce,
   onDone: (item, answer) => takeAnswer({ rooms, names, whisperTo }, item, answer),
 });
 const rooms = new Rooms(connection, {
@@ -123,7 +124,7 @@ function showUnsent(name) {
     outbox.of(name).map((item, place) => {
       const edit = () => {
         outbox.discard(item);
-        composer.begin(item.text);
+        composer.begin(composer.text ? `${item.text}\n` : item.text);
       };
       const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", edit];
       const actions = [first, ["Discard", () => outbox.discard(item)]];
@@ -139,6 +140,7 @@ function mention(name) {
 
 function whisperTo(name) {
   closeDrawers();
+  composer.text = composer.text.replace(/^\/msg\s+\S*\s*/i, ""); // to somebody else, perhaps
   composer.begin(`/msg ${name} `);
 }
 

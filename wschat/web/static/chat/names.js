@@ -7,6 +7,7 @@ import { mentionOf } from "./text.js";
 
 const PATIENCE_AT_FIRST = 3000; // the page that was here before may still be closing
 const PATIENCE_LATER = 60_000; // the server may take that long to notice that the old connection is gone
+const ASKS_AFTER = 300;
 const TRIES_EVERY = 1000;
 const TOKEN = /^#token=([^&]+)/;
 
@@ -20,6 +21,7 @@ export class Names {
   #token = takeToken();
   #dialog = byId("names");
   #onChosen = null;
+  #timer = 0;
 
   constructor(hooks) {
     this.#hooks = hooks;
@@ -43,13 +45,14 @@ export class Names {
     };
   }
 
-  /** Ask for a name if none is known, before there is a connection. */
+  /** Ask for a name if none is known, even if there is no connection; but the server may just be about to tell us one. */
   start(connection) {
-    if (!this.#wanted && !this.#token) this.#ask(connection, "");
+    if (!this.#wanted && !this.#token) this.#timer = setTimeout(() => this.#ask(connection, ""), ASKS_AFTER);
   }
 
   /** Have a name after an opening: what the server calls us, what we were called, or what is chosen now. Rejects with a Refusal. */
   async settle(connection, welcome) {
+    clearTimeout(this.#timer);
     if (welcome.name !== null) return this.set(welcome.name);
     const patience = Date.now() + (this.name ? PATIENCE_LATER : PATIENCE_AT_FIRST);
     let problem = "";
@@ -96,6 +99,7 @@ export class Names {
 
   /** The server does not let us in; whether another name or password may help, which is asked for then. */
   refused(connection, why) {
+    clearTimeout(this.#timer);
     if (!this.#password) {
       this.#dialog.close();
       return false;
@@ -122,6 +126,7 @@ export class Names {
     this.#onChosen = onChosen;
     byId("names-problem").textContent = problem;
     byId("names-cancel").hidden = !mayCancel;
+    this.#dialog.setAttribute("closedby", mayCancel ? "any" : "none"); // where it is not known, there is the listener for "cancel"
     if (!this.#dialog.open) {
       byId("name").value = this.#wanted ?? "";
       byId("password").value = "";

@@ -26,7 +26,8 @@ export function spoken(line) {
 
 /**
  * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
- * yet durable) or `failed`, and one that is done is gone. Hooks: `onChange(room)`, and `onDone(item, answer)`.
+ * yet durable) or `failed`, and one that is done is gone. Hooks: `onChange(room)`,
+ * `onDone(item, answer)`, and `onFail(why)`.
  */
 export class Outbox {
   #connection;
@@ -121,6 +122,7 @@ export class Outbox {
 
   #set(item, state, why, mayRetry = true) {
     Object.assign(item, { state, why, mayRetry });
+    if (state === "failed") this.#hooks.onFail(why);
     this.#changed(item);
   }
 

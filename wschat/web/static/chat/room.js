@@ -1,5 +1,6 @@
 // One room: which part of its log we have, who is in it, and how both are kept right over joins, holes and lost connections.
 
+import { announce } from "./announcer.js";
 import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
@@ -111,6 +112,7 @@ export class Room {
   /** Put a line of the page's own below the messages. */
   say(text, kind = "notice", ...actions) {
     this.show(itemForNotice(text, kind, ...actions));
+    if (!this.log.element.hidden) announce(text);
   }
 
   /** Put an item below the messages. */
