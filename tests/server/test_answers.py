@@ -301,6 +301,7 @@ class FakeSocket:
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
         self.sent = b""
+        self.writes = 0
 
     def recv(self, max_bytes: int) -> bytes:
         if not self._pieces:
@@ -312,6 +313,7 @@ class FakeSocket:
 
     def sendall(self, data: bytes) -> None:
         self.sent += data
+        self.writes += 1
 
 
 NO_TIMEOUT = Limits(send_timeout=0)
@@ -385,6 +387,31 @@ def test_who_reads_nothing_of_an_answer_is_cut(serve: ServerFactory) -> None:
         http.send(plain("GET", "/endless"))
         http.head()
         until_nobody_is_there(server)
+
+
+def test_a_small_answer_leaves_in_one_piece() -> None:
+    for method in ("GET", "HEAD"):
+        sock = FakeSocket([plain(method)])
+        exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
+        dialogue = Dialogue(sock, exchange, exchange.read_head() or b"", NO_TIMEOUT, NEVER, lambda: None, lambda: None)  # type: ignore[arg-type]
+        assert dialogue.answer(Response(200, b"hello"))
+        assert sock.writes == 1
+
+
+def test_what_comes_slowly_is_sent_as_it_comes(serve: ServerFactory) -> None:
+    go_on = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"one\n"
+        go_on.wait()
+        yield b"two\n"
+
+    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+        http.send(plain())
+        http.head()
+        assert [http.line(), http.line()] == [b"4", b"one"]  # the chunk and what is in it
+        go_on.set()
+        assert [http.line() for _ in range(3)] == [b"", b"4", b"two"]
 
 
 class Clock(Deadlines):

@@ -331,6 +331,15 @@ def test_events_over_tls_end_as_tls_does(tls_server: wschat.WebSocketServer, sta
         assert list(events) == []  # and not an error for an end that anybody could have made
 
 
+def test_who_reads_nothing_over_tls_is_cut(serve: ServerFactory, certificate: Path) -> None:
+    context = Certificate(str(certificate)).context
+    server = serve(echo, http=lambda call: Response(200, b"x" * 50_000_000), tls=context, limits=Limits(send_timeout=0.1))
+    with tls_client(server, certificate) as http:
+        http.send(plain())
+        assert http.head()[0] == 200
+        eventually(lambda: none_is_open(server))
+
+
 def test_a_websocket_over_tls_after_a_request(tls_server: wschat.WebSocketServer, certificate: Path) -> None:
     with tls_client(tls_server, certificate) as http:
         assert http.get().status == 200

@@ -7,7 +7,10 @@ import base64
 import pytest
 
 from tests.web.wiring import Answer, OpenWeb, Web
+from wschat import Request, RequestRefused
 from wschat.chat.access import Access, mint
+from wschat.server.answers import Call
+from wschat.web.insiders import check_insider
 
 SECRET = b"a secret that is long enough for HS256"
 PATHS = ["/stats/data", "/metrics"]
@@ -92,3 +95,25 @@ def test_the_page_itself_is_for_everybody(open_web: OpenWeb) -> None:
 def test_a_websocket_name_is_no_password(open_web: OpenWeb, path: str) -> None:
     web = open_web(access=Access(moderators={"root": "sesame"}), **PROXIED)
     assert ask(web, f"{path}?name=root", **FROM_FAR_AWAY).status == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        (("127.0.0.1", 1), True),
+        (("127.9.9.9", 1), True),
+        (("::1", 1, 0, 0), True),
+        (("::ffff:127.0.0.1", 1, 0, 0), True),  # of a socket that takes IPv4 as well
+        ("", True),  # a local socket
+        (("203.0.113.1", 1), False),
+        (("::ffff:203.0.113.1", 1, 0, 0), False),
+        (("fe80::1%eth0", 1, 0, 2), False),
+    ],
+)
+def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> None:
+    call = Call(Request("GET", "/metrics", {"host": "localhost"}), address, lambda max_bytes: b"")
+    if is_local:
+        check_insider(web.chat.visits, call)
+    else:
+        with pytest.raises(RequestRefused):
+            check_insider(web.chat.visits, call)

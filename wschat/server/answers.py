@@ -133,7 +133,7 @@ class Dialogue:
         if int(self.request.headers.get("content-length", 0)) > max_bytes:  # h11 has seen to it that it is a number
             raise too_large
         if self._http.they_are_waiting_for_100_continue:
-            self._send(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue"))
+            self._write(self._http.send(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")) or b"")
         body = b""
         for part in self._parts_of_body():
             body += part
@@ -152,11 +152,13 @@ class Dialogue:
         reason = responses.get(response.status, "")
         # As bytes: what a page of any origin is told of itself need not be ASCII.
         raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        self._send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason))
+        # With the first part of the body: a small answer is one packet.
+        data = self._http.send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason)) or b""
         if self._event.method != b"HEAD":
             for part in _pieces(response.body):
-                self._send(h11.Data(data=part))
-        self._send(h11.EndOfMessage())
+                self._write(data + (self._http.send(h11.Data(data=part)) or b""))
+                data = b""
+        self._write(data + (self._http.send(h11.EndOfMessage()) or b""))
         self._exchange.already_read = self._http.trailing_data[0]
         return (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
 
@@ -213,10 +215,9 @@ class Dialogue:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
         return data
 
-    def _send(self, event: h11.Event) -> None:
-        self._write(self._http.send(event) or b"")
-
     def _write(self, data: bytes) -> None:
+        if not data:
+            return
         timeout = self._limits.send_timeout
         deadline = self._deadlines.after(timeout, self._cut) if timeout else None
         try:

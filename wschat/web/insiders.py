@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from wschat.chat.addresses import canonical_address
 from wschat.chat.visits import Visits
 from wschat.errors import RequestRefused
 from wschat.server.answers import Call
@@ -30,7 +31,7 @@ def _is_local(call: Call) -> bool:
     headers, address = call.request.headers, call.remote_address
     if _FORWARDED & headers.keys():
         return False  # a proxy is on this machine, and whoever it asks for need not be
-    if isinstance(address, tuple) and not is_loopback(str(address[0])):
+    if isinstance(address, tuple) and not is_loopback(canonical_address(str(address[0])) or ""):
         return False
     # Any name may be made to mean this machine, by a page that would then read what is not for it.
     try:
