@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wschat
 from tests.conftest import until_logged
@@ -25,6 +28,7 @@ from wschat.brokers.base import Broker, Draft, Message, Outcome, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.moderation import BAN
 from wschat.chat.sessions import Identity
 from wschat.errors import HistoryUnavailable
 
@@ -425,6 +429,63 @@ class Troubled(MemoryBroker):
             happens, self.happens = self.happens, None
             happens(self)
         return read
+
+
+class Busy(MemoryBroker):
+    """Something is said just before or after the past is read for the first, second, third time and so on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[tuple[int, bool]] = []
+        self._reads = 0
+
+    def begin(self, moments: list[tuple[int, bool]]) -> None:
+        self.moments, self._reads = moments, 0
+
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        self._reads += 1
+        self._say(room, (self._reads, False))
+        read = super().read_since(room, seq, limit)
+        self._say(room, (self._reads, True))
+        return read
+
+    def _say(self, room: str, moment: tuple[int, bool]) -> None:
+        for _ in range(self.moments.count(moment)):
+            self.append(Draft(room, "m", "meanwhile"), Nobody())
+
+
+def test_whenever_something_is_said_it_comes_once_and_in_order(open_web: OpenWeb) -> None:
+    broker = Busy()
+    web = open_web(broker)
+    rooms = itertools.count()
+
+    @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=6), st.integers(0, 3))
+    @settings(deadline=None, max_examples=100)
+    def follow(moments: list[tuple[int, bool]], before: int) -> None:
+        room = f"room-{next(rooms)}"
+        for _ in range(before):
+            broker.append(Draft(room, "m", "before"), Nobody())
+        broker.begin(moments)
+        events = web.follow(room, last_event_id="0")
+        until_followed(web, room)
+        broker.append(Draft(room, "m", "the end"), Nobody())
+        seen: list[int] = []
+        for event in events:
+            seen.append(event.json["seq"])
+            if event.json["text"] == "the end":
+                break
+        events.http.__exit__()
+        assert seen == list(range(1, broker.last_numbers()[room] + 1))
+
+    follow()
+
+
+def test_who_was_banned_this_very_moment_is_put_out(open_web: OpenWeb) -> None:
+    broker = Troubled(lambda _: web.chat._state.moderation.set(BAN, "tea", ["bob"], None, "root"))
+    fill(broker, ["x"])
+    web = open_web(broker)
+    events = web.follow(last_event_id="0", query="?name=bob")
+    assert [event.json["text"] for event in events] == ["x"]  # and then the end
 
 
 def burn(_: Broker) -> None:
