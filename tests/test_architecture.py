@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,22 @@ PACKAGE = Path(wschat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A room may import from itself and from those above it.
-ROOMS = ["errors", "limits", "figures", "protocol", "connection", "hub", "apps", "server", "client", "wsgi", "brokers", "chat", "web", "testing"]
+ROOMS = [
+    "errors",
+    "limits",
+    "figures",
+    "protocol",
+    "connection",
+    "hub",
+    "apps",
+    "server",
+    "client",
+    "wsgi",
+    "brokers",
+    "chat",
+    "web",
+    "testing",
+]
 # What a room may not know although it stands above.
 NOT_KNOWN = {"client": {"server"}}
 # The command puts the house together.
@@ -24,6 +40,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):

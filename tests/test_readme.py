@@ -117,8 +117,8 @@ def test_the_tutorials_client() -> None:
 
 
 def normal(transcript: str) -> str:
-    """A transcript without what is different each time: times, and the epoch of a log."""
-    return re.sub(r"\b[0-9a-f]{16}:", "EPOCH:", re.sub(r'"time":[0-9.]+', '"time":TIME', transcript))
+    """A transcript without what is different each time: times, the epoch of a log, and when to come back."""
+    return re.sub(r"\b[0-9a-f]{16}:", "EPOCH:", re.sub(r'("time":|retry: )[0-9.]+', r"\1...", transcript))
 
 
 def test_the_transcripts_of_curl() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wschat.brokers.base import Message
-from wschat.chat.events import MemberEvent, Notice, TypingEvent, WhisperEvent
+from wschat.chat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
 from wschat.chat.feed import Feed
 from wschat.errors import Rejected
 
@@ -48,8 +48,8 @@ def test_typing_is_none() -> None:
 
 def test_a_place_and_a_gap() -> None:
     assert FEED.place(7) == "id: e1:7\n\n"
-    gap = fields_of(FEED.gap("tea", 5))
-    assert (gap["event"], json.loads(gap["data"])) == ("gap", {"room": "tea", "first": 5})
+    gap = FEED.event(Gap("tea", 5))
+    assert gap == FEED.place(4) + 'event: gap\ndata: {"type":"gap","room":"tea","first":5}\n\n'
 
 
 @pytest.mark.parametrize(

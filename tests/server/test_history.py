@@ -33,7 +33,10 @@ def test_by_default_it_keeps_a_file_in_the_state_directory_and_says_so(tmp_path:
     path = tmp_path / "wschat/history.sqlite"
     env = {"XDG_STATE_HOME": str(tmp_path), "WSCHAT_HISTORY": ""}
     with running(*ANY_PORT, env=env) as command, ExitStack() as stack:
-        assert command.start_line == f"wschat serves chat (history: {path}) on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
+        assert (
+            command.start_line
+            == f"wschat serves chat (history: {path}) on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
+        )
         assert visit(command, stack).say("kept") == 1
         stack.close()
         assert command.stop() == 0

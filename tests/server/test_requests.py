@@ -205,7 +205,6 @@ def test_line_ends_between_requests_are_passed_over(pair: tuple[socket.socket, s
     assert [exchange.read_head(), exchange.read_head()] == [plain("/1"), plain("/2")]
 
 
-@pytest.mark.xfail(reason="a line end that comes by itself is taken for the beginning of something that is no request")
 def test_line_ends_between_requests_may_come_by_themselves(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     exchange = Exchange(FirstBytes(ours, 2), Limits())  # type: ignore[arg-type]  # as much of a socket as is needed
@@ -283,7 +282,6 @@ def test_what_is_none(prefix: str) -> None:
         check_path_prefix(prefix)
 
 
-@pytest.mark.xfail(reason="the URL of a whole request is taken for a path")
 def test_a_target_may_be_a_url(pair: tuple[socket.socket, socket.socket]) -> None:
     """RFC 9112, section 3.2.2: servers have to take what proxies are asked."""
     assert parse_request(plain("http://h/a?x=1")).path == "/a"

@@ -35,10 +35,11 @@ def status_of(raw: Raw, **headers: str) -> int:
 
 
 def leave(raw: Raw) -> None:
-    """Close, and wait until the server has taken note."""
+    """Close, as clients do: the server ends its side first, and then has only to take note."""
     raw.send(b"\x88\x80\0\0\0\0")
     assert raw.frame()[0] == CLOSE
     assert raw.rest() == b""
+    raw.socket.shutdown(socket.SHUT_WR)
 
 
 def until_let_in(server: wschat.WebSocketServer) -> None:

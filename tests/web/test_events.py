@@ -138,6 +138,15 @@ def test_from_the_beginning(open_web: OpenWeb, broker: Broker) -> None:
     assert events.texts(1) == ["1"]
 
 
+def test_an_address_may_say_where_to_begin_until_an_id_says_more(web: Web) -> None:
+    for text in ("1", "2", "3"):
+        web.post(text)
+    assert web.follow(query="?since=1").texts(2) == ["2", "3"]
+    assert web.follow(query="?since=1", last_event_id="2").texts(1) == ["3"]
+    answer = web.get("/api/rooms/tea/events?since=x")
+    assert (answer.status, answer.code) == (400, "bad-field")
+
+
 def test_an_empty_id_is_none(web: Web) -> None:
     web.post("before")
     events = web.follow(last_event_id="")
@@ -159,7 +168,7 @@ def test_who_was_somewhere_else_is_told_and_gets_all_that_is_kept(open_web: Open
         web.post(str(number))
     events = web.follow(last_event_id=last_event_id)
     first = next(iter(events))
-    assert (first.type, first.json) == ("gap", {"room": "tea", "first": 1})
+    assert (first.type, first.json) == ("gap", {"type": "gap", "room": "tea", "first": 1})
     assert events.texts(3) == ["1", "2", "3"]
 
 
@@ -169,7 +178,7 @@ def test_what_is_no_longer_kept_is_a_gap(open_web: OpenWeb) -> None:
     for number in range(1, 9):
         web.post(str(number))
     events = web.follow(last_event_id="2")
-    assert next(iter(events)).json == {"room": "tea", "first": 6}
+    assert next(iter(events)).json == {"type": "gap", "room": "tea", "first": 6}
     assert events.texts(3) == ["6", "7", "8"]
     events = web.follow(last_event_id="5")
     assert next(iter(events)).json["text"] == "6"
@@ -180,7 +189,7 @@ def test_without_a_history_what_was_missed_is_a_gap(open_web: OpenWeb) -> None:
     for number in range(1, 4):
         web.post(str(number))
     events = web.follow(last_event_id="1")
-    assert next(iter(events)).json == {"room": "tea", "first": 4}
+    assert next(iter(events)).json == {"type": "gap", "room": "tea", "first": 4}
     until_followed(web)
     web.post("4")
     assert events.texts(1) == ["4"]
@@ -518,7 +527,6 @@ def is_whole(events: Events, first: int, last: int) -> bool:
     return False
 
 
-@pytest.mark.xfail(reason="what is dropped while somebody catches up is a hole that nobody is told of")
 def test_what_is_dropped_meanwhile_is_a_gap_too(open_web: OpenWeb) -> None:
     broker = Troubled(lambda broker: fill(broker, ["x"] * 3000, before=1500), retention=Retention(messages=1500))
     fill(broker, ["x"] * 1500)
@@ -527,11 +535,9 @@ def test_what_is_dropped_meanwhile_is_a_gap_too(open_web: OpenWeb) -> None:
     assert is_whole(web.follow(last_event_id="0"), 1, 4500)
 
 
-@pytest.mark.xfail(reason="without a history, what is said as somebody comes in is a hole that nobody is told of")
 def test_what_is_said_as_somebody_comes_in_is_a_gap_where_it_is_not_kept(open_web: OpenWeb) -> None:
     broker = Troubled(lambda broker: fill(broker, ["x"] * 3, before=3), keeps_messages=False)
     fill(broker, ["x"] * 3)
-    broker.reads_before = 1
     web = open_web(broker)
     events = web.follow(last_event_id="3")
     until_followed(web)

@@ -28,6 +28,18 @@ def test_healthy_and_ready(web: Web) -> None:
         assert (answer.status, answer.json, answer.headers["cache-control"]) == (200, {"status": status}, "no-store")
 
 
+@pytest.mark.parametrize(("data", "status"), [(b"what is this?\r\n\r\n", 400), (plain("GET", "/", b"", X_Long="x" * 17_000), 431)])
+def test_what_is_not_understood_is_refused_in_json_too(web: Web, data: bytes, status: int) -> None:
+    answer = web.connect().call(data)
+    assert (answer.status, answer.json.keys()) == (status, {"code", "text"})
+
+
+def test_who_asks_for_a_websocket_is_refused_in_words(web: Web) -> None:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "8"}
+    answer = web.connect().call(plain("GET", "/", b"", **{name.replace("-", "_"): value for name, value in headers.items()}))
+    assert (answer.status, answer.body) == (426, b"The version of WebSocket spoken here is 13.\n")
+
+
 def check_not_ready(web: Web) -> None:
     answer = web.get("/readyz")
     assert (answer.status, answer.code) == (503, "unavailable")

@@ -54,6 +54,10 @@ class Draft(NamedTuple):
     tag: object = None
 
 
+class Known(int):
+    """The number of a message that was there already, by the key of the draft."""
+
+
 Result = int | HistoryUnavailable | Rejected
 """The number of a message, or why it was not appended."""
 

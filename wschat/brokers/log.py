@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from wschat.brokers.base import KEYS_KEPT, Draft, Message, Result, Retention, digest_of, rejected_key
+from wschat.brokers.base import KEYS_KEPT, Draft, Known, Message, Result, Retention, digest_of, rejected_key
 
 # Rows go into one statement by so many: each statement lets go of the GIL once, and then has to wait for its turn to go on.
 _ROWS_TOGETHER = 64
@@ -97,7 +97,7 @@ class Log:
             earlier = known.get((room.id, draft.key)) if draft.key is not None else None
             if earlier is not None:
                 seq, digest = earlier
-                appended.results.append(seq if digest == digest_of(draft.text) else rejected_key())
+                appended.results.append(Known(seq) if digest == digest_of(draft.text) else rejected_key())
                 continue
             messages = appended.messages.setdefault(draft.room, [])
             seq = room.last + len(messages) + 1

@@ -13,6 +13,7 @@ from wschat.brokers.base import (
     Author,
     Broker,
     Draft,
+    Known,
     Message,
     Result,
     Retention,
@@ -39,7 +40,7 @@ class _Room:
     def append(self, draft: Draft, now: float) -> Result:
         known = self.keys.get(draft.key) if draft.key is not None else None
         if known is not None:
-            return known[0] if known[1] == digest_of(draft.text) else rejected_key()
+            return Known(known[0]) if known[1] == digest_of(draft.text) else rejected_key()
         self.last += 1
         tally.count_messages(1)
         message = Message(draft.room, self.last, draft.sender, draft.text, now)

@@ -146,6 +146,15 @@ class Error(Event):
 
 
 @dataclass(frozen=True)
+class Gap(Event):
+    """For those who follow a room: what was to come before the message with this number is not kept."""
+
+    type = "gap"
+    room: str
+    first: int
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something that people should read."""
 

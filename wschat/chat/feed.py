@@ -6,14 +6,16 @@ of no named type, so that `onmessage` gets it; everything else that happens is a
 
 from __future__ import annotations
 
+import random
+
 from wschat.brokers.base import Message
-from wschat.chat.events import Event, TypingEvent, message_fields, to_json
+from wschat.chat.events import Event, Gap, TypingEvent, message_fields, to_json
 from wschat.chat.requests import Request
 from wschat.chat.sessions import Dialect, Session
 from wschat.errors import Rejected
 
-# After how many milliseconds a browser that has lost the stream comes back.
-_RETRY_MS = 2000
+# After how many milliseconds a browser that has lost the stream comes back: not all of them at once.
+_RETRY_MS = (1000, 3000)
 
 
 class Feed(Dialect):
@@ -27,15 +29,11 @@ class Feed(Dialect):
         self._epoch = epoch
 
     def greeting(self, session: Session) -> str:
-        return f"retry: {_RETRY_MS}\n\n"
+        return f"retry: {random.randint(*_RETRY_MS)}\n\n"
 
     def place(self, seq: int) -> str:
         """Tell a client that it has come as far as this number, before anything has been said after it."""
         return f"id: {self._epoch}:{seq}\n\n"
-
-    def gap(self, room: str, first: int) -> str:
-        """Tell a client that what it wants to hear is not all there, but only what is from this number on."""
-        return f"event: gap\ndata: {to_json({'room': room, 'first': first})}\n\n"
 
     def since(self, last_event_id: str) -> int | None:
         """The number after which somebody goes on who has had this event, None if it is of another epoch. Raises Rejected."""
@@ -50,7 +48,10 @@ class Feed(Dialect):
         raise AssertionError("nothing can be said on such a stream")
 
     def event(self, event: Event) -> str | None:
-        return None if isinstance(event, TypingEvent) else f"event: {event.type}\ndata: {event.as_json()}\n\n"
+        if isinstance(event, TypingEvent):
+            return None
+        place = self.place(event.first - 1) if isinstance(event, Gap) else ""
+        return f"{place}event: {event.type}\ndata: {event.as_json()}\n\n"
 
     def message(self, message: Message) -> str:
         return f"id: {self._epoch}:{message.seq}\ndata: {to_json(message_fields(message))}\n\n"

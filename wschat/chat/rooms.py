@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from wschat.brokers.base import Broker, Message
-from wschat.chat.events import Event, Id, Joined, MemberEvent, message_fields
+from wschat.chat.events import Event, Gap, Id, Joined, MemberEvent, message_fields
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
 from wschat.errors import Rejected
@@ -85,19 +85,17 @@ class Room:
         For those who cannot ask for the rest. Waits for them to take it, and reads from the broker. Raises HistoryUnavailable,
         and what sending raises.
         """
-        encode, send = session.dialect.message, session.connection.send
-        while messages := self._broker.read_since(self.name, since, MAX_MESSAGES):
-            send("".join(map(encode, messages)))
-            since = messages[-1].seq
+        hub, tell = self._hubs[session.dialect], _Teller(self.name, session.dialect, since)
+        while messages := self._broker.read_since(self.name, tell.told, MAX_MESSAGES):
+            session.connection.send(tell(messages))
         with self._hearing() as (known, heard):
-            rest: list[Message] = []
-            while since < known and (messages := self._broker.read_since(self.name, since, MAX_MESSAGES)):
-                rest += messages
-                since = messages[-1].seq
+            rest = ""
+            while tell.told < known and (messages := self._broker.read_since(self.name, tell.told, MAX_MESSAGES)):
+                rest += tell(messages)
             with self._order:
-                rest += [message for message in heard if message.seq > since]
-                self._hubs[session.dialect].admit(session.connection, "".join(map(encode, rest)) or None)
-        self._hubs[session.dialect].send_soon()
+                rest += tell(heard) + tell.what_is_missing(self._last)
+                hub.admit(session.connection, rest or None)
+        hub.send_soon()
 
     def expel(self, session: Session) -> None:
         """Let somebody out."""
@@ -126,6 +124,27 @@ class Room:
             with self._order:
                 # By identity: two empty lists are equal.
                 self._meanwhile = [other for other in self._meanwhile if other is not heard]
+
+
+class _Teller:
+    """Tells somebody what was said in a room, and where something is missing because it is not kept."""
+
+    def __init__(self, room: str, dialect: Dialect, told: int) -> None:
+        self._room = room
+        self._dialect = dialect
+        self.told = told  # the number of the last message that this is about
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        texts = []
+        for message in messages:
+            if message.seq > self.told:
+                texts += [self.what_is_missing(message.seq - 1), self._dialect.message(message)]
+                self.told = message.seq
+        return "".join(texts)
+
+    def what_is_missing(self, last: int) -> str:
+        """What there is to say if all up to this number should have been told by now."""
+        return (self._dialect.event(Gap(self._room, last + 1)) or "") if self.told < last else ""
 
 
 @dataclass

@@ -12,9 +12,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from wschat.brokers.base import Broker, Draft, Message, Outcome
+from wschat.brokers.base import Broker, Draft, Known, Message, Outcome
 from wschat.chat.addresses import place_of
-from wschat.chat.events import Event
+from wschat.chat.events import Event, Gap
 from wschat.chat.feed import Feed
 from wschat.chat.handlers import handle, say_key
 from wschat.chat.moderation import BAN, MUTE
@@ -45,14 +45,14 @@ class Visits:
         self._allowances = Allowances(rate) if rate else None
 
     def begin(self, request: Request, remote_address: object) -> Visit:
-        """Somebody has come. Raises RequestRefused (400, 401), and Rejected for who comes too often."""
-        identity = self._state.access.identify(request)
-        visit = Visit(self._state, self._feed, identity, remote_address)
-        if self._allowances is not None:
-            seconds = self._allowances.take(visit.caller)
-            if seconds is not None:
-                raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
-        return visit
+        """Somebody has come. Raises RequestRefused (400, 401)."""
+        return Visit(self._state, self._feed, self._state.access.identify(request), remote_address)
+
+    def count(self, visit: Visit) -> None:
+        """Raise Rejected for who comes too often."""
+        seconds = self._allowances.take(visit.caller) if self._allowances is not None else None
+        if seconds is not None:
+            raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
 
     def check_history(self) -> None:
         """Raise HistoryUnavailable if nothing can be read or kept just now."""
@@ -142,15 +142,12 @@ class Visit:
         broker = self._state.broker
         last = broker.last_numbers().get(room, 0)
         since = last if last_event_id is None else self._feed.since(last_event_id)
-        if since is None or since > last:
-            since, is_lost = 0, True
-        else:
-            is_lost = False
-        first = next(iter(broker.read_since(room, since, 1)), None)
+        if since is not None and since <= last:
+            stream.send(self._feed.place(since))
+            return since
+        first = next(iter(broker.read_since(room, 0, 1)), None)
         begins_at = first.seq if first else last + 1
-        if is_lost or begins_at != since + 1:
-            stream.send(self._feed.gap(room, begins_at))
-        stream.send(self._feed.place(begins_at - 1))
+        stream.send(self._feed.event(Gap(room, begins_at)) or "")
         return begins_at - 1
 
     def _pages(self, room: str, last: int) -> Iterator[Sequence[Message]]:
@@ -202,7 +199,7 @@ class _Post:
             raise seq
         message = self._heard.get(seq)
         if message is not None:
-            return Posted(message, is_new=True)
+            return Posted(message, is_new=not isinstance(seq, Known))
         kept = self._broker.read_since(draft.room, seq - 1, 1)
         if kept and kept[0].seq == seq:
             return Posted(kept[0], is_new=False)

@@ -51,7 +51,9 @@ class Backlog:
         self.add(memoryview(data)[sent:])
 
     def add(self, data: Chunk, *, is_droppable: bool = False) -> None:
-        """Put a chunk behind all others."""
+        """Put a chunk behind all others, if there is anything in it: a write of nothing would never come to an end."""
+        if not data:
+            return
         self._chunks.append((monotonic(), is_droppable, data))
         self.size += len(data)
 

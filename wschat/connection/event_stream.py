@@ -7,6 +7,7 @@ opened is not known here, nor what is said on it (WHATWG HTML, section 9.2, says
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from wschat.connection.crew import join_crew, leave_crew
@@ -49,7 +50,7 @@ class EventStream:
         self._limits = limits
         self._comment_interval = comment_interval
         self._crew = join_crew()
-        self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
+        self._outbox = Outbox(stream, replace(limits, slow_peer="evict"), self._crew.writer, self._crew.deadlines, self._on_too_slow)
         self.offer = self._outbox.offer
         self._end: tuple[int, str] | None = None  # by the codes of a WebSocket, from the first thing that ended it
         self.was_evicted = False

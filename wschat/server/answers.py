@@ -7,7 +7,6 @@ bounds, HEAD, keep-alive, pipelined requests, and peers that do not read what th
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,26 +23,13 @@ from wschat.connection.keepalive import Deadlines
 from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
+from wschat.server.refusals import JSON, error_content, json_body
 from wschat.server.requests import Exchange, Request, next_request, request_of
 
 _READ_BYTES = 16 * 1024
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 # A peer that reads so much in `Limits.send_timeout` is not too slow.
 _WRITE_BYTES = 64 * 1024
-
-# What programs tell the errors by that are known by their status.
-_CODES = {
-    400: "bad-request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not-found",
-    405: "method-not-allowed",
-    413: "too-large",
-    429: "too-fast",
-    500: "failed",
-    501: "not-installed",
-    503: "unavailable",
-}
 
 
 @dataclass(frozen=True)
@@ -66,14 +52,12 @@ class EventsResponse:
 
 def json_response(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
     """An answer for programs."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
-    return Response(status, body.encode(), {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
+    return Response(status, json_body(content), {"Content-Type": JSON, **(headers or {})})
 
 
 def error_response(refusal: RequestRefused, code: str | None = None) -> Response:
     """The answer that says no: a code for programs, and a sentence for people."""
-    content = {"code": code or _CODES.get(refusal.status, "refused"), "text": refusal.text}
-    return json_response(refusal.status, content, refusal.headers)
+    return json_response(refusal.status, error_content(refusal, code), refusal.headers)
 
 
 class Call:

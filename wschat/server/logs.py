@@ -34,8 +34,8 @@ def name_of(client_address: Any) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def log_opened(ws: Connection) -> None:
-    """A WebSocket is open. The query of its path is left out: it may hold a token."""
+def log_opened(ws: Connection | EventStream) -> None:
+    """A WebSocket or a stream of events is open. The query of its path is left out: it may hold a token."""
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {"event": "opened", "client": name_of(ws.remote_address), "path": shown(ws.path.partition("?")[0])}
@@ -43,7 +43,7 @@ def log_opened(ws: Connection) -> None:
 
 
 def log_closed(ws: Connection | EventStream, seconds: float) -> None:
-    """A WebSocket is over. That a slow peer was evicted is a warning."""
+    """It is over. That a slow peer was evicted is a warning."""
     level = logging.WARNING if ws.was_evicted else logging.INFO
     end = ws.closed
     if end is None or not logger.isEnabledFor(level):

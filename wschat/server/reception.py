@@ -69,7 +69,7 @@ class Reception:
         try:
             return visit.open_websocket()
         except RequestRefused as refusal:
-            refuse(sock, refusal, with_body=visit.exchange.wants_body)
+            refuse(sock, refusal, with_body=visit.exchange.wants_body, in_json=self.http is not None and not visit.is_opening)
             raise
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
@@ -87,6 +87,8 @@ class _Visit:
         self._check_request = check_request
         self._deadline: Deadline | None = None  # for what the peer has to send
         self.exchange = Exchange(sock, reception.limits)
+        self.is_opening = False
+        """Whether a WebSocket has been asked for."""
 
     def open_websocket(self) -> Connection:
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
@@ -124,6 +126,7 @@ class _Visit:
     def _open(self, head: bytes) -> Connection:
         """Answer an opening."""
         at, sock = self._at, self._socket
+        self.is_opening = True
         handshake = Handshake(head, at.subprotocols)
         request = handshake.request.below(at.path_prefix)
         remote_address = self._remote_address(request)
@@ -206,6 +209,7 @@ class _Visit:
         stream = EventStream(
             open_stream(sock), limits=at.limits, path=dialogue.request.target, remote_address=self._remote_address(dialogue.request)
         )
+        log_opened(stream)
         at.roster.open(sock, stream)
         try:
             response.follow(stream)

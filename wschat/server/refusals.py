@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from http.client import responses
@@ -21,11 +22,40 @@ _SECONDS_TO_READ = 1.0
 _MAX_WAITING = 100
 
 
-def response_to(refusal: RequestRefused, *, with_body: bool = True) -> bytes:
-    """The HTTP response that says no: a status, and a sentence as plain text."""
-    body = (refusal.text + "\n").encode()
+# What programs tell the errors by that are known by their status.
+_CODES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    429: "too-fast",
+    500: "failed",
+    501: "not-installed",
+    503: "unavailable",
+}
+
+
+JSON = "application/json; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
+
+
+def error_content(refusal: RequestRefused, code: str | None = None) -> dict[str, str]:
+    """A refusal in JSON: a code for programs, and a sentence for people."""
+    return {"code": code or _CODES.get(refusal.status, "refused"), "text": refusal.text}
+
+
+def json_body(content: object) -> bytes:
+    """The body of an answer in JSON."""
+    return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def response_to(refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False) -> bytes:
+    """The HTTP response that says no: a status, and a sentence as plain text, or the same in JSON."""
+    body = json_body(error_content(refusal)) if in_json else (refusal.text + "\n").encode()
     headers = {
-        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Type": JSON if in_json else _TEXT,
         "Content-Length": str(len(body)),
         "Connection": "close",
         **refusal.headers,
@@ -36,10 +66,10 @@ def response_to(refusal: RequestRefused, *, with_body: bool = True) -> bytes:
     return head + (http.send(h11.Data(data=body)) or b"" if with_body else b"")
 
 
-def refuse(sock: socket.socket, refusal: RequestRefused, *, with_body: bool = True) -> None:
+def refuse(sock: socket.socket, refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False) -> None:
     """Answer, end the stream, and read on until the client has left. For the connection's own thread: waits."""
     try:
-        sock.sendall(response_to(refusal, with_body=with_body))
+        sock.sendall(response_to(refusal, with_body=with_body, in_json=in_json))
     except (OSError, ValueError):
         return  # it left without waiting for the answer
     linger(sock)

@@ -20,6 +20,7 @@ from wschat.limits import Limits
 _READ_BYTES = 4096
 _UNLIMITED = 1 << 30
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+_SCHEME_AND_HOST = re.compile(r"^https?://[^/?]*(?=[/?]|$)", re.IGNORECASE)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
@@ -73,7 +74,8 @@ class Exchange:
 
         What cannot become one is returned as soon as that is known. Raises RequestRefused (431) for one that is too long.
         """
-        self._head, read = b"", self.already_read.lstrip(b"\r\n")  # some send a line end after a body (RFC 9112, section 2.2)
+        # Line ends before a request are passed over: some send one after a body (RFC 9112, section 2.2).
+        self._head, read = b"", self.already_read.lstrip(b"\r\n")
         left = (self._limits.max_head_bytes or _UNLIMITED) - len(read)
         while not (end := _END_OF_HEAD.search(read)):
             if left <= 0:
@@ -83,8 +85,8 @@ class Exchange:
                 self.already_read = read
                 return None
             left -= len(data)
-            read += data
-            if not read[:1].isalpha():
+            read = (read + data).lstrip(b"\r\n")
+            if read and not read[:1].isalpha():
                 return read
         self._head, self.already_read = read[: end.end()], read[end.end() :]
         if self._limits.max_headers and self._head.count(b"\n") - 2 > self._limits.max_headers:
@@ -129,7 +131,9 @@ def request_of(event: h11.Request) -> Request:
     headers: dict[str, str] = {}
     for name, value in event.headers:
         add_header(headers, name, value)
-    return Request(event.method.decode("ascii"), event.target.decode("ascii"), headers)
+    # Servers have to take what proxies are asked, too (RFC 9112, section 3.2.2).
+    target = _SCHEME_AND_HOST.sub("", event.target.decode("ascii"), count=1) or "/"
+    return Request(event.method.decode("ascii"), target, headers)
 
 
 def add_header(headers: dict[str, str], raw_name: bytes, raw_value: bytes) -> None:

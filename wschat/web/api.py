@@ -7,7 +7,7 @@ answered is the chat's business; how it is put in HTTP is here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 
 from wschat.brokers.base import Message
@@ -39,6 +39,7 @@ def members(visit: Visit, call: Call, room: str, _: int) -> Response:
 def post(visit: Visit, call: Call, room: str, max_bytes: int) -> Response:
     """Say something, once for each id."""
     fields = _fields_of(call.read_body(max_bytes))
+    _refuse_unknown(fields.keys() - {"text", "name", "id"})
     header = call.request.headers.get("idempotency-key")
     if header is not None:
         key = header.strip('"')  # by its draft it is a quoted string; many leave that out
@@ -48,14 +49,17 @@ def post(visit: Visit, call: Call, room: str, max_bytes: int) -> Response:
             raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
     name = fields.pop("name", None)
     message, is_new = visit.post({**fields, "room": room}, name)
-    return json_response(HTTPStatus.CREATED if is_new else HTTPStatus.OK, message_fields(message))
+    fields = message_fields(message)
+    return json_response(HTTPStatus.CREATED if is_new else HTTPStatus.OK, fields if message.time else {**fields, "time": None})
 
 
 def events(visit: Visit, call: Call, room: str, _: int) -> EventsResponse:
     """Everything that is said in a room from now on, or after an event."""
     parameters = _parameters(call)
+    since = parameters.pop("since", None)
     _refuse_unknown(parameters)
-    last_event_id = call.request.headers.get("last-event-id") or None  # a browser that has had none yet may say so
+    # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
+    last_event_id = call.request.headers.get("last-event-id") or (None if since is None else str(since))
     visit.check_follow(room, last_event_id)
     return EventsResponse(lambda stream: visit.follow(room, stream, last_event_id))
 
@@ -88,9 +92,9 @@ def _parameters(call: Call) -> dict[str, object]:
     return parameters
 
 
-def _refuse_unknown(parameters: dict[str, object]) -> None:
-    for name in parameters:
-        raise Rejected("bad-field", f"There is no parameter {name[:32]!r} here.")
+def _refuse_unknown(names: Iterable[str]) -> None:
+    for name in names:
+        raise Rejected("bad-field", f"There is no field {name[:32]!r} here.")
 
 
 def _fields_of(body: bytes) -> dict[str, object]:

@@ -66,7 +66,7 @@ def _read(path: Path) -> _File:
     headers = {
         "Content-Type": _TYPES[path.suffix],
         "Cache-Control": "no-cache",  # that is, not without asking whether it has changed
-        "ETag": f'"{hashlib.blake2b(content, digest_size=8).hexdigest()}"',
+        "ETag": f'W/"{hashlib.blake2b(content, digest_size=8).hexdigest()}"',
         "Vary": "Accept-Encoding",
     }
     if path.suffix == ".html":

@@ -95,7 +95,10 @@ class Site:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
         method = _check_method(call, methods.keys())
         room = _room_of(room_name) if room_name else ""
-        response = methods[method](self._visits.begin(call.request, call.remote_address), call, room, self._max_body_bytes)
+        visit = self._visits.begin(call.request, call.remote_address)
+        if what != "events":  # connections are limited by their number; and a browser that were refused would not come back
+            self._visits.count(visit)
+        response = methods[method](visit, call, room, self._max_body_bytes)
         return replace(response, headers={**_NO_STORE, **response.headers})
 
     # Pages
