@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -16,6 +17,7 @@ import click
 import wschat
 from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop
+from tests.server.command import Command
 from tests.server.raw import PATIENCE
 from wschat.brokers.base import Draft, Outcome, Retention
 from wschat.brokers.local import LocalBroker
@@ -90,6 +92,7 @@ def run(messages: int) -> bool:
             with wschat.connect(f"{server.url}?name=reader", subprotocols=[SUBPROTOCOL]) as ws:
                 ws.recv(PATIENCE)  # the welcome
                 measure(Reader(ws, messages, report), file, messages, report)
+            export(server, messages, report)
             stop(server, report)
     return report.show()
 
@@ -106,6 +109,25 @@ def measure(reader: Reader, file: Path, messages: int, report: Report) -> None:
     report.add_times("history, 100 from anywhere, cold", cold, _REQUIRED_SECONDS)
     report.add_times("history, 100 from anywhere, warm", [reader.scroll(place) for place in places], _REQUIRED_SECONDS)
     report.add_times("join since 1,000 back", [reader.join(messages - _BACK) for _ in range(_TIMES)], _REQUIRED_SECONDS)
+
+
+def export(server: Command, messages: int, report: Report) -> None:
+    """Have all of the room streamed; every line of it is looked at."""
+    before = server.peak_bytes()
+    began_at = monotonic()
+    with urllib.request.urlopen(f"http://{server.host}:{server.port}/api/rooms/bench/export") as lines:
+        number = size = 0
+        for number, line in enumerate(lines, 1):
+            size += len(line)
+            message = json.loads(line)
+            if (message["seq"], message["text"]) != (number, text_of(number - 1)):
+                report.problems.append(f"line {number} of the export is {line!r}")
+                break
+    if number != messages:
+        report.problems.append(f"of {messages:,} messages, the export has {number:,}")
+    report.add("export, all of them", f"{monotonic() - began_at:.1f} s for {size / 2**20:,.0f} MiB")
+    grown = server.peak_bytes() - before
+    report.add("memory that it took", f"{grown / 2**20:.1f} MiB", required="10 MiB", is_met=grown < 10 * 2**20)
 
 
 def fill(file: Path, messages: int) -> None:

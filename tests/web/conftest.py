@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ServerFactory
+from tests.web.nginx import Nginx, in_front
 from tests.web.wiring import OpenWeb, Web
 from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
@@ -34,6 +36,13 @@ def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
             return Web(chat, server, clients)
 
         yield start
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """nginx in front of a chat whose paths are below /chat."""
+    with in_front(tmp_path) as nginx:
+        yield nginx
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command
+from tests.web.nginx import Nginx
 from tests.web.page.wiring import Guest, Windows, http
 
 
@@ -19,6 +20,17 @@ def test_two_people_talk(server: Command, windows: Windows) -> None:
     alice.hears("Hello, alice!")
     assert alice.texts() == bob.texts() == ["Hello, bob!", "Hello, alice!"]
     expect(alice.message("Hello, bob!").get_by_role("img", name="Kept by the server")).to_be_visible()
+
+
+def test_they_talk_behind_nginx_too(nginx: Nginx, windows: Windows) -> None:
+    page = windows.open(f"http://127.0.0.1:{nginx.port}/chat")
+    alice = Guest(page)
+    alice.take_name("alice")
+    bob = windows.enter(nginx.server, "bob")  # who goes past it
+    alice.say("Hello, bob!")
+    bob.hears("Hello, bob!")
+    bob.say("Hello, alice!")
+    alice.hears("Hello, alice!")
 
 
 def test_a_name_that_is_taken_or_none_is_asked_for_again(server: Command, windows: Windows) -> None:
