@@ -40,3 +40,32 @@ def test_the_wheel_installed_alone_runs(tmp_path: Path) -> None:
         "        print(ws.recv(timeout=5))\n"
     )
     assert run(python, "-c", echo, cwd=tmp_path) == "hi\n"
+    page, metrics, *_ = run(python, "-c", PAGE, cwd=tmp_path).splitlines()
+    assert page == "the page and its files are there"
+    assert metrics.startswith("501 ")
+    assert "pip install 'wschat[metrics]'" in metrics
+
+
+# Without the extras: what needs one says so.
+PAGE = """
+import re, urllib.error, urllib.request
+import wschat
+from wschat.chat.chat import Chat
+from wschat.web.site import Site
+
+chat = Chat()
+site = Site(chat.visits, 0)
+with wschat.serve(chat.handle, port=0, http=site) as server:
+    server.start()
+    url = f"http://127.0.0.1:{server.port}/"
+    page = urllib.request.urlopen(url).read().decode()
+    files = re.findall('"(static/[^"]+)"', page)
+    if files and all(urllib.request.urlopen(url + file).read() for file in files):
+        print("the page and its files are there")
+    try:
+        urllib.request.urlopen(url + "metrics")
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode())
+site.close()
+chat.close()
+"""
