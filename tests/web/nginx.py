@@ -23,11 +23,15 @@ from tests.test_readme import README, block, free_port
 _FOLDERS = "".join(f"{kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 
 
+_AROUND = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\n"
+
+
 class Nginx(NamedTuple):
     """nginx in front of a server."""
 
     port: int
     server: Command
+    log: Path
 
     def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, dict[str, str], str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -49,27 +53,26 @@ def accepts(port: int) -> bool:
 
 @contextmanager
 def in_front(folder: Path) -> Iterator[Nginx]:
+    """nginx in front of a server, as the README has both; its files are in this folder."""
     program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if program is None:
         pytest.skip("needs nginx (on Debian: apt install nginx-light), which scripts/test installs as root")
     port = free_port()
-    options = block_of_options()
-    with running(*options, "--port", "0", "--history", "memory", "--log-level", "debug") as server:
-        configuration = block("nginx", "location")[0].replace("listen 80;", f"listen 127.0.0.1:{port};").replace("8080", str(server.port))
-        (folder / "nginx.conf").write_text(
-            f"daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\n"
-            f"http {{\naccess_log off;\n{_FOLDERS}{configuration}}}\n"
-        )
+    with running(*options_behind_nginx(), "--port", "0", "--history", "memory", "--log-level", "debug") as server:
+        configuration = block("nginx", "location")[0]
+        for shown, real in (("80;", f"127.0.0.1:{port};"), ("127.0.0.1:8080", f"127.0.0.1:{server.port}"), ("/var/log/nginx", str(folder))):
+            configuration = configuration.replace(f" {shown}", f" {real}")
+        (folder / "nginx.conf").write_text(f"{_AROUND}http {{\n{_FOLDERS}{configuration}}}\n")
         with subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf"], stderr=subprocess.PIPE, text=True) as process:
             try:
                 eventually(lambda: accepts(port) or process.poll() is not None)
-                yield Nginx(port, server)
+                yield Nginx(port, server, folder / "access.log")
             finally:
                 process.terminate()
                 process.communicate()
 
 
-def block_of_options() -> list[str]:
+def options_behind_nginx() -> list[str]:
     """The options that the README starts the server with behind nginx."""
     match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", README)
     assert match

@@ -53,3 +53,9 @@ def test_connections_to_the_server_are_kept_and_the_log_tells_who_asks(nginx: Ng
 def test_the_figures_are_not_for_who_comes_through_a_proxy(nginx: Nginx) -> None:
     assert nginx.ask("GET", "/chat/stats/data")[0] == 403
     assert nginx.ask("GET", "/chat/metrics")[0] == 403
+
+
+def test_passwords_and_tokens_are_not_in_its_log(nginx: Nginx) -> None:
+    nginx.ask("GET", "/chat/api/rooms?name=root&password=sesame&token=very-secret")
+    assert "GET /chat/api/rooms" in nginx.log.read_text()
+    assert not re.search("sesame|very-secret", nginx.log.read_text())
