@@ -21,14 +21,23 @@ export function makeButton(classes, label, onClick) {
   return button;
 }
 
-/** Fill a list with an item for each row, if the rows are others than before; what has the focus keeps it. */
-export function fillList(list, rows, makeItem) {
-  const key = JSON.stringify(rows);
-  if (list.filledWith === key) return;
-  list.filledWith = key;
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : "";
-  list.replaceChildren(...rows.map(makeItem));
-  if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+/**
+ * Fill a list with an item for each row; a row begins with a key. As long as its key is there an item stays, and is only told of
+ * its row by `update(item, row)`: who is about to click on it, or has the focus in it, must not lose it to another one like it.
+ */
+export function fillList(list, rows, makeItem, update = () => {}) {
+  const items = new Map([...list.children].map((item) => [item.key, item]));
+  const keys = new Set(rows.map(([key]) => key));
+  for (const [key, item] of items) if (!keys.has(key)) item.remove();
+  let next = list.firstElementChild;
+  for (const row of rows) {
+    const item = items.get(row[0]) ?? Object.assign(makeItem(row), { key: row[0] });
+    if (item === next) next = next.nextElementSibling;
+    else list.insertBefore(item, next);
+    const shown = JSON.stringify(row);
+    if (item.shown !== shown) update(item, row);
+    item.shown = shown;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 // The list of messages of one room, as it is on the screen: it sticks to the newest or keeps its place, grows at both ends, and
 // stays fast because it draws once a frame and leaves out of the layout what is out of sight. What is in it is the room's business.
 
-import { make, oncePerFrame } from "./dom.js";
+import { fillList, make, oncePerFrame } from "./dom.js";
 import { itemsFor } from "./message.js";
 
 const BLOCK = 100;
@@ -23,7 +23,7 @@ export class Log {
   #below = make("ol");
   #hooks;
   #waiting = []; // messages and other items that are to be drawn
-  #makeUnsent = null; // makes the items of what is not acknowledged, if they have changed
+  #unsentRows = null; // makes rows of what is not acknowledged, if that has changed
   #newest = null; // the last message that was drawn
   #count = 0;
   #place = null; // where it was when it was hidden
@@ -50,9 +50,9 @@ export class Log {
     this.#draw();
   }
 
-  /** Show the items that this function makes below everything. */
-  showUnsent(makeItems) {
-    this.#makeUnsent = makeItems;
+  /** Show below everything what this function gives rows of: a key for each, and what makes its item. */
+  showUnsent(makeRows) {
+    this.#unsentRows = makeRows;
     this.#draw();
   }
 
@@ -125,8 +125,8 @@ export class Log {
         this.#count++;
       }
     }
-    if (this.#makeUnsent) this.#below.replaceChildren(...this.#makeUnsent());
-    this.#makeUnsent = null;
+    if (this.#unsentRows) fillList(this.#below, this.#unsentRows(), ([, makeItem]) => makeItem());
+    this.#unsentRows = null;
     if (this.sticks) this.#prune();
     this.#settle();
     if (this.#waiting.length) this.#draw();

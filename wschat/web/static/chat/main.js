@@ -128,7 +128,9 @@ function showUnsent(name) {
       };
       const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", edit];
       const actions = [first, ["Discard", () => outbox.discard(item)]];
-      return itemForUnsent({ ...item, text: spoken(item.text) }, place > 0, names, actions);
+      const isFirst = place === 0;
+      const key = [item.id, item.state, item.why, isFirst, names.name].join();
+      return [key, () => itemForUnsent({ ...item, text: spoken(item.text) }, !isFirst, names, actions)];
     }),
   );
 }

@@ -9,17 +9,16 @@ const { compare } = new Intl.Collator(); // much faster than localeCompare, whic
 export function showMembers(room, me, { onMention, onWhisper }) {
   const names = [...room.members].sort((one, other) => (other === me.name) - (one === me.name) || compare(one, other));
   const more = names.length - MOST_SHOWN;
-  const rows = names.slice(0, MOST_SHOWN).map((name) => [name, name === me.name]);
   byId("count").textContent = `${names.length.toLocaleString()} ${names.length === 1 ? "person" : "people"}`;
-  fillList(byId("people"), more > 0 ? [...rows, [`and ${more.toLocaleString()} more`, true]] : rows, ([name, isPlain]) => {
-    const shown = make("bdi", "", name);
-    if (isPlain) return make("li", "", make("span", "person", shown, name === me.name ? " (you)" : ""));
-    const mention = makeButton("person", shown, () => onMention(name));
+  byId("people-more").hidden = more <= 0;
+  byId("people-more").textContent = `and ${more.toLocaleString()} more`;
+  const rows = names.slice(0, MOST_SHOWN).map((name) => (name === me.name ? [`${name} (you)`, name] : [name]));
+  fillList(byId("people"), rows, ([name, mine]) => {
+    if (mine) return make("li", "", make("span", "person", make("bdi", "", mine), " (you)"));
+    const mention = makeButton("person", make("bdi", "", name), () => onMention(name));
     const whisper = makeButton("whisper-to", "Whisper", () => onWhisper(name));
     mention.ariaLabel = `Mention ${name}`;
     whisper.ariaLabel = `Whisper to ${name}`;
-    mention.dataset.key = name;
-    whisper.dataset.key = `${name} whisper`;
     return make("li", "", mention, whisper);
   });
 }

@@ -1,13 +1,13 @@
 // The rooms: those we are in, the one that is shown, those that there are besides, and how much of each has not been read.
 // The one that is shown is in the page's address, as `#/NAME`.
 
-import { byId, fillList, make, oncePerFrame } from "./dom.js";
+import { addressOf, shortCount, showDirectory } from "./directory.js";
+import { byId, oncePerFrame } from "./dom.js";
 import { Room } from "./room.js";
 import { local } from "./storage.js";
 
 const LOBBY = "lobby";
 const ASKED_EVERY = 30_000; // which also notices a network that is gone
-const MOST_LISTED = 200;
 
 /** All rooms. Its hooks: those of a room, `onShow(room, before)` when another one is shown, and `onUnread(count)`. */
 export class Rooms {
@@ -169,34 +169,20 @@ export class Rooms {
   #drawNow() {
     const { name, head, log } = this.current;
     const rooms = [...this.#rooms.values()].sort((one, other) => one.name.localeCompare(other.name));
-    const others = this.#listed.filter(({ room }) => !this.#rooms.has(room)).slice(0, MOST_LISTED);
+    const others = this.#listed.filter(({ room }) => !this.#rooms.has(room));
     const counts = rooms.map((room) => this.#unread(room.name, room.head));
     const here = this.#unread(name, head);
     const all = counts.reduce((sum, count) => sum + count, 0);
     const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
-    fillList(byId("joined"), rows, itemFor);
-    fillList(byId("others"), others.map(({ room, last }) => [room, this.#unread(room, last), false]), itemFor);
-    byId("others-part").hidden = others.length === 0;
+    showDirectory(rows, others.map(({ room, last }) => [room, this.#unread(room, last), false]));
     byId("leave").hidden = rooms.length < 2;
     byId("newest").hidden = log.sticks;
     byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "To the newest ↓";
     byId("elsewhere").hidden = all === here;
-    byId("elsewhere").textContent = shown(all - here);
+    byId("elsewhere").textContent = shortCount(all - here);
     this.#hooks.onUnread(all);
   }
 }
-
-function itemFor([name, unread, isCurrent]) {
-  const link = make("a", unread ? "unread" : "", make("bdi", "", name));
-  link.href = addressOf(name);
-  link.dataset.key = name;
-  if (isCurrent) link.ariaCurrent = "page";
-  if (unread) link.append(make("span", "badge", shown(unread), make("span", "unseen", " unread")));
-  return make("li", "", link);
-}
-
-const shown = (count) => (count > 999 ? "999+" : `${count}`);
-const addressOf = (name) => `#/${encodeURIComponent(name)}`;
 
 /** The room in the page's address, if there is one. */
 function addressed() {

@@ -1,0 +1,55 @@
+"""The lists of the page: rooms, members, and what could not be sent. Whatever changes in them, they can be used."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import WebSocketRoute, expect
+
+from tests.server.command import Command
+from tests.web.page.wiring import Guest, Windows, http
+
+
+def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
+    alice, bob = windows.enter(server, "alice", "tea"), windows.enter(server, "bob", "tea")
+    alice.rooms.get_by_label("Room to join").fill("lobby")
+    alice.page.keyboard.press("Enter")
+    tea = alice.rooms.get_by_role("link", name=re.compile("^tea"))
+    tea.hover()
+    alice.page.mouse.down()
+    bob.say("one")
+    expect(tea).to_have_accessible_name(re.compile("1 unread"))
+    alice.page.mouse.up()
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+
+
+def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    windows.enter(server, "carol")
+    alice.members.get_by_role("button", name="Mention carol").hover()
+    alice.page.mouse.down()
+    windows.enter(server, "dave")
+    expect(alice.members).to_contain_text("dave")
+    alice.page.mouse.up()
+    expect(alice.field).to_have_value("carol: ")
+
+
+def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(server: Command, windows: Windows) -> None:
+    def spoil(ws: WebSocketRoute) -> None:
+        server = ws.connect_to_server()
+        ws.on_message(lambda request: server.send(str(request).replace('"wrong"', "0")))
+
+    page = windows.open("about:blank", viewport={"width": 1100, "height": 400})
+    page.route_web_socket("**", spoil)
+    page.goto(http(server))
+    alice = Guest(page)
+    alice.take_name("alice")
+    alice.say("so much" + "\n" * 20 + "that it has to be scrolled")
+    alice.say("wrong")
+    button = alice.log.get_by_role("button", name="Discard")
+    button.hover()
+    page.mouse.down()
+    alice.say("right")
+    alice.hears("right")
+    page.mouse.up()
+    expect(button).to_have_count(0)

@@ -1,0 +1,50 @@
+// The rooms on the left, as links: those we are in, and those that there are besides. What is typed into the field below them,
+// where one joins a room, leaves of the latter those that have it in their names.
+
+import { byId, fillList, make } from "./dom.js";
+
+const MOST_LISTED = 200;
+
+let others = [];
+
+byId("join-room").addEventListener("input", showOthers);
+byId("join").addEventListener("reset", () => setTimeout(showOthers)); // when it is empty
+
+/** Show rooms: of each its name, how many messages have not been read, and whether it is the one that is shown. */
+export function showDirectory(joined, besides) {
+  others = besides;
+  fillList(byId("joined"), joined, itemFor, update);
+  showOthers();
+}
+
+/** The address of a room, within that of the page. */
+export const addressOf = (name) => `#/${encodeURIComponent(name)}`;
+
+/** A count, as short as a badge has to be. */
+export const shortCount = (count) => (count > 999 ? "999+" : `${count}`);
+
+function showOthers() {
+  const wanted = byId("join-room").value.trim().normalize("NFKC").toLowerCase();
+  const found = others.filter(([name]) => name.includes(wanted));
+  const more = found.length - MOST_LISTED;
+  byId("others-part").hidden = found.length === 0;
+  byId("others-more").hidden = more <= 0;
+  byId("others-more").textContent = `and ${more.toLocaleString()} more: type a part of a name`;
+  fillList(byId("others"), found.slice(0, MOST_LISTED), itemFor, update);
+}
+
+function itemFor([name]) {
+  const badge = make("span", "badge", make("span"), make("span", "unseen", " unread"));
+  const link = make("a", "", make("bdi", "", name), badge);
+  link.href = addressOf(name);
+  return make("li", "", link);
+}
+
+function update(item, [, unread, isCurrent]) {
+  const link = item.firstElementChild;
+  const badge = link.lastElementChild;
+  link.className = unread ? "unread" : "";
+  link.ariaCurrent = isCurrent ? "page" : null;
+  badge.hidden = !unread;
+  badge.firstElementChild.textContent = shortCount(unread);
+}
