@@ -18,9 +18,10 @@ from tests.connection.wiring import eventually
 from tests.protocol.wire import bytewise
 from tests.web.wiring import Http, chunked, plain
 from wschat import Limits, RequestRefused
-from wschat.connection.keepalive import Deadline, Deadlines
+from wschat.connection.keepalive import Deadlines
 from wschat.errors import ConnectionClosed
 from wschat.server.answers import Call, Dialogue, EventsResponse, Response, json_response
+from wschat.server.patience import Patience
 from wschat.server.requests import Exchange
 
 MAX_BYTES = 1000
@@ -290,7 +291,7 @@ def test_requests_are_the_same_wherever_they_are_split(wanted: list[tuple[bytes,
     for _ in wanted:
         head = exchange.read_head()
         assert head is not None
-        dialogue = Dialogue(sock, exchange, head, NO_TIMEOUT, NEVER, lambda: None, lambda: None)  # type: ignore[arg-type]
+        dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
         call = Call(dialogue.request, None, dialogue.read_body)
         try:
             response = handler(call)
@@ -326,8 +327,7 @@ class FakeSocket:
         self.writes += 1
 
 
-NO_TIMEOUT = Limits(send_timeout=0)
-NEVER = None  # no deadlines, as there are no timeouts
+ENDLESS = Patience(Deadlines(), lambda: None)  # which never begins
 
 
 # Peers that do not play along
@@ -405,7 +405,7 @@ def test_a_small_answer_leaves_in_one_piece() -> None:
     for method in ("GET", "HEAD"):
         sock = FakeSocket([plain(method)])
         exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
-        dialogue = Dialogue(sock, exchange, exchange.read_head() or b"", NO_TIMEOUT, NEVER, lambda: None, lambda: None)  # type: ignore[arg-type]
+        dialogue = Dialogue(sock, exchange, exchange.read_head() or b"", ENDLESS, 0)  # type: ignore[arg-type]
         assert dialogue.answer(Response(200, b"hello"))
         assert sock.writes == 1
 
@@ -426,28 +426,34 @@ def test_what_comes_slowly_is_sent_as_it_comes(serve: ServerFactory) -> None:
         assert [http.line() for _ in range(3)] == [b"", b"4", b"two"]
 
 
-class Clock(Deadlines):
-    """Remembers what was to be in time, and never finds anything late."""
+class Noted(Patience):
+    """Notes for how long it has begun, and whether it has ended."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[float, Deadline]] = []
+        super().__init__(Deadlines(), lambda: None)
+        self.begun: list[float] = []
+        self.is_over = True
 
-    def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
-        assert all(deadline.is_cancelled() for _, deadline in self.all)
-        self.all.append((seconds, Deadline(action)))
-        return self.all[-1][1]
+    def begin(self, seconds: float) -> None:
+        assert self.is_over
+        self.begun.append(seconds)
+        self.is_over = False
+
+    def end(self) -> None:
+        self.is_over = True
 
 
 def test_who_reads_slowly_gets_all() -> None:
     """Each piece has all the time: how long the whole takes does not count."""
-    sock, clock = FakeSocket([plain()]), Clock()
+    sock, patience = FakeSocket([plain()]), Noted()
     exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
     head = exchange.read_head()
     assert head is not None
-    dialogue = Dialogue(sock, exchange, head, Limits(send_timeout=7), clock, lambda: None, lambda: None)  # type: ignore[arg-type]
+    dialogue = Dialogue(sock, exchange, head, patience, 7)  # type: ignore[arg-type]
     assert dialogue.answer(Response(200, b"x" * 1_000_000))
-    assert len(clock.all) > 10
-    assert all(seconds == 7 and deadline.is_cancelled() for seconds, deadline in clock.all)
+    assert len(patience.begun) > 10
+    assert set(patience.begun) == {7}
+    assert patience.is_over
 
 
 # What is put in the place of some bytes of requests that are right.
@@ -475,7 +481,7 @@ def test_whatever_comes_is_answered_or_refused_and_never_a_surprise(data: bytes,
     exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
     with contextlib.suppress(RequestRefused, ConnectionClosed):
         while head := exchange.read_head():
-            dialogue = Dialogue(sock, exchange, head, NO_TIMEOUT, NEVER, lambda: None, lambda: None)  # type: ignore[arg-type]
+            dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
             try:
                 response = handler(Call(dialogue.request, None, dialogue.read_body))
             except RequestRefused as refusal:

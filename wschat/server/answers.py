@@ -19,10 +19,9 @@ from typing import ClassVar
 import h11
 
 from wschat.connection.event_stream import EventStream
-from wschat.connection.keepalive import Deadlines
 from wschat.errors import ConnectionClosed, RequestRefused
-from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
+from wschat.server.patience import Patience
 from wschat.server.refusals import JSON, error_content, json_body
 from wschat.server.requests import Exchange, Request, next_request, request_of
 
@@ -78,26 +77,17 @@ HttpHandler = Callable[[Call], Response | EventsResponse]
 class Dialogue:
     """One request that is no opening, and its answer. For the connection's own thread; waits for the peer.
 
-    `cut` ends the connection, from any thread; `has_been_read` is told when all of the request is here. Raises RequestRefused
-    (400) for what is not HTTP.
+    `patience` with the peer has begun, and ends when the request is here; each part of the answer has `send_timeout` seconds.
+    Raises RequestRefused (400, 501) for what cannot be answered in HTTP.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        exchange: Exchange,
-        head: bytes,
-        limits: Limits,
-        deadlines: Deadlines,
-        cut: Callable[[], None],
-        has_been_read: Callable[[], None],
-    ) -> None:
+    def __init__(self, sock: socket.socket, exchange: Exchange, head: bytes, patience: Patience, send_timeout: float) -> None:
         self._socket = sock
         self._exchange = exchange
-        self._limits = limits
-        self._deadlines = deadlines
-        self._cut = cut
-        self._has_been_read = has_been_read
+        self._patience = patience
+        self._send_timeout = send_timeout
+        self.has_begun = False
+        """Whether something of the answer has been sent."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), _READ_BYTES))
         self._http.receive_data(head + exchange.already_read)
         exchange.already_read = b""
@@ -117,7 +107,8 @@ class Dialogue:
         if int(self.request.headers.get("content-length", 0)) > max_bytes:  # h11 has seen to it that it is a number
             raise too_large
         if self._http.they_are_waiting_for_100_continue:
-            self._write(self._http.send(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")) or b"")
+            event = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
+            self._socket.sendall(self._http.send(event) or b"")
         body = b""
         for part in self._parts_of_body():
             body += part
@@ -126,8 +117,13 @@ class Dialogue:
         return body
 
     def answer(self, response: Response) -> bool:
-        """Send this; whether another request may follow on the connection. Raises ConnectionClosed if the peer does not take it."""
+        """Send this; whether another request may follow on the connection.
+
+        Raises ConnectionClosed if the peer does not take it, RequestRefused (400) for a body that nobody has read and that is
+        none, and whatever the body of the answer raises.
+        """
         self._skip_what_is_there()
+        self._patience.end()
         headers = {"Date": formatdate(usegmt=True), **response.headers}
         if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
             headers["Content-Length"] = str(len(response.body))
@@ -140,9 +136,12 @@ class Dialogue:
         data = self._http.send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason)) or b""
         if self._event.method != b"HEAD":
             for part in _pieces(response.body):
+                self.has_begun = True
                 self._write(data + (self._http.send(h11.Data(data=part)) or b""))
                 data = b""
-        self._write(data + (self._http.send(h11.EndOfMessage()) or b""))
+        data += self._http.send(h11.EndOfMessage()) or b""
+        self.has_begun = True
+        self._write(data)
         self._exchange.already_read = self._http.trailing_data[0]
         return (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
 
@@ -174,14 +173,14 @@ class Dialogue:
                 self._http.receive_data(self._receive())
             elif isinstance(event, h11.Data):
                 yield bytes(event.data)
-        self._has_been_read()
+        self._patience.end()
 
     def _skip_what_is_there(self) -> None:
         """Pass over what has come of a body that nobody has read."""
         while self._http.their_state is h11.SEND_BODY and isinstance(self._next_event(), (h11.Data, h11.EndOfMessage)):
             pass
         if self._http.their_state is not h11.SEND_BODY:
-            self._has_been_read()
+            self._patience.end()
 
     def _next_event(self) -> object:
         try:
@@ -202,15 +201,13 @@ class Dialogue:
     def _write(self, data: bytes) -> None:
         if not data:
             return
-        timeout = self._limits.send_timeout
-        deadline = self._deadlines.after(timeout, self._cut) if timeout else None
+        self._patience.begin(self._send_timeout)
         try:
             self._socket.sendall(data)
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during an answer") from None
         finally:
-            if deadline is not None:
-                deadline.cancel()
+            self._patience.end()
 
 
 def _pieces(body: bytes | Iterable[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,6 @@ from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
 
-
 # What a page of another origin may send besides what any form can.
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST"
@@ -60,6 +59,14 @@ def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str
             "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
         }
     return headers
+
+
+def joined_headers(headers: Mapping[str, str], cross_origin: Mapping[str, str]) -> dict[str, str]:
+    """The headers of an answer with those that are for other origins; it may vary by more than the origin."""
+    joined = {**headers, **cross_origin}
+    if "Vary" in headers and "Vary" in cross_origin:
+        joined["Vary"] = f"{cross_origin['Vary']}, {headers['Vary']}"
+    return joined
 
 
 def is_loopback(host: str) -> bool:

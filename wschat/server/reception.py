@@ -16,7 +16,7 @@ from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
-from wschat.connection.keepalive import Deadline, Deadlines
+from wschat.connection.keepalive import Deadlines
 from wschat.connection.streams import open_stream
 from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.figures import tally
@@ -26,7 +26,8 @@ from wschat.protocol.frames import CloseCode
 from wschat.server.answers import Call, Dialogue, EventsResponse, HttpHandler, Response, error_response
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.opening import Handshake
-from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight
+from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight, joined_headers
+from wschat.server.patience import Patience
 from wschat.server.proxies import Network, is_trusted, vouched_address
 from wschat.server.refusals import linger, refuse
 from wschat.server.requests import Exchange, Request
@@ -38,6 +39,8 @@ BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connec
 STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
 _FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
 
+# Two comments on a stream of events.
+_UNACKNOWLEDGED_MS = 30_000
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\nupgrade:[^\n]*websocket", re.IGNORECASE)
 
 
@@ -65,19 +68,19 @@ class Reception:
         Raises RequestRefused, after having answered so, and ConnectionClosed if the peer left or took too long, or if all that
         was asked for has been answered.
         """
-        visit = _Visit(self, sock, client_address, check_request)
+        arrival = _Arrival(self, sock, client_address, check_request)
         try:
-            return visit.open_websocket()
+            return arrival.open_websocket()
         except RequestRefused as refusal:
-            refuse(sock, refusal, with_body=visit.exchange.wants_body, in_json=self.http is not None and not visit.is_opening)
+            refuse(sock, refusal, with_body=arrival.exchange.wants_body, in_json=self.http is not None and not arrival.is_opening)
             raise
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
         finally:
-            visit.is_in_time()
+            arrival.patience.close()
 
 
-class _Visit:
+class _Arrival:
     """One connection until it is a WebSocket."""
 
     def __init__(self, reception: Reception, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> None:
@@ -85,7 +88,7 @@ class _Visit:
         self._socket = sock
         self._client_address = client_address
         self._check_request = check_request
-        self._deadline: Deadline | None = None  # for what the peer has to send
+        self.patience = Patience(reception.deadlines, lambda: reception.roster.cut(sock))
         self.exchange = Exchange(sock, reception.limits)
         self.is_opening = False
         """Whether a WebSocket has been asked for."""
@@ -93,27 +96,15 @@ class _Visit:
     def open_websocket(self) -> Connection:
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._expect_within(self._at.limits.opening_timeout)
+        self.patience.begin(self._at.limits.opening_timeout)
         if isinstance(self._socket, ssl.SSLSocket):
             _start_tls(self._socket, self._client_address)
         head = self._read_head(is_first=True)
         while self._at.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
             self._answer(self._at.http, head)
-            self._expect_within(self._at.limits.keep_alive_timeout)
+            self.patience.begin(self._at.limits.keep_alive_timeout)
             head = self._read_head(is_first=False)
         return self._open(head)
-
-    def _expect_within(self, timeout: float) -> None:
-        self.is_in_time()
-        self._deadline = self._at.deadlines.after(timeout, self._cut) if timeout else None
-
-    def is_in_time(self) -> None:
-        """What was to be sent is here."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def _cut(self) -> None:
-        self._at.roster.cut(self._socket)
 
     def _read_head(self, *, is_first: bool) -> bytes:
         head = self.exchange.read_head()
@@ -153,7 +144,7 @@ class _Visit:
 
     def _answer(self, http: HttpHandler, head: bytes) -> None:
         """Answer a request that is no opening. Raises ConnectionClosed unless another one may follow."""
-        dialogue = Dialogue(self._socket, self.exchange, head, self._at.limits, self._at.deadlines, self._cut, self.is_in_time)
+        dialogue = Dialogue(self._socket, self.exchange, head, self.patience, self._at.limits.send_timeout)
         response = self._response(http, dialogue)
         log_answered(self._client_address, dialogue.request, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -163,14 +154,18 @@ class _Visit:
             raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")
         try:
             may_go_on = dialogue.answer(response)
-        except (ConnectionClosed, RequestRefused):
+        except ConnectionClosed:
             raise
-        except Exception:  # whatever the rest of the body is made by
+        except Exception as error:  # whatever the body is made by, or what cannot be an answer
+            if isinstance(error, RequestRefused) and not dialogue.has_begun:
+                raise
             logger.exception("the answer to %s %s broke off", dialogue.request.method, shown(dialogue.request.path))
+            if not dialogue.has_begun:
+                raise _FAILED from None
             dialogue.break_off()
             raise ConnectionClosed(CloseCode.ABNORMAL, "the answer broke off") from None
         if not may_go_on:
-            self._expect_within(self._at.limits.opening_timeout)
+            self.patience.begin(self._at.limits.opening_timeout)
             linger(self._socket)
             raise ConnectionClosed(CloseCode.NORMAL, "all has been answered")
 
@@ -186,6 +181,8 @@ class _Visit:
             if is_preflight(request):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
             response = http(Call(request, self._remote_address(request), dialogue.read_body))
+            if not isinstance(response, (Response, EventsResponse)):
+                raise TypeError(f"a handler's answer is a Response or an EventsResponse, not {response!r}")
         except RequestRefused as refusal:
             response = error_response(refusal)
         except ConnectionClosed:
@@ -195,17 +192,15 @@ class _Visit:
         except Exception:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
             response = error_response(_FAILED)
-        if headers and "Vary" in response.headers:
-            headers["Vary"] += f", {response.headers['Vary']}"
-        return replace(response, headers={**response.headers, **headers})
+        return replace(response, headers=joined_headers(response.headers, headers))
 
     def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
         at, sock = self._at, self._socket
-        self.is_in_time()
         dialogue.begin_events(response)
         if dialogue.request.method == "HEAD":
             return
         at.roster.answer(sock)
+        _notice_who_vanishes(sock)
         stream = EventStream(
             open_stream(sock), limits=at.limits, path=dialogue.request.target, remote_address=self._remote_address(dialogue.request)
         )
@@ -235,6 +230,12 @@ def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
     except OSError as error:
         log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
         raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
+
+
+def _notice_who_vanishes(sock: socket.socket) -> None:
+    """There are no pings on a stream of events: what is not acknowledged for this long will not be."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
 
 
 def host_of(client_address: Any) -> str | None:
