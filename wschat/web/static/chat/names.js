@@ -2,14 +2,14 @@
 // A password stays in memory only. A token comes with the page's address, or in a cookie that we never see.
 
 import { byId } from "./dom.js";
-import { local, tab } from "./storage.js";
+import { local } from "./storage.js";
 import { mentionOf } from "./text.js";
+import { isTokenGiven, takeToken } from "./token.js";
 
 const PATIENCE_AT_FIRST = 3000; // the page that was here before may still be closing
 const PATIENCE_LATER = 60_000; // the server may take that long to notice that the old connection is gone
 const ASKS_AFTER = 300;
 const TRIES_EVERY = 1000;
-const TOKEN = /^#token=([^&]+)/;
 
 /** Our name. Its hooks: `onName()` when we have one, or another one, and `onWait(why)` when that takes a while. */
 export class Names {
@@ -31,7 +31,7 @@ export class Names {
     });
     byId("names-cancel").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("cancel", (event) => byId("names-cancel").hidden && event.preventDefault());
-    window.addEventListener("hashchange", () => TOKEN.test(location.hash) && location.reload());
+    window.addEventListener("hashchange", () => isTokenGiven() && location.reload());
   }
 
   /** What to open a connection with: the query of its address, and the same as the headers of a request. */
@@ -134,14 +134,4 @@ export class Names {
     }
     if (problem) byId("name").select();
   }
-}
-
-/** The token in the address, which is not left there for anybody to see, or the one that was there before. */
-function takeToken() {
-  const found = TOKEN.exec(location.hash);
-  if (found) {
-    tab.set("token", decodeURIComponent(found[1]));
-    history.replaceState(null, "", location.pathname + location.search);
-  }
-  return tab.get("token", null);
 }

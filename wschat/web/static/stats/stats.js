@@ -1,12 +1,13 @@
 // The page: asks for new samples again and again, and shows in all charts the time that one of them is pointed at.
 
-import { tab } from "../chat/storage.js";
+import { isTokenGiven, takeToken } from "../chat/token.js";
 import { Card, SPAN, timeOf } from "./card.js";
 import { CARDS } from "./cards.js";
 
 const PATIENCE = 5000; // milliseconds
 const status = document.getElementById("status");
 const updated = document.getElementById("updated");
+const token = takeToken(); // the chat page's, too
 const cards = CARDS.map((spec) => new Card(spec, document.getElementById("card")));
 
 let samples = [];
@@ -28,7 +29,6 @@ async function poll() {
 }
 
 async function ask() {
-  const token = tab.get("token", null); // the chat page's, too
   const response = await fetch(`stats/data?since=${next}`, {
     headers: token ? { Authorization: `Bearer ${token}` } : {},
     cache: "no-store",
@@ -72,14 +72,6 @@ function point() {
   for (const card of cards) card.point(nearest);
 }
 
-/** A token in the address is not left there for anybody to see. */
-function takeToken() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
-  tab.set("token", token);
-  history.replaceState(null, "", location.pathname + location.search);
-}
-
 document.addEventListener("pointermove", (event) => {
   const box = event.target.closest?.(".chart")?.getBoundingClientRect();
   const before = pointed;
@@ -90,6 +82,5 @@ document.documentElement.addEventListener("pointerleave", () => {
   pointed = null;
   point();
 });
-addEventListener("hashchange", () => location.reload()); // perhaps another token
-takeToken();
+addEventListener("hashchange", () => isTokenGiven() && location.reload());
 poll();

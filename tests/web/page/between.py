@@ -1,0 +1,83 @@
+"""What stands between a page and its server, for faults that no server has to order. Tests do not belong here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, WebSocketRoute
+
+from tests.server.command import Command
+from tests.web.page.wiring import Guest, Windows, http
+
+Event = dict[str, Any]
+Fault = Callable[[Event], Event | None]
+
+
+def refuse(code: str, text: str = "Sorry.", times: int = 1, **wanted: Any) -> Fault:
+    """A fault: so many requests with these fields are refused, and never come to the server."""
+    left = times
+
+    def answer(request: Event) -> Event | None:
+        nonlocal left
+        if left == 0 or not wanted.items() <= request.items():
+            return None
+        left -= 1
+        return {"type": "error", "id": request["id"], "code": code, "text": text}
+
+    return answer
+
+
+class Between:
+    """Passes on what a page and its server say to each other."""
+
+    def __init__(self, page: Page) -> None:
+        self.requests: list[Event] = []
+        self.faults: list[Fault] = []
+        self.is_silent = False
+        """As a network that is gone: nothing arrives, and nothing says so."""
+        self._page: WebSocketRoute | None = None
+        page.route_web_socket(lambda _: True, self._open)
+
+    def cut(self) -> None:
+        """Close the connection."""
+        assert self._page is not None
+        self._page.close(code=1012)
+
+    def tell(self, event: Event) -> None:
+        """Tell the page something."""
+        assert self._page is not None
+        self._page.send(json.dumps(event))
+
+    def asked(self, kind: str) -> list[Event]:
+        """The requests of a kind that there have been."""
+        return [request for request in self.requests if request["type"] == kind]
+
+    def _open(self, page: WebSocketRoute) -> None:
+        self._page = page
+        server = page.connect_to_server()
+        page.on_message(lambda text: self._take(page, server, str(text)))
+
+    def _take(self, page: WebSocketRoute, server: WebSocketRoute, text: str) -> None:
+        request = json.loads(text)
+        self.requests.append(request)
+        if self.is_silent:
+            return
+        for fault in self.faults:
+            if answer := fault(request):
+                page.send(json.dumps(answer))
+                return
+        server.send(text)
+
+
+def enter(windows: Windows, server: Command, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, Between]:
+    """Somebody who has come to the chat through something between; with `clock`, time goes as fast there as the test says."""
+    page = windows.open("about:blank")
+    if clock:
+        page.clock.install()
+    between = Between(page)
+    page.goto(f"{http(server)}#/{room}")
+    guest = Guest(page)
+    guest.take_name(name)
+    return guest, between
