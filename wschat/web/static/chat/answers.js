@@ -1,6 +1,12 @@
 // What the page does when a line that was typed has its answer: most commands show what they do by events of their own.
 
+import { announce } from "./announcer.js";
+import { makeButton } from "./dom.js";
 import { itemForWhisper } from "./message.js";
+import { sentence } from "./text.js";
+
+const LONGEST_SHOWN = 200;
+const COMMAND = /^\/(?!\/|me\s)/i;
 
 /** Do what the answer to a line asks for. `page` is what `main.js` puts together. */
 export function takeAnswer(page, { room: name, text }, answer) {
@@ -11,6 +17,16 @@ export function takeAnswer(page, { room: name, text }, answer) {
   const done = DONE[command?.toLowerCase()];
   if (done) done(page, name, rest);
   else room.say(`Done: ${text}`);
+}
+
+/** Say why a line was refused. A message stays below the others; a command is nothing to keep, but can be corrected. */
+export function takeRefusal(page, item) {
+  const { room: name, text, why } = item;
+  if (!COMMAND.test(text)) return announce(why);
+  page.outbox.discard(item);
+  const room = page.rooms.find(name) ?? page.rooms.current;
+  const shown = text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
+  room.say(sentence`${shown} – ${why}`, "error", makeButton("link", "Edit", () => page.edit(text)));
 }
 
 const SHOWN = {

@@ -1,7 +1,7 @@
 // The page: puts the parts together. Each has its own file, and knows the others only by what it is given here.
 
 import { announce } from "./announcer.js";
-import { takeAnswer } from "./answers.js";
+import { takeAnswer, takeRefusal } from "./answers.js";
 import { commandsIn } from "./completion.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
@@ -62,8 +62,8 @@ const composer = new Composer({
 });
 const outbox = new Outbox(connection, {
   onChange: showUnsent,
-  onFail: announce,
-  onDone: (item, answer) => takeAnswer({ rooms, names, whisperTo }, item, answer),
+  onFail: (item) => takeRefusal(page, item),
+  onDone: (item, answer) => takeAnswer(page, item, answer),
 });
 const rooms = new Rooms(connection, {
   me: () => names,
@@ -75,6 +75,8 @@ const rooms = new Rooms(connection, {
     showTitle();
   },
 });
+
+const page = { names, outbox, rooms, edit, whisperTo }; // what answers are shown in
 
 /** We have a connection: get our name, our rooms, and go on with what is to be sent. */
 async function arrive(welcome) {
@@ -122,17 +124,21 @@ function showPeople(room) {
 function showUnsent(name) {
   rooms.find(name)?.log.showUnsent(() =>
     outbox.of(name).map((item, place) => {
-      const edit = () => {
+      const editThis = () => {
         outbox.discard(item);
-        composer.begin(composer.text ? `${item.text}\n` : item.text);
+        edit(item.text);
       };
-      const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", edit];
+      const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", editThis];
       const actions = [first, ["Discard", () => outbox.discard(item)]];
       const isFirst = place === 0;
       const key = [item.id, item.state, item.why, isFirst, names.name].join();
       return [key, () => itemForUnsent({ ...item, text: spoken(item.text) }, !isFirst, names, actions)];
     }),
   );
+}
+
+function edit(text) {
+  composer.begin(composer.text ? `${text}\n` : text);
 }
 
 function mention(name) {

@@ -34,12 +34,10 @@ export function itemsFor(message, before, me, isParted = false) {
 
 /** The item for a line of our own that is not acknowledged; `actions` are what can be done if it cannot be sent. */
 export function itemForUnsent({ text, time, state, why }, goesOn, me, actions) {
-  const buttons = actions.map(([label, act]) => makeButton("link", label, act));
-  if (state === "failed" && /^\/(?!\/|me )/.test(text)) return itemForNotice(`${text} – ${why}`, "error unsent", ...buttons);
   const item = itemOf({ from: me.name ?? "", text, time }, goesOn);
   item.classList.add("unsent");
   showState(item, state);
-  if (why) item.append(make("p", "why", why, ...buttons));
+  if (why) item.append(make("p", "why", why, ...actions.map(([label, act]) => makeButton("link", label, act))));
   return item;
 }
 
@@ -51,9 +49,11 @@ export function itemForWhisper({ from, to, text, time }, isMine, onAnswer) {
   return make("li", "whisper", make("div", "head", ...said, timeOf(time), answer), textOf(text));
 }
 
-/** The item for something that the page has to say. */
-export function itemForNotice(text, kind, ...actions) {
-  return make("li", kind, textOf(text), ...actions);
+/** The item for something that the page or the server has to say: a text, or a sentence. */
+export function itemForNotice(said, kind, ...actions) {
+  const body = said instanceof Element ? said : textOf(said);
+  body.dir = ""; // that of the page, whatever name it begins with
+  return make("li", kind, body, ...actions);
 }
 
 /** Whether a message goes on with what its author said just before. */

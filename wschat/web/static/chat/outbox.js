@@ -27,7 +27,7 @@ export function spoken(line) {
 /**
  * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
  * yet durable) or `failed`, and one that is done is gone. Hooks: `onChange(room)`,
- * `onDone(item, answer)`, and `onFail(why)`.
+ * `onDone(item, answer)`, and `onFail(item)`.
  */
 export class Outbox {
   #connection;
@@ -122,8 +122,8 @@ export class Outbox {
 
   #set(item, state, why, mayRetry = true) {
     Object.assign(item, { state, why, mayRetry });
-    if (state === "failed") this.#hooks.onFail(why);
     this.#changed(item);
+    if (state === "failed") this.#hooks.onFail(item);
   }
 
   #changed({ room }) {

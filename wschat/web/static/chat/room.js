@@ -110,9 +110,9 @@ export class Room {
   }
 
   /** Put a line of the page's own below the messages. */
-  say(text, kind = "notice", ...actions) {
-    this.show(itemForNotice(text, kind, ...actions));
-    if (!this.log.element.hidden) announce(text);
+  say(said, kind = "notice", ...actions) {
+    this.show(itemForNotice(said, kind, ...actions));
+    if (!this.log.element.hidden) announce(said.textContent ?? said);
   }
 
   /** Put an item below the messages. */

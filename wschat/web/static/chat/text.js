@@ -13,6 +13,12 @@ export function mentionOf(name) {
   return new RegExp(`(?<!${WORD}|\\.)@?${name.replaceAll(".", "\\.")}(?!${WORD})`, "giu");
 }
 
+/** A sentence of the page's own, as a template; what is filled in keeps its direction of writing to itself. */
+export function sentence(strings, ...fillings) {
+  const nodes = fillings.flatMap((filling, place) => [make("bdi", "", `${filling}`), strings[place + 1]]);
+  return make("div", "text", strings[0], ...nodes);
+}
+
 /** The nodes of a text. `mention` finds what is to be marked, if anything is. */
 export function nodesOf(text, mention) {
   return split(text, LINK, linkTo, (words) => (mention ? split(words, mention, (name) => make("mark", "", name)) : [words]));
