@@ -22,10 +22,9 @@ const ON_EVENT = {
   notice: ({ text }) => rooms.current.say(text),
   error: ({ text }) => rooms.current.say(text, "error"),
   whisper: (event) => {
+    rooms.current.whispers += 1;
     rooms.current.show(itemForWhisper(event, false, whisperTo));
     announce(`${event.from} whispers: ${event.text}`);
-    whispersUnread += 1;
-    showTitle();
   },
 };
 
@@ -41,7 +40,6 @@ const ON_STATE = {
 };
 
 let unread = 0;
-let whispersUnread = 0;
 let commands = [];
 
 const names = new Names({ onName: nameChanged, onWait: waitForName });
@@ -169,9 +167,7 @@ function waitForName(why) {
 }
 
 function showTitle() {
-  if (!document.hidden) whispersUnread = 0;
-  const count = unread + whispersUnread;
-  document.title = `${document.hidden && count ? `(${count}) ` : ""}${rooms.current.name} – wschat`;
+  document.title = `${document.hidden && unread ? `(${unread}) ` : ""}${rooms.current.name} – wschat`;
 }
 
 document.addEventListener("visibilitychange", showTitle);

@@ -33,6 +33,7 @@ export class Room {
   members = new Set();
   isJoined = false;
   draft = "";
+  whispers = 0; // that are in its log and have not been seen: they have no numbers
   #connection;
   #hooks;
   #first = 0; // of the messages that we have

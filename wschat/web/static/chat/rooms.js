@@ -152,7 +152,10 @@ export class Rooms {
   }
 
   #moved(room) {
-    if (room === this.current && room.log.sticks && !document.hidden && room.epoch !== null) this.#seen[room.name] = room.head;
+    if (room === this.current && room.log.sticks && !document.hidden && room.epoch !== null) {
+      this.#seen[room.name] = room.head;
+      room.whispers = 0;
+    }
     this.#draw();
   }
 
@@ -167,11 +170,11 @@ export class Rooms {
   }
 
   #drawNow() {
-    const { name, head, log } = this.current;
+    const { log } = this.current;
     const rooms = [...this.#rooms.values()].sort((one, other) => one.name.localeCompare(other.name));
     const others = this.#listed.filter(({ room }) => !this.#rooms.has(room));
-    const counts = rooms.map((room) => this.#unread(room.name, room.head));
-    const here = this.#unread(name, head);
+    const counts = rooms.map((room) => this.#unread(room.name, room.head) + room.whispers);
+    const here = counts[rooms.indexOf(this.current)];
     const all = counts.reduce((sum, count) => sum + count, 0);
     const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
     showDirectory(rows, others.map(({ room, last }) => [room, this.#unread(room, last), false]));

@@ -1,0 +1,66 @@
+"""The list of messages: what is seen of it, what counts as read, and what the page puts between the messages."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.server.command import Command
+from tests.web.page.wiring import Guest, Windows
+
+TALL = "so much" + "\n" * 20 + "that it has to be scrolled"
+
+
+def look_elsewhere(page: Page) -> None:
+    """Have a page hidden, as that of another tab is."""
+    page.evaluate("""() => {
+        Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+
+
+def look_here(page: Page) -> None:
+    page.evaluate("""() => {
+        delete document.hidden;
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+
+
+def scroll_up(guest: Guest) -> None:
+    """Look at what was said before, and not at the newest."""
+    guest.say(TALL)
+    guest.hears(TALL)
+    guest.say("the last")
+    expect(guest.message("the last")).to_be_in_viewport()
+    guest.log.evaluate("log => log.scrollTo(0, 0)")
+    expect(guest.page.get_by_role("button", name="To the newest")).to_be_visible()
+
+
+def test_a_whisper_that_is_out_of_sight_is_counted(server: Command, windows: Windows) -> None:
+    small = {"viewport": {"width": 1100, "height": 400}}
+    bob, alice = windows.enter(server, "bob"), windows.enter(server, "alice", **small)
+    alice.say("/join tea")
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    scroll_up(alice)
+    bob.say("/msg alice It is a secret.")
+    newest = alice.page.get_by_role("button", name="1 new message")
+    expect(newest).to_be_visible()
+    lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
+    lobby.click()
+    expect(tea).to_have_accessible_name(re.compile("1 unread"))
+    tea.click()
+    newest.click()
+    expect(alice.log.locator(".whisper")).to_be_in_viewport()
+    expect(tea).to_have_accessible_name("tea")
+
+
+def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: Windows) -> None:
+    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
+    look_elsewhere(alice.page)
+    bob.say("/msg alice It is a secret.")
+    expect(alice.page).to_have_title(re.compile(r"^\(1\) "))
+    bob.say("Said to all.")
+    expect(alice.page).to_have_title(re.compile(r"^\(2\) "))
+    look_here(alice.page)
+    expect(alice.page).to_have_title(re.compile(r"^lobby"))
