@@ -64,3 +64,19 @@ def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: 
     expect(alice.page).to_have_title(re.compile(r"^\(2\) "))
     look_here(alice.page)
     expect(alice.page).to_have_title(re.compile(r"^lobby"))
+
+
+def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    guests = [windows.enter(server, name) for name in ("אבג-123", "דהו-456")]
+    news = alice.log.locator(".news")
+    expect(news).to_have_text("אבג-123 has joined. דהו-456 has joined.")
+    expect(news.locator(".text")).to_have_css("direction", "ltr")
+    first, second = (news.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
+    assert first and second and first["x"] < second["x"]
+    guests[0].field.press_sequentially("x")
+    guests[1].field.press_sequentially("x")
+    typing = alice.page.locator("#typing")
+    expect(typing).to_have_text("אבג-123 and דהו-456 are typing")
+    first, second = (typing.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
+    assert first and second and first["x"] < second["x"]

@@ -1,7 +1,7 @@
 // What the page does when a line that was typed has its answer: most commands show what they do by events of their own.
 
 import { announce } from "./announcer.js";
-import { makeButton } from "./dom.js";
+import { make, makeButton } from "./dom.js";
 import { itemForWhisper } from "./message.js";
 import { sentence } from "./text.js";
 
@@ -16,7 +16,7 @@ export function takeAnswer(page, { room: name, text }, answer) {
   const [, command, rest] = /^\/(\S+)\s*([^]*)$/.exec(text) ?? [];
   const done = DONE[command?.toLowerCase()];
   if (done) done(page, name, rest);
-  else room.say(`Done: ${text}`);
+  else room.say(sentence`Done: ${text}`);
 }
 
 /** Say why a line was refused. A message stays below the others; a command is nothing to keep, but can be corrected. */
@@ -33,11 +33,13 @@ const SHOWN = {
   joined: (page, _, answer) => page.rooms.admit(answer),
   notice: (_, room, { text }) => room.say(text),
   members: (_, room, { members, unnamed }) =>
-    room.say(`In ${room.name}: ${[...members].sort().join(", ") || "nobody"}${unnamed ? `, and ${unnamed} without a name` : ""}.`),
-  rooms: (_, room, { rooms }) => room.say(`Rooms: ${rooms.map((other) => `${other.room} (${other.members})`).join(", ") || "none"}.`),
-  history: (_, room, { messages }) =>
-    room.say(messages.map(({ from, text }) => `${from}: ${text}`).join("\n") || "Nothing is kept of what was said here."),
+    room.say(sentence`In ${room.name}: ${[...orNobody(members), ...(unnamed ? [`and ${unnamed} without a name`] : [])]}.`),
+  rooms: (_, room, { rooms }) => room.say(sentence`Rooms: ${rooms.map((other) => `${other.room} (${other.members})`)}.`),
+  history: (_, room, { messages }) => room.say(messages.length ? linesOf(messages) : "Nothing is kept of what was said here."),
 };
+
+const orNobody = (members) => (members.length ? [...members].sort() : ["nobody"]);
+const linesOf = (messages) => make("span", "", ...messages.flatMap(({ from, text }) => [sentence`${from}: ${text}`, "\n"]));
 
 const DONE = {
   leave: (page, name) => page.rooms.forget(name),

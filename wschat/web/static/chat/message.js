@@ -51,7 +51,7 @@ export function itemForWhisper({ from, to, text, time }, isMine, onAnswer) {
 
 /** The item for something that the page or the server has to say: a text, or a sentence. */
 export function itemForNotice(said, kind, ...actions) {
-  const body = said instanceof Element ? said : textOf(said);
+  const body = said instanceof Element ? make("div", "text", said) : textOf(said);
   body.dir = ""; // that of the page, whatever name it begins with
   return make("li", kind, body, ...actions);
 }

@@ -4,6 +4,7 @@ import { announce } from "./announcer.js";
 import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
+import { sentence } from "./text.js";
 
 const OLDER = 100;
 const MOST_AT_ONCE = 1000;
@@ -102,11 +103,11 @@ export class Room {
     this.#peopleTimer ||= setTimeout(() => this.#showPeople(), PEOPLE_SHOWN_EVERY);
     if (name !== this.#hooks.me().name) {
       const isNoise = this.members.size > CROWD && COMINGS.includes(event);
-      if (!isNoise) this.#tell(newName ? `${name} is ${newName} now.` : `${name} ${NEWS[event] ?? event}.`);
+      if (!isNoise) this.#tell(newName ? sentence`${name} is ${newName} now.` : sentence`${name} ${NEWS[event] ?? event}.`);
     } else if (isOut) {
       this.isJoined = false;
       const again = makeButton("link", "Join again", () => this.#hooks.onRejoin(this));
-      this.say(`You are not in ${this.name} any more.`, "notice", again);
+      this.say(sentence`You are not in ${this.name} any more.`, "notice", again);
     }
   }
 
@@ -132,13 +133,13 @@ export class Room {
   }
 
   /** Say what happened, on the line where such things were said just before. */
-  #tell(text) {
+  #tell(said) {
     const isLong = !this.#news || this.#news.textContent.length > LONGEST_NEWS;
     if (isLong) {
-      const item = itemForNotice(text, "news");
+      const item = itemForNotice(said, "news");
       this.show(item);
       this.#news = item;
-    } else this.#news.firstChild.append(` ${text}`);
+    } else this.#news.firstChild.append(" ", said);
   }
 
   /** Fetch what is missing up to a number; what comes meanwhile has to wait. */
@@ -198,10 +199,10 @@ export class Room {
   }
 
   #drawEdge() {
-    let text = `This is where ${this.name} begins.`;
-    if (!this.#isWhole) text = "Loading what was said before …";
-    else if (this.#first > 1) text = "What was said before is no longer kept.";
-    else if (this.#last === 0) text = `Nothing has been said in ${this.name} yet.`;
-    if (this.log.edge.textContent !== text) this.log.edge.textContent = text;
+    let said = sentence`This is where ${this.name} begins.`;
+    if (!this.#isWhole) said = sentence`Loading what was said before …`;
+    else if (this.#first > 1) said = sentence`What was said before is no longer kept.`;
+    else if (this.#last === 0) said = sentence`Nothing has been said in ${this.name} yet.`;
+    if (this.log.edge.textContent !== said.textContent) this.log.edge.replaceChildren(said);
   }
 }

@@ -13,10 +13,15 @@ export function mentionOf(name) {
   return new RegExp(`(?<!${WORD}|\\.)@?${name.replaceAll(".", "\\.")}(?!${WORD})`, "giu");
 }
 
-/** A sentence of the page's own, as a template; what is filled in keeps its direction of writing to itself. */
+/** A sentence of the page's own, as a template; what is filled in, if only into a list, keeps its direction of writing to itself. */
 export function sentence(strings, ...fillings) {
-  const nodes = fillings.flatMap((filling, place) => [make("bdi", "", `${filling}`), strings[place + 1]]);
-  return make("div", "text", strings[0], ...nodes);
+  const nodes = fillings.flatMap((filling, place) => [...isolated(filling), strings[place + 1]]);
+  return make("span", "", strings[0], ...nodes);
+}
+
+function isolated(filling) {
+  if (!Array.isArray(filling)) return [make("bdi", "", `${filling}`)];
+  return filling.flatMap((one, place) => [...(place ? [", "] : []), ...isolated(one)]);
 }
 
 /** The nodes of a text. `mention` finds what is to be marked, if anything is. */

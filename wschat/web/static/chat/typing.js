@@ -1,10 +1,10 @@
 // Who is typing: others, and ourselves.
 
 import { byId } from "./dom.js";
+import { sentence } from "./text.js";
 
 const TOLD_EVERY = 3000;
 const FADES_AFTER = 5000;
-const MOST_NAMED = 3;
 
 /** What is known about who is typing. */
 export class Typing {
@@ -46,9 +46,12 @@ export class Typing {
   #draw() {
     for (const [key, until] of this.#until) if (until < Date.now()) this.#until.delete(key);
     const here = [...this.#until.keys()].map((key) => key.split(" ")).filter(([room]) => room === this.#room);
-    const names = here.map(([, name]) => name);
-    let text = `${names.join(" and ")} ${names.length === 1 ? "is" : "are"} typing`;
-    if (names.length > MOST_NAMED) text = "Several people are typing";
-    byId("typing").textContent = names.length ? text : "";
+    const [first, second, third, ...more] = here.map(([, name]) => name);
+    let said = sentence`${first} is typing`;
+    if (!first) said = "";
+    else if (more.length) said = sentence`Several people are typing`;
+    else if (third) said = sentence`${first}, ${second} and ${third} are typing`;
+    else if (second) said = sentence`${first} and ${second} are typing`;
+    byId("typing").replaceChildren(said);
   }
 }
