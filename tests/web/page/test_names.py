@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
+from tests.web.page.between import Between
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.chat.access import mint
 
@@ -39,3 +40,41 @@ def test_who_has_a_token_has_its_name(guarded: Command, windows: Windows) -> Non
     alice = Guest(windows.open(f"{http(guarded)}#token={mint(SECRET, 'alice')}"))
     expect(alice.members).to_contain_text("alice (you)")
     assert "token" not in alice.page.url
+    expect(alice.page.get_by_role("button", name="Change name")).to_be_hidden()
+
+
+def test_a_name_that_cannot_be_changed_to_is_told_where_it_was_chosen(server: Command, windows: Windows) -> None:
+    alice, _ = windows.enter(server, "alice"), windows.enter(server, "bob")
+    alice.page.get_by_role("button", name="Change name").click()
+    for name, problem in (("bob", "taken"), ("two words", "letters, digits")):
+        alice.page.get_by_label("Name", exact=True).fill(name)
+        alice.page.keyboard.press("Enter")
+        expect(alice.page.get_by_role("dialog").get_by_role("alert")).to_contain_text(problem)
+    alice.take_name("alicia")
+    expect(alice.log.locator(".unsent, .error")).to_have_count(0)
+
+
+def test_a_second_tab_is_told_of_the_first(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    second = Guest(alice.page.context.new_page())
+    second.page.goto(http(server))
+    expect(second.page.get_by_role("alert")).to_contain_text("You are alice in another tab")
+    second.take_name("alicia")
+    expect(alice.members).to_contain_text("alicia")
+
+
+def test_a_name_is_asked_for_once_an_opening(server: Command, windows: Windows) -> None:
+    windows.enter(server, "alice")
+    page = windows.open("about:blank")
+    page.clock.install()
+    between = Between(page)
+    page.add_init_script("localStorage.setItem('wschat / name', JSON.stringify('alice'))")
+    page.goto(http(server))
+    expect(page.get_by_role("status")).to_contain_text("still taken")
+    between.cut()  # while it waits for the next try
+    expect(page.get_by_role("status")).to_contain_text("connection is lost")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("status")).to_contain_text("still taken")
+    before = len(between.asked("nick"))
+    page.clock.run_for(1000)
+    assert len(between.asked("nick")) == before + 1

@@ -7,6 +7,11 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 20_000;
 const OPENS_WITHIN = 15_000;
 const ANSWERS_WITHIN = 12_000;
+const PULSE_AFTER = 25_000; // of silence: a network that is gone closes nothing
+const WAKES_AFTER = 3000; // of silence, where there is a reason to suspect it
+const WAKES_WITHIN = 5000;
+const ASKS_AGAIN_AFTER = 2000;
+const PULSE = { type: "help" }; // which costs a server next to nothing
 const FOR_PROGRAMS = /^The field '.*?' of '.*?': /; // which people have not heard of
 const FINAL = [400, 401, 403]; // trying again changes nothing about these
 
@@ -18,9 +23,23 @@ class Refusal extends Error {
   }
 }
 
+/** Wait; rejects at once, with the signal's reason, when it is aborted. */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+  });
+}
+
 /**
  * The connection to the server, over any number of sockets. Its hooks: `credentials()` to open with, `onEvent(event)` for what
- * is told unasked, and `onState({phase})`: connecting, open (with `welcome`), waiting (`until` when, and `why`), refused (`why`).
+ * is told unasked, and `onState({phase})`: connecting, open (with `welcome`, and a `signal` that is aborted with a Refusal when this
+ * opening is over), waiting (`until` when, and `why`), refused (`why`).
  */
 export class Connection {
   isOpen = false; // and requests may be made
@@ -35,12 +54,13 @@ export class Connection {
   #asked = new Map(); // those that have been, by their ids
   #ids = 0;
   #heardAt = 0;
+  #opening = new AbortController();
 
   constructor(hooks) {
     this.#hooks = hooks;
-    setInterval(() => this.#checkPulse(), 5000);
-    window.addEventListener("online", () => this.#hurry());
-    document.addEventListener("visibilitychange", () => !document.hidden && this.#hurry());
+    setInterval(() => this.#checkPulse(), 1000);
+    window.addEventListener("online", () => this.#wake());
+    document.addEventListener("visibilitychange", () => !document.hidden && this.#wake());
   }
 
   /** Open a socket, in place of the one that there may be. */
@@ -61,17 +81,40 @@ export class Connection {
     };
   }
 
-  /** Ask for something; `onSent` is called when it is on its way. Rejects with a Refusal. */
-  request(fields, onSent = () => {}) {
+  /**
+   * Ask for something; `onSent` is called when it is on its way. What `isPatient` lets all go first that is not. Who has no answer
+   * `within` so many milliseconds takes the connection to be lost. Rejects with a Refusal.
+   */
+  request(fields, { onSent = () => {}, isPatient = false, within = ANSWERS_WITHIN } = {}) {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new Refusal({ code: "lost", text: "There is no connection." }));
-      this.#queue.push({ fields: { id: `r${++this.#ids}`, ...fields }, resolve, reject, onSent });
+      const place = isPatient ? this.#queue.length : this.#queue.findLastIndex((entry) => !entry.isPatient) + 1;
+      this.#queue.splice(place, 0, { fields: { id: `r${++this.#ids}`, ...fields }, resolve, reject, onSent, isPatient, within });
       this.#send();
     });
   }
 
-  #hurry() {
+  /** The same, but what is unavailable just now is asked for again, as long as this opening lasts. */
+  async insist(fields, options) {
+    const { signal } = this.#opening;
+    for (;;) {
+      try {
+        return await this.request(fields, options);
+      } catch (refusal) {
+        if (refusal.code !== "unavailable") throw refusal;
+      }
+      await pause(ASKS_AGAIN_AFTER, signal);
+    }
+  }
+
+  /** Whatever was wrong may be over; or all is lost, and only a question shows it. */
+  #wake() {
     if (this.#isWaiting) this.open();
+    else this.#probe(WAKES_AFTER, WAKES_WITHIN);
+  }
+
+  #probe(silence, within) {
+    if (this.isOpen && Date.now() - this.#heardAt > silence) this.request(PULSE, { within }).catch(() => {});
   }
 
   #take(event) {
@@ -83,7 +126,8 @@ export class Connection {
       this.#failures = 0;
       this.isOpen = true;
       this.#pace = new Pace(event.limits);
-      this.#hooks.onState({ phase: "open", welcome: event });
+      this.#opening = new AbortController();
+      this.#hooks.onState({ phase: "open", welcome: event, signal: this.#opening.signal });
     } else if (!entry) this.#hooks.onEvent(event);
     else if (event.type !== "error") entry.resolve(event);
     else if (event.code === "too-fast") {
@@ -109,10 +153,11 @@ export class Connection {
     }
   }
 
-  /** A network that is gone closes nothing: who gets no answer for long has lost the connection. */
   #checkPulse() {
-    const [oldest] = this.#asked.values();
-    if (oldest && Date.now() - Math.max(oldest.sentAt, this.#heardAt) > ANSWERS_WITHIN) this.#lost(this.#socket);
+    const now = Date.now();
+    const isLate = ({ sentAt, within }) => now - Math.max(sentAt, this.#heardAt) > within;
+    if ([...this.#asked.values()].some(isLate)) this.#lost(this.#socket);
+    else if (this.#asked.size === 0) this.#probe(PULSE_AFTER, ANSWERS_WITHIN);
   }
 
   #lost(socket, closeCode, why, status) {
@@ -137,9 +182,9 @@ export class Connection {
     clearTimeout(this.#timer);
     clearTimeout(this.#paceTimer);
     socket?.close();
-    for (const entry of lost) {
-      entry.reject(new Refusal({ code: "lost", text: "The connection was lost.", closeCode, wasSent: sent.includes(entry) }));
-    }
+    const fields = { code: "lost", text: "The connection was lost." };
+    this.#opening.abort(new Refusal(fields));
+    for (const entry of lost) entry.reject(new Refusal({ ...fields, closeCode, wasSent: sent.includes(entry) }));
   }
 
   /** Why the server does not let us in: no browser says why a WebSocket was refused, so ask the same over HTTP. */

@@ -29,12 +29,12 @@ const ON_EVENT = {
 };
 
 const ON_STATE = {
-  open: ({ welcome }) => arrive(welcome),
+  open: arrive,
   connecting: () => names.name && showStatus("Connecting …"),
   waiting: ({ until, why }) =>
     showStatus(why ? `No connection: ${why}` : "The connection is lost.", { next: until, button: "Try now", onClick: reconnect }),
   refused: ({ why }) => {
-    if (names.refused(connection, why)) hideStatus();
+    if (names.refused(why)) hideStatus();
     else showStatus(why, { button: "Try again", onClick: reconnect });
   },
 };
@@ -77,10 +77,10 @@ const rooms = new Rooms(connection, {
 const page = { names, outbox, rooms, edit, whisperTo }; // what answers are shown in
 
 /** We have a connection: get our name, our rooms, and go on with what is to be sent. */
-async function arrive(welcome) {
+async function arrive({ welcome, signal }) {
   hideStatus();
   try {
-    await names.settle(connection, welcome);
+    await names.settle(welcome, signal);
     hideStatus();
     await rooms.rejoin();
     outbox.resume();
@@ -152,18 +152,14 @@ function whisperTo(name) {
 
 function nameChanged() {
   byId("me").textContent = names.name;
-  byId("rename").hidden = false;
+  byId("rename").hidden = names.isGiven;
   showPeople(rooms.current);
   const { activeElement, body } = document;
   if (activeElement === body || byId("names").contains(activeElement)) composer.focus();
 }
 
-function chooseName(choose) {
-  names.change((name, password) => (password ? names.want(connection, name, password) : choose(name)));
-}
-
 function waitForName(why) {
-  showStatus(why, { button: "Another name", onClick: () => chooseName((name) => names.want(connection, name, "")) });
+  showStatus(why, { button: "Another name", onClick: () => names.change() });
 }
 
 function showTitle() {
@@ -171,7 +167,7 @@ function showTitle() {
 }
 
 document.addEventListener("visibilitychange", showTitle);
-byId("rename").addEventListener("click", () => chooseName((name) => send(`/nick ${name}`)));
+byId("rename").addEventListener("click", () => names.change());
 byId("leave").addEventListener("click", () => rooms.leave());
 byId("newest").addEventListener("click", () => rooms.current.log.toBottom());
 byId("rooms").addEventListener("toggle", () => rooms.refresh());

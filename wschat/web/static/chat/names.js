@@ -1,8 +1,10 @@
 // Who we are: choosing a name, remembering it, getting it back after a lost connection, and what we open the connection with.
 // A password stays in memory only. A token comes with the page's address, or in a cookie that we never see.
 
+import { pause } from "./connection.js";
 import { byId } from "./dom.js";
 import { local } from "./storage.js";
+import { claim, isInAnotherTab } from "./tabs.js";
 import { mentionOf } from "./text.js";
 import { isTokenGiven, takeToken } from "./token.js";
 
@@ -15,19 +17,22 @@ const TRIES_EVERY = 1000;
 export class Names {
   name = null;
   mention = null; // what finds it in a text
+  isGiven = false; // by the server, and not for us to change
   #hooks;
+  #connection;
   #wanted = local.get("name", null);
   #password = "";
   #token = takeToken();
   #dialog = byId("names");
-  #onChosen = null;
+  #isSettled = false; // the server knows our name
+  #settled = () => {};
   #timer = 0;
 
   constructor(hooks) {
     this.#hooks = hooks;
     byId("names-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#onChosen(byId("name").value.trim(), byId("moderator").open ? byId("password").value : "");
+      this.#chosen(byId("name").value.trim(), byId("moderator").open ? byId("password").value : "");
     });
     byId("names-cancel").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("cancel", (event) => byId("names-cancel").hidden && event.preventDefault());
@@ -47,84 +52,96 @@ export class Names {
 
   /** Ask for a name if none is known, even if there is no connection; but the server may just be about to tell us one. */
   start(connection) {
-    if (!this.#wanted && !this.#token) this.#timer = setTimeout(() => this.#ask(connection, ""), ASKS_AFTER);
+    this.#connection = connection;
+    if (!this.#wanted && !this.#token) this.#timer = setTimeout(() => this.#ask("", false), ASKS_AFTER);
   }
 
-  /** Have a name after an opening: what the server calls us, what we were called, or what is chosen now. Rejects with a Refusal. */
-  async settle(connection, welcome) {
+  /**
+   * Have a name after an opening, whose signal this is: what the server calls us, what we were called, or what is chosen now.
+   * Rejects with a Refusal.
+   */
+  async settle({ name }, signal) {
     clearTimeout(this.#timer);
-    if (welcome.name !== null) return this.set(welcome.name);
-    const patience = Date.now() + (this.name ? PATIENCE_LATER : PATIENCE_AT_FIRST);
-    let problem = "";
-    for (;;) {
-      const name = problem || !this.#wanted ? await this.#ask(connection, problem) : this.#wanted;
-      try {
-        await connection.request({ type: "nick", name });
-        return this.set(name.normalize("NFKC"));
-      } catch (refusal) {
-        if (refusal.code === "lost") throw refusal;
-        if (refusal.code === "forbidden") byId("moderator").open = true;
-        const mayPass = refusal.code === "name-taken" && name === this.#wanted && Date.now() < patience;
-        problem = mayPass ? "" : refusal.message;
-        if (!mayPass) continue;
-        this.#hooks.onWait(`The name ${name} is still taken, perhaps by your connection from before.`);
-        await new Promise((resolve) => setTimeout(resolve, TRIES_EVERY));
-      }
-    }
+    this.#isSettled = false;
+    this.isGiven = name !== null && !this.#password;
+    if (name !== null) return this.set(name);
+    const problem = this.#wanted ? await this.#reclaim(signal) : "";
+    if (this.#isSettled) return;
+    this.#ask(problem, false);
+    await new Promise((resolve, reject) => {
+      this.#settled = resolve;
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
   }
 
   /** We are called so from now on. */
   set(name) {
     this.name = this.#wanted = name;
     this.mention = mentionOf(name);
+    this.#isSettled = true;
+    claim(name);
     if (!this.#token) local.set("name", name);
-    this.#dialog.close();
+    if (byId("names-cancel").hidden) this.#dialog.close();
     this.#hooks.onName();
+    this.#settled();
   }
 
-  /** Let another name be chosen, which `onChosen(name, password)` is given. */
-  change(onChosen) {
-    this.#show("", true, (name, password) => {
-      this.#dialog.close();
-      onChosen(name, password);
-    });
-  }
-
-  /** Have another name from the next try on; with a password, by another connection. */
-  want(connection, name, password) {
-    this.#wanted = name;
-    this.#password = password;
-    if (password) connection.open();
+  /** Let another name be chosen. */
+  change() {
+    this.#ask("", true);
   }
 
   /** The server does not let us in; whether another name or password may help, which is asked for then. */
-  refused(connection, why) {
+  refused(why) {
     clearTimeout(this.#timer);
-    if (!this.#password) {
-      this.#dialog.close();
-      return false;
+    if (this.#password) this.#ask(why, false);
+    else this.#dialog.close();
+    return this.#password !== "";
+  }
+
+  /** Take the name that we had, which may not be free yet. Why we do not have it, if so. */
+  async #reclaim(signal) {
+    const patience = Date.now() + (this.name ? PATIENCE_LATER : PATIENCE_AT_FIRST);
+    while (!this.#isSettled) {
+      const name = this.#wanted;
+      const refusal = await this.#take(name);
+      if (!refusal) break;
+      if (refusal.code !== "name-taken" || Date.now() > patience) return refusal.message;
+      this.#hooks.onWait(`The name ${name} is still taken, perhaps by your connection from before.`);
+      await pause(TRIES_EVERY, signal);
     }
-    this.#show(why, false, (name, password) => {
-      this.#dialog.close();
-      this.want(connection, name, password);
-      if (!password) connection.open();
-    });
-    return true;
+    return "";
   }
 
-  #ask(connection, problem) {
-    return new Promise((resolve) => {
-      this.#show(problem, false, (name, password) => {
-        if (connection.isOpen && !password) return resolve(name);
-        this.want(connection, name, password);
-        this.#dialog.close();
-      });
-    });
+  /** Take a name, or say why it is not to be had. */
+  async #take(name) {
+    try {
+      await this.#connection.request({ type: "nick", name });
+      this.set(name.normalize("NFKC"));
+      return null;
+    } catch (refusal) {
+      if (refusal.code === "lost") throw refusal;
+      if (refusal.code === "forbidden") byId("moderator").open = true;
+      if (refusal.code !== "name-taken" || !(await isInAnotherTab(name))) return refusal;
+      return { code: "in-another-tab", message: `You are ${name} in another tab. Go on there, or choose another name for here.` };
+    }
   }
 
-  #show(problem, mayCancel, onChosen) {
-    this.#onChosen = onChosen;
-    byId("names-problem").textContent = problem;
+  /** A name was chosen in the dialog, which stays until we have it. Without a connection, or for another one, it is for the next. */
+  async #chosen(name, password) {
+    const isGuest = !password && !this.#password;
+    if (isGuest && this.#connection.isOpen) {
+      const refusal = await this.#take(name).catch((lost) => lost);
+      if (!refusal) return this.#dialog.close();
+      if (refusal.code !== "lost") return this.#complain(refusal.message);
+    }
+    this.#wanted = name;
+    this.#password = password;
+    this.#dialog.close();
+    if (!isGuest) this.#connection.open();
+  }
+
+  #ask(problem, mayCancel) {
     byId("names-cancel").hidden = !mayCancel;
     this.#dialog.setAttribute("closedby", mayCancel ? "any" : "none"); // where it is not known, there is the listener for "cancel"
     if (!this.#dialog.open) {
@@ -132,6 +149,11 @@ export class Names {
       byId("password").value = "";
       this.#dialog.showModal();
     }
+    this.#complain(problem);
+  }
+
+  #complain(problem) {
+    byId("names-problem").textContent = problem;
     if (problem) byId("name").select();
   }
 }

@@ -96,12 +96,12 @@ export class Outbox {
 
   async #send(item) {
     const { id, room, text } = item;
-    const sent = () => {
+    const onSent = () => {
       item.wasTried = true;
       this.#set(item, "sent");
     };
     try {
-      const answer = await this.#connection.request({ type: "say", room, text, id }, sent);
+      const answer = await this.#connection.request({ type: "say", room, text, id }, { onSent });
       this.discard(item);
       this.#hooks.onDone(item, answer);
     } catch (refusal) {
