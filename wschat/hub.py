@@ -116,7 +116,8 @@ class Hub:
     @property
     def is_deserted(self) -> bool:
         """Whether nobody is in it nor about to be."""
-        return not self._members and not self._admissions
+        with self._members_guard:  # or somebody might be let in between the two looks, and be found by neither
+            return not self._members and not self._admissions
 
     def __len__(self) -> int:
         return len(self._members)
@@ -215,7 +216,7 @@ class Hub:
                     continue  # it has left, and may be about to be let in anew
                 self._members.add(connection)
                 self._snapshot = None
-                del self._admissions[connection]  # last: whoever asks without the lock whether anybody is there finds it here or there
+                del self._admissions[connection]
             messages = [item.message for item in pending[place:] if isinstance(item, _Item) and connection not in item.exclude]
             tally.count_fan_out(len(messages), ())
             if greeting is not None:

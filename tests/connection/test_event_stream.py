@@ -53,6 +53,29 @@ def rest(sock: socket.socket) -> bytes:
     return data
 
 
+def test_who_was_too_slow_finds_the_end_as_soon_as_it_reads_on(make: MakeStream) -> None:
+    stream, peer = make(narrow_sockets(), Limits(outbox_bytes=1000, close_timeout=0))
+    while not stream.was_evicted:
+        stream.offer(b"data: x\n\n" * 100)
+    assert rest(peer).startswith(b"data: x\n\n")
+
+
+def test_nobody_who_listens_loses_something_in_silence(make: MakeStream) -> None:
+    """`drop-oldest` is for WebSockets: a client of this one would not know that there is a hole."""
+    stream, _ = make(narrow_sockets(), Limits(outbox_bytes=1000, slow_peer="drop-oldest"))
+    while not stream.was_evicted:
+        stream.offer(b"data: x\n\n" * 100)
+
+
+def test_to_send_waits_until_it_is_taken(make: MakeStream, wire: Wiring) -> None:
+    stream, peer = make(narrow_sockets())
+    sending = wire.run(send_all, stream, ["x" * 1_000_000])
+    assert len(read(peer, 900_000)) == 900_000
+    read(peer, 100_000)
+    sending.result(PATIENCE)
+    assert stream.waiting_bytes == 0
+
+
 def test_texts_arrive_as_they_are(make: MakeStream, sockets: SocketPair) -> None:
     stream, peer = make(sockets)
     stream.send("data: é\n\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import urllib.error
+import urllib.request
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -133,6 +135,9 @@ def test_while_the_disk_is_full_nothing_is_acknowledged(tmp_path: Path) -> None:
         refused = [answer["code"] for answer in answers if answer["type"] == "error"]
         assert refused
         assert set(refused) == {"unavailable"}
+        resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # not even for a little
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"http://127.0.0.1:{command.port}/readyz")
         resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, before)
         last = alice.say("there is room again")
         assert acknowledged == list(range(2, last))

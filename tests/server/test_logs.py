@@ -129,3 +129,11 @@ def test_the_command_logs_text() -> None:
     assert " INFO wschat.server: 127.0.0.1:" in first
     assert first.endswith(" opened /")
     assert " closed after 0.0 s: 1000 " in second
+
+
+def test_what_is_quoted_of_a_request_that_is_none_is_not_logged(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="wschat.server"), Raw.to(serve(echo)) as raw:
+        raw.send(b"GET /?name=root&password=sesame x HTTP/1.1\r\nHost: a\r\nAuthorization Basic sesame\r\n\r\n")
+        assert raw.response().status == 400
+        until_logged(caplog, "refused")
+    assert "sesame" not in caplog.text

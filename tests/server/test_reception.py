@@ -23,6 +23,7 @@ from tests.tls import client_context
 from tests.web.wiring import Answer, Events, Http, plain
 from wschat import Limits, RequestRefused, UsageError
 from wschat.connection.event_stream import EventStream
+from wschat.figures import tally
 from wschat.server.answers import Call, EventsResponse, Response, json_response
 from wschat.server.tls import Certificate
 
@@ -490,3 +491,47 @@ def test_the_url_of_a_page_is_that_of_its_websocket(serve: ServerFactory, stage:
         ws.send("x")
         assert ws.recv(PATIENCE) == "x"
         assert http.get(urlsplit(url_of(server, "/a")).path).status == 200
+
+
+def test_who_does_not_leave_after_the_last_answer_is_cut(serve: ServerFactory) -> None:
+    server = serve(echo, http=lambda call: Response(200, b"hello"), limits=Limits(opening_timeout=0.2))
+    with Http.to(server) as http:
+        assert http.get(Connection="close").status == 200
+        eventually(lambda: server.load().connections["http"] == 0)
+
+
+def test_what_is_refused_is_counted_whatever_was_asked_for(serve: ServerFactory) -> None:
+    def refuse(call: Call) -> Response:
+        raise RequestRefused(404, "There is nothing here.")
+
+    before = tally.read().refusals
+    with Http.to(serve(echo, http=refuse)) as http:
+        assert http.get().status == 404
+    assert tally.read().refusals - before == {"404": 1}
+
+
+@pytest.mark.parametrize("answer", [None, "hello", Response(200, "hello"), Response(200, b"x", {"X-Y": "a\r\nb: c"})])  # type: ignore[arg-type]
+def test_an_answer_that_is_none_is_an_error_of_the_server(serve: ServerFactory, caplog: pytest.LogCaptureFixture, answer: object) -> None:
+    with Http.to(serve(echo, http=lambda call: answer)) as http:
+        assert http.get().status == 500
+    until_logged(caplog, "the answer to GET /")
+
+
+def test_a_body_that_refuses_in_the_middle_does_not_begin_another_answer(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    def body() -> Iterator[bytes]:
+        yield b"one"
+        raise RequestRefused(503, "Not now.")
+
+    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+        answer = http.get()
+    assert (answer.status, answer.body, answer.is_whole) == (200, b"one", False)
+    until_logged(caplog, "broke off")
+
+
+def test_a_body_that_refuses_at_once_is_refused(serve: ServerFactory) -> None:
+    def body() -> Iterator[bytes]:
+        raise RequestRefused(503, "Not now.")
+        yield
+
+    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+        assert http.get().status == 503

@@ -142,6 +142,9 @@ def test_the_id_may_be_a_header(web: Web, key: str) -> None:
     assert web.post("hello", id="a-1").status == 200
     assert web.post("hello", id="a-1", headers={"Idempotency-Key": key}).status == 200
     assert web.post("hello", id=None, headers={"Idempotency-Key": key}).status == 200
+    assert web.post("nothing", headers={"Idempotency-Key": '""'}).code == "bad-request"
+    assert web.post("42", id=42, headers={"Idempotency-Key": "42"}).status == 201
+    assert web.post("x", query="?id=x").code == "bad-field"
     answer = web.post("hello", id="b", headers={"Idempotency-Key": key})
     assert (answer.status, answer.code) == (400, "bad-request")
 
@@ -300,8 +303,19 @@ def test_who_comes_too_often_is_told_when_to_come_again(open_web: OpenWeb) -> No
     assert (answer.status, answer.code) == (429, "too-fast")
     assert 90 <= int(answer.headers["retry-after"]) <= 100
     assert web.get("/api/rooms/tea/export").status == 429
-    assert web.follow().status == 200  # a browser that is refused a stream of events does not come back
     assert web.ask("GET", "/healthz").status == 200
+
+
+@pytest.mark.parametrize("path", ["/api/rooms", "/metrics"])
+def test_passwords_are_not_to_be_guessed_quickly(open_web: OpenWeb, path: str) -> None:
+    web = open_web(rate=Rate(1, 100), access=ROOT, **PROXIED)
+
+    def status(password: str, last: int) -> int:
+        return web.ask("GET", path, headers={"X-Forwarded-For": f"203.0.113.{last}", **basic("root", password)}).status
+
+    assert [status(str(number), 1) for number in range(4)] == [401, 401, 401, 429]
+    assert status("sesame", 1) == 429  # or one would still know which one is right
+    assert status("sesame", 2) == 200
 
 
 def test_everybody_has_a_rate_of_their_own(open_web: OpenWeb) -> None:

@@ -29,6 +29,7 @@ from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.chat.moderation import BAN
+from wschat.chat.rates import Rate
 from wschat.chat.sessions import Identity
 from wschat.errors import HistoryUnavailable
 
@@ -101,11 +102,29 @@ def test_who_follows_is_nobody_to_those_who_are_there(web: Web) -> None:
     events = web.follow(query="?name=alice")
     until_followed(web, number=2)
     alice = web.guests.v1("alice", "tea")  # whose name is free
-    assert bob.ask(type="who", room="tea")["members"] == ["bob", "alice"]
+    who = bob.ask(type="who", room="tea")
+    assert (who["members"], who["unnamed"]) == (["bob", "alice"], 0)
+    assert web.get("/api/rooms").json["rooms"] == [{"room": "tea", "members": 2, "last": 0}]
     assert events.next("member").json["name"] == "alice"
     assert [event["name"] for event in bob.seen() if event["type"] == "member"] == ["alice"]
     alice.say("x")
     assert events.texts(1) == ["x"]
+
+
+def test_a_room_that_is_only_followed_is_none_yet(web: Web) -> None:
+    web.follow("nowhere")
+    until_followed(web, "nowhere")
+    assert web.get("/api/rooms").json == {"rooms": []}
+
+
+def test_who_follows_too_often_is_asked_to_come_again(open_web: OpenWeb) -> None:
+    web = open_web(rate=Rate(1, 100))
+    for _ in range(3):
+        web.post("x")
+    events = web.follow(last_event_id="0")
+    assert list(events) == []  # and it ends
+    assert events.retry is not None
+    assert 90_000 < events.retry <= 100_000
 
 
 def test_a_follower_who_leaves_is_forgotten(web: Web) -> None:

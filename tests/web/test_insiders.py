@@ -37,7 +37,7 @@ def test_who_is_on_this_machine_sees_it(web: Web, path: str, host: str) -> None:
     assert ask(web, path, Host=host).status == 200
 
 
-@pytest.mark.parametrize("name", ["X_Forwarded_For", "Forwarded", "Via", "X_Real_IP", "X_Forwarded_Host"])
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "Forwarded", "Via", "X_Real_IP", "X_Forwarded_Proto", "CF_Connecting_IP"])
 def test_a_proxy_on_this_machine_does_not_ask_for_itself(web: Web, path: str, name: str) -> None:
     answer = ask(web, path, **{name: "127.0.0.1"})
     assert (answer.status, answer.code) == (403, "forbidden")
@@ -117,3 +117,9 @@ def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> No
     else:
         with pytest.raises(RequestRefused):
             check_insider(web.chat.visits, call)
+
+
+def test_a_proxy_that_says_nothing_speaks_http_1_0(web: Web, path: str) -> None:
+    """As nginx does without a configuration: it asks for itself, as it were."""
+    with web.connect() as http:
+        assert http.call(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:8080\r\n\r\n".encode()).status == 403

@@ -15,7 +15,6 @@ from tests.connection.wiring import PATIENCE, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers import local
-from wschat.brokers.base import Rule
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.errors import HistoryUnavailable
@@ -51,13 +50,9 @@ def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
     class Gone(MemoryBroker):
         is_gone = False
 
-        def rules(self) -> list[Rule]:
+        def check(self) -> None:
             if self.is_gone:
                 raise HistoryUnavailable("the history cannot be used")
-            return super().rules()
-
-        def lift_rules(self, rules: object) -> None:
-            self.rules()
 
     broker = Gone()
     web = open_web(broker)

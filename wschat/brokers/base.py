@@ -209,5 +209,9 @@ class Broker(ABC):
         """Lift those of these rooms, kinds and subjects, all or none. As durable as `set_rules`."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Raise HistoryUnavailable if nothing can be made durable just now. May wait for a disk."""
+
+    @abstractmethod
     def close(self) -> None:
         """Append what still waits, and let go of everything. Waits. Nothing may be called after that."""

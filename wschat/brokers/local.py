@@ -220,6 +220,9 @@ class LocalBroker(Presence, Broker):
     def lift_rules(self, rules: Sequence[Rule]) -> None:
         self._write("DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?", [rule[:3] for rule in rules])
 
+    def check(self) -> None:
+        self._write("UPDATE log SET epoch = epoch", [()])
+
     def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         with self._connection() as database:
             database.execute("BEGIN IMMEDIATE")

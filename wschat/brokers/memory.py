@@ -118,6 +118,9 @@ class MemoryBroker(Presence, Broker):
             for rule in rules:
                 self._rules.pop(rule[:3], None)
 
+    def check(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

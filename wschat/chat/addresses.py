@@ -16,6 +16,11 @@ def canonical_address(text: str) -> str | None:
     return str((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address)
 
 
+def address_of(remote_address: object) -> str | None:
+    """The canonical address of a connection; None for a local socket."""
+    return canonical_address(str(remote_address[0])) if isinstance(remote_address, tuple) else None
+
+
 def is_same_place(one: str, other: str) -> bool:
     """Whether two canonical addresses are somebody's: the same, or of one /64, as a home has it, of which one may take any."""
     if ":" not in one or ":" not in other:

@@ -126,7 +126,8 @@ def _who(state: State, session: Session, request: requests.Who) -> Event | None:
 
 def _rooms(state: State, session: Session, request: requests.Rooms) -> Event | None:
     lasts = state.broker.last_numbers()
-    inhabited = sorted(filter(session.identity.may_be_in, state.rooms.names()))
+    # Not those that somebody only follows, and where nothing was said yet.
+    inhabited = sorted(name for name in filter(session.identity.may_be_in, state.rooms.names()) if name in lasts or _seen_in(state, name))
     others = sorted(filter(session.identity.may_be_in, lasts.keys() - set(inhabited)))
     names = sorted([*inhabited, *others][:_MAX_ROOMS_LISTED])
     return RoomList([{"room": name, "members": _count_people(state, name), "last": lasts.get(name, 0)} for name in names], request.id)

@@ -67,7 +67,7 @@ class Allowance:
     @property
     def seconds_left(self) -> float:
         """How long it is until one more is taken."""
-        return max(0.0, (1 - self._left) / self._per_second)
+        return max(0.0, (1 - self._left) / self._per_second - (monotonic() - self._at))
 
     @property
     def is_whole(self) -> bool:
@@ -101,6 +101,12 @@ class Allowances:
                 self._forget_the_quiet()
             allowance = self._allowances.setdefault(caller, Allowance(self._rate))
             return None if allowance.take() else allowance.seconds_left
+
+    def seconds_left(self, caller: str) -> float:
+        """How long it is until a request of this caller may be taken, without taking one."""
+        with self._guard:
+            allowance = self._allowances.get(caller)
+            return allowance.seconds_left if allowance is not None else 0.0
 
     def _forget_the_quiet(self) -> None:
         """Those who have all their allowance again are as good as new."""

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
-from wschat.chat.addresses import canonical_address
+from wschat.chat.addresses import address_of
 from wschat.chat.events import Event
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
@@ -170,8 +170,7 @@ class Session:
     @property
     def address(self) -> str | None:
         """Where the connection comes from, in canonical form; None for a local socket."""
-        remote = self.connection.remote_address
-        return canonical_address(str(remote[0])) if isinstance(remote, tuple) else None
+        return address_of(self.connection.remote_address)
 
     @property
     def room(self) -> str | None:

@@ -77,11 +77,15 @@ class EventStream:
         return None if self._end is None else ConnectionClosed(*self._end)
 
     def send(self, text: str) -> None:
-        """Send a text. Waits while too much is waiting for this peer, as `Connection.send` does. Raises ConnectionClosed."""
+        """Send a text, and wait until the kernel has taken it: what then waits for too long does so by the peer's own fault.
+
+        Raises ConnectionClosed.
+        """
         try:
             self._outbox.write(text.encode())
         except OutboxClosed:
             raise self.closed or ConnectionClosed(CloseCode.ABNORMAL, "connection lost") from None
+        self._outbox.wait_until_taken()
 
     def wait(self) -> None:
         """Wait until the stream is over, by whoever's will. For its own thread."""
@@ -115,6 +119,8 @@ class EventStream:
         self.was_evicted = True
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
         self._limit_close(None)
+        # As soon as the lock is free: a peer that reads again is to find the end, and to come back.
+        self._crew.deadlines.after(0, self._outbox.end_stream)
         return _COMMENT
 
     def _limit_close(self, timeout: float | None) -> None:

@@ -203,6 +203,12 @@ class Outbox:
         """What the kernel has not taken yet, as of some moment just now."""
         return self._backlog.size + self._held_bytes
 
+    def wait_until_taken(self) -> None:
+        """Wait until the kernel has taken everything, or nothing can be sent any more."""
+        with self.lock:
+            while self._backlog and not self._is_closed:
+                self._wait(None)
+
     def fileno(self) -> int:
         """The descriptor to select on, -1 once released."""
         return self._stream.fileno()

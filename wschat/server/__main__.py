@@ -252,8 +252,9 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     )
     certificate = load_certificate(options["tls_cert"], options["tls_key"])
     chat = open_chat(options) if is_chat else None
-    site = Site(chat.visits, max_message_bytes) if chat else None
+    site: Site | None = None
     try:
+        site = Site(chat.visits, max_message_bytes) if chat else None
         handler = chat.handle if chat else load_handler(app)
         with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
             if site is not None:

@@ -136,12 +136,9 @@ class Dialogue:
         data = self._http.send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason)) or b""
         if self._event.method != b"HEAD":
             for part in _pieces(response.body):
-                self.has_begun = True
                 self._write(data + (self._http.send(h11.Data(data=part)) or b""))
                 data = b""
-        data += self._http.send(h11.EndOfMessage()) or b""
-        self.has_begun = True
-        self._write(data)
+        self._write(data + (self._http.send(h11.EndOfMessage()) or b""))
         self._exchange.already_read = self._http.trailing_data[0]
         return (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
 
@@ -201,6 +198,7 @@ class Dialogue:
     def _write(self, data: bytes) -> None:
         if not data:
             return
+        self.has_begun = True
         self._patience.begin(self._send_timeout)
         try:
             self._socket.sendall(data)

@@ -34,6 +34,8 @@ class Request:
     headers: dict[str, str]
     prefix: str = ""
     """What was taken from the beginning of the target, because all of a server is below it."""
+    version: str = "1.1"
+    """Of HTTP."""
 
     @property
     def path(self) -> str:
@@ -120,7 +122,9 @@ def next_request(http: h11.Connection) -> h11.Request:
     try:
         event = http.next_event()
     except h11.RemoteProtocolError as error:
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {error}.") from None
+        # Without what it quotes of the request: there may be a password in it, and this goes into the log.
+        why = str(error).partition(": ")[0]
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {why}.") from None
     if not isinstance(event, h11.Request):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "This is not HTTP.")
     return event
@@ -133,7 +137,7 @@ def request_of(event: h11.Request) -> Request:
         add_header(headers, name, value)
     # Servers have to take what proxies are asked, too (RFC 9112, section 3.2.2).
     target = _SCHEME_AND_HOST.sub("", event.target.decode("ascii"), count=1) or "/"
-    return Request(event.method.decode("ascii"), target, headers)
+    return Request(event.method.decode("ascii"), target, headers, version=event.http_version.decode("ascii"))
 
 
 def add_header(headers: dict[str, str], raw_name: bytes, raw_value: bytes) -> None:

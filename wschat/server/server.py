@@ -109,6 +109,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._thread: threading.Thread | None = None
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
+        self._busy = response_to(BUSY, in_json=http is not None)
         self._roster = Roster(limits)
         self._reception = Reception(
             self._roster,
@@ -243,7 +244,7 @@ class WebSocketServer(socketserver.TCPServer):
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
         if self._tls is None:
-            self._turnstile.turn_away(request, response_to(BUSY))
+            self._turnstile.turn_away(request, self._busy)
         else:
             request.close()  # it would take a handshake to say why
 
@@ -269,7 +270,7 @@ class WebSocketServer(socketserver.TCPServer):
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already
             self._scarcity.complain(error)
-            return self._scarcity.refuse_one(self.socket, b"" if self._tls else response_to(BUSY))
+            return self._scarcity.refuse_one(self.socket, b"" if self._tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:

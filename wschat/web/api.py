@@ -1,14 +1,15 @@
 """The calls of the API: JSON in and out, and one room's events and export as streams.
 
-A call gets the visit of whoever asks, the call itself, and the room that its path names. What may be asked for and what is
-answered is the chat's business; how it is put in HTTP is here.
+What may be asked for and what is answered is the chat's business; how it is put in HTTP is here.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
 from wschat.brokers.base import Message
 from wschat.chat.events import Event, message_fields, to_json
@@ -21,57 +22,68 @@ _CREDENTIALS = frozenset({"name", "password", "token"})
 _NUMBERS = frozenset({"since", "before", "limit"})
 
 
-def rooms(visit: Visit, call: Call, _: str, __: int) -> Response:
+class Asked(NamedTuple):
+    """A call of the API: the visit of whoever asks, and the room that the path names."""
+
+    visit: Visit
+    call: Call
+    room: str
+    max_body_bytes: int
+
+
+def rooms(asked: Asked) -> Response:
     """The rooms that there are."""
-    return _event_response(visit.ask("rooms", _parameters(call)))
+    return _event_response(asked.visit.ask("rooms", _parameters(asked.call)))
 
 
-def messages(visit: Visit, call: Call, room: str, _: int) -> Response:
+def messages(asked: Asked) -> Response:
     """What was said last, before a number, or after one."""
-    return _event_response(visit.ask("history", {**_parameters(call), "room": room}))
+    return _event_response(asked.visit.ask("history", {**_parameters(asked.call), "room": asked.room}))
 
 
-def members(visit: Visit, call: Call, room: str, _: int) -> Response:
+def members(asked: Asked) -> Response:
     """Who is in a room."""
-    return _event_response(visit.ask("who", {**_parameters(call), "room": room}))
+    return _event_response(asked.visit.ask("who", {**_parameters(asked.call), "room": asked.room}))
 
 
-def post(visit: Visit, call: Call, room: str, max_bytes: int) -> Response:
+def post(asked: Asked) -> Response:
     """Say something, once for each id."""
-    fields = _fields_of(call.read_body(max_bytes))
+    _refuse_unknown(_parameters(asked.call))
+    fields = _fields_of(asked.call.read_body(asked.max_body_bytes))
     _refuse_unknown(fields.keys() - {"text", "name", "id"})
-    header = call.request.headers.get("idempotency-key")
+    header = asked.call.request.headers.get("idempotency-key")
     if header is not None:
-        key = header.strip('"')  # by its draft it is a quoted string; many leave that out
-        if fields.get("id") is None:
-            fields["id"] = key
-        elif fields["id"] != key:
-            raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
+        _take_key(fields, header)
     name = fields.pop("name", None)
-    message, is_new = visit.post({**fields, "room": room}, name)
+    message, is_new = asked.visit.post({**fields, "room": asked.room}, name)
     fields = message_fields(message)
     return json_response(HTTPStatus.CREATED if is_new else HTTPStatus.OK, fields if message.time else {**fields, "time": None})
 
 
-def events(visit: Visit, call: Call, room: str, _: int) -> EventsResponse:
+def events(asked: Asked) -> EventsResponse:
     """Everything that is said in a room from now on, or after an event."""
-    parameters = _parameters(call)
+    parameters = _parameters(asked.call)
     since = parameters.pop("since", None)
     _refuse_unknown(parameters)
     # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
-    last_event_id = call.request.headers.get("last-event-id") or (None if since is None else str(since))
-    visit.check_follow(room, last_event_id)
-    return EventsResponse(lambda stream: visit.follow(room, stream, last_event_id))
+    last_event_id = asked.call.request.headers.get("last-event-id") or (None if since is None else str(since))
+    asked.visit.check_follow(asked.room, last_event_id)
+    return EventsResponse(lambda stream: asked.visit.follow(asked.room, stream, last_event_id))
 
 
-def export(visit: Visit, call: Call, room: str, _: int) -> Response:
+def events_later(seconds: float) -> EventsResponse:
+    """What is answered to who follows rooms too often: a browser that were refused would never come again, and by this it does."""
+    return EventsResponse(lambda stream: stream.send(f"retry: {math.ceil(seconds * 1000)}\n\n"))
+
+
+def export(asked: Asked) -> Response:
     """All that is kept of a room, a line for each message."""
-    _refuse_unknown(_parameters(call))
-    pages = visit.export(room)
+    _refuse_unknown(_parameters(asked.call))
+    pages = asked.visit.export(asked.room)
     return Response(HTTPStatus.OK, map(_lines, pages), {"Content-Type": "application/x-ndjson; charset=utf-8"})
 
 
-CALLS: dict[tuple[str, str], Callable[[Visit, Call, str, int], Response | EventsResponse]] = {
+CALLS: dict[tuple[str, str], Callable[[Asked], Response | EventsResponse]] = {
     ("", "GET"): rooms,
     ("messages", "GET"): messages,
     ("messages", "POST"): post,
@@ -90,6 +102,21 @@ def _parameters(call: Call) -> dict[str, object]:
         # What is no number, or has more digits than one has, is left for the check to refuse.
         parameters[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else text
     return parameters
+
+
+def _take_key(fields: dict[str, object], header: str) -> None:
+    """Have what an Idempotency-Key says be the id."""
+    try:
+        header = header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        pass  # it is not UTF-8, and as good a key as any other
+    key = header.strip().strip('"')  # by its draft it is a quoted string; many leave that out
+    if not key:
+        raise Rejected("bad-request", "There is nothing in the Idempotency-Key.")
+    if fields.get("id") is None:
+        fields["id"] = key
+    elif str(fields["id"]) != key:
+        raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:

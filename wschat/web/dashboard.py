@@ -53,13 +53,17 @@ class Samples:
 
     def _take(self) -> None:
         """For the deadlines' thread, again and again."""
-        before, self._last = self._last, _Reading()
-        sample = _sample(before, self._last, self._read_load())
-        with self._guard:
-            if not self._is_closed:
-                self._samples.append(sample)
-                self._next += 1
-                self._deadline = self._crew.deadlines.after(SECONDS, self._take)
+        try:
+            before, self._last = self._last, _Reading()
+            sample = _sample(before, self._last, self._read_load())
+            with self._guard:
+                if not self._is_closed:
+                    self._samples.append(sample)
+                    self._next += 1
+        finally:
+            with self._guard:
+                if not self._is_closed:
+                    self._deadline = self._crew.deadlines.after(SECONDS, self._take)
 
 
 class _Reading:

@@ -11,7 +11,7 @@ from wschat.errors import RequestRefused
 from wschat.server.answers import Call
 from wschat.server.origins import is_loopback
 
-_FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+_PROXIES_SAY = ("forwarded", "via", "x-forwarded-", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
 def check_insider(visits: Visits, call: Call) -> None:
@@ -29,8 +29,9 @@ def check_insider(visits: Visits, call: Call) -> None:
 def _is_local(call: Call) -> bool:
     """Whether somebody is on this machine who does not ask for somebody else."""
     headers, address = call.request.headers, call.remote_address
-    if _FORWARDED & headers.keys():
-        return False  # a proxy is on this machine, and whoever it asks for need not be
+    # A proxy is on this machine, and whoever it asks for need not be. Those that do not say so, as nginx by itself, speak HTTP/1.0.
+    if call.request.version == "1.0" or any(name.startswith(_PROXIES_SAY) for name in headers):
+        return False
     if isinstance(address, tuple) and not is_loopback(canonical_address(str(address[0])) or ""):
         return False
     # Any name may be made to mean this machine, by a page that would then read what is not for it.

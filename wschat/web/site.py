@@ -19,13 +19,13 @@ from wschat.chat.visits import Visits
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
 from wschat.figures import Load
 from wschat.server.answers import Call, EventsResponse, Response, error_response, json_response
-from wschat.web.api import CALLS
+from wschat.web.api import CALLS, Asked, events_later
 from wschat.web.dashboard import Samples
 from wschat.web.files import Files
 from wschat.web.insiders import check_insider
 from wschat.web.metrics import Metrics
 
-Answer = Response | EventsResponse
+AnyResponse = Response | EventsResponse
 
 _NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -55,7 +55,7 @@ class Site:
         self._read: Callable[[], Load] = lambda: Load({}, 0)
         self._samples = Samples(self._read_load)
 
-    def __call__(self, call: Call) -> Answer:
+    def __call__(self, call: Call) -> AnyResponse:
         """Answer a request, whatever it is."""
         try:
             response = self._answer(call)
@@ -78,7 +78,7 @@ class Site:
     def _read_load(self) -> Load:
         return self._read()
 
-    def _answer(self, call: Call) -> Answer:
+    def _answer(self, call: Call) -> AnyResponse:
         path = call.request.path
         api = _API_PATH.fullmatch(path)
         if api is not None:
@@ -89,16 +89,20 @@ class Site:
         _check_method(call, {"GET"})
         return page(self, call) if page is not None else self._files.answer(call, path.removeprefix("/static/"))
 
-    def _call_api(self, call: Call, room_name: str, what: str) -> Answer:
+    def _call_api(self, call: Call, room_name: str, what: str) -> AnyResponse:
         methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
         if not methods:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
         method = _check_method(call, methods.keys())
         room = _room_of(room_name) if room_name else ""
         visit = self._visits.begin(call.request, call.remote_address)
-        if what != "events":  # connections are limited by their number; and a browser that were refused would not come back
+        try:
             self._visits.count(visit)
-        response = methods[method](visit, call, room, self._max_body_bytes)
+        except Rejected as error:
+            if what != "events":
+                raise
+            return events_later(error.seconds or 0.0)
+        response = methods[method](Asked(visit, call, room, self._max_body_bytes))
         return replace(response, headers={**_NO_STORE, **response.headers})
 
     # Pages
