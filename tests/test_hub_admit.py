@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
 
@@ -513,3 +514,26 @@ def test_they_come_and_go_while_others_talk(wire: Wiring) -> None:
     for task in talking:
         task.result(PATIENCE)
     assert hub.is_deserted
+
+
+def test_who_is_being_let_in_is_there_all_the_time(wire: Wiring) -> None:
+    """Whoever asks just then must not find nobody, and leave out what is said."""
+    hub = Hub()
+    flushing: list[Future[None]] = []
+
+    class Members(set[Any]):
+        """Looked at, they give another thread the time to flush."""
+
+        def __bool__(self) -> bool:
+            is_somebody_here = len(self) > 0
+            if not flushing:
+                flushing.append(wire.run(hub.flush))
+                wait(flushing, 0.2)
+            return is_somebody_here
+
+    hub._members = Members()
+    member, _ = wire.pair()
+    hub.admit(member)
+    assert not hub.is_deserted
+    flushing[0].result(PATIENCE)
+    assert member in hub

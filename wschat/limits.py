@@ -22,13 +22,14 @@ class Limits:
     max_fragments: int = 131_072
     """The fragments of one message; past it the connection is closed (1008)."""
     opening_timeout: float = 10.0
-    """From the accepted (or begun) connection to an open WebSocket; past it the socket is closed."""
+    """From the accepted (or begun) connection to an open WebSocket, or to the end of the first plain request; past it the socket
+    is closed."""
     keep_alive_timeout: float = 10.0
     """From one answered HTTP request to the end of the next one; past it the socket is closed."""
     max_head_bytes: int = 16 * 1024
-    """An opening request's head; past it the answer is 431."""
+    """A request's head; past it the answer is 431."""
     max_headers: int = 100
-    """The headers of an opening request; past it the answer is 431."""
+    """The headers of a request; past it the answer is 431."""
     ping_interval: float = 20.0
     """The time between two pings. With 0, nothing is read, either, while nobody receives: a handler that only sends then
     neither answers pings nor notices the end until a send fails."""

@@ -1,4 +1,4 @@
-"""Refusals: the answer to those who get no WebSocket, and turning somebody away without spending a thread on it."""
+"""Refusals: the answer to those who do not get what they have asked for, and turning somebody away without spending a thread on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ _MAX_UNREAD_BYTES = 1 << 20
 _SECONDS_TO_READ = 1.0
 # More than this are not answered: they are closed at once.
 _MAX_WAITING = 100
-
 
 # What programs tell the errors by that are known by their status.
 _CODES = {

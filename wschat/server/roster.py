@@ -35,7 +35,7 @@ class Roster:
         # Guards all below, and is told when the last connection is taken out. Taken before the locks of outboxes.
         self._changed = threading.Condition()
         self._active: dict[socket.socket, Peer | None] = {}  # None until it is open
-        self._opening: set[socket.socket] = set()  # those whose request has not been answered yet
+        self._opening: set[socket.socket] = set()  # those that are neither a WebSocket nor a stream of events, and may be cut
         self._counted: dict[socket.socket, str] = {}  # the address that each counts for
         self._counts: Counter[str] = Counter()
         self._is_closing = False
@@ -90,12 +90,12 @@ class Roster:
                 del self._counts[address]
 
     def answer(self, sock: socket.socket) -> None:
-        """The request is about to be answered: from here on it is closed as a WebSocket, and not cut."""
+        """It is about to become a WebSocket or a stream of events: from here on it is closed as such, and not cut."""
         with self._changed:
             self._opening.discard(sock)
 
     def open(self, sock: socket.socket, ws: Peer) -> None:
-        """The WebSocket is open."""
+        """It is open."""
         tally.count_opened()
         with self._changed:
             self._active[sock] = ws
@@ -105,7 +105,7 @@ class Roster:
             _go_away(ws, drain)
 
     def leave(self, sock: socket.socket) -> Peer | None:
-        """The connection is over, and its handler has returned; which WebSocket it was, if it was open."""
+        """The connection is over, and its handler has returned; what it was, if it was open."""
         with self._changed:
             ws = self._active.pop(sock, None)
             if ws is not None:
@@ -117,7 +117,7 @@ class Roster:
             return ws
 
     def cut(self, sock: socket.socket) -> None:
-        """End a connection whose request has not been answered yet; do nothing to others."""
+        """End a connection that is still reading or answering plain requests; do nothing to others."""
         self._end_opening(sock, socket.SHUT_RDWR)
 
     def close_all(self, drain: float | None) -> None:

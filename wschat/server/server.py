@@ -1,6 +1,7 @@
 """The server: `socketserver` with a thread for each connection, which ends when it is told to.
 
-A connection's thread reads the request, opens the WebSocket and runs the handler. What the handler does is its own business.
+A connection's thread has it received (see `reception`): plain requests are answered until one opens a WebSocket. Then it runs
+the handler. What the handler does is its own business.
 """
 
 from __future__ import annotations
