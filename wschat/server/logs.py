@@ -76,7 +76,7 @@ def log_answered(client_address: Any, request: Request, status: int) -> None:
 
 
 def log_refused(client_address: Any, why: object) -> None:
-    """Somebody did not get what they had asked for. It is counted by its status or its first words, which are the same for all of a kind."""
+    """Somebody did not get what they had asked for. It is counted by its status or first words, the same for all of a kind."""
     tally.count_refusal(f"{why.status:d}" if isinstance(why, RequestRefused) else str(why).partition(":")[0])
     if not logger.isEnabledFor(logging.INFO):
         return
