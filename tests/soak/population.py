@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import itertools
+import json
 import random
 import socket
 import ssl
@@ -44,6 +47,11 @@ class World:
         if ws.recv(_PATIENCE) != _GREETING:
             raise Disorder("no greeting")
         return ws
+
+    def http(self, tls: bool) -> http.client.HTTPConnection:
+        if tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.tls_port, timeout=_PATIENCE, context=self.context)
+        return http.client.HTTPConnection("127.0.0.1", self.plain_port, timeout=_PATIENCE)
 
     def raw(self, tls: bool) -> socket.socket:
         """A bare connection, which may be anything. What is sent over it is not encrypted, whatever door it is at."""
@@ -140,6 +148,47 @@ def read_slowly(world: World, tls: bool, seed: int) -> None:
                     break
 
 
+def follow(world: World, tls: bool, seed: int) -> None:
+    """Follow the room over HTTP, break off, and go on after the last event: nothing is missing, nothing comes twice."""
+    dice = random.Random(seed)
+    place, coming, last = "", "", None
+    while not world.is_over.is_set():
+        with contextlib.closing(world.http(tls)) as connection:
+            connection.request("GET", "/api/rooms/lobby/events", headers={"Last-Event-ID": place})
+            for line in itertools.islice(connection.getresponse(), dice.randrange(10, 1000)):
+                if world.is_over.is_set():
+                    break
+                if line.startswith(b"id: "):
+                    coming = line[4:].decode().strip()
+                elif line == b"\n":  # which ends an event: what is cut off before that was none
+                    place = coming
+                elif line.startswith(b"event: gap"):
+                    raise Disorder("a gap in the events")
+                elif line.startswith(b'data: {"room"'):
+                    seq = json.loads(line[6:])["seq"]
+                    if last is not None and seq != last + 1:
+                        raise Disorder(f"event {seq} came after {last}")
+                    last, place = seq, coming
+                    world.count("events")
+
+
+def ask(world: World, tls: bool, seed: int) -> None:
+    """Ask for this and that over HTTP, many times on each connection."""
+    dice = random.Random(seed)
+    paths = ["/", "/readyz", "/api/rooms", "/api/rooms/lobby/members", "/api/rooms/lobby/messages?limit=10", "/nothing", "/metrics"]
+    while not world.is_over.is_set():
+        with contextlib.closing(world.http(tls)) as connection:
+            for _ in range(dice.randrange(1, 100)):
+                path = dice.choice(paths)
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                if answer.status != (404 if path == "/nothing" else 200) or not answer.read():
+                    raise Disorder(f"{path} was answered with {answer.status}")
+                world.count("answers over HTTP")
+                if world.is_over.wait(dice.random() / 20):
+                    break
+
+
 def vanish(world: World, tls: bool, seed: int) -> None:
     """Come, say something, and be gone with a reset."""
     dice = random.Random(seed)
@@ -169,4 +218,4 @@ _REQUEST = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 # Who lives there besides talkers and lurkers, and how many of them.
-OTHERS: dict[Callable[[World, bool, int], None], int] = {come_and_go: 6, read_slowly: 4, vanish: 4, talk_rubbish: 4}
+OTHERS: dict[Callable[[World, bool, int], None], int] = {come_and_go: 6, read_slowly: 4, follow: 4, ask: 4, vanish: 4, talk_rubbish: 4}

@@ -10,6 +10,7 @@ from wschat import Limits, serve
 from wschat.brokers.local import LocalBroker
 from wschat.chat.chat import Chat
 from wschat.server.tls import Certificate
+from wschat.web.site import Site
 
 
 def listener() -> socket.socket:
@@ -23,16 +24,19 @@ def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     chat = Chat(LocalBroker(sys.argv[2]))
+    site = Site(chat.visits, 65_536)
     limits = Limits(max_connections_per_address=0, outbox_seconds=5)
     context = Certificate(sys.argv[1]).context
     with (
-        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits) as plain,
-        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits, tls=context) as tls,
+        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits, http=site) as plain,
+        serve(chat.handle, listener=listener(), check_request=chat.check_request, limits=limits, http=site, tls=context) as tls,
     ):
+        site.watch(plain.load)
         plain.start()
         tls.start()
         print(plain.port, tls.port, flush=True)
         sys.stdin.read()
+    site.close()
     chat.close()
 
 
