@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import WebSocketRoute, expect
 
-from tests.server.command import Command
+from tests.brokers.wiring import append
+from tests.server.command import Command, running
 from tests.web.page.wiring import Guest, Windows, http
+from wschat.brokers.base import Draft
+from wschat.brokers.local import LocalBroker
 
 
 def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
@@ -50,6 +54,22 @@ def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(serve
     button.hover()
     page.mouse.down()
     alice.say("right")
-    alice.hears("right")
+    expect(alice.message("right").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
     page.mouse.up()
     expect(button).to_have_count(0)
+
+
+def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    broker = LocalBroker(path)
+    append(broker, *(Draft(f"room-{number}", "bob", "Hello!") for number in range(300)))
+    broker.close()
+    with running("--port", "0", "--history", str(path)) as server:
+        alice = windows.enter(server, "alice")
+        expect(alice.rooms).to_contain_text("and 100 more")
+        alice.rooms.get_by_label("Room to join").fill("M-299")
+        others = alice.rooms.get_by_role("list", name="Other rooms").get_by_role("link")
+        expect(others).to_have_count(1)
+        expect(alice.rooms).not_to_contain_text("more")
+        others.click()
+        expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()

@@ -6,7 +6,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
+import wschat
 from tests.server.command import Command
+from tests.web.page.test_looks import PHONE
 from tests.web.page.wiring import Guest, Windows
 
 TALL = "so much" + "\n" * 20 + "that it has to be scrolled"
@@ -80,3 +82,63 @@ def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(serve
     expect(typing).to_have_text("אבג-123 and דהו-456 are typing")
     first, second = (typing.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
     assert first and second and first["x"] < second["x"]
+
+
+def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    expect(alice.page.get_by_role("status")).to_be_attached()  # even now that it has nothing to say
+    alice.say("/nonsense")
+    with wschat.connect(server.url) as bot:
+        for number in range(10):
+            bot.send(f"number {number}")
+        alice.hears("number 9")
+    expect(alice.page.locator("[aria-live=polite]")).to_contain_text("There is no command /nonsense")
+
+
+def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Command, windows: Windows) -> None:
+    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", **PHONE)
+    alice.say("one")
+    alice.say("two")
+    for guest in (alice, bob):
+        guest.hears("two")
+        expect(guest.message("two")).to_have_class("message goes-on")
+        expect(guest.message("two")).to_contain_text("alice")
+    expect(bob.message("two").locator("time")).to_have_css("opacity", "1")
+    time = alice.message("two").locator("time")
+    expect(time).to_have_css("opacity", "0")
+    alice.message("two").hover()
+    expect(time).to_have_css("opacity", "1")
+    alice.field.hover()
+    expect(time).to_have_css("opacity", "0")
+    alice.field.press("Shift")
+    alice.log.focus()  # as by the Tab key: it was a key that was used last
+    expect(time).to_have_css("opacity", "1")
+
+
+def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice", "m" * 32, **PHONE)
+    edge = alice.log.get_by_text("Nothing has been said in")
+    expect(edge).to_be_visible()
+    assert alice.log.evaluate("log => log.scrollWidth <= log.clientWidth")
+    box = edge.bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 375
+
+
+def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    scroll_up(alice)
+    alice.rooms.get_by_label("Room to join").fill("tea")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    with wschat.connect(server.url) as bot:
+        bot.recv()  # Welcome!
+        for _ in range(51):
+            for number in range(100):
+                bot.send(f"number {number}")
+            for _ in range(100):
+                bot.recv()
+    lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
+    expect(lobby).to_have_accessible_name(re.compile(r"999\+ unread"))
+    lobby.click()
+    expect(alice.page.get_by_role("button", name="5,100 new messages")).to_be_visible()
+    expect(alice.message(TALL)).to_be_in_viewport()

@@ -24,3 +24,32 @@ def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Com
     alice.page.reload()
     alice.hears("said after it")
     expect(alice.log).not_to_contain_text("nonsense")
+
+
+def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    alice.field.fill("かんじ")
+    # As Safari does it: the composition has ended just before.
+    alice.field.evaluate("field => field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true }))")
+    expect(alice.field).to_have_value("かんじ")
+
+
+def test_an_at_sign_stays_before_a_name_that_is_completed(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    windows.enter(server, "bobby")
+    for typed, completed in (("Hello @bo", "Hello @bobby "), ("@bo", "@bobby "), ("/msg @bo", "/msg bobby "), ("bo", "bobby: ")):
+        alice.field.fill("")
+        alice.field.press_sequentially(typed)
+        alice.field.press("Tab")
+        expect(alice.field).to_have_value(completed)
+
+
+def test_neither_names_nor_links_are_what_only_looks_like_them(server: Command, windows: Windows) -> None:
+    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
+    alice.say("https://example.org@elsewhere.example/ and https://a:b@elsewhere.example/")
+    alice.say("bob.smith is somebody else")
+    alice.say("This is for you, bob.")
+    bob.hears("bob.smith is somebody else")
+    expect(bob.log.locator(".mention")).to_have_count(1)
+    expect(bob.log.locator(".mention")).to_contain_text("This is for you, bob.")
+    expect(bob.log.get_by_role("link")).to_have_count(0)

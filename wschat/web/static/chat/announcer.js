@@ -7,20 +7,28 @@ const READ_AT_ONCE = 3;
 const LONGEST = 300;
 const KEPT = 10;
 
-let waiting = [];
+let messages = [];
+let others = [];
 let timer = 0;
 
-/** Have something read, soon. */
+/** Have a message read, soon; of many at once, only how many they are. */
+export function announceMessage(text) {
+  messages.push(text);
+  timer ||= setTimeout(speak, EVERY);
+}
+
+/** Have something else read, whatever comes besides. */
 export function announce(text) {
-  waiting.push(text);
+  others.push(text);
   timer ||= setTimeout(speak, EVERY);
 }
 
 function speak() {
   timer = 0;
-  const lines = waiting.length > READ_AT_ONCE ? [`${waiting.length} new messages`] : waiting;
-  waiting = [];
+  const lines = messages.length > READ_AT_ONCE ? [`${messages.length} new messages`] : messages;
   const region = byId("announcer");
-  region.append(...lines.map((line) => make("p", "", line.slice(0, LONGEST))));
+  region.append(...[...others, ...lines].map((line) => make("p", "", line.slice(0, LONGEST))));
   while (region.childElementCount > KEPT) region.firstElementChild.remove();
+  messages = [];
+  others = [];
 }

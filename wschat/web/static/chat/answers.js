@@ -1,12 +1,12 @@
 // What the page does when a line that was typed has its answer: most commands show what they do by events of their own.
 
 import { announce } from "./announcer.js";
+import { isCommand } from "./completion.js";
 import { make, makeButton } from "./dom.js";
 import { itemForWhisper } from "./message.js";
 import { sentence } from "./text.js";
 
 const LONGEST_SHOWN = 200;
-const COMMAND = /^\/(?!\/|me\s)/i;
 
 /** Do what the answer to a line asks for. `page` is what `main.js` puts together. */
 export function takeAnswer(page, { room: name, text }, answer) {
@@ -22,7 +22,7 @@ export function takeAnswer(page, { room: name, text }, answer) {
 /** Say why a line was refused. A message stays below the others; a command is nothing to keep, but can be corrected. */
 export function takeRefusal(page, item) {
   const { room: name, text, why } = item;
-  if (!COMMAND.test(text)) return announce(why);
+  if (!isCommand(text)) return announce(why);
   page.outbox.discard(item);
   const room = page.rooms.find(name) ?? page.rooms.current;
   const shown = text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;

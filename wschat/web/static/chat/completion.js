@@ -1,5 +1,8 @@
 // What a line could go on with: commands at its beginning, names and rooms everywhere else. Which commands there are, the server says.
 
+/** Whether a line is a command, and not a message (which actions are, too). */
+export const isCommand = (line) => /^\/(?!\/|me\s)/i.test(line);
+
 /** The commands in the answer to `help`: a line for each, its form and what it does, with two blanks between. */
 export function commandsIn(text) {
   const lines = text.split("\n").filter((line) => /^\/\w/.test(line));
@@ -17,6 +20,8 @@ export function completionsOf(text, cursor, { commands, names, rooms }) {
   }
   if (!word && !before.startsWith("/")) return { start, options: [] };
   const known = /^\/join\s+$/i.test(before.slice(0, start)) ? rooms : names;
+  const at = word.startsWith("@") && !isCommand(text) ? "@" : "";
   const fitting = known.filter((name) => name.toLowerCase().startsWith(word.replace(/^@/, ""))).sort();
-  return { start, options: fitting.map((name) => ({ text: name + (start === 0 ? ": " : " "), form: name })) };
+  const end = start === 0 && !at ? ": " : " ";
+  return { start, options: fitting.map((name) => ({ text: at + name + end, form: name })) };
 }

@@ -5,6 +5,7 @@ import { byId, make } from "./dom.js";
 
 const MOST_OPTIONS = 50;
 const MOST_REMEMBERED = 50;
+const COMPOSING = 229;
 
 /** The composer. Its hooks: `onSend(text)`, `onTyping()` for what is no command, `known()` for what there is to complete with. */
 export class Composer {
@@ -81,7 +82,8 @@ export class Composer {
   }
 
   #press(event) {
-    const { key, shiftKey, ctrlKey, altKey, metaKey, isComposing } = event;
+    const { key, keyCode, shiftKey, ctrlKey, altKey, metaKey } = event;
+    const isComposing = event.isComposing || keyCode === COMPOSING; // Safari ends it before the Enter that confirms it
     if (isComposing || ctrlKey || altKey || metaKey) return;
     const isOpen = this.#options.length > 0;
     let isOurs = true;

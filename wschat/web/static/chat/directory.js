@@ -29,13 +29,12 @@ function showOthers() {
   const more = found.length - MOST_LISTED;
   byId("others-part").hidden = found.length === 0;
   byId("others-more").hidden = more <= 0;
-  byId("others-more").textContent = `and ${more.toLocaleString()} more: type a part of a name`;
+  byId("others-more").textContent = more > 0 ? `and ${more.toLocaleString()} more: type a part of a name` : "";
   fillList(byId("others"), found.slice(0, MOST_LISTED), itemFor, update);
 }
 
 function itemFor([name]) {
-  const badge = make("span", "badge", make("span"), make("span", "unseen", " unread"));
-  const link = make("a", "", make("bdi", "", name), badge);
+  const link = make("a", "", make("bdi", "", name), make("span", "badge"));
   link.href = addressOf(name);
   return make("li", "", link);
 }
@@ -46,5 +45,5 @@ function update(item, [, unread, isCurrent]) {
   link.className = unread ? "unread" : "";
   link.ariaCurrent = isCurrent ? "page" : null;
   badge.hidden = !unread;
-  badge.firstElementChild.textContent = shortCount(unread);
+  badge.replaceChildren(...(unread ? [shortCount(unread), make("span", "unseen", " unread")] : []));
 }

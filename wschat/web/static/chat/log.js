@@ -46,7 +46,7 @@ export class Log {
   /** Put messages, or items of other kinds, below. */
   append(...entries) {
     this.#waiting.push(...entries);
-    if (this.#waiting.length > MOST_WAITING) this.#letGo();
+    if (this.sticks && this.#waiting.length > MOST_WAITING) this.#letGo();
     this.#draw();
   }
 

@@ -1,6 +1,6 @@
 // The page: puts the parts together. Each has its own file, and knows the others only by what it is given here.
 
-import { announce } from "./announcer.js";
+import { announce, announceMessage } from "./announcer.js";
 import { takeAnswer, takeRefusal } from "./answers.js";
 import { commandsIn } from "./completion.js";
 import { Composer } from "./composer.js";
@@ -102,7 +102,7 @@ function send(text) {
 function messageCame(room, message) {
   typing.end(room.name, message.from);
   if (message.from === names.name) outbox.saw(message);
-  else if (room === rooms.current) announce(`${message.from}: ${message.text}`);
+  else if (room === rooms.current) announceMessage(`${message.from}: ${message.text}`);
 }
 
 function roomShown(room, before) {

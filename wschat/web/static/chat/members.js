@@ -11,7 +11,7 @@ export function showMembers(room, me, { onMention, onWhisper }) {
   const more = names.length - MOST_SHOWN;
   byId("count").textContent = `${names.length.toLocaleString()} ${names.length === 1 ? "person" : "people"}`;
   byId("people-more").hidden = more <= 0;
-  byId("people-more").textContent = `and ${more.toLocaleString()} more`;
+  byId("people-more").textContent = more > 0 ? `and ${more.toLocaleString()} more` : "";
   const rows = names.slice(0, MOST_SHOWN).map((name) => (name === me.name ? [`${name} (you)`, name] : [name]));
   fillList(byId("people"), rows, ([name, mine]) => {
     if (mine) return make("li", "", make("span", "person", make("bdi", "", mine), " (you)"));

@@ -68,7 +68,7 @@ function itemOf({ from, text, time }, goesOn, mention) {
     body.prepend(authorOf(from), " ");
     return make("li", "message action", timeOf(time), body);
   }
-  if (goesOn) return make("li", "message goes-on", timeOf(time), textOf(text, mention));
+  if (goesOn) return make("li", "message goes-on", make("bdi", "unseen", from), timeOf(time), textOf(text, mention));
   const initial = make("span", `avatar ${hueOf(from)}`, [...from.toUpperCase()][0] ?? "");
   initial.ariaHidden = "true";
   return make("li", "message", initial, make("div", "head", authorOf(from), timeOf(time)), textOf(text, mention));

@@ -1,4 +1,5 @@
-// The bar that says that there is no connection, why, and when the next try is.
+// The bar that says that there is no connection, why, and when the next try is. It is always in the page, if out of sight: what
+// comes into a page together with its text is not read aloud.
 
 import { byId } from "./dom.js";
 
@@ -12,7 +13,7 @@ setInterval(count, 500);
 export function showStatus(text, { next = 0, button = "", onClick = null } = {}) {
   until = next;
   act = onClick;
-  byId("status").hidden = false;
+  byId("status").className = "";
   if (byId("status-text").textContent !== text) byId("status-text").textContent = text;
   byId("status-button").textContent = button;
   byId("status-button").hidden = !button;
@@ -21,8 +22,9 @@ export function showStatus(text, { next = 0, button = "", onClick = null } = {})
 
 /** All is well. */
 export function hideStatus() {
-  byId("status").hidden = true;
+  byId("status").className = "unseen";
   byId("status-text").textContent = "";
+  byId("status-button").hidden = true;
 }
 
 function count() {

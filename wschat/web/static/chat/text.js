@@ -10,7 +10,7 @@ const WORD = "[\\p{L}\\p{M}\\p{N}_-]";
 
 /** What finds a name in a text, as a word of its own. */
 export function mentionOf(name) {
-  return new RegExp(`(?<!${WORD}|\\.)@?${name.replaceAll(".", "\\.")}(?!${WORD})`, "giu");
+  return new RegExp(`(?<!${WORD}|\\.)@?${name.replaceAll(".", "\\.")}(?!\\.?${WORD})`, "giu");
 }
 
 /** A sentence of the page's own, as a template; what is filled in, if only into a list, keeps its direction of writing to itself. */
@@ -45,6 +45,8 @@ function split(text, pattern, makeFound, makeOthers = (words) => [words]) {
 function linkTo(found) {
   const address = withoutPunctuation(found);
   if (address.length > LONGEST_LINK || !URL.canParse(address)) return null;
+  const { username, password } = new URL(address);
+  if (username || password) return null; // which would only make it look like another one
   const link = make("a", "", address);
   link.href = address;
   link.target = "_blank";
