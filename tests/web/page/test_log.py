@@ -75,13 +75,17 @@ def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(serve
     expect(news).to_have_text("אבג-123 has joined. דהו-456 has joined.")
     expect(news.locator(".text")).to_have_css("direction", "ltr")
     first, second = (news.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
-    assert first and second and first["x"] < second["x"]
+    assert first
+    assert second
+    assert first["x"] < second["x"]
     guests[0].field.press_sequentially("x")
     guests[1].field.press_sequentially("x")
     typing = alice.page.locator("#typing")
     expect(typing).to_have_text("אבג-123 and דהו-456 are typing")
     first, second = (typing.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
-    assert first and second and first["x"] < second["x"]
+    assert first
+    assert second
+    assert first["x"] < second["x"]
 
 
 def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Command, windows: Windows) -> None:
@@ -121,7 +125,9 @@ def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Command, w
     expect(edge).to_be_visible()
     assert alice.log.evaluate("log => log.scrollWidth <= log.clientWidth")
     box = edge.bounding_box()
-    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 375
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 375
 
 
 def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Command, windows: Windows) -> None:

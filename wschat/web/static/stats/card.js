@@ -19,6 +19,7 @@ export class Card {
     const find = (selector) => this.element.querySelector(selector);
     this.#parts = { figure: find("strong"), note: find(".figure span"), svg: find("svg"), top: find(".top"), legend: find("dl") };
     find("h2").textContent = spec.title;
+    find(".chart").ariaLabel = `${spec.title}: the left arrow key shows earlier figures`;
   }
 
   /** Draw what there is: samples, the time that the chart begins at, and the seconds from one sample to the next. */
@@ -32,13 +33,17 @@ export class Card {
     this.#parts.svg.setAttribute("aria-label", this.#description());
   }
 
-  /** Show the figures of a sample, or the current ones for null. */
+  /** Show the figures of a sample, or for null the current ones: the last that are known, or of events how many there were in all. */
   point(index) {
     const { samples, from } = this.#view;
-    const values = this.#series.map((line) => this.#valueOf(line, index));
     const { isSum, isEvents, note = "" } = this.#spec;
+    const isAll = isEvents && index === null;
+    const shown = index ?? this.#lastKnown();
+    const isOld = index === null && !isAll && shown < samples.length - 1;
+    const values = this.#series.map((line) => (isAll ? sum(line.values) : line.values[shown]));
     this.#parts.figure.textContent = this.#format(isSum ? sum(values) : values[0]);
-    const when = index === null ? (isEvents ? "in 5 minutes" : "") : `at ${timeOf(samples[index])}`;
+    this.#parts.figure.classList.toggle("old", isOld);
+    const when = index === null && !isOld ? (isAll ? "in 5 minutes" : "") : `at ${timeOf(samples[shown])}`;
     this.#parts.note.textContent = `${note} ${when}`.trim();
     const rows = isSum || this.#series.length > 1 ? this.#series : [];
     this.#parts.legend.replaceChildren(...rows.map((line, row) => entry(line.name, this.#format(values[row]), row)));
@@ -50,9 +55,11 @@ export class Card {
     return value === null || value === undefined ? "–" : this.#spec.unit.format(value);
   }
 
-  /** The value at a sample; without one, the last one, or how many events there were in all. */
-  #valueOf({ values }, index) {
-    return index !== null ? values[index] : this.#spec.isEvents ? sum(values) : values.at(-1);
+  /** The last sample that has figures. */
+  #lastKnown() {
+    const { length } = this.#view.samples;
+    const known = this.#view.samples.findLastIndex((_, index) => this.#series.some(({ values }) => values[index] !== null));
+    return known < 0 ? length - 1 : known;
   }
 
   /** What each sample has in all, or in each line. */
@@ -76,8 +83,11 @@ export class Card {
     return { top: 10 ** upper, steps, y: (value) => (HEIGHT * (upper - Math.log10(value))) / (upper - lower) };
   }
 
+  /** Lines across, and one for each minute. */
   #grid() {
-    return [0, ...this.#scale.steps].map((share) => path("grid", `M0,${HEIGHT * share}H${SPAN}`));
+    const across = [0, ...this.#scale.steps].map((share) => `M0,${HEIGHT * share}H${SPAN}`);
+    const minutes = [1, 2, 3, 4].map((minute) => `M${60 * minute},0V${HEIGHT}`);
+    return [path("grid", [...across, ...minutes].join(""))];
   }
 
   /** The first line is on top of the others, above an area. */

@@ -5,6 +5,7 @@ import { Card, SPAN, timeOf } from "./card.js";
 import { CARDS } from "./cards.js";
 
 const PATIENCE = 5000; // milliseconds
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const status = document.getElementById("status");
 const updated = document.getElementById("updated");
 const token = takeToken(); // the chat page's, too
@@ -64,23 +65,32 @@ function say(state, text) {
   document.body.classList.toggle("stale", state !== "live");
 }
 
-/** Show the sample nearest to the time that is pointed at. */
-function point() {
-  if (!samples.length) return;
+/** The sample nearest to the time that is pointed at; null if none is. */
+function nearest() {
   const distance = (index) => Math.abs(samples[index].time - pointed);
-  const nearest = pointed === null ? null : [...samples.keys()].reduce((best, index) => (distance(index) < distance(best) ? index : best));
-  for (const card of cards) card.point(nearest);
+  return pointed === null ? null : [...samples.keys()].reduce((best, index) => (distance(index) < distance(best) ? index : best));
+}
+
+/** Point at a time; null is for now. */
+function point(at = pointed) {
+  pointed = at;
+  if (!samples.length) return;
+  for (const card of cards) card.point(nearest());
 }
 
 document.addEventListener("pointermove", (event) => {
   const box = event.target.closest?.(".chart")?.getBoundingClientRect();
-  const before = pointed;
-  pointed = box && samples.length ? samples.at(-1).time - SPAN * (1 - (event.clientX - box.left) / box.width) : null;
-  if (pointed !== before) point();
+  const at = box && samples.length ? samples.at(-1).time - SPAN * (1 - (event.clientX - box.left) / box.width) : null;
+  if (at !== pointed) point(at);
 });
-document.documentElement.addEventListener("pointerleave", () => {
-  pointed = null;
-  point();
+document.addEventListener("keydown", (event) => {
+  const step = STEPS[event.key];
+  if (step === undefined || !samples.length || !event.target.matches(".chart")) return;
+  event.preventDefault();
+  const last = samples.length - 1;
+  point(samples[Math.min(Math.max((nearest() ?? last) + step, 0), last)].time);
 });
+document.addEventListener("focusout", () => point(null));
+document.documentElement.addEventListener("pointerleave", () => point(null));
 addEventListener("hashchange", () => isTokenGiven() && location.reload());
 poll();

@@ -1,0 +1,125 @@
+"""The cards of the dashboard: what each makes of the figures, and how one points at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.server.command import Command
+from tests.web.page.test_dashboard_page import card
+from tests.web.page.wiring import Windows, http
+
+NOW = 1_700_000_000.0
+QUIET: dict[str, Any] = {
+    "connections": {"websocket": 3, "events": 1, "http": 0},
+    "messages": 0.0,
+    "deliveries": 0.0,
+    "fan_out_p50": None,
+    "fan_out_p99": None,
+    "outbox_bytes": 0,
+    "evictions": {},
+    "refusals": {},
+    "threads": 7,
+    "descriptors": 21,
+    "memory_bytes": 30 * 1024**2,
+    "cpu": 0.01,
+}
+BUSY = {
+    **QUIET,
+    "messages": 6.5,
+    "deliveries": 250.0,
+    "fan_out_p50": 0.002,
+    "fan_out_p99": 0.04,
+    "outbox_bytes": 3 * 1024**2,
+    "evictions": {"outbox full": 2, "send timeout": 1},
+    "refusals": {"403": 4, "too many connections": 3, "429": 2, "404": 1, "no thread": 1},
+    "cpu": 0.5,
+}
+DESCRIPTIONS = {
+    "Connections": "WebSockets 3 now, 3 at least, 3 at most; event streams 1 now, 1 at least, 1 at most",
+    "Messages": "messages 0/s now, 0/s at least, 6.5/s at most",
+    "Deliveries": "deliveries 0/s now, 0/s at least, 250/s at most",
+    "Fan-out, from a message to its last member": "p50 – now, 2 ms at least, 2 ms at most; p99 – now, 40 ms at least, 40 ms at most",
+    "Waiting in outboxes": "bytes 0 B now, 0 B at least, 3 MiB at most",
+    "Processor": "of one processor 1 % now, 1 % at least, 50 % at most",
+    "Evictions": "2 outbox full; 1 send timeout",
+    "Refusals": "4 403; 3 too many connections; 2 429; 2 others",
+    "Threads and descriptors": "threads 7 now, 7 at least, 7 at most; descriptors 21 now, 21 at least, 21 at most",
+    "Memory": "resident 30 MiB now, 30 MiB at least, 30 MiB at most",
+}
+
+
+@pytest.fixture
+def page(server: Command, windows: Windows) -> Page:
+    """A dashboard of a server that was busy six seconds ago, and is quiet now."""
+    samples = [{"time": NOW + 2 * number, **sample} for number, sample in enumerate([QUIET, BUSY, QUIET, QUIET, QUIET])]
+
+    def answer(route: Route) -> None:
+        route.fulfill(body=json.dumps({"next": 5, "seconds": 2, "kept": 150, "samples": samples if "since=0" in route.request.url else []}))
+
+    page = windows.open("about:blank")
+    page.route("**/stats/data*", answer)
+    page.goto(f"{http(server)}stats")
+    expect(page.get_by_role("status")).to_have_attribute("data-state", "live")
+    return page
+
+
+def figure(page: Page, title: str) -> str:
+    """What a card shows large, and the note beside it."""
+    return card(page, title).locator(".figure").text_content() or ""
+
+
+def test_each_card_says_what_there_is_now_and_what_there_was(page: Page) -> None:
+    described = {title: card(page, title).get_by_role("img").get_attribute("aria-label") for title in DESCRIPTIONS}
+    assert described == {title: f"{title}, the last five minutes: {words}." for title, words in DESCRIPTIONS.items()}
+    expect(card(page, "Connections")).to_contain_text("5 minutes ago")
+    assert figure(page, "Connections").split() == ["4"]
+    assert figure(page, "Deliveries").split() == ["0/s"]
+    assert figure(page, "Waiting in outboxes").split() == ["0", "B"]
+    assert figure(page, "Processor").split() == ["1", "%"]
+
+
+def test_events_are_counted_by_their_reasons(page: Page) -> None:
+    assert figure(page, "Evictions").split() == ["3", "in", "5", "minutes"]
+    assert figure(page, "Refusals").split() == ["11", "in", "5", "minutes"]
+    rows = card(page, "Refusals").locator("dl div")
+    assert [row.split() for row in rows.all_text_contents()] == [["4034"], ["too", "many", "connections3"], ["4292"], ["others2"]]
+
+
+def test_a_fan_out_that_was_a_while_ago_is_shown_with_its_time(page: Page) -> None:
+    fan_out = card(page, "Fan-out, from a message to its last member")
+    expect(fan_out.locator("strong")).to_have_text("2 ms")
+    expect(fan_out.locator("strong")).to_have_class("old")
+    expect(fan_out.locator(".figure")).to_contain_text(re.compile(r"p50 at \d"))
+    expect(fan_out.locator("dl")).to_contain_text("40 ms")
+    expect(card(page, "Messages").locator(".old")).to_have_count(0)
+
+
+def test_a_time_can_be_pointed_at_with_the_mouse_and_by_keyboard(page: Page) -> None:
+    deliveries = card(page, "Deliveries")
+    chart = deliveries.locator(".chart")
+    box = chart.bounding_box()
+    assert box
+    busy = (300 - 6) / 300  # of the width of a chart, which shows five minutes
+    page.mouse.move(box["x"] + box["width"] * busy, box["y"] + box["height"] / 2)
+    expect(deliveries.locator(".figure")).to_contain_text("250/s")
+    expect(card(page, "Processor").locator(".figure")).to_contain_text("50 %")
+    assert re.search(r"at \d", figure(page, "Processor"))
+    expect(deliveries.locator(".cursor")).to_have_attribute("d", re.compile(r"^M294"))
+    page.mouse.move(0, 0)
+    expect(deliveries.locator("strong")).to_have_text("0/s")
+    chart.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(deliveries.locator("strong")).to_have_text("250/s")
+    page.keyboard.press("End")
+    expect(deliveries.locator("strong")).to_have_text("0/s")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "Evictions").locator("strong")).to_have_text("3")
+    page.keyboard.press("Tab")
+    expect(deliveries.locator(".figure")).to_have_text(re.compile(r"^0/s\s*$"))
