@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
 
 from tests.server.command import Command
+from tests.server.raw import PATIENCE
 from tests.web.page.wiring import Guest, Windows, http
 
 Event = dict[str, Any]
@@ -37,7 +39,11 @@ class Between:
         self.faults: list[Fault] = []
         self.is_silent = False
         """As a network that is gone: nothing arrives, and nothing says so."""
+        self.hides: set[int] = set()
+        """The numbers of messages that get lost on their way."""
         self._page: WebSocketRoute | None = None
+        self._waiting: set[str] = set()
+        self._window = page
         page.route_web_socket(lambda _: True, self._open)
 
     def cut(self) -> None:
@@ -54,14 +60,38 @@ class Between:
         """The requests of a kind that there have been."""
         return [request for request in self.requests if request["type"] == kind]
 
+    def wait_for(self, kind: str, times: int) -> None:
+        """Wait until there have been so many requests of a kind."""
+        self._wait(lambda: len(self.asked(kind)) >= times)
+
+    def wait_for_answers(self) -> None:
+        """Wait until the page has come to rest, with an answer to everything."""
+        self._wait(lambda: bool(self.asked("help")) and self._waiting == set())
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"the requests are {self.requests}"
+            self._window.evaluate("0")
+
     def _open(self, page: WebSocketRoute) -> None:
         self._page = page
+        if self.is_silent:
+            return
         server = page.connect_to_server()
-        page.on_message(lambda text: self._take(page, server, str(text)))
+        page.on_message(lambda text: self._ask(page, server, str(text)))
+        server.on_message(lambda text: self._tell(page, str(text)))
 
-    def _take(self, page: WebSocketRoute, server: WebSocketRoute, text: str) -> None:
+    def _tell(self, page: WebSocketRoute, text: str) -> None:
+        event = json.loads(text)
+        self._waiting.discard(event.get("id"))
+        if not (self.is_silent or (event["type"] == "message" and event["seq"] in self.hides)):
+            page.send(text)
+
+    def _ask(self, page: WebSocketRoute, server: WebSocketRoute, text: str) -> None:
         request = json.loads(text)
         self.requests.append(request)
+        self._waiting.add(request["id"])
         if self.is_silent:
             return
         for fault in self.faults:

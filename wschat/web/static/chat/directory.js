@@ -1,6 +1,7 @@
 // The rooms on the left, as links: those we are in, and those that there are besides. What is typed into the field below them,
 // where one joins a room, leaves of the latter those that have it in their names.
 
+import { addressOf, keyOf } from "./address.js";
 import { byId, fillList, make } from "./dom.js";
 
 const MOST_LISTED = 200;
@@ -17,14 +18,11 @@ export function showDirectory(joined, besides) {
   showOthers();
 }
 
-/** The address of a room, within that of the page. */
-export const addressOf = (name) => `#/${encodeURIComponent(name)}`;
-
 /** A count, as short as a badge has to be. */
 export const shortCount = (count) => (count > 999 ? "999+" : `${count}`);
 
 function showOthers() {
-  const wanted = byId("join-room").value.trim().normalize("NFKC").toLowerCase();
+  const wanted = keyOf(byId("join-room").value);
   const found = others.filter(([name]) => name.includes(wanted));
   const more = found.length - MOST_LISTED;
   byId("others-part").hidden = found.length === 0;

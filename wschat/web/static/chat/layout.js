@@ -9,9 +9,13 @@ export function closeDrawers() {
   for (const drawer of drawers) if (drawer.matches(":popover-open")) drawer.hidePopover();
 }
 
+/** Whether an event in a drawer shows something else, which the drawer would hide. */
+const leads = ({ type, target }) => type === "submit" || target.closest("a");
+
 matchMedia("(min-width: 60rem)").addEventListener("change", closeDrawers);
 for (const drawer of drawers) {
   drawer.addEventListener("toggle", ({ newState }) => newState === "open" && drawer.querySelector("a, button")?.focus());
+  for (const kind of ["click", "submit"]) drawer.addEventListener(kind, (event) => leads(event) && closeDrawers());
   drawer.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !drawer.contains(relatedTarget) && closeDrawers());
 }
 

@@ -59,6 +59,7 @@ const composer = new Composer({
   known: () => ({ commands, names: [...rooms.current.members].filter((name) => name !== names.name), rooms: rooms.names }),
 });
 const outbox = new Outbox(connection, {
+  mayGo: (room) => !rooms.find(room)?.isJoining,
   onChange: showUnsent,
   onFail: (item) => takeRefusal(page, item),
   onDone: (item, answer) => takeAnswer(page, item, answer),
@@ -67,6 +68,7 @@ const rooms = new Rooms(connection, {
   me: () => names,
   onPeople: (room) => room === rooms.current && showPeople(room),
   onMessage: messageCame,
+  onAnswer: () => outbox.resume(),
   onShow: roomShown,
   onUnread: (count) => {
     unread = count;
@@ -82,7 +84,7 @@ async function arrive({ welcome, signal }) {
   try {
     await names.settle(welcome, signal);
     hideStatus();
-    await rooms.rejoin();
+    rooms.rejoin(outbox.rooms);
     outbox.resume();
     commands = commandsIn((await connection.request({ type: "help" })).text);
   } catch (refusal) {
@@ -173,7 +175,7 @@ byId("newest").addEventListener("click", () => rooms.current.log.toBottom());
 byId("rooms").addEventListener("toggle", () => rooms.refresh());
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  rooms.open(byId("join-room").value.trim());
+  rooms.open(byId("join-room").value);
   byId("join").reset();
 });
 byId("logs").addEventListener("click", ({ target }) => target.matches(".author") && mention(target.textContent));

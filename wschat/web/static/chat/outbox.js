@@ -1,5 +1,5 @@
-// What is to be sent: lines go out one at a time and in order, the next when the one before has its answer, so that neither a
-// refusal nor a lost connection can change their order. Each has an id of its own, by which the server keeps it only once.
+// What is to be sent: lines go out one at a time and in order, as soon as we are in their rooms, and the next when the one before
+// has its answer, so that neither a refusal nor a lost connection can change their order. Each has an id of its own, by which the server keeps it only once.
 // What is not yet acknowledged outlives a reload.
 
 import { tab } from "./storage.js";
@@ -18,6 +18,8 @@ function uuid() {
   return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
+const isToBeSent = ({ state }) => state !== "failed";
+
 /** The text of the message that a line becomes; for a command that becomes none, the line. */
 export function spoken(line) {
   if (/^\/me\s/i.test(line)) return `/me ${line.slice(4).trim()}`;
@@ -26,7 +28,7 @@ export function spoken(line) {
 
 /**
  * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
- * yet durable) or `failed`, and one that is done is gone. Hooks: `onChange(room)`,
+ * yet durable) or `failed`, and one that is done is gone. Hooks: `mayGo(room)` says whether we are in a room; `onChange(room)`,
  * `onDone(item, answer)`, and `onFail(item)`.
  */
 export class Outbox {
@@ -64,27 +66,33 @@ export class Outbox {
     this.#changed(item);
   }
 
-  /** We have a name and are in our rooms: send. */
+  /** The rooms that something is to be sent to. */
+  get rooms() {
+    return new Set(this.#items.filter(isToBeSent).map(({ room }) => room));
+  }
+
+  /** We have a name, or are in another one of our rooms: send. */
   resume() {
     this.#isOpen = true;
     this.#work();
   }
 
-  /** We are not, any more. */
+  /** We have none, any more. */
   pause() {
     this.#isOpen = false;
   }
 
   /** A message of our own has come. If it is the one that was sent last it need not be shown twice, even before its ack. */
   saw(message) {
-    const item = this.#next();
-    if (!item?.wasTried || item.room !== message.room || spoken(item.text) !== message.text) return;
+    const { room, text: said } = message;
+    const item = this.#items.find((other) => isToBeSent(other) && other.room === room);
+    if (!item?.wasTried || spoken(item.text) !== said) return;
     item.isSeen = true;
     this.#changed(item);
   }
 
   #next() {
-    return this.#items.find(({ state }) => state !== "failed");
+    return this.#items.find((item) => isToBeSent(item) && this.#hooks.mayGo(item.room));
   }
 
   async #work() {

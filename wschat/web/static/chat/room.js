@@ -33,6 +33,8 @@ export class Room {
   head = 0; // the newest number that there is, as far as we know
   members = new Set();
   isJoined = false;
+  isJoining = false;
+  isOut = false; // we have been put out, and do not come back by ourselves
   draft = "";
   whispers = 0; // that are in its log and have not been seen: they have no numbers
   #connection;
@@ -57,17 +59,24 @@ export class Room {
     });
   }
 
-  /** Be in the room, and get what was said meanwhile or, the first time, what was said last. Rejects with a Refusal. */
-  async join() {
-    const known = this.epoch === null ? {} : { since: this.#last, epoch: this.epoch };
-    this.admit(await this.#ask("join", known));
+  /**
+   * Ask to be in the room, and for what was said meanwhile or, the first time, what was said last; the answer is for `admit`.
+   * Rejects with a Refusal.
+   */
+  async join(isPatient) {
+    this.isJoining = true;
+    try {
+      return await this.#insist("join", this.epoch === null ? {} : { since: this.#last, epoch: this.epoch }, { isPatient });
+    } finally {
+      this.isJoining = false;
+    }
   }
 
   /** We have been let in: begin, or go on from what we have. */
-  admit({ room, epoch, last, members, messages, more, gap }) {
+  admit({ epoch, last, members, messages, more, gap }) {
     const isKnown = epoch === this.epoch && last >= this.#last;
     const isAnew = !isKnown && this.epoch !== null;
-    Object.assign(this, { name: room, epoch, head: last, isJoined: true, members: new Set(members) });
+    Object.assign(this, { epoch, head: last, isJoined: true, isOut: false, members: new Set(members) });
     this.#hooks.onPeople(this);
     this.#held = null;
     if (isKnown) {
@@ -104,11 +113,14 @@ export class Room {
     if (name !== this.#hooks.me().name) {
       const isNoise = this.members.size > CROWD && COMINGS.includes(event);
       if (!isNoise) this.#tell(newName ? sentence`${name} is ${newName} now.` : sentence`${name} ${NEWS[event] ?? event}.`);
-    } else if (isOut) {
-      this.isJoined = false;
-      const again = makeButton("link", "Join again", () => this.#hooks.onRejoin(this));
-      this.say(sentence`You are not in ${this.name} any more.`, "notice", again);
-    }
+    } else if (isOut) this.putOut();
+  }
+
+  /** We are not in the room any more, until somebody wants to be. */
+  putOut(said = sentence`You are not in ${this.name} any more.`, kind = "notice") {
+    this.isJoined = false;
+    this.isOut = true;
+    this.say(said, kind, makeButton("link", "Join again", () => this.#hooks.onRejoin(this)));
   }
 
   /** Put a line of the page's own below the messages. */
@@ -128,8 +140,8 @@ export class Room {
     this.#hooks.onPeople(this);
   }
 
-  #ask(type, fields) {
-    return this.#connection.request({ type, room: this.name, ...fields });
+  #insist(type, fields, options) {
+    return this.#connection.insist({ type, room: this.name, ...fields }, options);
   }
 
   /** Say what happened, on the line where such things were said just before. */
@@ -146,23 +158,18 @@ export class Room {
   async #fill(upTo) {
     const held = (this.#held ??= []);
     while (this.#last < upTo) {
-      let messages = [];
-      try {
-        ({ messages } = await this.#ask("history", { since: this.#last, limit: MOST_AT_ONCE }));
-      } catch (refusal) {
-        if (refusal.code === "lost") return;
-      }
-      if (this.#held !== held) return; // the connection was lost, and is there again
-      const next = messages[0]?.seq ?? upTo + 1;
-      if (next > this.#last + 1) this.#skipTo(next);
-      this.#append(messages);
+      const { messages, refusal } = await this.#insist("history", { since: this.#last, limit: MOST_AT_ONCE }).catch((refusal) => ({ refusal }));
+      if (refusal?.code === "lost" || this.#held !== held) return; // it is asked for again when the connection is back
+      const next = messages?.[0]?.seq ?? upTo + 1;
+      if (next > this.#last + 1) this.#skipTo(next, refusal?.message);
+      this.#append(messages ?? []);
     }
     this.#held = null;
     for (const message of held) this.take(message);
   }
 
-  #skipTo(seq) {
-    this.say(`${(seq - this.#last - 1).toLocaleString()} messages are missing here: the server has not kept them.`);
+  #skipTo(seq, why = "the server has not kept them.") {
+    this.say(`${(seq - this.#last - 1).toLocaleString()} messages are missing here: ${why}`);
     this.#last = seq - 1;
   }
 
@@ -181,7 +188,7 @@ export class Room {
     this.#isLoading = true;
     const before = this.#first;
     try {
-      const { messages, more } = await this.#ask("history", { before, limit: OLDER });
+      const { messages, more } = await this.#insist("history", { before, limit: OLDER });
       if (before === this.#first) {
         this.#beginAt(messages[0]?.seq ?? before, !more);
         this.log.prepend(messages);

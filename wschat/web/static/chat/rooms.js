@@ -1,22 +1,30 @@
-// The rooms: those we are in, the one that is shown, those that there are besides, and how much of each has not been read.
-// The one that is shown is in the page's address, as `#/NAME`.
+// The rooms: which we are in, which is shown, and which there are besides.
 
-import { addressOf, shortCount, showDirectory } from "./directory.js";
+import { addressed, addressOf, keyOf } from "./address.js";
+import { shortCount, showDirectory } from "./directory.js";
 import { byId, oncePerFrame } from "./dom.js";
 import { Room } from "./room.js";
-import { local } from "./storage.js";
+import { Seen } from "./seen.js";
+import { local, tab } from "./storage.js";
 
 const LOBBY = "lobby";
-const ASKED_EVERY = 30_000; // which also notices a network that is gone
+const NOWHERE = "no room"; // which none can be called, because of the blank
+const ASKED_EVERY = 60_000;
 
-/** All rooms. Its hooks: those of a room, `onShow(room, before)` when another one is shown, and `onUnread(count)`. */
+/**
+ * All rooms. Its hooks: those of a room; `onShow(room, before)` when another one is shown, `onUnread(count)`, and `onAnswer()` when
+ * the server has let us into a room, or not.
+ */
 export class Rooms {
   current = null;
   #connection;
   #hooks;
   #rooms = new Map();
   #listed = []; // what the server has said last of all rooms
-  #seen = local.get("seen", {}); // the number of the last message that was read, for each room
+  #askedAt = 0;
+  #refused = new Set(); // rooms that we were not let into
+  #seen = new Seen(() => this.#draw());
+  #nowhere = null; // what is shown if we are in no room
   #isSettled = false; // we have a name, and may join
   #draw = oncePerFrame(() => this.#drawNow());
 
@@ -33,14 +41,16 @@ export class Rooms {
     };
     window.addEventListener("hashchange", () => addressed() && this.open(addressed()));
     document.addEventListener("visibilitychange", () => this.#moved(this.current));
+    document.addEventListener("visibilitychange", () => this.#keepFresh());
     window.addEventListener("pagehide", () => this.#remember());
-    setInterval(() => this.refresh(), ASKED_EVERY);
+    setInterval(() => this.#keepFresh(), ASKED_EVERY / 4);
   }
 
   /** Show the room that the address names, or that was shown last. */
   start() {
     for (const name of local.get("rooms", [])) this.#make(name);
-    this.#show(this.#make(addressed() ?? local.get("room", LOBBY)));
+    for (const name of tab.get("out", [])) this.#make(name).putOut();
+    this.#show(this.#make(keyOf(addressed()) || local.get("room", LOBBY)));
   }
 
   /** Our room of this name. */
@@ -53,10 +63,12 @@ export class Rooms {
     return [...new Set([...this.#rooms.keys(), ...this.#listed.map(({ room }) => room)])];
   }
 
-  /** Be in all our rooms again, after an opening. */
-  async rejoin() {
+  /** Be in our rooms again, after an opening: first in the one that is shown and in those that are wanted, a set of names. */
+  rejoin(wanted) {
     this.#isSettled = true;
-    await Promise.all([...this.#rooms.values()].map((room) => this.#join(room)));
+    const isUrgent = (room) => room === this.current || wanted.has(room.name);
+    const rooms = [...this.#rooms.values()].filter((room) => !room.isOut);
+    for (const room of rooms) this.#join(room, !isUrgent(room));
     this.refresh();
   }
 
@@ -65,22 +77,21 @@ export class Rooms {
     this.#isSettled = false;
   }
 
-  /** Show a room, and be in it. */
+  /** Show a room, however its name is written, and be in it. */
   async open(name) {
-    if (this.#rooms.has(name) || !this.#isSettled) return this.#show(this.#make(name));
+    const key = keyOf(name);
+    if (this.#rooms.has(key) || !this.#isSettled) return this.#show(this.#make(key));
     try {
-      this.admit(await this.#connection.request({ type: "join", room: name }));
+      this.admit(await this.#connection.request({ type: "join", room: key }));
     } catch (refusal) {
       this.current.say(refusal.message, "error");
+      this.#showAddress("replaceState");
     }
   }
 
   /** The server has let us into a room that was asked for. */
   admit(joined) {
-    const room = this.#make(joined.room);
-    room.admit(joined);
-    this.#joined(room);
-    this.#show(room);
+    this.#show(this.#enter(joined));
   }
 
   /** Leave the room that is shown. */
@@ -93,105 +104,136 @@ export class Rooms {
   /** We have left a room: show another one. */
   forget(name) {
     const room = this.#rooms.get(name);
-    if (!this.#rooms.delete(name)) return;
-    if (room === this.current) {
-      const next = this.#rooms.values().next().value ?? this.#make(LOBBY);
-      this.#show(next);
-      if (this.#isSettled && !next.isJoined) this.#join(next);
-    }
-    room.log.element.remove();
-    this.#remember();
-    this.#draw();
+    if (room) this.#remove(room, () => this.#another(name === LOBBY ? [] : [LOBBY]));
   }
 
   /** Ask which rooms there are. */
   async refresh() {
     if (!this.#isSettled) return;
+    this.#askedAt = Date.now();
     try {
-      this.#listed = (await this.#connection.request({ type: "rooms" })).rooms;
+      this.#listed = (await this.#connection.request({ type: "rooms" }, { isPatient: true })).rooms;
       this.#draw();
     } catch {
       // The next time.
     }
   }
 
-  async #join(room) {
-    const { name } = room;
-    try {
-      await room.join();
-      if (room.name !== name) this.#rooms.delete(name); // the server writes it in another way
-      this.#rooms.set(room.name, room);
-      this.#joined(room);
-    } catch (refusal) {
-      if (refusal.code !== "lost") room.say(refusal.message, "error");
-    }
+  #keepFresh() {
+    if (!document.hidden && Date.now() - this.#askedAt >= ASKED_EVERY) this.refresh();
   }
 
-  #joined(room) {
-    this.#seen[room.name] = Math.min(this.#seen[room.name] ?? room.head, room.head);
+  async #join(room, isPatient = false) {
+    try {
+      const entered = this.#enter(await room.join(isPatient));
+      if (entered !== room) this.#remove(room, () => entered); // the server writes its name in another way
+    } catch (refusal) {
+      if (refusal.code === "lost") return;
+      if (room.epoch === null) await this.#giveUp(room, refusal.message);
+      else room.putOut(refusal.message, "error");
+    }
+    this.#hooks.onAnswer();
+  }
+
+  #enter(joined) {
+    const room = this.#make(joined.room);
+    room.admit(joined);
+    this.#seen.enter(room.name, room.head);
     this.#remember();
     this.#moved(room);
+    return room;
+  }
+
+  /** There is no such room for us: show another one. */
+  async #giveUp(room, why) {
+    this.#refused.add(room.name);
+    if (room === this.current) await this.refresh();
+    this.#remove(room, () => this.#another([LOBBY, ...this.#listed.map((other) => other.room)]));
+    this.current.say(why, "error");
+  }
+
+  /** A room is not ours any more. If it is shown, another one is. */
+  #remove(room, findNext) {
+    this.#rooms.delete(room.name);
+    if (room === this.current) this.#show(findNext(), "replaceState");
+    room.log.element.remove();
+    this.#remember();
+    this.#draw();
+  }
+
+  /** Another room than one that was removed: one of ours, or the first of these that we may be in. */
+  #another(names) {
+    const name = names.find((other) => !this.#refused.has(other));
+    const ours = [...this.#rooms.values()].find((room) => !room.isOut) ?? (name && this.#make(name));
+    if (!ours) return this.#findNowhere();
+    if (this.#isSettled && !ours.isJoined && !ours.isJoining && !ours.isOut) this.#join(ours);
+    return ours;
+  }
+
+  #findNowhere() {
+    if (!this.#nowhere) {
+      this.#nowhere = this.#makeRoom(NOWHERE);
+      this.#nowhere.say("You are in no room. Choose one, or make one.");
+    }
+    return this.#nowhere;
   }
 
   #make(name) {
-    if (!this.#rooms.has(name)) this.#rooms.set(name, new Room(name, this.#connection, byId("logs"), this.#hooks));
+    if (!this.#rooms.has(name)) this.#rooms.set(name, this.#makeRoom(name));
     return this.#rooms.get(name);
   }
 
-  #show(room) {
+  #makeRoom(name) {
+    return new Room(name, this.#connection, byId("logs"), this.#hooks);
+  }
+
+  #show(room, how = "pushState") {
     const before = this.current;
-    if (room === before) return;
+    if (room === before) return this.#showAddress("replaceState");
     before?.log.hide();
     this.current = room;
-    if (addressed() !== room.name) history[before ? "pushState" : "replaceState"](null, "", addressOf(room.name));
-    local.set("room", room.name);
+    this.#showAddress(before ? how : "replaceState");
+    if (room !== this.#nowhere) local.set("room", room.name);
     byId("room").textContent = room.name;
+    byId("say").disabled = room === this.#nowhere;
     room.log.show();
     this.#hooks.onShow(room, before);
     this.#draw();
   }
 
+  #showAddress(how) {
+    const address = addressOf(this.current === this.#nowhere ? "" : this.current.name);
+    if (location.hash !== address) history[how](null, "", address);
+  }
+
   #moved(room) {
     if (room === this.current && room.log.sticks && !document.hidden && room.epoch !== null) {
-      this.#seen[room.name] = room.head;
+      this.#seen.read(room.name, room.head);
       room.whispers = 0;
     }
     this.#draw();
   }
 
   #remember() {
-    const joined = [...this.#rooms.values()].filter((room) => room.epoch !== null);
-    if (joined.length) local.set("rooms", joined.map(({ name }) => name));
-    local.set("seen", this.#seen);
-  }
-
-  #unread(name, head) {
-    return Math.max(0, head - (this.#seen[name] ?? head));
+    const rooms = [...this.#rooms.values()];
+    local.set("rooms", rooms.filter(({ isOut }) => !isOut).map(({ name }) => name));
+    tab.set("out", rooms.filter(({ isOut }) => isOut).map(({ name }) => name));
   }
 
   #drawNow() {
     const { log } = this.current;
     const rooms = [...this.#rooms.values()].sort((one, other) => one.name.localeCompare(other.name));
     const others = this.#listed.filter(({ room }) => !this.#rooms.has(room));
-    const counts = rooms.map((room) => this.#unread(room.name, room.head) + room.whispers);
-    const here = counts[rooms.indexOf(this.current)];
+    const counts = rooms.map((room) => this.#seen.unread(room.name, room.head) + room.whispers);
+    const here = counts[rooms.indexOf(this.current)] ?? 0;
     const all = counts.reduce((sum, count) => sum + count, 0);
     const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
-    showDirectory(rows, others.map(({ room, last }) => [room, this.#unread(room, last), false]));
+    showDirectory(rows, others.map(({ room, last }) => [room, this.#seen.unread(room, last), false]));
     byId("leave").hidden = rooms.length < 2;
     byId("newest").hidden = log.sticks;
     byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "To the newest ↓";
     byId("elsewhere").hidden = all === here;
     byId("elsewhere").textContent = shortCount(all - here);
     this.#hooks.onUnread(all);
-  }
-}
-
-/** The room in the page's address, if there is one. */
-function addressed() {
-  try {
-    return decodeURIComponent(/^#\/(.+)/.exec(location.hash)?.[1] ?? "").normalize("NFKC").toLowerCase() || null;
-  } catch {
-    return null;
   }
 }

@@ -17,6 +17,10 @@ const shelf = (storage) => ({
       // Then it is forgotten with the page.
     }
   },
+  /** Have `take(value)` called with what another tab remembers. */
+  watch(key, take) {
+    window.addEventListener("storage", (event) => event.key === PREFIX + key && event.newValue && take(JSON.parse(event.newValue)));
+  },
 });
 
 export const local = shelf(() => localStorage);

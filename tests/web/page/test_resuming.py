@@ -1,0 +1,142 @@
+"""The page and a server that does not answer, or not well: what it does about that, and what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.server.command import Command, running
+from tests.web.page.between import Between, enter, refuse
+from tests.web.page.wiring import Guest, Windows, http
+
+TRIES_AGAIN = re.compile("lost|Connecting")
+
+
+@pytest.fixture
+def slow_server() -> Iterator[Command]:
+    """A chat that takes few requests at a time."""
+    with running("--port", "0", "--history", "memory", "--rate", "5/1") as server:
+        yield server
+
+
+def post(server: Command, room: str, text: str) -> None:
+    urllib.request.urlopen(f"{http(server)}api/rooms/{room}/messages", json.dumps({"text": text, "name": "script"}).encode()).close()
+
+
+def come_back(guest: Guest, between: Between) -> None:
+    """Lose the connection, and have it again at once."""
+    between.cut()
+    guest.page.get_by_role("button", name="Try now").click()
+
+
+def live(guest: Guest, between: Between, seconds: int) -> None:
+    """Let time pass, but not so fast that answers come late."""
+    for _ in range(0, seconds, 5):
+        guest.page.clock.run_for(5000)
+        between.wait_for_answers()
+
+
+def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    between.wait_for_answers()
+    between.is_silent = True
+    alice.page.clock.run_for(40_000)
+    expect(alice.page.get_by_role("status")).to_contain_text(TRIES_AGAIN)
+
+
+@pytest.mark.parametrize("waking", ["window.dispatchEvent(new Event('online'))", "document.dispatchEvent(new Event('visibilitychange'))"])
+def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Command, windows: Windows, waking: str) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    between.wait_for_answers()
+    between.is_silent = True
+    alice.page.clock.run_for(4000)
+    alice.page.evaluate(waking)
+    alice.page.clock.run_for(7000)
+    expect(alice.page.get_by_role("status")).to_contain_text(TRIES_AGAIN)
+
+
+def test_a_quiet_page_asks_for_little(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    between.wait_for_answers()
+    before = len(between.requests)
+    live(alice, between, 60)
+    kinds = [request["type"] for request in between.requests[before:]]
+    assert kinds.count("rooms") <= 1
+    assert 1 <= len(kinds) <= 4
+
+
+def test_a_hidden_page_does_not_ask_for_rooms(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    alice.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
+    between.wait_for_answers()
+    before = len(between.asked("rooms"))
+    live(alice, between, 120)
+    assert len(between.asked("rooms")) == before
+
+
+def test_who_cannot_be_let_in_just_now_comes_in_later(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    between.faults.append(refuse("unavailable", type="join", times=2))
+    come_back(alice, between)
+    for tries in (2, 3):
+        between.wait_for("join", tries)
+        alice.page.clock.run_for(2000)
+    post(server, "lobby", "Are you there?")
+    alice.hears("Are you there?")
+    expect(alice.log.locator(".error")).to_have_count(0)
+
+
+def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice")
+    between.faults.append(refuse("banned", "You are banned.", type="join"))
+    come_back(alice, between)
+    expect(alice.log.locator(".error")).to_contain_text("You are banned.")
+    alice.log.get_by_role("button", name="Join again").click()
+    post(server, "lobby", "Welcome back.")
+    alice.hears("Welcome back.")
+
+
+@pytest.mark.parametrize(("code", "complaint"), [("unavailable", None), ("forbidden", "messages are missing here: Sorry.")])
+def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows: Windows, code: str, complaint: str | None) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    between.faults.append(refuse(code, type="history"))
+    post(server, "lobby", "one")
+    alice.hears("one")
+    between.hides = {2, 3}
+    for text in ("two", "three", "four"):
+        post(server, "lobby", text)
+    if complaint:
+        expect(alice.log).to_contain_text(complaint)
+        alice.hears("four")
+        return
+    between.wait_for("history", 1)
+    alice.page.clock.run_for(2000)
+    alice.hears("four")
+    assert alice.texts() == ["one", "two", "three", "four"]
+
+
+def test_who_was_put_out_does_not_come_back_without_being_asked(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", "tea")
+    between.tell({"type": "member", "room": "tea", "name": "alice", "event": "kick"})
+    expect(alice.log.get_by_role("button", name="Join again")).to_be_visible()
+    come_back(alice, between)
+    expect(alice.page.get_by_role("status")).to_be_hidden()
+    alice.page.reload()
+    alice.log.get_by_role("button", name="Join again").click()
+    expect(alice.members).to_contain_text("alice (you)")
+    assert [request["room"] for request in between.asked("join")] == ["tea", "tea"]
+
+
+def test_what_was_typed_does_not_wait_for_a_hundred_rooms(windows: Windows, slow_server: Command) -> None:
+    alice, between = enter(windows, slow_server, "alice")
+    rooms = json.dumps([f"room{number}" for number in range(60)])
+    alice.page.add_init_script(f"localStorage.setItem('wschat / rooms', JSON.stringify({rooms}))")
+    alice.page.reload()
+    alice.say("typed at once")
+    expect(alice.message("typed at once").get_by_role("img", name="Kept by the server")).to_be_visible()
+    assert len(between.asked("join")) < 60
