@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
-from tests.server.command import Command
-from tests.web.page.wiring import Windows
+from tests.server.command import Command, running
+from tests.web.page.wiring import Windows, http
 
 
 def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Command, windows: Windows) -> None:
@@ -53,3 +55,24 @@ def test_neither_names_nor_links_are_what_only_looks_like_them(server: Command, 
     expect(bob.log.locator(".mention")).to_have_count(1)
     expect(bob.log.locator(".mention")).to_contain_text("This is for you, bob.")
     expect(bob.log.get_by_role("link")).to_have_count(0)
+
+
+def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windows: Windows, tmp_path: Path) -> None:
+    (password := tmp_path / "password").write_text("open sesame")
+    with running("--port", "0", "--moderator", f"mod:{password}") as server:
+        page = windows.open(http(server))
+        page.get_by_label("Name", exact=True).fill("mod")
+        page.get_by_text("I am a moderator").click()
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Join the chat").click()
+        expect(page.get_by_role("alert")).to_have_text("The name mod belongs to a moderator, and needs its password.")
+        page.get_by_label("Password").fill("open sesame")
+        page.get_by_role("button", name="Join the chat").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.locator("#people")).to_have_text("mod (you)")
+    (secret := tmp_path / "secret").write_text("s" * 32)
+    with running("--port", "0", "--auth-secret-file", str(secret)) as server:
+        page = windows.open(http(server))
+        expect(page.get_by_role("status")).to_have_text("A token is needed here.")
+    assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
+    windows.complaints.clear()

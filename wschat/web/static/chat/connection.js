@@ -12,16 +12,19 @@ const WAKES_AFTER = 3000; // of silence, where there is a reason to suspect it
 const WAKES_WITHIN = 5000;
 const ASKS_AGAIN_AFTER = 2000;
 const PULSE = { type: "help" }; // which costs a server next to nothing
-const FOR_PROGRAMS = /^The field '.*?' of '.*?': /; // which people have not heard of
+const FIELD = /^The field '.*?' of '.*?': /; // which people have not heard of
+const HOW = /: (\?name=|in the Authorization header).*/; // this is how a program would say who it is
 const FINAL = [400, 401, 403]; // trying again changes nothing about these
 
 /** Why a request was not carried out: the server's error, or the code `lost` when the connection was. */
 class Refusal extends Error {
   constructor({ text, ...fields }) {
-    super(text.replace(FOR_PROGRAMS, ""));
+    super(forPeople(text));
     Object.assign(this, fields);
   }
 }
+
+const forPeople = (text) => text.replace(FIELD, "").replace(HOW, ".");
 
 /** Wait; rejects at once, with the signal's reason, when it is aborted. */
 export function pause(milliseconds, signal) {
@@ -193,7 +196,7 @@ export class Connection {
       const { headers } = this.#hooks.credentials();
       const credentials = headers.authorization ? "omit" : "same-origin"; // or the browser would ask for a password itself
       const answer = await fetch("api/rooms", { cache: "no-store", credentials, headers });
-      return answer.ok ? {} : { status: answer.status, text: (await answer.json()).text };
+      return answer.ok ? {} : { status: answer.status, text: forPeople((await answer.json()).text) };
     } catch {
       return {};
     }
