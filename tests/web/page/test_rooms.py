@@ -1,0 +1,149 @@
+"""The page and its rooms: however they are written, and whether or not one may be in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.server.command import Command, running
+from tests.web.page.between import enter
+from tests.web.page.wiring import Guest, Windows, http
+from wschat.chat.access import mint
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+PHONE = {"width": 375, "height": 667}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Command]:
+    """One for all, as each test has rooms of its own."""
+    with running("--port", "0", "--history", "memory", "--rate", "off") as server:
+        yield server
+
+
+def is_shown(guest: Guest, room: str) -> None:
+    """Wait until a room is, by its title and in the list, and the address names it and no other."""
+    expect(guest.page.get_by_role("heading", name=room, exact=True)).to_be_visible()
+    expect(guest.page.locator("#joined [aria-current]")).to_have_text(re.compile(f"^{room}"))
+    assert guest.page.evaluate("decodeURIComponent(location.hash)") == f"#/{room}"
+
+
+def rooms_of(guest: Guest) -> list[str]:
+    return guest.page.locator("#joined bdi").all_text_contents()
+
+
+def join(guest: Guest, room: str) -> None:
+    guest.page.get_by_label("Room to join").fill(room)
+    guest.page.keyboard.press("Enter")
+
+
+def hears_itself(guest: Guest, text: str) -> None:
+    guest.say(text)
+    expect(guest.message(text).get_by_role("img", name="Kept by the server")).to_be_visible()
+
+
+def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", "tea")
+    between.is_silent = True
+    between.cut()
+    expect(alice.page.get_by_role("status")).to_contain_text("Connecting")
+    join(alice, "Tea")
+    alice.rooms.get_by_role("link", name="tea", exact=True).click()
+    between.is_silent = False
+    between.cut()
+    hears_itself(alice, "one room")
+    assert rooms_of(alice) == ["tea"]
+
+
+@pytest.mark.parametrize(("written", "room"), [("NÉOS", "néos"), ("νέος", "νέοσ"), ("straße", "strasse"), ("ꭰꭱ", "ᎠᎡ")])
+def test_an_address_leads_to_its_room_however_it_is_written(server: Command, windows: Windows, written: str, room: str) -> None:
+    alice = windows.enter(server, "alice", written)
+    is_shown(alice, room)
+    alice.page.goto("about:blank")
+    alice.page.goto(f"{http(server)}#/{written}")
+    is_shown(alice, room)
+    hears_itself(alice, written)
+    assert rooms_of(alice) == [room]
+
+
+def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice", "hello%20world")
+    is_shown(alice, "lobby")
+    expect(alice.log.locator(".error")).to_contain_text("name of a room")
+    hears_itself(alice, "here, then")
+    assert rooms_of(alice) == ["lobby"]
+
+
+def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    for times in (1, 2):
+        alice.page.evaluate("location.hash = '#/two%20words'")
+        expect(alice.log.locator(".error")).to_have_count(times)
+        is_shown(alice, "lobby")
+
+
+def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    join(alice, "coffee")
+    is_shown(alice, "coffee")
+    alice.page.get_by_role("button", name="Leave").click()
+    is_shown(alice, "lobby")
+    alice.page.reload()
+    is_shown(alice, "lobby")
+    assert rooms_of(alice) == ["lobby"]
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Command]:
+    """A chat for those who have a token."""
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET)
+    with running("--port", "0", "--history", "memory", "--rate", "off", "--auth-secret-file", str(path)) as server:
+        yield server
+
+
+def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, windows: Windows) -> None:
+    addresses = [f"{http(guarded)}#token={mint(SECRET, name, rooms=['team-*'])}" for name in ("alice", "bob")]
+    alice = Guest(windows.open(addresses[0]))
+    expect(alice.page.get_by_role("heading", name="no room")).to_be_visible()
+    expect(alice.log).to_contain_text("You have no access to lobby.")
+    expect(alice.field).to_be_disabled()
+    assert rooms_of(alice) == []
+    join(alice, "team-a")
+    is_shown(alice, "team-a")
+    hears_itself(alice, "Hello team!")
+    bob = Guest(windows.open(addresses[1]))
+    is_shown(bob, "team-a")
+    bob.hears("Hello team!")
+
+
+def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice", viewport=PHONE)
+    open_rooms = alice.page.get_by_role("button", name="Rooms")
+    open_rooms.click()
+    alice.rooms.get_by_role("link", name="lobby").click()
+    expect(alice.rooms).to_be_hidden()
+    open_rooms.click()
+    join(alice, "no such room")
+    expect(alice.rooms).to_be_hidden()
+    expect(alice.log.locator(".error")).to_be_in_viewport()
+
+
+def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows: Windows) -> None:
+    bob = windows.enter(server, "bob", "milk")
+    first = windows.enter(server, "alice", "milk")
+    second = Guest(first.page.context.new_page())
+    second.page.goto(f"{http(server)}#/sugar")
+    second.take_name("alicia")
+    join(first, "sugar")
+    is_shown(first, "sugar")
+    bob.say("new")
+    for tab in (first, second):
+        expect(tab.rooms.get_by_role("link", name=re.compile("milk.*1"))).to_be_visible()
+    second.rooms.get_by_role("link", name=re.compile("milk")).click()
+    second.hears("new")
+    expect(first.rooms.get_by_role("link", name=re.compile("milk.*1"))).to_have_count(0)
