@@ -1,41 +1,47 @@
-"""The lists of the page: rooms, members, and what could not be sent. Whatever changes in them, they can be used."""
+"""The lists of the page: rooms, members, and what could not be sent, which can be used whatever changes in them; and its modules."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.brokers.wiring import append
 from tests.server.command import Command, running
+from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.brokers.base import Draft
 from wschat.brokers.local import LocalBroker
+from wschat.web import dashboard
+
+STATIC = Path(dashboard.__file__).parent / "static"
 
 
 def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
-    alice, bob = windows.enter(server, "alice", "tea"), windows.enter(server, "bob", "tea")
-    alice.rooms.get_by_label("Room to join").fill("lobby")
+    alice = windows.enter(server, "alice")
+    alice.rooms.get_by_label("Room to join").fill("tea")
     alice.page.keyboard.press("Enter")
-    tea = alice.rooms.get_by_role("link", name=re.compile("^tea"))
-    tea.hover()
+    lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
+    lobby.hover()
     alice.page.mouse.down()
-    bob.say("one")
-    expect(tea).to_have_accessible_name(re.compile("1 unread"))
+    with chatting(server, "bob") as bob:
+        bob.send("one")
+        expect(lobby).to_have_accessible_name(re.compile("1 unread"))
     alice.page.mouse.up()
-    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
 
 
 def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
-    windows.enter(server, "carol")
-    alice.members.get_by_role("button", name="Mention carol").hover()
-    alice.page.mouse.down()
-    windows.enter(server, "dave")
-    expect(alice.members).to_contain_text("dave")
-    alice.page.mouse.up()
-    expect(alice.field).to_have_value("carol: ")
+    with chatting(server, "carol"):
+        alice.members.get_by_role("button", name="Mention carol").hover()
+        alice.page.mouse.down()
+        with chatting(server, "dave"):
+            expect(alice.members).to_contain_text("dave")
+            alice.page.mouse.up()
+            expect(alice.field).to_have_value("carol: ")
 
 
 def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(server: Command, windows: Windows) -> None:
@@ -73,3 +79,16 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
         expect(alice.rooms).not_to_contain_text("more")
         others.click()
         expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(("page", "main"), [("index.html", "chat/main.js"), ("stats.html", "stats/stats.js")])
+def test_all_modules_of_a_page_are_asked_for_at_once(page: str, main: str) -> None:
+    found = {STATIC / main}
+    waiting = list(found)
+    while waiting:
+        module = waiting.pop()
+        imported = {(module.parent / path).resolve() for path in re.findall(r'^import .*"(\..*)";$', module.read_text(), re.MULTILINE)}
+        waiting += imported - found
+        found |= imported
+    preloaded = re.findall(r'<link rel="modulepreload" href="static/(.*)">', (STATIC / page).read_text())
+    assert preloaded == sorted(str(module.relative_to(STATIC)) for module in found - {STATIC / main})

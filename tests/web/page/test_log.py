@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
 import wschat
-from tests.server.command import Command
+from tests.brokers.wiring import append
+from tests.server.command import Command, running
 from tests.web.page.test_looks import PHONE
 from tests.web.page.wiring import Guest, Windows
+from wschat.brokers.base import Draft
+from wschat.brokers.local import LocalBroker
 
 TALL = "so much" + "\n" * 20 + "that it has to be scrolled"
 
@@ -29,23 +38,31 @@ def look_here(page: Page) -> None:
     }""")
 
 
+@contextlib.contextmanager
+def chatting(server: Command, name: str) -> Iterator[wschat.Connection]:
+    """Somebody who is in the lobby by plain text, which takes less than another window."""
+    with wschat.connect(f"{server.url}?name={quote(name)}") as ws:
+        ws.recv()  # a welcome
+        yield ws
+
+
 def scroll_up(guest: Guest) -> None:
     """Look at what was said before, and not at the newest."""
     guest.say(TALL)
     guest.hears(TALL)
     guest.say("the last")
-    expect(guest.message("the last")).to_be_in_viewport()
+    expect(guest.message("the last").get_by_role("img", name="Kept by the server", exact=True)).to_be_in_viewport()
     guest.log.evaluate("log => log.scrollTo(0, 0)")
     expect(guest.page.get_by_role("button", name="To the newest")).to_be_visible()
 
 
 def test_a_whisper_that_is_out_of_sight_is_counted(server: Command, windows: Windows) -> None:
-    small = {"viewport": {"width": 1100, "height": 400}}
-    bob, alice = windows.enter(server, "bob"), windows.enter(server, "alice", **small)
+    alice = windows.enter(server, "alice", viewport={"width": 1100, "height": 400})
     alice.say("/join tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     scroll_up(alice)
-    bob.say("/msg alice It is a secret.")
+    with chatting(server, "bob") as bob:
+        bob.send("/msg alice It is a secret.")
     newest = alice.page.get_by_role("button", name="1 new message")
     expect(newest).to_be_visible()
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
@@ -58,12 +75,13 @@ def test_a_whisper_that_is_out_of_sight_is_counted(server: Command, windows: Win
 
 
 def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: Windows) -> None:
-    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
+    alice = windows.enter(server, "alice")
     look_elsewhere(alice.page)
-    bob.say("/msg alice It is a secret.")
-    expect(alice.page).to_have_title(re.compile(r"^\(1\) "))
-    bob.say("Said to all.")
-    expect(alice.page).to_have_title(re.compile(r"^\(2\) "))
+    with chatting(server, "bob") as bob:
+        bob.send("/msg alice It is a secret.")
+        expect(alice.page).to_have_title(re.compile(r"^\(1\) "))
+        bob.send("Said to all.")
+        expect(alice.page).to_have_title(re.compile(r"^\(2\) "))
     look_here(alice.page)
     expect(alice.page).to_have_title(re.compile(r"^lobby"))
 
@@ -92,15 +110,15 @@ def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Comman
     alice = windows.enter(server, "alice")
     expect(alice.page.get_by_role("status")).to_be_attached()  # even now that it has nothing to say
     alice.say("/nonsense")
-    with wschat.connect(server.url) as bot:
+    with chatting(server, "bob") as bob:
         for number in range(10):
-            bot.send(f"number {number}")
+            bob.send(f"number {number}")
         alice.hears("number 9")
     expect(alice.page.locator("[aria-live=polite]")).to_contain_text("There is no command /nonsense")
 
 
 def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Command, windows: Windows) -> None:
-    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", **PHONE)
+    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", "lobby", **PHONE)
     alice.say("one")
     alice.say("two")
     for guest in (alice, bob):
@@ -136,15 +154,84 @@ def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(serve
     alice.rooms.get_by_label("Room to join").fill("tea")
     alice.page.keyboard.press("Enter")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
-    with wschat.connect(server.url) as bot:
-        bot.recv()  # Welcome!
+    with chatting(server, "bob") as bob:
         for _ in range(51):
             for number in range(100):
-                bot.send(f"number {number}")
+                bob.send(f"number {number}")
             for _ in range(100):
-                bot.recv()
+                bob.recv()
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     expect(lobby).to_have_accessible_name(re.compile(r"999\+ unread"))
     lobby.click()
     expect(alice.page.get_by_role("button", name="5,100 new messages")).to_be_visible()
     expect(alice.message(TALL)).to_be_in_viewport()
+
+
+def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    for number in range(3):
+        alice.say(f"{number}{TALL}")
+        alice.hears(f"{number}{TALL}")
+    expect(alice.log.locator("[data-seq]").last).to_be_in_viewport()
+    alice.log.evaluate("log => log.scrollTo(0, 500)")
+    expect(alice.page.get_by_role("button", name="To the newest")).to_be_visible()
+    alice.field.fill("half a sen")
+    alice.rooms.get_by_label("Room to join").fill("tea")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    expect(alice.field).to_have_value("")
+    alice.field.fill("tea, plea")
+    for room, draft in (("lobby", "half a sen"), ("tea", "tea, plea"), ("lobby", "half a sen")):
+        alice.rooms.get_by_role("link", name=room).click()
+        expect(alice.field).to_have_value(draft)
+    assert alice.log.evaluate("log => log.scrollTop") == 500
+
+
+def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
+    scroll_up(alice)
+    with chatting(server, "bob") as bob:
+        bob.send("one")
+        bob.send("two")
+        expect(lobby).to_have_accessible_name("lobby 2 unread")
+        alice.page.reload()  # which goes to the bottom
+        alice.hears("two")
+        expect(lobby).to_have_accessible_name("lobby")
+        alice.log.evaluate("log => log.scrollTo(0, 0)")
+        bob.send("three")
+        alice.page.get_by_role("button", name="1 new message").click()
+        expect(alice.message("three")).to_be_in_viewport()
+        expect(lobby).to_have_accessible_name("lobby")
+        look_elsewhere(alice.page)
+        bob.send("four")
+        alice.hears("four")
+        expect(lobby).to_have_accessible_name("lobby 1 unread")
+        look_here(alice.page)
+        expect(lobby).to_have_accessible_name("lobby")
+
+
+def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it(windows: Windows, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    broker = LocalBroker(path)
+    append(broker, *(Draft("lobby", "bob", text) for text in ("old", "not so old", "of the next day", "of the same")))
+    broker.close()
+    times = ["2024-02-28T22:58:00+00:00", "2024-02-28T23:00:00+00:00", "2024-02-29T01:00:00+00:00", "2024-02-29T01:01:00+00:00"]
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for seq, time in enumerate(times, start=1):
+            database.execute("UPDATE messages SET time = ? WHERE seq = ?", (datetime.fromisoformat(time).timestamp(), seq))
+    with running("--port", "0", "--history", str(path), "--keep-days", "0") as server:
+        alice = windows.enter(server, "alice", timezone_id="UTC", locale="en-GB")
+        alice.say("today")
+        expect(alice.message("today").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+        *items, today, said_today = alice.log.locator(".day, .message .text").all_text_contents()
+        first, second = "Wednesday 28 February 2024", "Thursday 29 February 2024"
+        assert [item.replace(",", "") for item in items] == [first, "old", "not so old", second, "of the next day", "of the same"]
+        assert said_today == "today"
+        assert today not in items
+        goes_on = alice.message("of the same")
+        expect(goes_on.locator("time")).to_have_css("opacity", "0")
+        goes_on.hover()
+        expect(goes_on.locator("time")).to_have_css("opacity", "1")
+        expect(goes_on.locator("time")).to_have_text("01:01")
+        expect(goes_on.locator("time")).to_have_attribute("title", re.compile("29 February 2024.*01:01:00"))

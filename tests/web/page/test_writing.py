@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
+from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Windows, http
 
 
@@ -38,19 +39,20 @@ def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Com
 
 def test_an_at_sign_stays_before_a_name_that_is_completed(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
-    windows.enter(server, "bobby")
-    for typed, completed in (("Hello @bo", "Hello @bobby "), ("@bo", "@bobby "), ("/msg @bo", "/msg bobby "), ("bo", "bobby: ")):
-        alice.field.fill("")
-        alice.field.press_sequentially(typed)
-        alice.field.press("Tab")
-        expect(alice.field).to_have_value(completed)
+    with chatting(server, "bobby"):
+        expect(alice.members).to_contain_text("bobby")
+        for typed, completed in (("Hello @bo", "Hello @bobby "), ("@bo", "@bobby "), ("/msg @bo", "/msg bobby "), ("bo", "bobby: ")):
+            alice.field.fill(typed)
+            alice.field.press("Tab")
+            expect(alice.field).to_have_value(completed)
 
 
 def test_neither_names_nor_links_are_what_only_looks_like_them(server: Command, windows: Windows) -> None:
-    alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
-    alice.say("https://example.org@elsewhere.example/ and https://a:b@elsewhere.example/")
-    alice.say("bob.smith is somebody else")
-    alice.say("This is for you, bob.")
+    bob = windows.enter(server, "bob")
+    with chatting(server, "alice") as alice:
+        alice.send("https://example.org@elsewhere.example/ and https://a:b@elsewhere.example/")
+        alice.send("This is for you, bob.")
+        alice.send("bob.smith is somebody else")
     bob.hears("bob.smith is somebody else")
     expect(bob.log.locator(".mention")).to_have_count(1)
     expect(bob.log.locator(".mention")).to_contain_text("This is for you, bob.")
@@ -76,3 +78,21 @@ def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windo
         expect(page.get_by_role("status")).to_have_text("A token is needed here.")
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()
+
+
+def test_what_was_sent_before_can_be_recalled(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    alice.say("one")
+    alice.say("two\nof two lines")
+    for key, text in (
+        ("ArrowUp", "two\nof two lines"),
+        ("ArrowUp", "one"),
+        ("ArrowUp", "one"),
+        ("ArrowDown", "two\nof two lines"),
+        ("ArrowDown", ""),
+    ):
+        alice.field.press(key)
+        expect(alice.field).to_have_value(text)
+    alice.field.fill("something else")
+    alice.field.press("ArrowUp")
+    expect(alice.field).to_have_value("something else")
