@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +16,14 @@ from tests.web.page.wiring import Guest, Windows, http
 
 Event = dict[str, Any]
 Fault = Callable[[Event], Event | None]
+
+
+_numbers = itertools.count()
+
+
+def someone() -> str:
+    """A name that nobody has had: a server that several tests share may not know yet that somebody has gone."""
+    return f"someone{next(_numbers)}"
 
 
 def refuse(code: str, text: str = "Sorry.", times: int = 1, **wanted: Any) -> Fault:

@@ -11,10 +11,17 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
-from tests.web.page.between import Between, enter, refuse
+from tests.web.page.between import Between, enter, refuse, someone
 from tests.web.page.wiring import Guest, Windows, http
 
 TRIES_AGAIN = re.compile("lost|Connecting")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Command]:
+    """One for all."""
+    with running("--port", "0", "--history", "memory", "--rate", "off") as server:
+        yield server
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def live(guest: Guest, between: Between, seconds: int) -> None:
 
 
 def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     between.is_silent = True
     alice.page.clock.run_for(40_000)
@@ -51,7 +58,7 @@ def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: 
 
 @pytest.mark.parametrize("waking", ["window.dispatchEvent(new Event('online'))", "document.dispatchEvent(new Event('visibilitychange'))"])
 def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Command, windows: Windows, waking: str) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     between.is_silent = True
     alice.page.clock.run_for(4000)
@@ -61,7 +68,7 @@ def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Command, windows: W
 
 
 def test_a_quiet_page_asks_for_little(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     before = len(between.requests)
     live(alice, between, 60)
@@ -71,7 +78,7 @@ def test_a_quiet_page_asks_for_little(server: Command, windows: Windows) -> None
 
 
 def test_a_hidden_page_does_not_ask_for_rooms(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), clock=True)
     alice.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
     between.wait_for_answers()
     before = len(between.asked("rooms"))
@@ -80,7 +87,7 @@ def test_a_hidden_page_does_not_ask_for_rooms(server: Command, windows: Windows)
 
 
 def test_who_cannot_be_let_in_just_now_comes_in_later(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), clock=True)
     between.faults.append(refuse("unavailable", type="join", times=2))
     come_back(alice, between)
     for tries in (2, 3):
@@ -92,7 +99,7 @@ def test_who_cannot_be_let_in_just_now_comes_in_later(server: Command, windows: 
 
 
 def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice")
+    alice, between = enter(windows, server, someone())
     between.faults.append(refuse("banned", "You are banned.", type="join"))
     come_back(alice, between)
     expect(alice.log.locator(".error")).to_contain_text("You are banned.")
@@ -103,13 +110,13 @@ def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, w
 
 @pytest.mark.parametrize(("code", "complaint"), [("unavailable", None), ("forbidden", "messages are missing here: Sorry.")])
 def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows: Windows, code: str, complaint: str | None) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+    alice, between = enter(windows, server, someone(), room := someone(), clock=True)
     between.faults.append(refuse(code, type="history"))
-    post(server, "lobby", "one")
+    post(server, room, "one")
     alice.hears("one")
     between.hides = {2, 3}
     for text in ("two", "three", "four"):
-        post(server, "lobby", text)
+        post(server, room, text)
     if complaint:
         expect(alice.log).to_contain_text(complaint)
         alice.hears("four")
@@ -121,14 +128,15 @@ def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows
 
 
 def test_who_was_put_out_does_not_come_back_without_being_asked(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", "tea")
-    between.tell({"type": "member", "room": "tea", "name": "alice", "event": "kick"})
+    alice, between = enter(windows, server, someone(), "tea")
+    name = alice.page.locator("#me").text_content()
+    between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
     expect(alice.log.get_by_role("button", name="Join again")).to_be_visible()
     come_back(alice, between)
     expect(alice.page.get_by_role("status")).to_be_hidden()
     alice.page.reload()
     alice.log.get_by_role("button", name="Join again").click()
-    expect(alice.members).to_contain_text("alice (you)")
+    expect(alice.members).to_contain_text("(you)")
     assert [request["room"] for request in between.asked("join")] == ["tea", "tea"]
 
 

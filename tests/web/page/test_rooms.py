@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
-from tests.web.page.between import enter
+from tests.web.page.between import enter, someone
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.chat.access import mint
 
@@ -47,7 +47,7 @@ def hears_itself(guest: Guest, text: str) -> None:
 
 
 def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", "tea")
+    alice, between = enter(windows, server, someone(), "tea")
     between.is_silent = True
     between.cut()
     expect(alice.page.get_by_role("status")).to_contain_text("Connecting")
@@ -61,7 +61,7 @@ def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server
 
 @pytest.mark.parametrize(("written", "room"), [("NÉOS", "néos"), ("νέος", "νέοσ"), ("straße", "strasse"), ("ꭰꭱ", "ᎠᎡ")])
 def test_an_address_leads_to_its_room_however_it_is_written(server: Command, windows: Windows, written: str, room: str) -> None:
-    alice = windows.enter(server, "alice", written)
+    alice = windows.enter(server, someone(), written)
     is_shown(alice, room)
     alice.page.goto("about:blank")
     alice.page.goto(f"{http(server)}#/{written}")
@@ -71,7 +71,7 @@ def test_an_address_leads_to_its_room_however_it_is_written(server: Command, win
 
 
 def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, windows: Windows) -> None:
-    alice = windows.enter(server, "alice", "hello%20world")
+    alice = windows.enter(server, someone(), "hello%20world")
     is_shown(alice, "lobby")
     expect(alice.log.locator(".error")).to_contain_text("name of a room")
     hears_itself(alice, "here, then")
@@ -79,7 +79,7 @@ def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, 
 
 
 def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Command, windows: Windows) -> None:
-    alice = windows.enter(server, "alice")
+    alice = windows.enter(server, someone())
     for times in (1, 2):
         alice.page.evaluate("location.hash = '#/two%20words'")
         expect(alice.log.locator(".error")).to_have_count(times)
@@ -87,7 +87,7 @@ def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Comm
 
 
 def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Windows) -> None:
-    alice = windows.enter(server, "alice")
+    alice = windows.enter(server, someone())
     join(alice, "coffee")
     is_shown(alice, "coffee")
     alice.page.get_by_role("button", name="Leave").click()
@@ -122,7 +122,7 @@ def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, wi
 
 
 def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows: Windows) -> None:
-    alice = windows.enter(server, "alice", viewport=PHONE)
+    alice = windows.enter(server, someone(), viewport=PHONE)
     open_rooms = alice.page.get_by_role("button", name="Rooms")
     open_rooms.click()
     alice.rooms.get_by_role("link", name="lobby").click()
@@ -134,11 +134,11 @@ def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows
 
 
 def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows: Windows) -> None:
-    bob = windows.enter(server, "bob", "milk")
-    first = windows.enter(server, "alice", "milk")
+    bob = windows.enter(server, someone(), "milk")
+    first = windows.enter(server, someone(), "milk")
     second = Guest(first.page.context.new_page())
     second.page.goto(f"{http(server)}#/sugar")
-    second.take_name("alicia")
+    second.take_name(someone())
     join(first, "sugar")
     is_shown(first, "sugar")
     bob.say("new")
