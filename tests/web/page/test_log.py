@@ -235,3 +235,26 @@ def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it
         expect(goes_on.locator("time")).to_have_css("opacity", "1")
         expect(goes_on.locator("time")).to_have_text("01:01")
         expect(goes_on.locator("time")).to_have_attribute("title", re.compile("29 February 2024.*01:01:00"))
+
+
+def test_a_line_stands_above_what_was_said_while_another_room_was_shown(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    items = alice.log.locator(".new, .message .text")
+    lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
+    alice.say("seen")
+    alice.hears("seen")
+    with chatting(server, "bob") as bob:
+        bob.send("seen, too")
+        alice.hears("seen, too")
+        alice.rooms.get_by_label("Room to join").fill("tea")
+        alice.page.keyboard.press("Enter")
+        expect(tea).to_have_attribute("aria-current", "page")
+        bob.send("not seen")
+        bob.send("not seen either")
+        expect(lobby).to_have_accessible_name("lobby 2 unread")
+        lobby.click()
+        expect(items).to_have_text(["seen", "seen, too", "New", "not seen", "not seen either"])
+        expect(alice.message("not seen").locator(".author")).to_have_text("bob")
+        tea.click()
+        lobby.click()
+        expect(items).to_have_text(["seen", "seen, too", "not seen", "not seen either"])

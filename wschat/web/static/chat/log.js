@@ -27,6 +27,7 @@ export class Log {
   #newest = null; // the last message that was drawn
   #count = 0;
   #place = null; // where it was when it was hidden
+  #isNewNext = false; // the next message is the first that has come since
   #draw = oncePerFrame(() => this.#drawNow());
 
   constructor(parent, label, hooks) {
@@ -79,12 +80,15 @@ export class Log {
     for (const block of this.#blocks()) block.remove();
     this.#waiting = [];
     this.#newest = null;
+    this.#isNewNext = false;
     this.#count = 0;
     this.sticks = true;
   }
 
-  /** Show it where it was. */
+  /** Show it where it was, with a line above what has come since. */
   show() {
+    this.element.querySelector(".new")?.remove();
+    this.#isNewNext = this.#newest !== null && this.#waiting.some(({ seq }) => seq);
     this.element.hidden = false;
     this.#drawNow();
     const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
@@ -117,9 +121,11 @@ export class Log {
     if (this.sticks && this.#waiting.length > MOST_TO_DRAW) this.#letGo();
     for (const entry of this.#waiting.splice(0, DRAWN_IN_A_FRAME)) {
       const block = this.#openBlock();
-      const last = block.lastElementChild;
       if (entry instanceof Element) block.append(entry);
       else {
+        if (this.#isNewNext) block.append(make("li", "new", "New"));
+        this.#isNewNext = false;
+        const last = block.lastElementChild;
         block.append(...itemsFor(entry, this.#newest, this.#hooks.me(), last && !last.message));
         this.#newest = entry;
         this.#count++;
