@@ -40,6 +40,11 @@ def refuse(code: str, text: str = "Sorry.", times: int = 1, **wanted: Any) -> Fa
     return answer
 
 
+def ignore(**wanted: Any) -> Fault:
+    """A fault: requests with these fields are never answered."""
+    return lambda request: {"type": "typing", "room": "", "name": ""} if wanted.items() <= request.items() else None
+
+
 class Between:
     """Passes on what a page and its server say to each other."""
 
@@ -58,6 +63,7 @@ class Between:
     def cut(self) -> None:
         """Close the connection."""
         assert self._page is not None
+        self._waiting.clear()
         self._page.close(code=1012)
 
     def tell(self, event: Event) -> None:
@@ -101,13 +107,11 @@ class Between:
         request = json.loads(text)
         self.requests.append(request)
         self._waiting.add(request["id"])
-        if self.is_silent:
-            return
-        for fault in self.faults:
-            if answer := fault(request):
-                page.send(json.dumps(answer))
-                return
-        server.send(text)
+        answer = next(filter(None, (fault(request) for fault in self.faults)), None)
+        if answer is not None:
+            self._tell(page, json.dumps(answer))
+        elif not self.is_silent:
+            server.send(text)
 
 
 def enter(windows: Windows, server: Command, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, Between]:

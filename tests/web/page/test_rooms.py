@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
-from tests.web.page.between import enter, someone
+from tests.web.page.between import enter, refuse, someone
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.chat.access import mint
 
@@ -124,10 +124,12 @@ def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, wi
 def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, someone(), viewport=PHONE)
     open_rooms = alice.page.get_by_role("button", name="Rooms")
+    lobby = alice.rooms.get_by_role("link", name="lobby")
     open_rooms.click()
-    alice.rooms.get_by_role("link", name="lobby").click()
+    lobby.click()
     expect(alice.rooms).to_be_hidden()
     open_rooms.click()
+    expect(lobby).to_be_focused()
     join(alice, "no such room")
     expect(alice.rooms).to_be_hidden()
     expect(alice.log.locator(".error")).to_be_in_viewport()
@@ -147,3 +149,17 @@ def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows
     second.rooms.get_by_role("link", name=re.compile("milk")).click()
     second.hears("new")
     expect(first.rooms.get_by_role("link", name=re.compile("milk.*1"))).to_have_count(0)
+
+
+def test_who_leaves_a_room_before_having_been_let_in_is_out(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, someone(), "honey")
+    join(alice, "jam")
+    is_shown(alice, "jam")
+    between.faults.append(refuse("unavailable", type="join", room="jam"))
+    between.cut()
+    expect(alice.log).to_contain_text("Trying again")
+    alice.page.get_by_role("button", name="Leave").click()
+    is_shown(alice, "honey")
+    between.wait_for("leave", 2)
+    between.wait_for_answers()
+    assert rooms_of(alice) == ["honey"]

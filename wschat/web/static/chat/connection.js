@@ -97,14 +97,15 @@ export class Connection {
     });
   }
 
-  /** The same, but what is unavailable just now is asked for again, as long as this opening lasts. */
-  async insist(fields, options) {
+  /** The same, but what is unavailable just now is asked for again, as long as this opening lasts; `onDelay(why)` is told once. */
+  async insist(fields, { onDelay, ...options }) {
     const { signal } = this.#opening;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       try {
         return await this.request(fields, options);
       } catch (refusal) {
         if (refusal.code !== "unavailable") throw refusal;
+        if (tries === 1) onDelay(refusal.message);
       }
       await pause(ASKS_AGAIN_AFTER, signal);
     }

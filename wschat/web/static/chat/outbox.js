@@ -1,6 +1,6 @@
 // What is to be sent: lines go out one at a time and in order, as soon as we are in their rooms, and the next when the one before
-// has its answer, so that neither a refusal nor a lost connection can change their order. Each has an id of its own, by which the server keeps it only once.
-// What is not yet acknowledged outlives a reload.
+// has its answer, so that neither a refusal nor a lost connection can change their order. Each has an id of its own, by which the
+// server keeps it only once. What is not yet acknowledged outlives a reload.
 
 import { tab } from "./storage.js";
 

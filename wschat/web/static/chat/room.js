@@ -141,7 +141,8 @@ export class Room {
   }
 
   #insist(type, fields, options) {
-    return this.#connection.insist({ type, room: this.name, ...fields }, options);
+    const onDelay = (why) => this.say(`${why} Trying again …`);
+    return this.#connection.insist({ type, room: this.name, ...fields }, { onDelay, ...options });
   }
 
   /** Say what happened, on the line where such things were said just before. */
@@ -158,11 +159,12 @@ export class Room {
   async #fill(upTo) {
     const held = (this.#held ??= []);
     while (this.#last < upTo) {
-      const { messages, refusal } = await this.#insist("history", { since: this.#last, limit: MOST_AT_ONCE }).catch((refusal) => ({ refusal }));
-      if (refusal?.code === "lost" || this.#held !== held) return; // it is asked for again when the connection is back
-      const next = messages?.[0]?.seq ?? upTo + 1;
-      if (next > this.#last + 1) this.#skipTo(next, refusal?.message);
-      this.#append(messages ?? []);
+      const answer = await this.#insist("history", { since: this.#last, limit: MOST_AT_ONCE }).catch((refusal) => refusal);
+      if (answer.code === "lost" || this.#held !== held) return; // a new connection begins again here
+      const { messages = [], message: why } = answer; // those, or why there are none
+      const next = messages[0]?.seq ?? upTo + 1;
+      if (next > this.#last + 1) this.#skipTo(next, why);
+      this.#append(messages);
     }
     this.#held = null;
     for (const message of held) this.take(message);

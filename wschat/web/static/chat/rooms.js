@@ -97,7 +97,7 @@ export class Rooms {
   /** Leave the room that is shown. */
   leave() {
     const { name } = this.current;
-    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // then we were not in it
+    this.#quit(name);
     this.forget(name);
   }
 
@@ -124,15 +124,20 @@ export class Rooms {
   }
 
   async #join(room, isPatient = false) {
-    try {
-      const entered = this.#enter(await room.join(isPatient));
-      if (entered !== room) this.#remove(room, () => entered); // the server writes its name in another way
-    } catch (refusal) {
-      if (refusal.code === "lost") return;
-      if (room.epoch === null) await this.#giveUp(room, refusal.message);
-      else room.putOut(refusal.message, "error");
-    }
+    const { name } = room;
+    const joined = await room.join(isPatient).catch((refusal) => refusal);
+    if (joined.code === "lost") return;
+    if (!this.#rooms.has(name)) this.#quit(name); // it was left meanwhile
+    else if (joined.type === "joined") {
+      const entered = this.#enter(joined);
+      if (entered.name !== name) this.#remove(room, () => entered); // the server writes it in another way
+    } else if (room.epoch === null) await this.#giveUp(room, joined.message);
+    else room.putOut(joined.message, "error");
     this.#hooks.onAnswer();
+  }
+
+  #quit(name) {
+    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // then we were not in it
   }
 
   #enter(joined) {
