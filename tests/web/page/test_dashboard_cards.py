@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.server.command import Command
+from tests.server.command import Command, running
 from tests.web.page.test_dashboard_page import card
 from tests.web.page.wiring import Windows, http
 
@@ -51,6 +52,13 @@ DESCRIPTIONS = {
     "Threads and descriptors": "threads 7 now, 7 at least, 7 at most; descriptors 21 now, 21 at least, 21 at most",
     "Memory": "resident 30 MiB now, 30 MiB at least, 30 MiB at most",
 }
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Command]:
+    """It only has the page: the figures are ours."""
+    with running("--port", "0") as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -88,22 +89,22 @@ def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: 
 
 def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
-    guests = [windows.enter(server, name) for name in ("אבג-123", "דהו-456")]
-    news = alice.log.locator(".news")
-    expect(news).to_have_text("אבג-123 has joined. דהו-456 has joined.")
-    expect(news.locator(".text")).to_have_css("direction", "ltr")
-    first, second = (news.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
-    assert first
-    assert second
-    assert first["x"] < second["x"]
-    guests[0].field.press_sequentially("x")
-    guests[1].field.press_sequentially("x")
-    typing = alice.page.locator("#typing")
-    expect(typing).to_have_text("אבג-123 and דהו-456 are typing")
-    first, second = (typing.get_by_text(name, exact=True).bounding_box() for name in ("אבג-123", "דהו-456"))
-    assert first
-    assert second
-    assert first["x"] < second["x"]
+    names = ("אבג-123", "דהו-456")
+    with contextlib.ExitStack() as guests:
+        for name in names:
+            guest = guests.enter_context(wschat.connect(f"{server.url}?name={quote(name)}", subprotocols=["wschat.v1"]))
+            for request in ("join", "typing"):
+                guest.send(json.dumps({"type": request, "room": "lobby"}))
+            expect(alice.members).to_contain_text(name)
+        news, typing = alice.log.locator(".news"), alice.page.locator("#typing")
+        expect(news).to_have_text("אבג-123 has joined. דהו-456 has joined.")
+        expect(typing).to_have_text("אבג-123 and דהו-456 are typing")
+        expect(news.locator(".text")).to_have_css("direction", "ltr")
+        for sentence in (news, typing):
+            first, second = (sentence.get_by_text(name, exact=True).bounding_box() for name in names)
+            assert first
+            assert second
+            assert first["x"] < second["x"]
 
 
 def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Command, windows: Windows) -> None:

@@ -48,10 +48,10 @@ export class Typing {
     const here = [...this.#until.keys()].map((key) => key.split(" ")).filter(([room]) => room === this.#room);
     const [first, second, third, ...more] = here.map(([, name]) => name);
     let said = sentence`${first} is typing`;
-    if (!first) said = "";
+    if (!first) said = sentence``;
     else if (more.length) said = sentence`Several people are typing`;
     else if (third) said = sentence`${first}, ${second} and ${third} are typing`;
     else if (second) said = sentence`${first} and ${second} are typing`;
-    byId("typing").replaceChildren(said);
+    if (byId("typing").textContent !== said.textContent) byId("typing").replaceChildren(said);
   }
 }
