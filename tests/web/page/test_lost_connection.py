@@ -101,7 +101,7 @@ def test_what_could_not_be_sent_outlives_the_page(restart: Restart, windows: Win
     server = restart()
     alice = windows.enter(server, "alice")
     alice.say("first")
-    alice.hears("first")
+    expect(alice.message("first").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
     kill(server)
     alice.say("one")
     alice.say("two")
