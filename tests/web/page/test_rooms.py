@@ -43,7 +43,7 @@ def join(guest: Guest, room: str) -> None:
 
 def hears_itself(guest: Guest, text: str) -> None:
     guest.say(text)
-    expect(guest.message(text).get_by_role("img", name="Kept by the server")).to_be_visible()
+    expect(guest.message(text).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
 
 
 def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Command, windows: Windows) -> None:

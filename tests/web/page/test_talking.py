@@ -19,7 +19,7 @@ def test_two_people_talk(server: Command, windows: Windows) -> None:
     bob.say("Hello, alice!")
     alice.hears("Hello, alice!")
     assert alice.texts() == bob.texts() == ["Hello, bob!", "Hello, alice!"]
-    expect(alice.message("Hello, bob!").get_by_role("img", name="Kept by the server")).to_be_visible()
+    expect(alice.message("Hello, bob!").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
 
 
 def test_they_talk_behind_nginx_too(nginx: Nginx, windows: Windows) -> None:
@@ -52,7 +52,7 @@ def test_a_name_and_a_room_are_remembered(server: Command, windows: Windows) -> 
     alice.hears("Is anybody there?")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     alice.say("Still me.")
-    expect(alice.message("Still me.").get_by_role("img", name="Kept by the server")).to_be_visible()
+    expect(alice.message("Still me.").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
 
 
 def test_a_name_can_be_changed(server: Command, windows: Windows) -> None:
