@@ -56,7 +56,7 @@ def test_text_is_str_and_binary_is_bytes_or_the_like(message: object, opcode: Op
 NO_MESSAGES = [None, 1, 1.5, ["a"], {"a": 1}, object(), str, array("b", [1]), "\ud800", "a" * 125 + "\udfff", "x" * 1000 + "\ud800"]
 
 
-@pytest.mark.parametrize("message", NO_MESSAGES, ids=ascii)
+@pytest.mark.parametrize("message", NO_MESSAGES, ids=lambda message: type(message).__name__)
 def test_anything_else_is_an_error_of_the_caller(message: object) -> None:
     with pytest.raises(UsageError):
         payload_of(message)
