@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.server.command import Command, running
-from tests.web.page.wiring import NODE_MODULES, Windows, chromium, launch
+from tests.web.page.wiring import NODE_MODULES, SECRET, Windows, chromium, launch
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,15 @@ def browser() -> Iterator[Browser]:
 def server() -> Iterator[Command]:
     """A chat that keeps everything in memory, and lets a test say as much as it likes."""
     with running("--port", "0", "--history", "memory", "--rate", "off", "--keep-messages", "0") as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Command]:
+    """A chat for those who have a token."""
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET)
+    with running("--port", "0", "--history", "memory", "--rate", "off", "--auth-secret-file", str(path)) as server:
         yield server
 
 

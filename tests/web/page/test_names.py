@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
 from tests.web.page.between import Between, ignore
-from tests.web.page.wiring import Guest, Windows, http
+from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.access import mint
-
-SECRET = b"0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Command]:
-    """A chat for those who have a token."""
-    path = tmp_path / "secret"
-    path.write_bytes(SECRET)
-    with running("--port", "0", "--history", "memory", "--rate", "off", "--auth-secret-file", str(path)) as server:
-        yield server
 
 
 def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Command, windows: Windows) -> None:
@@ -77,3 +64,22 @@ def test_a_name_is_asked_for_once_an_opening(server: Command, windows: Windows) 
     between.wait_for("nick", before + 1)
     page.clock.run_for(3000)
     assert len(between.asked("nick")) == before + 1
+
+
+def test_a_moderator_comes_by_password(windows: Windows, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sesame")
+    with running("--port", "0", "--history", "memory", "--moderator", f"root:{tmp_path / 'password'}") as server:
+        bob = windows.enter(server, "bob")
+        root = Guest(windows.open(http(server)))
+        root.page.get_by_text("I am a moderator").click()
+        for password in ("wrong", "sesame"):
+            root.page.get_by_label("Name", exact=True).fill("root")
+            root.page.get_by_label("Password").fill(password)
+            root.page.get_by_role("button", name="Join the chat").click()
+            if password == "wrong":
+                expect(root.page.get_by_role("alert").filter(has_text="root")).to_be_visible()
+        expect(root.members).to_contain_text("root")
+        root.say("/kick bob")
+        expect(bob.log).to_contain_text("You are not in lobby any more.")
+    assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
+    windows.complaints.clear()

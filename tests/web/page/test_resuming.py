@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.server.command import Command, running
 from tests.web.page.between import Between, enter, refuse, someone
-from tests.web.page.wiring import Guest, Windows, http
+from tests.web.page.wiring import Guest, Windows, http, until
 
 TRIES_AGAIN = re.compile("lost|Connecting")
 
@@ -149,3 +149,42 @@ def test_what_was_typed_does_not_wait_for_a_hundred_rooms(windows: Windows, slow
     alice.say("typed at once")
     expect(alice.message("typed at once").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
     assert len(between.asked("join")) < 60
+
+
+# Notes the pauses between two openings, which are no round numbers, and cuts them short.
+NOTE_PAUSES = """
+    window.pauses = [];
+    const wait = window.setTimeout;
+    window.setTimeout = (action, milliseconds, ...rest) => {
+        const isPause = !Number.isInteger(milliseconds ?? 0);
+        if (isPause) window.pauses.push(milliseconds);
+        return wait(action, isPause ? 1 : milliseconds, ...rest);
+    };
+"""
+
+
+def test_pauses_grow_and_are_not_the_same_for_all(windows: Windows) -> None:
+    pages = [windows.open("about:blank") for _ in range(2)]
+    with running("--port", "0") as server:
+        for page in pages:
+            page.add_init_script(NOTE_PAUSES)
+            page.goto(http(server))
+            expect(page.get_by_role("dialog")).to_be_visible()
+    pauses = []
+    for page in pages:
+        until(page, "window.pauses.length >= 8")
+        pauses.append(page.evaluate("window.pauses.slice(0, 8)"))
+    longest = [min(20_000, 500 * 2**number) for number in range(8)]
+    for own in pauses:
+        assert all(most / 2 <= pause <= most for pause, most in zip(own, longest, strict=True))
+    assert pauses[0] != pauses[1]
+
+
+def test_whoever_types_faster_than_the_server_takes_loses_nothing(windows: Windows) -> None:
+    with running("--port", "0", "--history", "memory", "--rate", "20/1") as server:
+        alice = windows.enter(server, "alice")
+        texts = [f"line {number}" for number in range(80)]
+        for text in texts:
+            alice.say(text)
+        expect(alice.message(texts[-1]).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+        assert alice.texts() == texts

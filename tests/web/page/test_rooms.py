@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
 from tests.web.page.between import enter, refuse, someone
-from tests.web.page.wiring import Guest, Windows, http
+from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.access import mint
 
-SECRET = b"0123456789abcdef0123456789abcdef"
 PHONE = {"width": 375, "height": 667}
 
 
@@ -95,15 +93,6 @@ def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Wi
     alice.page.reload()
     is_shown(alice, "lobby")
     assert rooms_of(alice) == ["lobby"]
-
-
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Command]:
-    """A chat for those who have a token."""
-    path = tmp_path / "secret"
-    path.write_bytes(SECRET)
-    with running("--port", "0", "--history", "memory", "--rate", "off", "--auth-secret-file", str(path)) as server:
-        yield server
 
 
 def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, windows: Windows) -> None:

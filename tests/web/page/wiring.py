@@ -32,6 +32,9 @@ _OPTIONS = [
     "--disable-sync",
 ]
 
+SECRET = b"0123456789abcdef0123456789abcdef"
+"""What the tokens of a chat that wants some are signed with."""
+
 expect.set_options(timeout=10_000)
 
 
