@@ -152,8 +152,7 @@ def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Command, w
 def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     scroll_up(alice)
-    alice.rooms.get_by_label("Room to join").fill("tea")
-    alice.page.keyboard.press("Enter")
+    alice.join("tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     with chatting(server, "bob") as bob:
         for _ in range(51):
@@ -177,8 +176,7 @@ def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server:
     alice.log.evaluate("log => log.scrollTo(0, 500)")
     expect(alice.page.get_by_role("button", name="To the newest")).to_be_visible()
     alice.field.fill("half a sen")
-    alice.rooms.get_by_label("Room to join").fill("tea")
-    alice.page.keyboard.press("Enter")
+    alice.join("tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     expect(alice.field).to_have_value("")
     alice.field.fill("tea, plea")
@@ -210,6 +208,42 @@ def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Comman
         expect(lobby).to_have_accessible_name("lobby 1 unread")
         look_here(alice.page)
         expect(lobby).to_have_accessible_name("lobby")
+
+
+def test_what_one_has_said_oneself_is_not_new(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
+    alice.say("before")
+    alice.hears("before")
+    look_elsewhere(alice.page)
+    alice.say("mine")
+    alice.hears("mine")
+    with chatting(server, "bob") as bob:
+        bob.send("his")
+        expect(lobby).to_have_accessible_name("lobby 1 unread")
+        alice.say("mine, too")
+        alice.hears("mine, too")
+    expect(lobby).to_have_accessible_name("lobby 2 unread")  # since nobody knows whether his has been read
+
+
+def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    alice.join("tea")
+    lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
+    lobby.click()
+    alice.say("before")
+    alice.hears("before")
+    alice.field.fill("mine")
+    alice.page.evaluate("""() => {
+        document.querySelector("#say").closest("form").requestSubmit();
+        document.querySelector("#rooms a[href='#/tea']").click();
+    }""")
+    expect(tea).to_have_attribute("aria-current", "page")
+    with chatting(server, "bob") as bob:
+        bob.send("his")
+        expect(lobby).to_have_accessible_name("lobby 1 unread")
+    lobby.click()
+    expect(alice.log.locator(".new, .message .text")).to_have_text(["before", "mine", "New", "his"])
 
 
 def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it(windows: Windows, tmp_path: Path) -> None:
@@ -247,8 +281,7 @@ def test_a_line_stands_above_what_was_said_while_another_room_was_shown(server: 
     with chatting(server, "bob") as bob:
         bob.send("seen, too")
         alice.hears("seen, too")
-        alice.rooms.get_by_label("Room to join").fill("tea")
-        alice.page.keyboard.press("Enter")
+        alice.join("tea")
         expect(tea).to_have_attribute("aria-current", "page")
         bob.send("not seen")
         bob.send("not seen either")

@@ -34,11 +34,6 @@ def rooms_of(guest: Guest) -> list[str]:
     return guest.page.locator("#joined bdi").all_text_contents()
 
 
-def join(guest: Guest, room: str) -> None:
-    guest.page.get_by_label("Room to join").fill(room)
-    guest.page.keyboard.press("Enter")
-
-
 def hears_itself(guest: Guest, text: str) -> None:
     guest.say(text)
     expect(guest.message(text).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
@@ -49,7 +44,7 @@ def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server
     between.is_silent = True
     between.cut()
     expect(alice.page.get_by_role("status")).to_contain_text("Connecting")
-    join(alice, "Tea")
+    alice.join("Tea")
     alice.rooms.get_by_role("link", name="tea", exact=True).click()
     between.is_silent = False
     between.cut()
@@ -86,7 +81,7 @@ def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Comm
 
 def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, someone())
-    join(alice, "coffee")
+    alice.join("coffee")
     is_shown(alice, "coffee")
     alice.page.get_by_role("button", name="Leave").click()
     is_shown(alice, "lobby")
@@ -102,7 +97,7 @@ def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, wi
     expect(alice.log).to_contain_text("You have no access to lobby.")
     expect(alice.field).to_be_disabled()
     assert rooms_of(alice) == []
-    join(alice, "team-a")
+    alice.join("team-a")
     is_shown(alice, "team-a")
     hears_itself(alice, "Hello team!")
     bob = Guest(windows.open(addresses[1]))
@@ -119,7 +114,7 @@ def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows
     expect(alice.rooms).to_be_hidden()
     open_rooms.click()
     expect(lobby).to_be_focused()
-    join(alice, "no such room")
+    alice.join("no such room")
     expect(alice.rooms).to_be_hidden()
     expect(alice.log.locator(".error")).to_be_in_viewport()
 
@@ -130,7 +125,7 @@ def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows
     second = Guest(first.page.context.new_page())
     second.page.goto(f"{http(server)}#/sugar")
     second.take_name(someone())
-    join(first, "sugar")
+    first.join("sugar")
     is_shown(first, "sugar")
     bob.say("new")
     for tab in (first, second):
@@ -142,7 +137,7 @@ def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows
 
 def test_who_leaves_a_room_before_having_been_let_in_is_out(server: Command, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "honey")
-    join(alice, "jam")
+    alice.join("jam")
     is_shown(alice, "jam")
     between.faults.append(refuse("unavailable", type="join", room="jam"))
     between.cut()

@@ -107,12 +107,17 @@ class Guest:
         self.field.fill(text)
         self.field.press("Enter")
 
+    def join(self, room: str) -> None:
+        self.page.get_by_label("Room to join").fill(room)
+        self.page.keyboard.press("Enter")
+
     def message(self, text: str) -> Locator:
         """The messages with just this text."""
         return self.log.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
 
     def hears(self, text: str) -> None:
-        """Wait until this is there, once."""
+        """Wait until the server has said this, once: one's own messages are there before that, too."""
+        expect(self.message(text).and_(self.log.locator("[data-seq]"))).to_have_count(1)
         expect(self.message(text)).to_have_count(1)
 
     def texts(self) -> list[str]:

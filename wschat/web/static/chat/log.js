@@ -27,7 +27,7 @@ export class Log {
   #newest = null; // the last message that was drawn
   #count = 0;
   #place = null; // where it was when it was hidden
-  #isNewNext = false; // the next message is the first that has come since
+  #isNewNext = false; // the next message of somebody else is the first that has come since
   #draw = oncePerFrame(() => this.#drawNow());
 
   constructor(parent, label, hooks) {
@@ -88,7 +88,7 @@ export class Log {
   /** Show it where it was, with a line above what has come since. */
   show() {
     this.element.querySelector(".new")?.remove();
-    this.#isNewNext = this.#newest !== null && this.#waiting.some(({ seq }) => seq);
+    this.#isNewNext = this.#newest !== null && this.#waiting.some((entry) => this.#isNews(entry));
     this.element.hidden = false;
     this.#drawNow();
     const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
@@ -108,6 +108,10 @@ export class Log {
     this.#draw();
   }
 
+  #isNews({ seq, from }) {
+    return seq && from !== this.#hooks.me().name;
+  }
+
   #blocks() {
     return [...this.element.querySelectorAll(".block")];
   }
@@ -123,8 +127,10 @@ export class Log {
       const block = this.#openBlock();
       if (entry instanceof Element) block.append(entry);
       else {
-        if (this.#isNewNext) block.append(make("li", "new", "New"));
-        this.#isNewNext = false;
+        if (this.#isNewNext && this.#isNews(entry)) {
+          block.append(make("li", "new", "New"));
+          this.#isNewNext = false;
+        }
         const last = block.lastElementChild;
         block.append(...itemsFor(entry, this.#newest, this.#hooks.me(), last && !last.message));
         this.#newest = entry;

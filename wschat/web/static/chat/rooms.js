@@ -36,6 +36,7 @@ export class Rooms {
       onRejoin: (room) => this.#join(room),
       onMessage: (room, message) => {
         hooks.onMessage(room, message);
+        if (message.from === hooks.me().name) this.#seen.said(room.name, message.seq);
         this.#draw();
       },
     };

@@ -27,6 +27,11 @@ export class Seen {
     this.#set(room, head);
   }
 
+  /** We have said the message of this number ourselves: that is nothing new to us, and does not make what came before it read. */
+  said(room, number) {
+    if (this.#numbers[room] === number - 1) this.#set(room, number);
+  }
+
   /** How many of a room's messages have not been read. */
   unread(room, head) {
     return Math.max(0, head - (this.#numbers[room] ?? head));
