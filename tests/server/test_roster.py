@@ -113,7 +113,7 @@ def test_no_thread_is_spent_on_those_who_are_turned_away(serve: ServerFactory, m
         for _ in range(20):
             with Raw.to(server) as raw:
                 assert status_of(raw) == 503
-    assert started == [server._run]
+    assert len(started) <= 2  # its own, and the one that stands by for whoever is next
 
 
 @needs_many_addresses

@@ -6,7 +6,6 @@ the handler. What the handler does is its own business.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import logging
 import os
@@ -36,6 +35,7 @@ from wschat.server.refusals import Turnstile, response_to
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
+from wschat.server.threads import Threads
 
 logger = logging.getLogger("wschat.server")
 
@@ -124,6 +124,7 @@ class WebSocketServer(socketserver.TCPServer):
             path_prefix,
         )
         self._turnstile = Turnstile(self._crew.deadlines)
+        self._threads = Threads(self._handle)
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
         try:
@@ -210,6 +211,7 @@ class WebSocketServer(socketserver.TCPServer):
             self._wake_up.close()
             self._woken.close()
             self._turnstile.close()
+            self._threads.close()
             self._scarcity.close()
             leave_crew(self._crew)
 
@@ -235,8 +237,7 @@ class WebSocketServer(socketserver.TCPServer):
             self._turn_away(request, client_address, "too many connections")
             return
         try:
-            # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
-            _thread.start_new_thread(self._run, (request, client_address))
+            self._threads.run((request, client_address))
         except RuntimeError as error:
             self._scarcity.complain(error)
             self._roster.leave(request)
@@ -254,7 +255,9 @@ class WebSocketServer(socketserver.TCPServer):
 
         Raises RequestRefused, after having answered so, and ConnectionClosed if there is to be no WebSocket on it.
         """
-        return self._reception.open_websocket(sock, client_address, check_request)
+        ws = self._reception.open_websocket(sock, client_address, check_request)
+        self._threads.stand_by()
+        return ws
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A handler failed: log it, once. Called while the exception is handled."""
@@ -278,15 +281,9 @@ class WebSocketServer(socketserver.TCPServer):
             self.shutdown_request(request)
         return True
 
-    def _run(self, request: socket.socket, client_address: object) -> None:
-        """A connection's thread."""
-        trace = threading.gettrace()
-        if trace is not None:  # a debugger or a coverage tool wants to see every thread
-            sys.settrace(trace)
-        # What is traced is what is called from here on.
-        self._handle(request, client_address)
-
-    def _handle(self, request: socket.socket, client_address: object) -> None:
+    def _handle(self, accepted: tuple[socket.socket, object]) -> None:
+        """One connection, in its thread."""
+        request, client_address = accepted
         accepted_at = monotonic()
         try:
             self.finish_request(request, client_address)
