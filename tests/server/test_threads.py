@@ -80,12 +80,15 @@ def test_however_many_ask_for_it_one_stands_by(workshop: Workshop) -> None:
     assert _thread._count() == before + 1
 
 
-def test_after_the_end_nobody_stands_by(workshop: Workshop) -> None:
+def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _thread._count()
     workshop.threads.stand_by()
     workshop.threads.close()
-    workshop.threads.stand_by()
     eventually(lambda: _thread._count() == before)
+    workshop.threads.stand_by()
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    with pytest.raises(RuntimeError):
+        workshop.threads.run(1)
 
 
 def test_who_comes_when_there_are_no_more_threads_finds_the_one_that_stands_by(
