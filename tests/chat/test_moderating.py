@@ -52,6 +52,21 @@ def test_a_moderator_comes_in_with_a_password_and_nobody_else_by_that_name(chat:
     assert chat.v1(path=ROOT).ask(type="nick", name="other")["code"] == "forbidden"
 
 
+def test_passwords_are_not_to_be_guessed_quickly(chat: Guests) -> None:
+    def refusal(path: str, address: str) -> wschat.OpeningFailed:
+        with pytest.raises(wschat.OpeningFailed) as failed:
+            chat.connect(path, **from_address(address))
+        return failed.value
+
+    statuses = [refusal(f"/?name=root&password={number}", "203.0.113.1").status for number in range(31)]
+    assert statuses == [401] * 30 + [429]
+    last = refusal(ROOT, "203.0.113.1")  # or one would still know which one is right
+    assert last.status == 429
+    assert 1 <= int(last.headers["retry-after"]) <= 6
+    chat.connect("/?name=alice", **from_address("203.0.113.1"))
+    chat.connect(ROOT, **from_address("203.0.113.2"))
+
+
 def test_a_moderator_may_be_there_twice_and_is_one_member(chat: Guests, root: Client) -> None:
     again = chat.v1(path=ROOT, room="tea")
     guest = chat.v1("guest", "tea")

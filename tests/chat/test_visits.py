@@ -38,7 +38,7 @@ def chat(broker: Broker) -> Iterator[Chat]:
 
 
 def begin(chat: Chat, query: str = "", address: object = HOME) -> Visit:
-    return chat.visits.begin(Request("GET", f"/{query}", {}), address)
+    return chat.visits.begin(Request("GET", f"/{query}", {}, remote_address=address))
 
 
 def test_what_is_posted_is_new_once(chat: Chat) -> None:

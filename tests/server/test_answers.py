@@ -292,7 +292,7 @@ def test_requests_are_the_same_wherever_they_are_split(wanted: list[tuple[bytes,
         head = exchange.read_head()
         assert head is not None
         dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
-        call = Call(dialogue.request, None, dialogue.read_body)
+        call = Call(dialogue.request, dialogue.read_body)
         try:
             response = handler(call)
         except RequestRefused as refusal:
@@ -483,7 +483,7 @@ def test_whatever_comes_is_answered_or_refused_and_never_a_surprise(data: bytes,
         while head := exchange.read_head():
             dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
             try:
-                response = handler(Call(dialogue.request, None, dialogue.read_body))
+                response = handler(Call(dialogue.request, dialogue.read_body))
             except RequestRefused as refusal:
                 response = json_response(refusal.status, {"code": "refused", "text": refusal.text})
             assert isinstance(response, Response)

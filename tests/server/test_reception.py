@@ -268,13 +268,13 @@ def test_a_trusted_proxy_says_for_whom_it_asks_with_each_request(serve: ServerFa
         for address in ("203.0.113.1", "203.0.113.2", "2001:db8::1"):
             http.get(X_Forwarded_For=address)
         http.get()
-    assert [call.remote_address[0] for call in stage.calls] == ["203.0.113.1", "203.0.113.2", "2001:db8::1", "127.0.0.1"]  # type: ignore[index]
+    assert [call.request.remote_address[0] for call in stage.calls] == ["203.0.113.1", "203.0.113.2", "2001:db8::1", "127.0.0.1"]  # type: ignore[index]
 
 
 def test_nobody_else_does(serve: ServerFactory, stage: Stage) -> None:
     with Http.to(serve(echo, http=stage)) as http:
         http.get(X_Forwarded_For="203.0.113.1", Forwarded="for=203.0.113.1")
-        assert stage.calls[0].remote_address == http.socket.getsockname()
+        assert stage.calls[0].request.remote_address == http.socket.getsockname()
 
 
 def test_a_proxy_is_told_that_there_are_too_many_and_may_go_on_for_others(serve: ServerFactory, stage: Stage) -> None:

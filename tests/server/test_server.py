@@ -240,6 +240,13 @@ def test_a_function_may_have_its_requests_checked(serve: ServerFactory) -> None:
     assert refused.value.status == 404
 
 
+def test_a_check_may_ask_where_somebody_is(serve: ServerFactory) -> None:
+    asked: list[object] = []
+    server = serve(echo, check_request=lambda request: asked.append(request.remote_address))
+    with Raw.opened(server) as raw:
+        assert asked == [raw.socket.getsockname()]
+
+
 class NoHandler:
     pass
 

@@ -111,7 +111,7 @@ def test_a_websocket_name_is_no_password(open_web: OpenWeb, path: str) -> None:
     ],
 )
 def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> None:
-    call = Call(Request("GET", "/metrics", {"host": "localhost"}), address, lambda max_bytes: b"")
+    call = Call(Request("GET", "/metrics", {"host": "localhost"}, remote_address=address), lambda max_bytes: b"")
     if is_local:
         check_insider(web.chat.visits, call)
     else:

@@ -15,7 +15,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from wschat.chat.addresses import address_of, place_of
 from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
+from wschat.chat.rates import Allowances, Rate
 from wschat.chat.sessions import Identity
 from wschat.errors import Rejected, RequestRefused, UsageError
 from wschat.server.requests import Request
@@ -23,6 +25,8 @@ from wschat.server.requests import Request
 _ALGORITHM = "HS256"
 _MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: no less than the hash has
 _COOKIE = "wschat_token"
+# From one place. Tokens are not counted: nobody guesses them.
+_WRONG_PASSWORDS = Rate(10, 60)
 _BASIC, _BEARER = 'Basic realm="wschat"', 'Bearer realm="wschat"'
 
 
@@ -33,6 +37,7 @@ class Access:
         """`secret` is what tokens are signed with, None if there are none; `moderators` are names with their passwords."""
         self._secret = secret
         self._passwords = {key_of(name): password for name, password in (moderators or {}).items()}
+        self._wrong_passwords = Allowances(_WRONG_PASSWORDS)
         if secret is not None:
             _import_jwt()
             if moderators:
@@ -46,7 +51,7 @@ class Access:
         return _BASIC if self._passwords else None
 
     def identify(self, request: Request) -> Identity:
-        """Who asks. Raises RequestRefused (400, 401)."""
+        """Who asks. Raises RequestRefused (400, 401, 429)."""
         if self._secret is not None:
             return self._by_token(self._secret, _token_of(request))
         name, password = _credentials_of(request)
@@ -60,7 +65,7 @@ class Access:
         expected = self._passwords.get(key_of(normal))
         if expected is None:
             return Identity(normal)
-        if password is None or not hmac.compare_digest(password.encode(), expected.encode()):
+        if password is None or not self._is_right(password, expected, place_of(address_of(request.remote_address))):
             raise _unauthorized(f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=...", _BASIC)
         return Identity(normal, is_proven=True, is_moderator=True)
 
@@ -72,6 +77,17 @@ class Access:
             raise Rejected("forbidden", f"The name {NAMELESS} is for those who have none.")
         if key_of(name) in self._passwords:
             raise Rejected("forbidden", f"The name {name} belongs to a moderator: connect with its password.")
+
+    def _is_right(self, password: str, expected: str, place: str) -> bool:
+        """Whether this is the password. Raises RequestRefused (429) for a place where too many were tried."""
+        seconds = self._wrong_passwords.seconds_left(place)
+        if seconds:
+            headers = {"Retry-After": str(math.ceil(seconds))}
+            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "Too many passwords from here were wrong; wait a little.", headers)
+        is_right = hmac.compare_digest(password.encode(), expected.encode())
+        if not is_right:
+            self._wrong_passwords.take(place)
+        return is_right
 
     def _by_token(self, secret: bytes, token: str | None) -> Identity:
         if token is None:

@@ -56,7 +56,7 @@ class Chat:
         """For those who come over HTTP."""
 
     def check_request(self, request: Request) -> None:
-        """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403)."""
+        """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403, 429)."""
         room = _room_of(request)
         identity = self._state.access.identify(request)
         try:
@@ -68,7 +68,7 @@ class Chat:
 
     def handle(self, ws: Connection) -> None:
         """The stay of one client."""
-        request = Request("GET", ws.path, dict(ws.headers))
+        request = Request("GET", ws.path, dict(ws.headers), remote_address=ws.remote_address)
         try:
             identity = self._state.access.identify(request)
         except RequestRefused as refusal:

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from wschat.brokers.base import Broker, Draft, Known, Message, Outcome
-from wschat.chat.addresses import address_of, place_of
+from wschat.chat.addresses import place_of
 from wschat.chat.events import Event, Gap
 from wschat.chat.feed import Feed
 from wschat.chat.handlers import handle, say_key
@@ -24,7 +24,7 @@ from wschat.chat.requests import MAX_MESSAGES, Nick, Say, make_request
 from wschat.chat.sessions import Identity, Peer, Person, Session, expiring
 from wschat.chat.state import State
 from wschat.connection.event_stream import EventStream, Utf8
-from wschat.errors import HistoryUnavailable, Rejected, RequestRefused
+from wschat.errors import HistoryUnavailable, Rejected
 from wschat.server.requests import Request
 
 
@@ -44,26 +44,15 @@ class Visits:
         self._rate = rate
         self._allowances = Allowances(rate) if rate else None
 
-    def begin(self, request: Request, remote_address: object) -> Visit:
-        """Somebody has come. Raises RequestRefused (400, 401), and Rejected for who has been wrong about who they are too often."""
-        place = f"wrong at {place_of(address_of(remote_address))}"
-        if self._allowances is not None and (seconds := self._allowances.seconds_left(place)):
-            raise self._too_fast(seconds)
-        try:
-            return Visit(self._state, self._feed, self._state.access.identify(request), remote_address)
-        except RequestRefused:
-            if self._allowances is not None:
-                self._allowances.take(place)
-            raise
+    def begin(self, request: Request) -> Visit:
+        """Somebody has come. Raises RequestRefused (400, 401, 429)."""
+        return Visit(self._state, self._feed, self._state.access.identify(request), request.remote_address)
 
     def count(self, visit: Visit) -> None:
         """Raise Rejected for who comes too often."""
         seconds = self._allowances.take(visit.caller) if self._allowances is not None else None
         if seconds is not None:
-            raise self._too_fast(seconds)
-
-    def _too_fast(self, seconds: float) -> Rejected:
-        return Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
+            raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
 
     def check_history(self) -> None:
         """Raise HistoryUnavailable if nothing can be kept just now."""

@@ -62,10 +62,8 @@ def error_response(refusal: RequestRefused, code: str | None = None) -> Response
 class Call:
     """A request to an `HttpHandler`. For the connection's own thread."""
 
-    def __init__(self, request: Request, remote_address: object, read_body: Callable[[int], bytes]) -> None:
+    def __init__(self, request: Request, read_body: Callable[[int], bytes]) -> None:
         self.request = request
-        self.remote_address = remote_address
-        """Who asks, as `Connection.remote_address`: by the word of a proxy that is trusted."""
         self.read_body = read_body
         """Waits for the body, of at most so many bytes, and returns it. Raises RequestRefused (400, 413)."""
 

@@ -120,7 +120,7 @@ class _Arrival:
         self.is_opening = True
         handshake = Handshake(head, at.subprotocols)
         request = handshake.request.below(at.path_prefix)
-        remote_address = self._remote_address(request)
+        request.remote_address = self._remote_address(request)
         self._check_request(request)
         answer = handshake.answer(at.deflate)
         if "origin" in request.headers:
@@ -133,7 +133,7 @@ class _Arrival:
             limits=at.limits,
             path=request.target,
             headers=request.headers,
-            remote_address=remote_address,
+            remote_address=request.remote_address,
             subprotocol=answer.subprotocol,
             deflate=answer.deflate,
             already_read=self.exchange.already_read,
@@ -180,7 +180,8 @@ class _Arrival:
                 headers = cross_origin_headers(request, self._at.origins)
             if is_preflight(request):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
-            response = http(Call(request, self._remote_address(request), dialogue.read_body))
+            dialogue.request.remote_address = request.remote_address = self._remote_address(request)
+            response = http(Call(request, dialogue.read_body))
             if not isinstance(response, (Response, EventsResponse)):
                 raise TypeError(f"a handler's answer is a Response or an EventsResponse, not {response!r}")
         except RequestRefused as refusal:
@@ -201,9 +202,8 @@ class _Arrival:
             return
         at.roster.answer(sock)
         _notice_who_vanishes(sock)
-        stream = EventStream(
-            open_stream(sock), limits=at.limits, path=dialogue.request.target, remote_address=self._remote_address(dialogue.request)
-        )
+        request = dialogue.request
+        stream = EventStream(open_stream(sock), limits=at.limits, path=request.target, remote_address=request.remote_address)
         log_opened(stream)
         at.roster.open(sock, stream)
         try:

@@ -25,7 +25,7 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """The head of an HTTP request; header names are in lower case, and a header that came twice is joined with commas."""
 
@@ -36,6 +36,8 @@ class Request:
     """What was taken from the beginning of the target, because all of a server is below it."""
     version: str = "1.1"
     """Of HTTP."""
+    remote_address: object = None
+    """Who asks, as `Connection.remote_address`: by the word of a proxy that is trusted."""
 
     @property
     def path(self) -> str:

@@ -18,7 +18,7 @@ def check_insider(visits: Visits, call: Call) -> None:
     """Raise RequestRefused (401, 403) for everybody else."""
     if _is_local(call):
         return
-    if not visits.begin(call.request, call.remote_address).is_moderator:
+    if not visits.begin(call.request).is_moderator:
         text = "This is for moderators, and for who is on the server's own machine."
         challenge = visits.challenge
         if challenge is None or "authorization" in call.request.headers:
@@ -28,7 +28,7 @@ def check_insider(visits: Visits, call: Call) -> None:
 
 def _is_local(call: Call) -> bool:
     """Whether somebody is on this machine who does not ask for somebody else."""
-    headers, address = call.request.headers, call.remote_address
+    headers, address = call.request.headers, call.request.remote_address
     # A proxy is on this machine, and whoever it asks for need not be. Those that do not say so, as nginx by itself, speak HTTP/1.0.
     if call.request.version == "1.0" or any(name.startswith(_PROXIES_SAY) for name in headers):
         return False

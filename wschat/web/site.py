@@ -95,7 +95,7 @@ class Site:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
         method = _check_method(call, methods.keys())
         room = _room_of(room_name) if room_name else ""
-        visit = self._visits.begin(call.request, call.remote_address)
+        visit = self._visits.begin(call.request)
         try:
             self._visits.count(visit)
         except Rejected as error:
