@@ -52,7 +52,9 @@ def test_a_moderator_comes_in_with_a_password_and_nobody_else_by_that_name(chat:
     assert chat.v1(path=ROOT).ask(type="nick", name="other")["code"] == "forbidden"
 
 
-def test_passwords_are_not_to_be_guessed_quickly(chat: Guests) -> None:
+def test_passwords_are_not_to_be_guessed_quickly(open_chat: ChatFactory) -> None:
+    chat = open_chat(MemoryBroker(), access=Access(moderators={"root": "secret"}), **PROXIED)  # which remembers who was wrong
+
     def refusal(path: str, address: str) -> wschat.OpeningFailed:
         with pytest.raises(wschat.OpeningFailed) as failed:
             chat.connect(path, **from_address(address))
