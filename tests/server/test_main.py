@@ -110,6 +110,12 @@ def test_options_mean_what_they_say() -> None:
             assert silent.close_code() == CloseCode.INTERNAL_ERROR
 
 
+@pytest.mark.parametrize(("options", "status"), [((), 403), (("--insider", "127.0.0.0/8"), 200)])
+def test_who_may_see_how_it_is_doing_can_be_said(options: tuple[str, ...], status: int) -> None:
+    with running(*ANY_PORT, *options) as command, Raw(socket.create_connection((command.host, command.port))) as raw:
+        assert raw.ask(b"GET /stats/data HTTP/1.1\r\nHost: chat.test\r\n\r\n").status == status
+
+
 @pytest.mark.parametrize(("app", "limit", "prelude"), [("chat", 64 * 1024, ["Welcome to the chat!"]), ("wschat.apps:echo", 1 << 20, [])])
 def test_the_largest_message_is_smaller_in_the_chat(app: str, limit: int, prelude: list[str]) -> None:
     with running(*ANY_PORT, "--app", app) as command, wschat.connect(command.url) as ws:
@@ -238,6 +244,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--max-connections", "few"], "--max-connections"),
         (["--max-connections-per-ip", "-1"], "--max-connections-per-ip"),
         (["--trusted-proxy", "proxy.test"], "--trusted-proxy"),
+        (["--insider", "10.0.0.1/8"], "--insider"),
         (["--drain", "-1"], "--drain"),
         (["--log-format", "xml"], "--log-format"),
         (["--max-message-bytes", "-1"], "--max-message-bytes"),

@@ -70,21 +70,21 @@ def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monk
     assert workshop.next() == 4
 
 
-def test_however_many_ask_for_it_one_stands_by(workshop: Workshop) -> None:
-    before = _thread._count()
+def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     asking = [threading.Thread(target=workshop.threads.stand_by) for _ in range(20)]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
-    assert _thread._count() == before + 1
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    workshop.threads.run(1)
+    with pytest.raises(RuntimeError):
+        workshop.threads.run(2)
 
 
 def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = _thread._count()
     workshop.threads.stand_by()
     workshop.threads.close()
-    eventually(lambda: _thread._count() == before)
     workshop.threads.stand_by()
     monkeypatch.setattr(_thread, "start_new_thread", no_thread)
     with pytest.raises(RuntimeError):

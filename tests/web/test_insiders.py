@@ -10,7 +10,8 @@ from tests.web.wiring import Answer, OpenWeb, Web
 from wschat import Request, RequestRefused
 from wschat.chat.access import Access, mint
 from wschat.server.answers import Call
-from wschat.web.insiders import check_insider
+from wschat.server.proxies import parse_networks
+from wschat.web.insiders import Insiders
 
 SECRET = b"a secret that is long enough for HS256"
 PATHS = ["/stats/data", "/metrics"]
@@ -113,10 +114,34 @@ def test_a_websocket_name_is_no_password(open_web: OpenWeb, path: str) -> None:
 def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> None:
     call = Call(Request("GET", "/metrics", {"host": "localhost"}, remote_address=address), lambda max_bytes: b"")
     if is_local:
-        check_insider(web.chat.visits, call)
+        Insiders(web.chat.visits).check(call)
     else:
         with pytest.raises(RequestRefused):
-            check_insider(web.chat.visits, call)
+            Insiders(web.chat.visits).check(call)
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "is_one"),
+    [
+        (("203.0.113.1", 1), {}, True),
+        (("::ffff:203.0.113.1", 1, 0, 0), {}, True),
+        (("2001:db8::1", 1, 0, 0), {}, True),
+        (("2001:db8::2", 1, 0, 0), {}, False),
+        (("198.51.100.1", 1), {}, False),
+        (("203.0.113.1", 1), {"x-forwarded-for": "203.0.113.2"}, False),  # a proxy in the network, and anybody behind it
+        (("127.0.0.1", 1), {}, True),
+        ("", {}, True),
+    ],
+)
+def test_networks_may_be_named_whose_people_see_it_too(web: Web, address: object, headers: dict[str, str], is_one: bool) -> None:
+    insiders = Insiders(web.chat.visits, parse_networks(["203.0.113.0/24", "2001:db8::1"]))
+    host = {"host": "localhost" if address in ("", ("127.0.0.1", 1)) else "chat.test"}
+    call = Call(Request("GET", "/metrics", {**host, **headers}, remote_address=address), lambda max_bytes: b"")
+    if is_one:
+        insiders.check(call)
+    else:
+        with pytest.raises(RequestRefused):
+            insiders.check(call)
 
 
 def test_a_proxy_that_says_nothing_speaks_http_1_0(web: Web, path: str) -> None:

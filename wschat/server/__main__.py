@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import IO, Any
 
 import click
@@ -62,7 +63,7 @@ def bad_parameters() -> Iterator[None]:
 
 
 def check_networks(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early which proxy cannot be trusted."""
+    """Say early what is no address and no network."""
     with bad_parameters():
         parse_networks(texts)
     return texts
@@ -87,148 +88,106 @@ def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> 
         return Rate.parse(text)
 
 
+option = partial(click.option, show_envvar=True)
+
+
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
-@click.option("--host", default="127.0.0.1", show_envvar=True, help="The address to listen on; with colons it is IPv6.")
-@click.option("--port", default=8080, type=click.IntRange(0, 65535), show_envvar=True, help="The port; 0 takes any free one.")
-@click.option("--app", default="chat", show_envvar=True, metavar="chat|MODULE:HANDLER", help="What to serve.")
-@click.option(
+@option("--host", default="127.0.0.1", help="The address to listen on; with colons it is IPv6.")
+@option("--port", default=8080, type=click.IntRange(0, 65535), help="The port; 0 takes any free one.")
+@option("--app", default="chat", metavar="chat|MODULE:HANDLER", help="What to serve.")
+@option(
     "--history",
     metavar="PATH|memory|off",
-    show_envvar=True,
     help="Where the chat keeps what was said: in an SQLite file, in memory, or nowhere.  "
     "[default: history.sqlite in the user's state directory]",
 )
-@click.option(
-    "--keep-messages",
-    default=_RETENTION.messages,
-    type=click.IntRange(0),
-    show_envvar=True,
-    help="How many messages of each room are kept; 0 for all.",
-)
-@click.option(
-    "--keep-days",
-    default=_RETENTION.days,
-    type=click.FloatRange(0),
-    show_envvar=True,
-    help="How many days messages are kept; 0 for ever.",
-)
-@click.option(
+@option("--keep-messages", default=_RETENTION.messages, type=click.IntRange(0), help="How many messages of each room are kept; 0 for all.")
+@option("--keep-days", default=_RETENTION.days, type=click.FloatRange(0), help="How many days messages are kept; 0 for ever.")
+@option(
     "--auth-secret-file",
     type=click.Path(),
-    show_envvar=True,
     help="Let only those into the chat who have a token that was signed with the secret in this file (see python -m wschat.chat.mint).",
 )
-@click.option(
+@option(
     "--moderator",
     "moderators",
     multiple=True,
     metavar="NAME:PASSWORD-FILE",
     callback=check_moderators,
     envvar="WSCHAT_MODERATOR",
-    show_envvar=True,
     help="A moderator of all rooms, who comes in with ?name=NAME&password=PASSWORD. May be repeated.",
 )
-@click.option(
+@option(
     "--origin",
     "origins",
     multiple=True,
     envvar="WSCHAT_ORIGIN",
-    show_envvar=True,
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
-@click.option(
-    "--tls-cert", type=click.Path(), show_envvar=True, help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew."
-)
-@click.option("--tls-key", type=click.Path(), show_envvar=True, help="The PEM file with its key, if that is another file.")
-@click.option(
-    "--max-connections",
-    default=_LIMITS.max_connections,
-    type=click.IntRange(0),
-    show_envvar=True,
-    help="Connections in all; 0 for no limit.",
-)
-@click.option(
+@option("--tls-cert", type=click.Path(), help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew.")
+@option("--tls-key", type=click.Path(), help="The PEM file with its key, if that is another file.")
+@option("--max-connections", default=_LIMITS.max_connections, type=click.IntRange(0), help="Connections in all; 0 for no limit.")
+@option(
     "--max-connections-per-ip",
     default=_LIMITS.max_connections_per_address,
     type=click.IntRange(0),
-    show_envvar=True,
     help="Connections from one address; 0 for no limit.",
 )
-@click.option(
+@option(
+    "--insider",
+    "insiders",
+    multiple=True,
+    metavar="CIDR",
+    callback=check_networks,
+    envvar="WSCHAT_INSIDER",
+    help="The address or network of those who may see /stats and /metrics, as who is on this machine may. May be repeated.",
+)
+@option(
     "--trusted-proxy",
     "trusted_proxies",
     multiple=True,
     metavar="CIDR",
     callback=check_networks,
     envvar="WSCHAT_TRUSTED_PROXY",
-    show_envvar=True,
     help="The address or network of a proxy that says for whom it asks (Forwarded, X-Forwarded-For). May be repeated.",
 )
-@click.option(
-    "--path-prefix", default="", callback=check_prefix, show_envvar=True, help="What all paths begin with, as behind a proxy: /chat."
-)
-@click.option(
+@option("--path-prefix", default="", callback=check_prefix, help="What all paths begin with, as behind a proxy: /chat.")
+@option(
     "--rate",
     default="10/1",
     metavar="N/SECONDS|off",
     callback=check_rate,
-    show_envvar=True,
     help="The chat messages that one connection may send; three times as many at once.",
 )
-@click.option(
+@option(
     "--max-message-bytes",
     type=click.IntRange(0),
     default=None,
-    show_envvar=True,
     help=f"The largest message; 0 for no limit.  [default: {_CHAT_MESSAGE_BYTES} for the chat, else {_LIMITS.max_message_bytes}]",
 )
-@click.option(
-    "--outbox-bytes",
-    default=_LIMITS.outbox_bytes,
-    type=click.IntRange(0),
-    show_envvar=True,
-    help="What may wait for one slow peer; 0 for no limit.",
-)
-@click.option(
+@option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=click.IntRange(0), help="What may wait for one slow peer; 0 for no limit.")
+@option(
     "--slow-peer",
     default=_LIMITS.slow_peer,
     type=click.Choice(SLOW_PEER_POLICIES),
-    show_envvar=True,
     help="What becomes of a slow peer past that: it is closed, or loses the oldest broadcasts that wait for it.",
 )
-@click.option(
-    "--ping-interval",
-    default=_LIMITS.ping_interval,
-    type=click.FloatRange(0),
-    show_envvar=True,
-    help="Seconds between two pings; 0 for none.",
+@option("--ping-interval", default=_LIMITS.ping_interval, type=click.FloatRange(0), help="Seconds between two pings; 0 for none.")
+@option("--ping-timeout", default=_LIMITS.ping_timeout, type=click.FloatRange(0), help="Seconds to wait for a pong; 0 for ever.")
+@option(
+    "--one-core/--all-cores", default=True, help="Keep all threads on one core, which is faster under the GIL; elsewhere it has no effect."
 )
-@click.option(
-    "--ping-timeout",
-    default=_LIMITS.ping_timeout,
-    type=click.FloatRange(0),
-    show_envvar=True,
-    help="Seconds to wait for a pong; 0 for ever.",
-)
-@click.option(
-    "--one-core/--all-cores",
-    default=True,
-    show_envvar=True,
-    help="Keep all threads on one core, which is faster under the GIL; elsewhere it has no effect.",
-)
-@click.option(
+@option(
     "--drain",
     default=_LIMITS.close_timeout,
     type=click.FloatRange(0),
-    show_envvar=True,
     help="Seconds for which, at the end, slow clients are still sent what waits for them.",
 )
-@click.option("--log-format", default="text", type=click.Choice(FORMATS), show_envvar=True, help="Lines of text, or of JSON.")
-@click.option(
+@option("--log-format", default="text", type=click.Choice(FORMATS), help="Lines of text, or of JSON.")
+@option(
     "--log-level",
     default="info",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    show_envvar=True,
     help="What is worth a line on standard error.",
 )
 def main(app: str, host: str, port: int, max_message_bytes: int | None, log_level: str, **options: Any) -> None:
@@ -254,7 +213,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     chat = open_chat(options) if is_chat else None
     site: Site | None = None
     try:
-        site = Site(chat.visits, max_message_bytes) if chat else None
+        site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
         handler = chat.handle if chat else load_handler(app)
         with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
             if site is not None:

@@ -24,13 +24,13 @@ def parse_networks(texts: Collection[str]) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(text) for text in texts)
     except ValueError as error:
-        raise UsageError(f"a trusted proxy is an address or a network: {error}") from None
+        raise UsageError(f"this is no address and no network: {error}") from None
 
 
-def is_trusted(host: str, trusted: Collection[Network]) -> bool:
-    """Whether this is the address of a trusted proxy."""
+def is_within(host: str, networks: Collection[Network]) -> bool:
+    """Whether this is an address in one of these networks."""
     address = _address(host)
-    return address is not None and any(address in network for network in trusted)
+    return address is not None and any(address in network for network in networks)
 
 
 def vouched_address(headers: Mapping[str, str], proxy: str, trusted: Collection[Network]) -> str:
@@ -41,7 +41,7 @@ def vouched_address(headers: Mapping[str, str], proxy: str, trusted: Collection[
         if address is None:
             break
         known = str(address)
-        if not is_trusted(known, trusted):
+        if not is_within(known, trusted):
             break
     return known
 

@@ -28,7 +28,7 @@ from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.opening import Handshake
 from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight, joined_headers
 from wschat.server.patience import Patience
-from wschat.server.proxies import Network, is_trusted, vouched_address
+from wschat.server.proxies import Network, is_within, vouched_address
 from wschat.server.refusals import linger, refuse
 from wschat.server.requests import Exchange, Request
 from wschat.server.roster import Roster
@@ -60,7 +60,7 @@ class Reception:
 
     def speaks_for_others(self, host: str | None) -> bool:
         """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
-        return bool(self.trusted_proxies) and (host is None or is_trusted(host, self.trusted_proxies))
+        return bool(self.trusted_proxies) and (host is None or is_within(host, self.trusted_proxies))
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Answer the requests on a fresh connection until one opens a WebSocket.

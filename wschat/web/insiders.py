@@ -1,7 +1,8 @@
-"""Insiders: who may see how the server is doing: who is on its machine, and a moderator of all rooms."""
+"""Insiders: who may see how the server is doing: who is on its machine or in a network that is named, and a moderator of all rooms."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -10,33 +11,49 @@ from wschat.chat.visits import Visits
 from wschat.errors import RequestRefused
 from wschat.server.answers import Call
 from wschat.server.origins import is_loopback
+from wschat.server.proxies import Network, is_within
+from wschat.server.requests import Request
 
 _PROXIES_SAY = ("forwarded", "via", "x-forwarded-", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
-def check_insider(visits: Visits, call: Call) -> None:
-    """Raise RequestRefused (401, 403) for everybody else."""
-    if _is_local(call):
-        return
-    if not visits.begin(call.request).is_moderator:
-        text = "This is for moderators, and for who is on the server's own machine."
-        challenge = visits.challenge
-        if challenge is None or "authorization" in call.request.headers:
-            raise RequestRefused(HTTPStatus.FORBIDDEN, text)
-        raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})
+class Insiders:
+    """Who is on this machine or in one of `networks`, and moderators of all rooms. From any thread."""
+
+    def __init__(self, visits: Visits, networks: Collection[Network] = ()) -> None:
+        self._visits = visits
+        self._networks = networks
+
+    def check(self, call: Call) -> None:
+        """Raise RequestRefused (401, 403, 429) for everybody else."""
+        request = call.request
+        if not _is_for_somebody_else(request) and (self._is_in_network(request) or _is_local(request)):
+            return
+        if not self._visits.begin(request).is_moderator:
+            text = "This is for moderators, and for who is on the server's own machine."
+            challenge = self._visits.challenge
+            if challenge is None or "authorization" in request.headers:
+                raise RequestRefused(HTTPStatus.FORBIDDEN, text)
+            raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})
+
+    def _is_in_network(self, request: Request) -> bool:
+        address = request.remote_address
+        return isinstance(address, tuple) and is_within(str(address[0]), self._networks)
 
 
-def _is_local(call: Call) -> bool:
-    """Whether somebody is on this machine who does not ask for somebody else."""
-    headers, address = call.request.headers, call.request.remote_address
-    # A proxy is on this machine, and whoever it asks for need not be. Those that do not say so, as nginx by itself, speak HTTP/1.0.
-    if call.request.version == "1.0" or any(name.startswith(_PROXIES_SAY) for name in headers):
-        return False
+def _is_for_somebody_else(request: Request) -> bool:
+    """Whether a proxy asks. Those that do not say so by a header, as nginx by itself, speak HTTP/1.0."""
+    return request.version == "1.0" or any(name.startswith(_PROXIES_SAY) for name in request.headers)
+
+
+def _is_local(request: Request) -> bool:
+    """Whether somebody is on this machine, and has asked for this machine."""
+    address = request.remote_address
     if isinstance(address, tuple) and not is_loopback(canonical_address(str(address[0])) or ""):
         return False
     # Any name may be made to mean this machine, by a page that would then read what is not for it.
     try:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     except ValueError:  # such as half an IPv6 address
         host = None
     return host is not None and is_loopback(host)

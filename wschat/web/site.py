@@ -19,10 +19,11 @@ from wschat.chat.visits import Visits
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
 from wschat.figures import Load
 from wschat.server.answers import Call, EventsResponse, Response, error_response, json_response
+from wschat.server.proxies import parse_networks
 from wschat.web.api import CALLS, Asked, events_later
 from wschat.web.dashboard import Samples
 from wschat.web.files import Files
-from wschat.web.insiders import check_insider
+from wschat.web.insiders import Insiders
 from wschat.web.metrics import Metrics
 
 AnyResponse = Response | EventsResponse
@@ -46,10 +47,15 @@ _API_PATH = re.compile(r"/api/rooms(?:/([^/]+)/([^/]+))?")
 
 
 class Site:
-    """The `HttpHandler` of a chat. From any thread. `max_body_bytes` is how much somebody may post, 0 for no limit."""
+    """The `HttpHandler` of a chat. From any thread.
 
-    def __init__(self, visits: Visits, max_body_bytes: int) -> None:
+    `max_body_bytes` is how much somebody may post, 0 for no limit; `insiders` are the addresses or networks of those who may see
+    how the server is doing, as who is on its machine may.
+    """
+
+    def __init__(self, visits: Visits, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
         self._visits = visits
+        self._insiders = Insiders(visits, parse_networks(insiders))
         self._max_body_bytes = max_body_bytes or sys.maxsize
         self._files = Files()
         self._read: Callable[[], Load] = lambda: Load({}, 0)
@@ -129,14 +135,14 @@ class Site:
         return self._files.answer(call, "stats.html")
 
     def _data(self, call: Call) -> Response:
-        check_insider(self._visits, call)
+        self._insiders.check(call)
         since = call.request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) < 17):
             raise Rejected("bad-field", "'since' is the number of a sample.")
         return json_response(HTTPStatus.OK, self._samples.since(int(since)), _NO_STORE)
 
     def _metrics(self, call: Call) -> Response:
-        check_insider(self._visits, call)
+        self._insiders.check(call)
         try:
             content_type, text = self._prometheus.render(call.request.headers.get("accept", ""))
         except UsageError as error:

@@ -51,8 +51,6 @@ def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(windows: Wi
     expect(status).to_have_attribute("data-state", "gone")
     with running("--port", str(port)):
         expect(status).to_have_attribute("data-state", "live")
-    # A server that is about to go may say so instead of an answer, and Chromium logs that.
-    windows.complaints = [complaint for complaint in windows.complaints if "a status of 503" not in complaint]
 
 
 def test_with_tokens_it_takes_a_moderators_even_elsewhere(windows: Windows, tmp_path: Path) -> None:

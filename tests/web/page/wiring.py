@@ -12,13 +12,14 @@ from tests.server.command import Command
 
 NODE_MODULES = Path(__file__).parents[3] / ".cache/node/node_modules"
 
-# What a browser itself logs when a connection is refused or lost: nothing that a page could keep it from.
+# What a browser itself logs when a connection is refused or lost, or a server is stopping: nothing that a page could keep it from.
 _NO_FAULT_OF_THE_PAGE = (
     "WebSocket connection to",
     "ERR_CONNECTION_REFUSED",
     "ERR_CONNECTION_RESET",
     "ERR_EMPTY_RESPONSE",
     "ERR_INTERNET_DISCONNECTED",
+    "a status of 503",
 )
 
 # Without a network of its own, and for any user: these keep it from asking for anything but our pages.
@@ -80,7 +81,7 @@ class Windows:
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(text in message.text for text in _NO_FAULT_OF_THE_PAGE):
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.complaints.append(f"{message.type}: {message.text} ({message.location['url']})")
 
 
 class Guest:
