@@ -173,7 +173,7 @@ def test_who_is_here_is_counted(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections=2))
     with Raw.opened(server) as one, Raw.to(server) as two, Raw.to(server) as three:
         assert status_of(three) == 503
-        assert server._roster.load().connections == {"websocket": 1, "events": 0, "http": 1}
+        eventually(lambda: server._roster.load().connections == {"websocket": 1, "events": 0, "http": 1})
         assert status_of(two) == 101
         eventually(lambda: server._roster.load().connections == {"websocket": 2, "events": 0, "http": 0})
         leave(one)
