@@ -42,13 +42,15 @@ def test_those_of_one_time_are_kept_in_the_order_of_their_making(deadlines: Dead
 
 def test_a_cancelled_one_is_not_kept(deadlines: Deadlines) -> None:
     done: list[str] = []
-    is_last_done = threading.Event()
-    first = deadlines.after(0.02, lambda: done.append("cancelled"))
-    deadlines.after(0.04, is_last_done.set)
+    may_go_on, is_last_done = threading.Event(), threading.Event()
+    deadlines.after(0, may_go_on.wait)
+    first = deadlines.after(0, lambda: done.append("cancelled"))
+    deadlines.after(0, is_last_done.set)
     assert not first.is_cancelled()
     first.cancel()
     first.cancel()
     assert first.is_cancelled()
+    may_go_on.set()
     assert is_last_done.wait(PATIENCE)
     assert done == []
     first.keep()

@@ -141,6 +141,19 @@ def test_who_was_put_out_does_not_come_back_without_being_asked(server: Command,
     assert [request["room"] for request in between.asked("join")] == ["tea", "tea"]
 
 
+def test_who_wants_to_come_back_while_there_is_no_connection_does_when_there_is_one(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, someone(), "tea")
+    name = alice.page.locator("#me").text_content()
+    between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
+    expect(alice.log.get_by_role("button", name="Join again")).to_be_visible()
+    between.is_silent = True
+    alice.page.reload()
+    alice.log.get_by_role("button", name="Join again").click()
+    between.is_silent = False
+    between.cut()
+    expect(alice.members).to_contain_text("(you)")
+
+
 def test_what_was_typed_does_not_wait_for_a_hundred_rooms(windows: Windows, slow_server: Command) -> None:
     alice, between = enter(windows, slow_server, "alice")
     rooms = json.dumps([f"room{number}" for number in range(60)])

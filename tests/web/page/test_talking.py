@@ -200,6 +200,7 @@ def test_markup_stays_text(server: Command, windows: Windows, text: str) -> None
 def test_a_very_long_message_is_folded_and_breaks_nothing(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("x" * 50_000)
+    expect(alice.log.locator("[data-seq]")).to_have_count(1)
     alice.log.get_by_role("button", name=re.compile("Show all")).click()
     expect(alice.log.locator(".message .text")).to_contain_text("x" * 50_000)
     assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

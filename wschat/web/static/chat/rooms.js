@@ -33,7 +33,7 @@ export class Rooms {
     this.#hooks = {
       ...hooks,
       onMove: (room) => this.#moved(room),
-      onRejoin: (room) => this.#join(room),
+      onRejoin: (room) => this.#comeBack(room),
       onMessage: (room, message) => {
         hooks.onMessage(room, message);
         if (message.from === hooks.me().name) this.#seen.said(room.name, message.seq);
@@ -135,6 +135,13 @@ export class Rooms {
     } else if (room.epoch === null) await this.#giveUp(room, joined.message);
     else room.putOut(joined.message, "error");
     this.#hooks.onAnswer();
+  }
+
+  /** We want to be in a room again that we have been put out of: now, or as soon as there is a connection. */
+  #comeBack(room) {
+    room.isOut = false;
+    this.#remember();
+    if (this.#isSettled) this.#join(room);
   }
 
   #quit(name) {
