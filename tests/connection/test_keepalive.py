@@ -43,7 +43,11 @@ def test_those_of_one_time_are_kept_in_the_order_of_their_making(deadlines: Dead
 def test_a_cancelled_one_is_not_kept(deadlines: Deadlines) -> None:
     done: list[str] = []
     may_go_on, is_last_done = threading.Event(), threading.Event()
-    deadlines.after(0, may_go_on.wait)
+
+    def hold() -> None:
+        may_go_on.wait(PATIENCE)
+
+    deadlines.after(0, hold)
     first = deadlines.after(0, lambda: done.append("cancelled"))
     deadlines.after(0, is_last_done.set)
     assert not first.is_cancelled()
