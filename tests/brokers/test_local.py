@@ -537,6 +537,27 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
     assert broker.rules() == []
 
 
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+def test_while_the_file_is_not_in_its_place_nothing_is_said(path: Path, broker: LocalBroker, is_replaced: bool) -> None:
+    listener = Listener()
+    broker.subscribe("lobby", listener)
+    assert say(broker, "lobby", "one") == [1]
+    elsewhere = path.rename(path.with_name("elsewhere"))
+    if is_replaced:
+        path.touch()
+    [result] = say(broker, "lobby", "two")
+    assert isinstance(result, HistoryUnavailable)
+    assert str(result) == "the history cannot be written: its file has been removed or replaced"
+    for use in (broker.check, broker.rules, lambda: broker.read_since("lobby", 0, 5)):
+        with pytest.raises(HistoryUnavailable, match="the history cannot be used: its file has been removed or replaced"):
+            use()
+    assert is_replaced or not path.exists()
+    elsewhere.replace(path)
+    broker.check()
+    assert say(broker, "lobby", "three") == [2]
+    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "three"]
+
+
 def test_a_full_disk_loses_nothing_and_is_no_end(path: Path) -> None:
     subprocess.run(in_another_process(fill_the_disk, str(path)), cwd=top(), check=True, timeout=PATIENCE * 2)
     with closing(LocalBroker(path)) as broker:

@@ -78,6 +78,7 @@ class LocalBroker(Presence, Broker):
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
             opened.pop_all()
+        self._file = _identity_of(self.path)
         # For reads and rules: so many connections, taken and put back by any thread.
         self._connections = threading.Semaphore(_CONNECTIONS)
         self._idle: deque[sqlite3.Connection] = deque()
@@ -137,6 +138,7 @@ class LocalBroker(Presence, Broker):
         """Make these durable, hand them on, and tell their authors."""
         results: Sequence[Result]
         try:
+            self._check_file()
             appended = self._log.append([draft for draft, _ in batch])
         except Exception as error:  # SQLite's, or a text that cannot be written: whatever it is, the authors wait for an answer
             logger.error("%d messages cannot be kept in %s: %s", len(batch), self.path, error)
@@ -234,6 +236,14 @@ class LocalBroker(Presence, Broker):
             database.executemany(statement, rows)
             database.execute("COMMIT")
 
+    def _check_file(self) -> None:
+        """Raise an error of SQLite's, which does not notice, if the open file is no longer the one of that name.
+
+        Nobody would find again what is put into it.
+        """
+        if _identity_of(self.path) != self._file:
+            raise sqlite3.OperationalError("its file has been removed or replaced")
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses just now; may wait for one. Raises HistoryUnavailable for what SQLite raises."""
@@ -241,6 +251,7 @@ class LocalBroker(Presence, Broker):
             if self._is_closing:
                 raise HistoryUnavailable("the history is closed")
             try:
+                self._check_file()  # before it is opened, which would make another one
                 database = self._idle.pop() if self._idle else _make_durable(_open(self.path))
                 try:
                     yield database
@@ -250,6 +261,15 @@ class LocalBroker(Presence, Broker):
             except sqlite3.Error as error:
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from any other, whatever its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _own(path: Path) -> IO[str]:
