@@ -558,6 +558,17 @@ def test_while_the_file_is_not_in_its_place_nothing_is_said(path: Path, broker: 
     assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "three"]
 
 
+def test_without_what_has_yet_to_be_put_into_the_file_nothing_is_said(path: Path, broker: LocalBroker) -> None:
+    assert say(broker, "lobby", "one") == [1]
+    log = Path(f"{path}-wal")
+    elsewhere = log.rename(path.with_name("elsewhere"))
+    [result] = say(broker, "lobby", "two")
+    assert isinstance(result, HistoryUnavailable)
+    elsewhere.rename(log)
+    assert say(broker, "lobby", "three") == [2]
+    assert texts(log_of(broker, "lobby")) == ["one", "three"]
+
+
 def test_a_full_disk_loses_nothing_and_is_no_end(path: Path) -> None:
     subprocess.run(in_another_process(fill_the_disk, str(path)), cwd=top(), check=True, timeout=PATIENCE * 2)
     with closing(LocalBroker(path)) as broker:

@@ -99,7 +99,7 @@ def test_nobody_is_muted_or_banned_at_first(moderation: Moderation, come: Come) 
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "said"), [(MUTE, "muted", "You are muted in lobby."), (BAN, "banned", "You are banned in lobby.")]
+    ("kind", "code", "said"), [(MUTE, "muted", "You are muted in lobby."), (BAN, "banned", "You are banned from lobby.")]
 )
 def test_a_rule_is_about_a_name_in_a_room(moderation: Moderation, come: Come, kind: str, code: str, said: str) -> None:
     moderation.set(kind, "lobby", subjects_of("Bob", ()), None, "root")

@@ -202,7 +202,13 @@ def test_a_body_that_is_none_is_a_bad_request_and_the_last_one(http: Http, data:
     answer = http.answer("POST")
     assert answer.status == 400
     assert answer.headers["connection"] == "close"
+    assert "bytearray" not in answer.json["text"]
     assert http.is_over()
+
+
+def test_it_is_said_what_is_wrong_with_a_body(http: Http) -> None:
+    http.send(BAD_BODIES[0])
+    assert http.answer("POST").json["text"] == "The body of the request is not right: illegal chunk header."
 
 
 BAD_HEADS = [
@@ -223,6 +229,11 @@ def test_a_request_that_is_none_is_answered_and_the_last_one(http: Http, caplog:
     assert http.answer("POST").status in (400, 501)
     assert http.is_over()
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_there_is_no_way_through_to_other_servers(http: Http) -> None:
+    answer = http.call(plain("CONNECT", "example.com:443"))
+    assert (answer.status, answer.json) == (501, {"code": "not-implemented", "text": "This is not a proxy."})
 
 
 def test_two_lengths_are_no_way_to_hide_a_request(http: Http) -> None:
@@ -524,7 +535,7 @@ def test_an_error_is_a_code_and_a_sentence(serve: ServerFactory) -> None:
         raise RequestRefused(int(call.request.path[1:]), "Not for you.", {"Retry-After": "7"})
 
     with Http.to(serve(echo, http=refuse)) as http:
-        for status in (400, 401, 403, 404, 405, 413, 418, 429, 501, 503):
+        for status in (400, 401, 403, 404, 405, 413, 418, 429, 501, 503, 505):
             answer = http.get(f"/{status}")
             assert (answer.status, answer.json["text"], answer.headers["retry-after"]) == (status, "Not for you.", "7")
             assert json.loads(answer.body)["code"]

@@ -57,6 +57,12 @@ def test_forwarded_counts_before_x_forwarded_for() -> None:
     assert vouched_address({"forwarded": "for=203.0.113.9", "x-forwarded-for": "198.51.100.1"}, "10.0.0.1", TRUSTED) == "203.0.113.9"
 
 
+def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6() -> None:
+    networks = parse_networks(["::ffff:203.0.113.0/120", "::ffff:198.51.100.1"])
+    assert all(is_within(host, networks) for host in ("203.0.113.9", "::ffff:203.0.113.9", "198.51.100.1"))
+    assert not any(is_within(host, networks) for host in ("203.0.114.1", "198.51.100.2", "::1"))
+
+
 @pytest.mark.parametrize("text", ["", "proxy.test", "10.0.0.1/8", "10.0.0.0/33"])
 def test_what_is_no_network_is_told_so(text: str) -> None:
     with pytest.raises(UsageError, match="no address and no network"):

@@ -125,6 +125,50 @@ def test_a_bad_opening_is_no_plain_request(serve: ServerFactory, stage: Stage, d
     assert stage.calls == []
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (plain("GET", "/chat/", Origin="https://evil.test"), 403),
+        (plain("OPTIONS", "/chat/", Origin="https://evil.test", Access_Control_Request_Method="GET"), 403),
+        (plain("GET", "/elsewhere"), 404),
+        (plain("GET", "/ /"), 400),
+        (plain(X_Long="x" * 17_000), 431),
+        (plain("GET", "/chat/fails"), 500),
+    ],
+)
+def test_errors_are_nothing_but_what_they_say_they_are_whoever_answers(serve: ServerFactory, data: bytes, status: int) -> None:
+    with Http.to(serve(echo, http=lambda call: None, path_prefix="/chat")) as http:
+        answer = http.call(data)
+    assert (answer.status, answer.headers["x-content-type-options"]) == (status, "nosniff")
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+def test_so_is_that_there_are_too_many(serve: ServerFactory, stage: Stage) -> None:
+    server = serve(echo, http=stage, limits=Limits(max_connections=1))
+    with Http.to(server) as http:
+        assert http.get().status == 200
+        with Http.to(server) as other:
+            answer = other.answer()
+    assert (answer.status, answer.headers["x-content-type-options"]) == (503, "nosniff")
+
+
+@pytest.mark.parametrize("version", ["HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/3.0"])
+def test_another_version_of_http_is_not_taken_for_one_that_is_known(serve: ServerFactory, stage: Stage, version: str) -> None:
+    with Http.to(serve(echo, http=stage)) as http:
+        answer = http.call(plain("GET", "/", version=version))
+        assert (answer.status, answer.code, answer.headers["connection"]) == (505, "version-not-supported", "close")
+        assert http.is_over()
+    assert stage.calls == []
+
+
+def test_who_begins_with_http_2_is_told_what_is_spoken_here(serve: ServerFactory, stage: Stage) -> None:
+    """RFC 9113, section 3.4: what clients begin with that take it for granted."""
+    with Http.to(serve(echo, http=stage)) as http:
+        answer = http.call(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert (answer.status, answer.json["text"]) == (505, "HTTP/1.1 and HTTP/1.0 are spoken here.")
+        assert http.is_over()
+
+
 @pytest.mark.parametrize(("data", "status"), [(plain(X_Long="x" * 17_000), 431), (b"what?\r\n\r\n", 400), (b"\x16\x03\x01", 400)])
 def test_what_is_no_request_is_refused_also_after_one(serve: ServerFactory, stage: Stage, data: bytes, status: int) -> None:
     with Http.to(serve(echo, http=stage)) as http:

@@ -48,6 +48,7 @@ REFUSED = [
     ("CONNECT", request("CONNECT"), 405),
     ("HTTP/1.0", request(version="HTTP/1.0"), 400),
     ("HTTP/1.0 without a host", request(version="HTTP/1.0", headers={"Host": None}), 400),
+    ("HTTP/2", request(version="HTTP/2.0"), 505),
     ("no HTTP", b"hello?\r\n\r\n", 400),
     ("the beginning of a number", b"1", 400),
     ("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01", 400),
@@ -73,6 +74,7 @@ def test_what_cannot_be_served_gets_a_status_and_a_sentence(
     assert lines[0].startswith(f"http/1.1 {status} ")
     assert "connection: close" in lines
     assert "content-type: text/plain; charset=utf-8" in lines
+    assert "x-content-type-options: nosniff" in lines
     assert ("sec-websocket-version: 13" in lines) == (status == 426)
     assert ("allow: get" in lines) == (status == 405)
     if data.startswith(b"HEAD"):

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from queue import SimpleQueue
+from types import FrameType
 
 import pytest
 
 import wschat
 from tests.conftest import ServerFactory, check_echo, echo, url_of
 from tests.connection.wiring import PATIENCE, eventually
+from tests.server.raw import Raw
+from wschat.server.answers import Response
 from wschat.server.threads import Threads
 
 
@@ -100,6 +103,40 @@ def test_who_comes_when_there_are_no_more_threads_finds_the_one_that_stands_by(
         ws.recv()
         monkeypatch.setattr(_thread, "start_new_thread", no_thread)
         check_echo(server)
+
+
+def test_who_comes_after_a_plain_request_finds_one_too(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(echo, http=lambda call: Response(200, b"here"))
+    with Raw.to(server) as raw:
+        raw.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert raw.rest().endswith(b"here")
+    eventually(lambda: server._threads._has_stand_by)
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    check_echo(server)
+
+
+def test_a_server_that_has_been_shut_down_needs_no_closing_for_its_thread_to_end(serve: ServerFactory) -> None:
+    server = serve(echo)
+    check_echo(server)
+    server.shutdown()
+    assert not server._threads._has_stand_by
+
+
+def test_a_debugger_sees_the_thread_that_stood_by_before_it_came(workshop: Workshop) -> None:
+    seen = threading.Event()
+    workshop.threads.stand_by()
+    before = threading.gettrace()
+
+    def trace(frame: FrameType, *_: object) -> None:
+        if frame.f_code is Workshop._work.__code__:
+            seen.set()
+
+    threading.settrace(trace)
+    try:
+        workshop.threads.run(1)
+        assert seen.wait(PATIENCE)
+    finally:
+        threading.settrace(before)
 
 
 def test_a_server_that_has_been_stopped_has_no_thread_left(serve: ServerFactory) -> None:

@@ -149,6 +149,20 @@ def test_the_id_may_be_a_header(web: Web, key: str) -> None:
     assert (answer.status, answer.code) == (400, "bad-request")
 
 
+def test_an_id_that_is_a_number_is_the_same_id_in_a_header(web: Web) -> None:
+    key = {"Idempotency-Key": "1"}
+    assert web.post("one", id=1, headers=key).status == 201
+    for again in (web.post("one", headers=key), web.post("one", id=1, headers=key), web.post("one", id="1")):
+        assert again.status == 200
+    assert web.texts() == ["one"]
+
+
+@pytest.mark.parametrize(("given", "key"), [(True, "True"), (1.0, "1.0"), (["a"], "['a']")])
+def test_what_is_no_id_is_none_with_a_header_either(web: Web, given: object, key: str) -> None:
+    answer = web.post("hello", id=given, headers={"Idempotency-Key": key})
+    assert (answer.status, answer.code) == (400, "bad-field")
+
+
 def test_the_same_id_with_another_text_is_a_conflict(web: Web) -> None:
     web.post("hello", id="a")
     answer = web.post("good-bye", id="a")
@@ -406,6 +420,13 @@ def test_what_is_no_parameter_is_a_bad_request(web: Web, query: str) -> None:
 def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, path: str) -> None:
     answer = web.get(f"{path}?limit=5")
     assert (answer.status, answer.code) == (400, "bad-field")
+
+
+@pytest.mark.parametrize("path", ["", "/tea/messages", "/tea/members", "/tea/events", "/tea/export"])
+@pytest.mark.parametrize("name", ["foo", "id", "room", "type"])
+def test_who_misspells_a_parameter_is_told_which_one(web: Web, path: str, name: str) -> None:
+    answer = web.get(f"/api/rooms{path}?{name}=1")
+    assert (answer.status, answer.json) == (400, {"code": "bad-field", "text": f"There is no field '{name}' here."})
 
 
 def test_reading_on_gives_each_message_once(open_web: OpenWeb) -> None:

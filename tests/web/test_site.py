@@ -112,7 +112,7 @@ def test_metrics_are_those_of_this_server(web: Web) -> None:
 def test_without_prometheus_client_metrics_say_what_is_missing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
     answer = web.get("/metrics")
-    assert (answer.status, answer.code) == (501, "not-installed")
+    assert (answer.status, answer.code) == (501, "not-implemented")
     assert "pip install 'wschat[metrics]'" in answer.json["text"]
 
 

@@ -40,7 +40,10 @@ _SECONDS_TO_WAIT_FOR_LOCK = 2.0
 _CONNECTIONS = 4
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 
+_NOT_IN_PLACE = "its file has been removed or replaced"
+
 _Waiting = tuple[Draft, Author]
+_Identity = tuple[int, int]
 
 
 class _Room:
@@ -68,6 +71,7 @@ class LocalBroker(Presence, Broker):
             raise UsageError(f"cannot keep a history in {path}: {error}") from None
         with contextlib.ExitStack() as opened:
             self._lock_file = opened.enter_context(_own(self.path))
+            before = _identity_of(self.path)
             try:
                 self._database = opened.enter_context(contextlib.closing(_open(self.path)))
                 check(self._database, str(self.path))
@@ -75,10 +79,12 @@ class LocalBroker(Presence, Broker):
                 migrate(self._database)
                 (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
                 self._log = Log(self._database, self._retention)
+                self._files = self._files_in_place()
+                if None in self._files or self._files[0] != before:
+                    raise sqlite3.OperationalError(_NOT_IN_PLACE)
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
             opened.pop_all()
-        self._file = _identity_of(self.path)
         # For reads and rules: so many connections, taken and put back by any thread.
         self._connections = threading.Semaphore(_CONNECTIONS)
         self._idle: deque[sqlite3.Connection] = deque()
@@ -138,7 +144,7 @@ class LocalBroker(Presence, Broker):
         """Make these durable, hand them on, and tell their authors."""
         results: Sequence[Result]
         try:
-            self._check_file()
+            self._check_files()
             appended = self._log.append([draft for draft, _ in batch])
         except Exception as error:  # SQLite's, or a text that cannot be written: whatever it is, the authors wait for an answer
             logger.error("%d messages cannot be kept in %s: %s", len(batch), self.path, error)
@@ -236,13 +242,17 @@ class LocalBroker(Presence, Broker):
             database.executemany(statement, rows)
             database.execute("COMMIT")
 
-    def _check_file(self) -> None:
-        """Raise an error of SQLite's, which does not notice, if the open file is no longer the one of that name.
+    def _check_files(self) -> None:
+        """Raise an error of SQLite's, which does not notice, if the open files are no longer those of their names.
 
-        Nobody would find again what is put into it.
+        Nobody would find again what is put into them.
         """
-        if _identity_of(self.path) != self._file:
-            raise sqlite3.OperationalError("its file has been removed or replaced")
+        if self._files_in_place() != self._files:
+            raise sqlite3.OperationalError(_NOT_IN_PLACE)
+
+    def _files_in_place(self) -> tuple[_Identity | None, _Identity | None]:
+        """Which files have the names of ours just now: the database, and what was committed and has yet to be put into it."""
+        return _identity_of(self.path), _identity_of(Path(f"{self.path}-wal"))
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -251,7 +261,7 @@ class LocalBroker(Presence, Broker):
             if self._is_closing:
                 raise HistoryUnavailable("the history is closed")
             try:
-                self._check_file()  # before it is opened, which would make another one
+                self._check_files()
                 database = self._idle.pop() if self._idle else _make_durable(_open(self.path))
                 try:
                     yield database
@@ -263,7 +273,7 @@ class LocalBroker(Presence, Broker):
             self._idle.append(database)
 
 
-def _identity_of(path: Path) -> tuple[int, int] | None:
+def _identity_of(path: Path) -> _Identity | None:
     """What tells a file from any other, whatever its name; None if there is none."""
     try:
         status = path.stat()
@@ -291,7 +301,11 @@ def _own(path: Path) -> IO[str]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256)
+    # Not to be made: where it is not, it has been removed, and another one would be taken for it by the next server.
+    address = f"{path.as_uri()}?mode=rw"
+    return sqlite3.connect(
+        address, uri=True, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
 
 
 def _make_durable(database: sqlite3.Connection) -> sqlite3.Connection:

@@ -65,7 +65,7 @@ class Access:
         expected = self._passwords.get(key_of(normal))
         if expected is None:
             return Identity(normal)
-        if password is None or not self._is_right(password, expected, place_of(address_of(request.remote_address))):
+        if password is None or not self._try(password, expected, place_of(address_of(request.remote_address))):
             raise _unauthorized(f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=...", _BASIC)
         return Identity(normal, is_proven=True, is_moderator=True)
 
@@ -78,15 +78,15 @@ class Access:
         if key_of(name) in self._passwords:
             raise Rejected("forbidden", f"The name {name} belongs to a moderator: connect with its password.")
 
-    def _is_right(self, password: str, expected: str, place: str) -> bool:
-        """Whether this is the password. Raises RequestRefused (429) for a place where too many were tried."""
-        seconds = self._wrong_passwords.seconds_left(place)
-        if seconds:
+    def _try(self, password: str, expected: str, place: str) -> bool:
+        """Whether this is the password. Raises RequestRefused (429) for a place where too many wrong ones were tried."""
+        seconds = self._wrong_passwords.take(place)  # before it is known: of many at once, no more are compared
+        if seconds is not None:
             headers = {"Retry-After": str(math.ceil(seconds))}
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "Too many passwords from here were wrong; wait a little.", headers)
         is_right = hmac.compare_digest(password.encode(), expected.encode())
-        if not is_right:
-            self._wrong_passwords.take(place)
+        if is_right:
+            self._wrong_passwords.give_back(place)
         return is_right
 
     def _by_token(self, secret: bytes, token: str | None) -> Identity:

@@ -72,7 +72,7 @@ class Chat:
         try:
             identity = self._state.access.identify(request)
         except RequestRefused as refusal:
-            _send_away(ws, refusal.text)  # the token has expired this very moment
+            _send_away(ws, refusal.text)  # since a moment ago: the token has expired, or others have tried too many passwords
             return
         session = Session(ws, self._v1 if ws.subprotocol == SUBPROTOCOL else self._plain, identity)
         with expiring(session), self._present(session):

@@ -21,7 +21,7 @@ from wschat.errors import Rejected
 logger = logging.getLogger("wschat.chat")
 
 OP, MUTE, BAN = "op", "mute", "ban"
-_DONE = {OP: "a moderator", MUTE: "muted", BAN: "banned"}
+_DONE = {MUTE: ("muted", "in"), BAN: ("banned", "from")}
 
 
 class Moderation:
@@ -66,7 +66,8 @@ class Moderation:
         if rule is None or self.is_moderator(session, room):
             return
         left = rule.until - time.time() if rule.until else None
-        raise Rejected(_DONE[kind], f"You are {_DONE[kind]} in {room}{_span(left)}.", left)
+        done, where = _DONE[kind]
+        raise Rejected(done, f"You are {done} {where} {room}{_span(left)}.", left)
 
     def set(self, kind: str, room: str, subjects: Collection[str], seconds: float | None, by: str) -> None:
         """Have this hold for these subjects, for so many seconds or for good."""

@@ -1,7 +1,7 @@
 """Names of people and rooms: which there may be, and which are the same.
 
-One to 32 letters (of any script, with the marks that go with them), digits, `-`, `_` or `.`, normalised (NFKC). Two names
-that differ only in case or width are one name. Letters of different scripts that look alike are different letters.
+One to 32 letters (of any script, with the marks that go with them), digits, `-`, `_` or `.`, normalised (NFKC); `.` and `..` are
+none. Two names that differ only in case or width are one name. Letters of different scripts that look alike are different letters.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ RULE = f"1 to {MAX_LENGTH} letters, digits, '-', '_' or '.'"
 # Normalising takes time that grows with the square of the length, and makes no name of this length short enough.
 _MAX_RAW_LENGTH = 8 * MAX_LENGTH
 _SIGNS = frozenset("-_.")
+# In a URL they are steps, which browsers take before they ask: a room of this name could not be asked for.
+_STEPS = frozenset({".", ".."})
 # Letters and marks that nobody sees (Default_Ignorable_Code_Point): with them a name would look like somebody else's.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180f")
 _VARIATION_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
@@ -47,7 +49,7 @@ def _is_name(text: str) -> bool:
         if not (character in _SIGNS or category[0] == "L" or category == "Nd" or (is_mark and may_be_marked)) or _is_invisible(character):
             return False
         may_be_marked = category[0] == "L" or is_mark
-    return 1 <= len(text) <= MAX_LENGTH
+    return 1 <= len(text) <= MAX_LENGTH and text not in _STEPS
 
 
 def _is_invisible(character: str) -> bool:

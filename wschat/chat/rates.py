@@ -64,6 +64,10 @@ class Allowance:
         self._left -= 1
         return True
 
+    def give_back(self) -> None:
+        """The last message that was taken does not count."""
+        self._left = min(self._burst, self._left + 1)
+
     @property
     def seconds_left(self) -> float:
         """How long it is until one more is taken."""
@@ -102,11 +106,11 @@ class Allowances:
             allowance = self._allowances.setdefault(caller, Allowance(self._rate))
             return None if allowance.take() else allowance.seconds_left
 
-    def seconds_left(self, caller: str) -> float:
-        """How long it is until a request of this caller may be taken, without taking one."""
+    def give_back(self, caller: str) -> None:
+        """One request that was taken of this caller does not count."""
         with self._guard:
-            allowance = self._allowances.get(caller)
-            return allowance.seconds_left if allowance is not None else 0.0
+            if caller in self._allowances:
+                self._allowances[caller].give_back()
 
     def _forget_the_quiet(self) -> None:
         """Those who have all their allowance again are as good as new."""

@@ -22,8 +22,8 @@ from wschat.connection.event_stream import EventStream
 from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.protocol.frames import CloseCode
 from wschat.server.patience import Patience
-from wschat.server.refusals import JSON, error_content, json_body
-from wschat.server.requests import Exchange, Request, next_request, request_of
+from wschat.server.refusals import JSON, NOSNIFF, error_content, json_body
+from wschat.server.requests import Exchange, Request, next_request, reason_of, request_of
 
 _READ_BYTES = 16 * 1024
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -56,7 +56,7 @@ def json_response(status: int, content: object, headers: Mapping[str, str] | Non
 
 def error_response(refusal: RequestRefused, code: str | None = None) -> Response:
     """The answer that says no: a code for programs, and a sentence for people."""
-    return json_response(refusal.status, error_content(refusal, code), refusal.headers)
+    return json_response(refusal.status, error_content(refusal, code), {**NOSNIFF, **refusal.headers})
 
 
 class Call:
@@ -76,7 +76,7 @@ class Dialogue:
     """One request that is no opening, and its answer. For the connection's own thread; waits for the peer.
 
     `patience` with the peer has begun, and ends when the request is here; each part of the answer has `send_timeout` seconds.
-    Raises RequestRefused (400, 501) for what cannot be answered in HTTP.
+    Raises RequestRefused (400, 501, 505) for what cannot be answered in HTTP.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange, head: bytes, patience: Patience, send_timeout: float) -> None:
@@ -182,7 +182,7 @@ class Dialogue:
             return self._http.next_event()
         except h11.RemoteProtocolError as error:
             if self._http.our_state is h11.SEND_RESPONSE:
-                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {error}.") from None
+                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {reason_of(error)}.") from None
             raise ConnectionClosed(CloseCode.ABNORMAL, "sent what is not HTTP") from None
 
     def _receive(self) -> bytes:

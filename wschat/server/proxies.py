@@ -22,9 +22,16 @@ _WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
 def parse_networks(texts: Collection[str]) -> tuple[Network, ...]:
     """The networks that these texts name: `10.0.0.0/8`, `::1`. Raises UsageError."""
     try:
-        return tuple(ipaddress.ip_network(text) for text in texts)
+        return tuple(map(_network, texts))
     except ValueError as error:
         raise UsageError(f"this is no address and no network: {error}") from None
+
+
+def _network(text: str) -> Network:
+    """A network of IPv4 addresses as such, even if it is written as one of IPv6."""
+    network = ipaddress.ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 def is_within(host: str, networks: Collection[Network]) -> bool:

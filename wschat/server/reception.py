@@ -121,10 +121,10 @@ class _Arrival:
         handshake = Handshake(head, at.subprotocols)
         request = handshake.request.below(at.path_prefix)
         request.remote_address = self._remote_address(request)
-        self._check_request(request)
-        answer = handshake.answer(at.deflate)
         if "origin" in request.headers:
             check_origin(request.headers, at.origins, on_loopback=_is_on_loopback(sock))
+        self._check_request(request)  # a page of another origin could try passwords, and have its visitor locked out
+        answer = handshake.answer(at.deflate)
         at.roster.answer(sock)
         sock.sendall(answer.response)
         ws = Connection(

@@ -34,13 +34,16 @@ _CODES = {
     429: "too-fast",
     431: "too-large",
     500: "failed",
-    501: "not-installed",
+    501: "not-implemented",
     503: "unavailable",
+    505: "version-not-supported",
 }
 
 
 JSON = "application/json; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
+NOSNIFF = {"X-Content-Type-Options": "nosniff"}
+"""The header by which browsers take an answer for nothing but what it says it is."""
 
 
 def error_content(refusal: RequestRefused, code: str | None = None) -> dict[str, str]:
@@ -60,6 +63,7 @@ def response_to(refusal: RequestRefused, *, with_body: bool = True, in_json: boo
         "Content-Type": JSON if in_json else _TEXT,
         "Content-Length": str(len(body)),
         "Connection": "close",
+        **NOSNIFF,
         **refusal.headers,
     }
     http = h11.Connection(h11.SERVER)

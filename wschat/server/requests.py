@@ -22,6 +22,7 @@ _UNLIMITED = 1 << 30
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SCHEME_AND_HOST = re.compile(r"^https?://[^/?]*(?=[/?]|$)", re.IGNORECASE)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
+_VERSIONS = (b"1.0", b"1.1")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
@@ -110,7 +111,7 @@ def check_path_prefix(prefix: str) -> None:
 
 
 def parse_request(head: bytes) -> Request:
-    """The request for a WebSocket that a head makes. Raises RequestRefused (400) if it makes none."""
+    """The request for a WebSocket that a head makes. Raises RequestRefused (400, 505) if it makes none."""
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))
     http.receive_data(head)
     event = next_request(http)
@@ -120,16 +121,21 @@ def parse_request(head: bytes) -> Request:
 
 
 def next_request(http: h11.Connection) -> h11.Request:
-    """The request whose head h11 has been given. Raises RequestRefused (400) if it makes none."""
+    """The request whose head h11 has been given. Raises RequestRefused (400, 505) if it makes none."""
     try:
         event = http.next_event()
     except h11.RemoteProtocolError as error:
-        # Without what it quotes of the request: there may be a password in it, and this goes into the log.
-        why = str(error).partition(": ")[0]
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {why}.") from None
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {reason_of(error)}.") from None
     if not isinstance(event, h11.Request):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "This is not HTTP.")
+    if event.http_version not in _VERSIONS:  # h11 takes any number for one
+        raise RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 and HTTP/1.0 are spoken here.")
     return event
+
+
+def reason_of(error: h11.RemoteProtocolError) -> str:
+    """What is wrong with a request, without what h11 quotes of it: there may be a password in it, and this goes into the log."""
+    return str(error).partition(": ")[0]
 
 
 def request_of(event: h11.Request) -> Request:

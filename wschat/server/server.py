@@ -196,6 +196,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._has_stopped_accepting.wait()
         self.socket.close()
         self._roster.close_all((self.limits.close_timeout or None) if drain is None else drain)
+        self._threads.close()
 
     def server_close(self) -> None:
         """Stop listening, and let go of what the server holds."""
@@ -298,6 +299,7 @@ class WebSocketServer(socketserver.TCPServer):
             ws = self._roster.leave(request)
             if ws is not None:
                 log_closed(ws, monotonic() - accepted_at)
+            self._threads.stand_by()  # which it has not, where this was no WebSocket
 
 
 def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:

@@ -17,7 +17,9 @@ Task = TypeVar("Task")
 
 
 class Threads(Generic[Task]):
-    """Calls `work` with each task, in a thread of its own. Any method may be called from any thread; none waits."""
+    """Calls `work` with each task, in a thread of its own. Any method may be called from any thread; none waits longer than it takes
+    to make a thread.
+    """
 
     def __init__(self, work: Callable[[Task], None]) -> None:
         self._work = work
@@ -34,7 +36,7 @@ class Threads(Generic[Task]):
         if has_stand_by:
             self._tasks.put(task)
         else:
-            _start(lambda: self._work(task))
+            _start(lambda: self._work_on(task))
 
     def stand_by(self) -> None:
         """Have a thread ready for the next task, if there is one to be had."""
@@ -58,17 +60,16 @@ class Threads(Generic[Task]):
     def _wait_and_work(self) -> None:
         task = self._tasks.get()
         if task is not None:
-            self._work(task)
+            self._work_on(task)
+
+    def _work_on(self, task: Task) -> None:
+        trace = threading.gettrace()
+        if trace is not None:  # a debugger or a coverage tool wants to see every thread
+            sys.settrace(trace)
+        # What is traced is what is called from here on.
+        self._work(task)
 
 
 def _start(work: Callable[[], None]) -> None:
     # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
-    _thread.start_new_thread(_run, (work,))
-
-
-def _run(work: Callable[[], None]) -> None:
-    trace = threading.gettrace()
-    if trace is not None:  # a debugger or a coverage tool wants to see every thread
-        sys.settrace(trace)
-    # What is traced is what is called from here on.
-    work()
+    _thread.start_new_thread(work, ())

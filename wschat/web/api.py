@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -33,24 +33,25 @@ class Asked(NamedTuple):
 
 def rooms(asked: Asked) -> Response:
     """The rooms that there are."""
-    return _event_response(asked.visit.ask("rooms", _parameters(asked.call)))
+    return _event_response(asked.visit.ask("rooms", _parameters(asked.call, ())))
 
 
 def messages(asked: Asked) -> Response:
     """What was said last, before a number, or after one."""
-    return _event_response(asked.visit.ask("history", {**_parameters(asked.call), "room": asked.room}))
+    parameters = _parameters(asked.call, {"before", "since", "limit"})
+    return _event_response(asked.visit.ask("history", {**parameters, "room": asked.room}))
 
 
 def members(asked: Asked) -> Response:
     """Who is in a room."""
-    return _event_response(asked.visit.ask("who", {**_parameters(asked.call), "room": asked.room}))
+    return _event_response(asked.visit.ask("who", {**_parameters(asked.call, ()), "room": asked.room}))
 
 
 def post(asked: Asked) -> Response:
     """Say something, once for each id."""
-    _refuse_unknown(_parameters(asked.call))
+    _parameters(asked.call, ())
     fields = _fields_of(asked.call.read_body(asked.max_body_bytes))
-    _refuse_unknown(fields.keys() - {"text", "name", "id"})
+    _refuse_unknown(fields, {"text", "name", "id"})
     header = asked.call.request.headers.get("idempotency-key")
     if header is not None:
         _take_key(fields, header)
@@ -62,9 +63,7 @@ def post(asked: Asked) -> Response:
 
 def events(asked: Asked) -> EventsResponse:
     """Everything that is said in a room from now on, or after an event."""
-    parameters = _parameters(asked.call)
-    since = parameters.pop("since", None)
-    _refuse_unknown(parameters)
+    since = _parameters(asked.call, {"since"}).get("since")
     # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
     last_event_id = asked.call.request.headers.get("last-event-id") or (None if since is None else str(since))
     asked.visit.check_follow(asked.room, last_event_id)
@@ -78,7 +77,7 @@ def events_later(seconds: float) -> EventsResponse:
 
 def export(asked: Asked) -> Response:
     """All that is kept of a room, a line for each message."""
-    _refuse_unknown(_parameters(asked.call))
+    _parameters(asked.call, ())
     pages = asked.visit.export(asked.room)
     return Response(HTTPStatus.OK, map(_lines, pages), {"Content-Type": "application/x-ndjson; charset=utf-8"})
 
@@ -94,9 +93,10 @@ CALLS: dict[tuple[str, str], Callable[[Asked], Response | EventsResponse]] = {
 """The calls, by what follows the name of the room (nothing where there is none), and by the method."""
 
 
-def _parameters(call: Call) -> dict[str, object]:
-    """What is asked for, without who asks."""
+def _parameters(call: Call, known: Collection[str]) -> dict[str, object]:
+    """What is asked for, without who asks. Raises Rejected for what is not known."""
     parameters: dict[str, object] = {name: value for name, value in call.request.query.items() if name not in _CREDENTIALS}
+    _refuse_unknown(parameters, known)
     for name in _NUMBERS & parameters.keys():
         text = str(parameters[name])
         # What is no number, or has more digits than one has, is left for the check to refuse.
@@ -113,15 +113,17 @@ def _take_key(fields: dict[str, object], header: str) -> None:
     key = header.strip().strip('"')  # by its draft it is a quoted string; many leave that out
     if not key:
         raise Rejected("bad-request", "There is nothing in the Idempotency-Key.")
-    if fields.get("id") is None:
-        fields["id"] = key
-    elif str(fields["id"]) != key:
+    given = fields.get("id")
+    if given is not None and str(given) != key:
         raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
+    if given is None or type(given) is int:  # the next time there may be only the header, which is a text
+        fields["id"] = key
 
 
-def _refuse_unknown(names: Iterable[str]) -> None:
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
-        raise Rejected("bad-field", f"There is no field {name[:32]!r} here.")
+        if name not in known:
+            raise Rejected("bad-field", f"There is no field {name[:32]!r} here.")
 
 
 def _fields_of(body: bytes) -> dict[str, object]:

@@ -30,19 +30,20 @@ class Insiders:
         if not _is_for_somebody_else(request) and (self._is_in_network(request) or _is_local(request)):
             return
         if not self._visits.begin(request).is_moderator:
-            text = "This is for moderators, and for who is on the server's own machine."
+            text = "This is for moderators, for who is on the server's own machine, and for networks that it names."
             challenge = self._visits.challenge
             if challenge is None or "authorization" in request.headers:
                 raise RequestRefused(HTTPStatus.FORBIDDEN, text)
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})
 
     def _is_in_network(self, request: Request) -> bool:
+        # By whatever name they know this server: figures are all that a page could read which has its name mean this machine.
         address = request.remote_address
         return isinstance(address, tuple) and is_within(str(address[0]), self._networks)
 
 
 def _is_for_somebody_else(request: Request) -> bool:
-    """Whether a proxy asks. Those that do not say so by a header, as nginx by itself, speak HTTP/1.0."""
+    """Whether it is a proxy that asks. One that does not say so by a header, as nginx by itself, speaks HTTP/1.0."""
     return request.version == "1.0" or any(name.startswith(_PROXIES_SAY) for name in request.headers)
 
 

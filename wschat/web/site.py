@@ -20,6 +20,7 @@ from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageErr
 from wschat.figures import Load
 from wschat.server.answers import Call, EventsResponse, Response, error_response, json_response
 from wschat.server.proxies import parse_networks
+from wschat.server.refusals import NOSNIFF
 from wschat.web.api import CALLS, Asked, events_later
 from wschat.web.dashboard import Samples
 from wschat.web.files import Files
@@ -28,7 +29,6 @@ from wschat.web.metrics import Metrics
 
 AnyResponse = Response | EventsResponse
 
-_NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 _NO_STORE = {"Cache-Control": "no-store"}
 _SECONDS_UNTIL_READABLE = 10.0
 
@@ -71,7 +71,7 @@ class Site:
             response = _rejection(error)
         except HistoryUnavailable as error:
             response = _rejection(Rejected("unavailable", f"Sorry, {error}.", _SECONDS_UNTIL_READABLE))
-        return replace(response, headers={**_NOSNIFF, **response.headers})
+        return replace(response, headers={**NOSNIFF, **response.headers})
 
     def watch(self, read_load: Callable[[], Load]) -> None:
         """Show from now on what this says is connected: what is served by is there only after what it serves."""

@@ -53,6 +53,10 @@ class Between:
         self.faults: list[Fault] = []
         self.is_silent = False
         """As a network that is gone: nothing arrives, and nothing says so."""
+        self.loses: set[str] = set()
+        """The types of events that do not arrive."""
+        self.lost: list[Event] = []
+        """Those that did not."""
         self.hides: set[int] = set()
         """The numbers of messages that get lost on their way."""
         self._page: WebSocketRoute | None = None
@@ -79,6 +83,11 @@ class Between:
         """Wait until there have been so many requests of a kind."""
         self._wait(lambda: len(self.asked(kind)) >= times)
 
+    def wait_for_loss(self, kind: str) -> Event:
+        """Wait until an event of a type has not arrived."""
+        self._wait(lambda: any(event["type"] == kind for event in self.lost))
+        return next(event for event in self.lost if event["type"] == kind)
+
     def wait_for_answers(self) -> None:
         """Wait until the page has come to rest, with an answer to everything."""
         self._wait(lambda: bool(self.asked("help")) and self._waiting == set())
@@ -86,7 +95,7 @@ class Between:
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"the requests are {self.requests}"
+            assert time.monotonic() < deadline, f"lost was {self.lost}, the requests are {self.requests}"
             self._window.evaluate("0")
 
     def _open(self, page: WebSocketRoute) -> None:
@@ -100,7 +109,9 @@ class Between:
     def _tell(self, page: WebSocketRoute, text: str) -> None:
         event = json.loads(text)
         self._waiting.discard(event.get("id"))
-        if not (self.is_silent or (event["type"] == "message" and event["seq"] in self.hides)):
+        if event["type"] in self.loses:
+            self.lost.append(event)
+        elif not (self.is_silent or (event["type"] == "message" and event["seq"] in self.hides)):
             page.send(text)
 
     def _ask(self, page: WebSocketRoute, server: WebSocketRoute, text: str) -> None:

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.server.command import Command, running
 from tests.test_readme import free_port
@@ -51,6 +51,25 @@ def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(windows: Wi
     expect(status).to_have_attribute("data-state", "gone")
     with running("--port", str(port)):
         expect(status).to_have_attribute("data-state", "live")
+
+
+def test_it_gives_who_is_asked_for_a_password_all_the_time_that_it_takes(server: Command, windows: Windows) -> None:
+    page = windows.open("about:blank")
+    page.clock.install()
+    # As if the longest time that the page waits were always over: a question for a password looks to it like a server that is slow.
+    page.add_init_script("AbortSignal.timeout = () => AbortSignal.abort()")
+    held: list[Route] = []
+    page.route("**/stats/data*", lambda route: held.append(route))
+    with page.expect_request("**/stats/data*"):
+        page.goto(f"{http(server)}stats")
+    page.clock.run_for(60_000)
+    status = page.get_by_role("status")
+    expect(status).to_have_text("Connecting")
+    (route,) = held
+    route.fulfill(json={"next": 0, "seconds": 2, "samples": []})
+    expect(status).to_have_text("Live")
+    page.clock.run_for(2000)
+    expect(status).to_contain_text("The server does not answer")  # which it need not be asked for any more
 
 
 def test_with_tokens_it_takes_a_moderators_even_elsewhere(windows: Windows, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from playwright.sync_api import expect
 
 from tests.brokers.wiring import append
 from tests.server.command import Command, running
-from tests.web.page.wiring import Guest, Windows
+from tests.web.page.wiring import Guest, Windows, until
 from wschat.brokers.base import Draft
 from wschat.brokers.local import LocalBroker
 
 MESSAGES = 1050
-TEXTS = [f"message {number}" + "\nof several lines" * (number % 4) for number in range(1, MESSAGES + 1)]
+TEXTS = [f"message {number}" + "\nof several lines" * (number % 4) + ", long ones" * (number % 5 * 9) for number in range(1, MESSAGES + 1)]
 
 # What is in sight at the top, and where; wheel events scroll as people do.
 TOPMOST = """log => {
@@ -38,6 +38,11 @@ def server(tmp_path: Path) -> Iterator[Command]:
 def scroll_up(guest: Guest, by: int) -> None:
     guest.log.hover()
     guest.page.mouse.wheel(0, -by)
+
+
+def frames(guest: Guest) -> None:
+    """Let the page draw what it has to after it was scrolled or has another size."""
+    guest.page.evaluate("async () => { for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame); }")
 
 
 def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Command, windows: Windows) -> None:
@@ -64,3 +69,19 @@ def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Comman
     seq, distance = carol.log.evaluate(TOPMOST)
     assert seq == place[0]
     assert abs(distance - place[1]) <= 1
+
+
+def test_what_is_looked_at_stays_where_it_is_when_the_window_becomes_wider_or_narrower(server: Command, windows: Windows) -> None:
+    carol = windows.enter(server, "carol")
+    expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
+    while int(carol.log.locator("[data-seq]").first.get_attribute("data-seq") or 0) > MESSAGES - 400:
+        scroll_up(carol, 4000)
+    carol.log.evaluate("log => log.scrollTo(0, log.scrollHeight / 2)")
+    frames(carol)
+    seq, distance = carol.log.evaluate(TOPMOST)
+    for width in (700, 375, 961, 1600, 1100):
+        carol.page.set_viewport_size({"width": width, "height": 700})
+        until(carol.page, f"innerWidth === {width}")
+        frames(carol)
+        assert carol.log.evaluate(TOPMOST)[0] == seq, width
+    assert abs(carol.log.evaluate(TOPMOST)[1] - distance) <= 5

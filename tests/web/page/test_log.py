@@ -210,6 +210,27 @@ def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Comman
         expect(lobby).to_have_accessible_name("lobby")
 
 
+def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    alice.say("and so on " * 300 + "https://example.org/")
+    button = alice.log.locator("[data-seq]").get_by_role("button", name="Show all")
+    expect(button).to_be_in_viewport()
+    button.focus()
+    button.press("Enter")
+    expect(button).to_have_count(0)
+    expect(alice.log.locator("[data-seq] .text")).to_be_focused()
+    link = alice.log.get_by_role("link")
+    alice.page.keyboard.press("Tab")
+    expect(link).to_be_focused()
+
+
+def test_the_history_says_what_somebody_did_as_the_log_does(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    for text in ("Hello!", "/me jumps", "/history"):
+        alice.say(text)
+    expect(alice.log.locator(".notice")).to_have_text("alice: Hello!\nalice jumps\n", use_inner_text=False)
+
+
 def test_what_one_has_said_oneself_is_not_new(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.server.command import Command
+from tests.server.command import Command, running
 from tests.web.page.wiring import Guest, Windows, http, until
 
 PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
@@ -77,6 +77,40 @@ def test_on_a_phone_there_is_one_column_and_the_others_come_when_they_are_asked_
     expect(alice.members).to_contain_text("bob")
 
 
+def test_on_a_phone_the_time_until_the_next_try_is_on_one_line(windows: Windows) -> None:
+    with running("--port", "0", "--history", "memory") as server:
+        alice = windows.enter(server, "alice", "lobby", **PHONE)
+    rows = alice.page.evaluate("""async () => {
+        const countdown = document.getElementById("countdown");
+        while (!countdown.textContent) await new Promise(requestAnimationFrame);
+        const range = document.createRange();
+        range.selectNodeContents(countdown);
+        return range.getClientRects().length;
+    }""")
+    assert rows == 1
+    assert alice.page.evaluate("document.documentElement.scrollWidth") == 375
+
+
+def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(server: Command, windows: Windows) -> None:
+    names = ("a" * 32, "b" * 32)
+    alice, _ = [windows.enter(server, name) for name in names]
+    for name in names:
+        shown = alice.members.get_by_text(name, exact=True)
+        expect(shown).to_have_attribute("title", name)
+        assert shown.evaluate("name => name.scrollWidth > name.clientWidth")
+
+
+def test_where_nothing_can_be_said_it_does_not_look_as_if_it_could(server: Command, windows: Windows, axe: str) -> None:
+    alice = windows.enter(server, "alice")
+    send = alice.page.get_by_role("button", name="Send")
+    colours = [part.evaluate("part => getComputedStyle(part).backgroundColor") for part in (alice.field, send)]
+    alice.say("/leave")
+    expect(alice.field).to_be_disabled()
+    for part, colour in zip((alice.field, send), colours, strict=True):
+        expect(part).not_to_have_css("background-color", colour)
+    assert problems(alice.page, axe) == []
+
+
 def test_everything_can_be_done_by_keyboard(server: Command, windows: Windows) -> None:
     page = windows.open(http(server))
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
@@ -123,6 +157,8 @@ def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(serve
     announced = alice.page.locator("[aria-live=polite]")
     bob.say("a new one")
     expect(announced).to_contain_text("bob: a new one")
+    bob.say("/me jumps")
+    expect(announced).to_contain_text("bob jumps")
     expect(announced).not_to_contain_text("an old one")
 
 

@@ -50,6 +50,15 @@ def test_a_second_tab_is_told_of_the_first(server: Command, windows: Windows) ->
     expect(alice.members).to_contain_text("alicia")
 
 
+def test_a_tab_remembers_its_own_name(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    second = Guest(alice.page.context.new_page())
+    second.page.goto(http(server))
+    second.take_name("alicia")
+    alice.page.reload()
+    expect(alice.members).to_contain_text("alice (you)")
+
+
 def test_a_name_is_asked_for_once_an_opening(server: Command, windows: Windows) -> None:
     windows.enter(server, "alice")
     page = windows.open("about:blank")

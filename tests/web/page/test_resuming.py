@@ -154,6 +154,89 @@ def test_who_wants_to_come_back_while_there_is_no_connection_does_when_there_is_
     expect(alice.members).to_contain_text("(you)")
 
 
+def test_who_wants_to_come_back_may_name_the_room(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, someone(), "tea")
+    name = alice.page.locator("#me").text_content()
+    between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
+    expect(alice.log.get_by_role("button", name="Join again")).to_be_visible()
+    alice.join("tea")
+    between.wait_for("join", 2)
+    expect(alice.members).to_contain_text("(you)")
+
+
+def test_what_has_arrived_is_not_said_again_by_another_name(server: Command, windows: Windows) -> None:
+    room, name, another = someone(), someone(), someone()
+    alice, between = enter(windows, server, name, room)
+    between.loses = {"ack", "message"}
+    alice.say("only once")
+    between.wait_for_loss("ack")
+    between.loses = set()
+    between.faults.append(refuse("name-taken", type="nick", name=name, times=1000))
+    between.cut()
+    alice.page.get_by_role("button", name="Another name").click()
+    alice.take_name(another)
+    alice.hears("only once")
+    between.wait_for_answers()
+    assert len(between.asked("say")) == 1
+
+
+def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows: Windows) -> None:
+    room = someone()
+    alice, between = enter(windows, server, someone())
+    alice.join(room)
+    expect(alice.page.get_by_role("heading", name=room)).to_be_visible()
+    between.is_silent = True
+    between.cut()
+    alice.say("goodbye")
+    alice.page.locator("#leave").click()
+    between.is_silent = False
+    between.cut()
+    expect(alice.page.get_by_role("heading", name="lobby")).to_be_visible()
+    assert [request["text"] for request in between.asked("say")] == ["goodbye", "/leave"]
+
+
+def test_what_was_typed_into_a_room_that_cannot_be_is_given_back(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, someone())
+    between.is_silent = True
+    between.cut()
+    alice.join("my new room")
+    alice.say("for the new room")
+    between.is_silent = False
+    between.cut()
+    refused = alice.log.locator(".error").filter(has_text="for the new room")
+    refused.get_by_role("button", name="Edit").click()
+    expect(alice.field).to_have_value("for the new room")
+
+
+def test_who_has_gone_on_to_another_room_meanwhile_is_not_called_back(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, someone())
+    alice.join("tea")
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    between.loses = {"joined"}
+    alice.join("slow")
+    answer = between.wait_for_loss("joined")
+    between.loses = set()
+    alice.rooms.get_by_role("link", name="lobby").click()
+    expect(alice.page.get_by_role("heading", name="lobby")).to_be_visible()
+    between.tell(answer)
+    expect(alice.rooms.get_by_role("link", name="slow")).to_be_visible()
+    expect(alice.page.get_by_role("heading", name="lobby")).to_be_visible()
+
+
+def test_a_name_that_was_chosen_without_a_connection_and_is_taken_is_soon_asked_for_again(server: Command, windows: Windows) -> None:
+    bob = someone()
+    windows.enter(server, bob)
+    alice, between = enter(windows, server, someone())
+    between.is_silent = True
+    between.cut()
+    alice.page.get_by_role("button", name="Change name").click()
+    alice.page.get_by_label("Name", exact=True).fill(bob)
+    alice.page.keyboard.press("Enter")
+    between.is_silent = False
+    between.cut()
+    expect(alice.page.get_by_role("alert")).to_contain_text("taken")
+
+
 def test_what_was_typed_does_not_wait_for_a_hundred_rooms(windows: Windows, slow_server: Command) -> None:
     alice, between = enter(windows, slow_server, "alice")
     rooms = json.dumps([f"room{number}" for number in range(60)])

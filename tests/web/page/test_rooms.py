@@ -103,6 +103,9 @@ def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, wi
     bob = Guest(windows.open(addresses[1]))
     is_shown(bob, "team-a")
     bob.hears("Hello team!")
+    bob.say("/leave")
+    expect(bob.page.get_by_role("heading", name="no room")).to_be_visible()
+    assert rooms_of(bob) == []
 
 
 def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows: Windows) -> None:

@@ -3,7 +3,7 @@
 import { announce } from "./announcer.js";
 import { isCommand } from "./completion.js";
 import { make, makeButton } from "./dom.js";
-import { itemForWhisper } from "./message.js";
+import { itemForWhisper, lineOf } from "./message.js";
 import { sentence } from "./text.js";
 
 const LONGEST_SHOWN = 200;
@@ -19,10 +19,13 @@ export function takeAnswer(page, { room: name, text }, answer) {
   else room.say(sentence`Done: ${text}`);
 }
 
-/** Say why a line was refused. A message stays below the others; a command is nothing to keep, but can be corrected. */
+/**
+ * Say why a line was refused. A message stays below the others, if its room is still there; a command is nothing to keep. Either
+ * can be corrected.
+ */
 export function takeRefusal(page, item) {
   const { room: name, text, why } = item;
-  if (!isCommand(text)) return announce(why);
+  if (!isCommand(text) && page.rooms.find(name)) return announce(why);
   page.outbox.discard(item);
   const room = page.rooms.find(name) ?? page.rooms.current;
   const shown = text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
@@ -39,7 +42,7 @@ const SHOWN = {
 };
 
 const orNobody = (members) => (members.length ? [...members].sort() : ["nobody"]);
-const linesOf = (messages) => make("span", "", ...messages.flatMap(({ from, text }) => [sentence`${from}: ${text}`, "\n"]));
+const linesOf = (messages) => make("span", "", ...messages.flatMap((message) => [lineOf(message), "\n"]));
 
 const DONE = {
   leave: (page, name) => page.rooms.forget(name),

@@ -26,9 +26,11 @@ export class Log {
   #unsentRows = null; // makes rows of what is not acknowledged, if that has changed
   #newest = null; // the last message that was drawn
   #count = 0;
-  #place = null; // where it was when it was hidden
+  #place = null; // where it was when it was scrolled or hidden
+  #width = 0; // that it was drawn with
   #isNewNext = false; // the next message of somebody else is the first that has come since
   #draw = oncePerFrame(() => this.#drawNow());
+  #remember = oncePerFrame(() => this.#rememberNow());
 
   constructor(parent, label, hooks) {
     this.#hooks = hooks;
@@ -40,7 +42,7 @@ export class Log {
     this.element.hidden = true;
     this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.element.addEventListener("click", () => this.#scrolled()); // which may have shown all of a long message
-    new ResizeObserver(() => this.#settle()).observe(this.element);
+    new ResizeObserver(() => this.#resized()).observe(this.element);
     parent.append(this.element);
   }
 
@@ -91,9 +93,7 @@ export class Log {
     this.#isNewNext = this.#newest !== null && this.#waiting.some((entry) => this.#isNews(entry));
     this.element.hidden = false;
     this.#drawNow();
-    const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
-    restore();
-    requestAnimationFrame(restore); // now that what is in sight has its real size
+    this.#restore();
   }
 
   /** Hide it, and remember its place. */
@@ -183,17 +183,43 @@ export class Log {
     first.replaceWith(...itemsFor(first.message, before, this.#hooks.me()));
   }
 
-  /** The message at the top of what is seen, and how far it is from there. */
+  /** The message at the top of what is seen, how far it is from there, and its height. */
   #topmost() {
     const top = this.element.getBoundingClientRect().top;
     const block = this.#blocks().findLast((other) => other.getBoundingClientRect().top <= top) ?? this.#blocks()[0];
     const item = block && [...block.children].find((other) => other.message && other.getBoundingClientRect().bottom > top);
-    return item && { seq: item.message.seq, distance: item.getBoundingClientRect().top - top };
+    const box = item?.getBoundingClientRect();
+    return item && { seq: item.message.seq, distance: box.top - top, height: box.height };
   }
 
-  #moveTo({ seq, distance }) {
+  #moveTo({ seq, distance, height }) {
     const item = this.element.querySelector(`[data-seq="${seq}"]`);
-    if (item) this.element.scrollTop += item.getBoundingClientRect().top - this.element.getBoundingClientRect().top - distance;
+    if (!item) return;
+    const box = item.getBoundingClientRect();
+    const kept = distance < 0 ? (distance / height) * box.height : distance; // the same part of it is above, or it could be all
+    this.element.scrollTop += box.top - this.element.getBoundingClientRect().top - kept;
+  }
+
+  /** Go where it was. */
+  #restore() {
+    const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
+    restore();
+    requestAnimationFrame(restore); // now that what is in sight has its real size
+  }
+
+  #rememberNow() {
+    const { hidden, clientWidth } = this.element;
+    if (hidden || this.sticks || clientWidth !== this.#width) return; // with another width it has not been put back yet
+    this.#place = this.#topmost();
+  }
+
+  /** In another width all messages have other heights: keep the place. */
+  #resized() {
+    const { hidden, clientWidth } = this.element;
+    if (hidden) return;
+    if (clientWidth !== this.#width) this.#restore();
+    this.#width = clientWidth;
+    this.#settle();
   }
 
   #settle() {
@@ -206,6 +232,7 @@ export class Log {
     const { scrollTop, scrollHeight, clientHeight, hidden } = this.element;
     if (hidden) return;
     this.sticks = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
+    if (!this.sticks) this.#remember();
     this.#moved();
   }
 

@@ -8,7 +8,7 @@ import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
 import { closeDrawers } from "./layout.js";
 import { showMembers } from "./members.js";
-import { itemForUnsent, itemForWhisper } from "./message.js";
+import { itemForUnsent, itemForWhisper, lineOf } from "./message.js";
 import { Names } from "./names.js";
 import { Outbox, spoken } from "./outbox.js";
 import { Rooms } from "./rooms.js";
@@ -59,6 +59,7 @@ const composer = new Composer({
   known: () => ({ commands, names: [...rooms.current.members].filter((name) => name !== names.name), rooms: rooms.names }),
 });
 const outbox = new Outbox(connection, {
+  me: () => names,
   mayGo: (room) => !rooms.find(room)?.isJoining,
   onChange: showUnsent,
   onFail: (item) => takeRefusal(page, item),
@@ -68,6 +69,8 @@ const rooms = new Rooms(connection, {
   me: () => names,
   onPeople: (room) => room === rooms.current && showPeople(room),
   onMessage: messageCame,
+  onPast: (message) => outbox.saw(message),
+  onGone: (name, why) => outbox.refuse(name, why),
   onAnswer: () => outbox.resume(),
   onShow: roomShown,
   onUnread: (count) => {
@@ -103,8 +106,8 @@ function send(text) {
 
 function messageCame(room, message) {
   typing.end(room.name, message.from);
-  if (message.from === names.name) outbox.saw(message);
-  else if (room === rooms.current) announceMessage(`${message.from}: ${message.text}`);
+  outbox.saw(message);
+  if (message.from !== names.name && room === rooms.current) announceMessage(lineOf(message).textContent);
 }
 
 function roomShown(room, before) {
@@ -170,12 +173,15 @@ function showTitle() {
 
 document.addEventListener("visibilitychange", showTitle);
 byId("rename").addEventListener("click", () => names.change());
-byId("leave").addEventListener("click", () => rooms.leave());
+byId("leave").addEventListener("click", () => {
+  if (outbox.rooms.has(rooms.current.name)) send("/leave"); // after what was said before
+  else rooms.leave();
+});
 byId("newest").addEventListener("click", () => rooms.current.log.toBottom());
 byId("rooms").addEventListener("toggle", () => rooms.refresh());
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  rooms.open(byId("join-room").value);
+  rooms.enter(byId("join-room").value);
   byId("join").reset();
 });
 byId("logs").addEventListener("click", ({ target }) => target.matches(".author") && mention(target.textContent));

@@ -14,11 +14,18 @@ export function showMembers(room, me, { onMention, onWhisper }) {
   byId("people-more").textContent = more > 0 ? `and ${more.toLocaleString()} more` : "";
   const rows = names.slice(0, MOST_SHOWN).map((name) => (name === me.name ? [`${name} (you)`, name] : [name]));
   fillList(byId("people"), rows, ([name, mine]) => {
-    if (mine) return make("li", "", make("span", "person", make("bdi", "", mine), " (you)"));
-    const mention = makeButton("person", make("bdi", "", name), () => onMention(name));
+    if (mine) return make("li", "", make("span", "person", nameOf(mine), " (you)"));
+    const mention = makeButton("person", nameOf(name), () => onMention(name));
     const whisper = makeButton("whisper-to", "Whisper", () => onWhisper(name));
     mention.ariaLabel = `Mention ${name}`;
     whisper.ariaLabel = `Whisper to ${name}`;
     return make("li", "", mention, whisper);
   });
+}
+
+/** A name, which may be too long for the column, but not for who points at it. */
+function nameOf(name) {
+  const element = make("bdi", "", name);
+  element.title = name;
+  return element;
 }

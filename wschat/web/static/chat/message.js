@@ -1,7 +1,7 @@
 // What stands in the list of messages, one item each: messages, our own that are on their way, and what is said by the page.
 
 import { make, makeButton } from "./dom.js";
-import { nodesOf } from "./text.js";
+import { nodesOf, sentence } from "./text.js";
 import { dayOf, isSameDay, timeOf } from "./times.js";
 
 const ACTION = "/me ";
@@ -56,6 +56,11 @@ export function itemForNotice(said, kind, ...actions) {
   return make("li", kind, body, ...actions);
 }
 
+/** A message as a sentence, where it stands on a line by itself. */
+export function lineOf({ from, text }) {
+  return text.startsWith(ACTION) ? sentence`${from} ${text.slice(ACTION.length)}` : sentence`${from}: ${text}`;
+}
+
 /** Whether a message goes on with what its author said just before. */
 function goesOn(message, before) {
   const isAction = message.text.startsWith(ACTION) || before.text.startsWith(ACTION);
@@ -93,7 +98,12 @@ function textOf(text, mention) {
   body.append(...nodesOf(text.slice(0, end), mention));
   if (end === text.length) return body;
   const label = `Show all (${text.length.toLocaleString()} characters)`;
-  body.append("… ", makeButton("link", label, () => body.replaceChildren(...nodesOf(text, mention))));
+  const showAll = () => {
+    body.replaceChildren(...nodesOf(text, mention));
+    body.tabIndex = -1;
+    body.focus({ preventScroll: true }); // which the button had
+  };
+  body.append("… ", makeButton("link", label, showAll));
   return body;
 }
 

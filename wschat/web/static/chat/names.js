@@ -3,7 +3,7 @@
 
 import { pause } from "./connection.js";
 import { byId } from "./dom.js";
-import { local } from "./storage.js";
+import { local, tab } from "./storage.js";
 import { claim, isInAnotherTab } from "./tabs.js";
 import { mentionOf } from "./text.js";
 import { isTokenGiven, takeToken } from "./token.js";
@@ -20,7 +20,7 @@ export class Names {
   isGiven = false; // by the server, and not for us to change
   #hooks;
   #connection;
-  #wanted = local.get("name", null);
+  #wanted = tab.get("name", null) ?? local.get("name", null);
   #password = "";
   #token = takeToken();
   #dialog = byId("names");
@@ -80,7 +80,7 @@ export class Names {
     this.mention = mentionOf(name);
     this.#isSettled = true;
     claim(name);
-    if (!this.#token) local.set("name", name);
+    if (!this.#token) for (const memory of [tab, local]) memory.set("name", name);
     if (byId("names-cancel").hidden) this.#dialog.close();
     this.#hooks.onName();
     this.#settled();
@@ -101,7 +101,7 @@ export class Names {
 
   /** Take the name that we had, which may not be free yet. Why we do not have it, if so. */
   async #reclaim(signal) {
-    const patience = Date.now() + (this.name ? PATIENCE_LATER : PATIENCE_AT_FIRST);
+    const patience = Date.now() + (this.name === this.#wanted ? PATIENCE_LATER : PATIENCE_AT_FIRST);
     while (!this.#isSettled) {
       const name = this.#wanted;
       const refusal = await this.#take(name);

@@ -28,8 +28,8 @@ export function spoken(line) {
 
 /**
  * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
- * yet durable) or `failed`, and one that is done is gone. Hooks: `mayGo(room)` says whether we are in a room; `onChange(room)`,
- * `onDone(item, answer)`, and `onFail(item)`.
+ * yet durable) or `failed`, and one that is done is gone. Hooks: `me()` says who we are, `mayGo(room)` whether we are in a room;
+ * `onChange(room)`, `onDone(item, answer)`, and `onFail(item)`.
  */
 export class Outbox {
   #connection;
@@ -66,6 +66,11 @@ export class Outbox {
     this.#changed(item);
   }
 
+  /** Nothing goes to this room any more, and this is why. */
+  refuse(room, why) {
+    for (const item of this.#items.filter((other) => other.room === room && isToBeSent(other))) this.#set(item, "failed", why, false);
+  }
+
   /** The rooms that something is to be sent to. */
   get rooms() {
     return new Set(this.#items.filter(isToBeSent).map(({ room }) => room));
@@ -82,11 +87,14 @@ export class Outbox {
     this.#isOpen = false;
   }
 
-  /** A message of our own has come. If it is the one that was sent last it need not be shown twice, even before its ack. */
-  saw(message) {
-    const { room, text: said } = message;
+  /**
+   * A message is in the log. If it is the one that was sent last it need not be shown twice, even before its ack; and if we have
+   * another name since, there will be no ack, since by another name the server would take it for another message.
+   */
+  saw({ room, from, text: said }) {
     const item = this.#items.find((other) => isToBeSent(other) && other.room === room);
-    if (!item?.wasTried || spoken(item.text) !== said) return;
+    if (!item?.wasTried || item.from !== from || spoken(item.text) !== said) return;
+    if (from !== this.#hooks.me().name) return this.discard(item);
     item.isSeen = true;
     this.#changed(item);
   }
@@ -106,6 +114,7 @@ export class Outbox {
     const { id, room, text } = item;
     const onSent = () => {
       item.wasTried = true;
+      item.from = this.#hooks.me().name;
       this.#set(item, "sent");
     };
     try {

@@ -26,7 +26,8 @@ const NEWS = {
 
 /**
  * A room. Its hooks: `me()` says who we are; `onMove(room)` when what is seen of it has changed, `onPeople(room)` when the
- * members have, `onMessage(room, message)` when one has come, and `onRejoin(room)` when somebody wants to be in here again.
+ * members have, `onMessage(room, message)` when one has come, `onPast(message)` for each that was there when we came first, and
+ * `onRejoin(room)` when somebody wants to be in here again.
  */
 export class Room {
   epoch = null; // of its log; null before we have ever been let in
@@ -90,6 +91,7 @@ export class Room {
     this.#last = last;
     this.#beginAt(messages[0]?.seq ?? last + 1, !more);
     this.log.append(...messages);
+    messages.forEach(this.#hooks.onPast);
     if (isAnew) this.say("The history of this room was lost, and begins anew.");
   }
 

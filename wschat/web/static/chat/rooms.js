@@ -12,8 +12,8 @@ const NOWHERE = "no room"; // which none can be called, because of the blank
 const ASKED_EVERY = 60_000;
 
 /**
- * All rooms. Its hooks: those of a room; `onShow(room, before)` when another one is shown, `onUnread(count)`, and `onAnswer()` when
- * the server has let us into a room, or not.
+ * All rooms. Its hooks: those of a room; `onShow(room, before)` when another one is shown, `onUnread(count)`, `onAnswer()` when
+ * the server has let us into a room, or not, and `onGone(name, why)` when it does not and there is no such room for us any more.
  */
 export class Rooms {
   current = null;
@@ -23,6 +23,7 @@ export class Rooms {
   #listed = []; // what the server has said last of all rooms
   #askedAt = 0;
   #refused = new Set(); // rooms that we were not let into
+  #left = new Set(); // rooms that we did not want to be in any more
   #seen = new Seen(() => this.#draw());
   #nowhere = null; // what is shown if we are in no room
   #isSettled = false; // we have a name, and may join
@@ -78,16 +79,25 @@ export class Rooms {
     this.#isSettled = false;
   }
 
-  /** Show a room, however its name is written, and be in it. */
+  /** Show a room, however its name is written, and be in it, unless we have been put out of it. */
   async open(name) {
     const key = keyOf(name);
     if (this.#rooms.has(key) || !this.#isSettled) return this.#show(this.#make(key));
+    const before = this.current;
     try {
-      this.admit(await this.#connection.request({ type: "join", room: key }));
+      const room = this.#enter(await this.#connection.request({ type: "join", room: key }));
+      if (this.current === before) this.#show(room); // and not if another one was chosen meanwhile
     } catch (refusal) {
       this.current.say(refusal.message, "error");
       this.#showAddress("replaceState");
     }
+  }
+
+  /** The same, even if we have been put out of it. */
+  enter(name) {
+    this.open(name);
+    const room = this.#rooms.get(keyOf(name));
+    if (room?.isOut) this.#comeBack(room);
   }
 
   /** The server has let us into a room that was asked for. */
@@ -105,6 +115,7 @@ export class Rooms {
   /** We have left a room: show another one. */
   forget(name) {
     const room = this.#rooms.get(name);
+    this.#left.add(name);
     if (room) this.#remove(room, () => this.#another(name === LOBBY ? [] : [LOBBY]));
   }
 
@@ -150,6 +161,7 @@ export class Rooms {
 
   #enter(joined) {
     const room = this.#make(joined.room);
+    this.#left.delete(room.name);
     room.admit(joined);
     this.#seen.enter(room.name, room.head);
     this.#remember();
@@ -163,6 +175,7 @@ export class Rooms {
     if (room === this.current) await this.refresh();
     this.#remove(room, () => this.#another([LOBBY, ...this.#listed.map((other) => other.room)]));
     this.current.say(why, "error");
+    this.#hooks.onGone(room.name, why);
   }
 
   /** A room is not ours any more. If it is shown, another one is. */
@@ -176,7 +189,7 @@ export class Rooms {
 
   /** Another room than one that was removed: one of ours, or the first of these that we may be in. */
   #another(names) {
-    const name = names.find((other) => !this.#refused.has(other));
+    const name = names.find((other) => !this.#refused.has(other) && !this.#left.has(other));
     const ours = [...this.#rooms.values()].find((room) => !room.isOut) ?? (name && this.#make(name));
     if (!ours) return this.#findNowhere();
     if (this.#isSettled && !ours.isJoined && !ours.isJoining && !ours.isOut) this.#join(ours);

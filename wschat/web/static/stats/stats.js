@@ -4,13 +4,14 @@ import { isTokenGiven, takeToken } from "../chat/token.js";
 import { Card, SPAN, timeOf } from "./card.js";
 import { CARDS } from "./cards.js";
 
-const PATIENCE = 5000; // milliseconds
+const PATIENCE = 5000; // milliseconds, once there has been an answer: until then somebody may be typing a password
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const status = document.getElementById("status");
 const updated = document.getElementById("updated");
 const token = takeToken(); // the chat page's, too
 const cards = CARDS.map((spec) => new Card(spec, document.getElementById("card")));
 
+let hasAnswered = false;
 let samples = [];
 let next = 0; // the number of the first sample that is not here yet
 let seconds = 2; // from one sample to the next
@@ -33,7 +34,7 @@ async function ask() {
   const response = await fetch(`stats/data?since=${next}`, {
     headers: token ? { Authorization: `Bearer ${token}` } : {},
     cache: "no-store",
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: hasAnswered ? AbortSignal.timeout(PATIENCE) : null,
   });
   if (response.status === 401 || response.status === 403) {
     const { text } = await response.json();
@@ -43,6 +44,7 @@ async function ask() {
   }
   if (!response.ok) throw new Error(`${response.status}`);
   take(await response.json());
+  hasAnswered = true;
   say("live", "Live");
   return true;
 }
