@@ -22,6 +22,7 @@ STATIC = Path(dashboard.__file__).parent / "static"
 def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.join("tea")
+    expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     lobby.hover()
     alice.page.mouse.down()

@@ -251,6 +251,7 @@ def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(serve
     alice = windows.enter(server, "alice")
     alice.join("tea")
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
+    expect(tea).to_have_attribute("aria-current", "page")
     lobby.click()
     alice.say("before")
     alice.hears("before")

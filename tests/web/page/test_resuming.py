@@ -42,6 +42,13 @@ def come_back(between: Between) -> None:
     between.wait_for("nick", openings + 1)
 
 
+def go_offline(guest: Guest, between: Between) -> None:
+    """Lose the connection, and find no other."""
+    between.is_silent = True
+    between.cut()
+    expect(guest.page.get_by_role("status")).to_contain_text("Connecting")
+
+
 def live(guest: Guest, between: Between, seconds: int) -> None:
     """Let time pass, but not so fast that answers come late."""
     for _ in range(0, seconds, 5):
@@ -185,8 +192,7 @@ def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows
     alice, between = enter(windows, server, someone())
     alice.join(room)
     expect(alice.page.get_by_role("heading", name=room)).to_be_visible()
-    between.is_silent = True
-    between.cut()
+    go_offline(alice, between)
     alice.say("goodbye")
     alice.page.locator("#leave").click()
     between.is_silent = False
@@ -197,8 +203,7 @@ def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows
 
 def test_what_was_typed_into_a_room_that_cannot_be_is_given_back(server: Command, windows: Windows) -> None:
     alice, between = enter(windows, server, someone())
-    between.is_silent = True
-    between.cut()
+    go_offline(alice, between)
     alice.join("my new room")
     alice.say("for the new room")
     between.is_silent = False
@@ -227,8 +232,7 @@ def test_a_name_that_was_chosen_without_a_connection_and_is_taken_is_soon_asked_
     bob = someone()
     windows.enter(server, bob)
     alice, between = enter(windows, server, someone())
-    between.is_silent = True
-    between.cut()
+    go_offline(alice, between)
     alice.page.get_by_role("button", name="Change name").click()
     alice.page.get_by_label("Name", exact=True).fill(bob)
     alice.page.keyboard.press("Enter")
