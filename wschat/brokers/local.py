@@ -80,7 +80,7 @@ class LocalBroker(Presence, Broker):
                 (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
                 self._log = Log(self._database, self._retention)
                 self._files = self._files_in_place()
-                if None in self._files or self._files[0] != before:
+                if before is None or self._files[0] != before:
                     raise sqlite3.OperationalError(_NOT_IN_PLACE)
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
@@ -251,7 +251,10 @@ class LocalBroker(Presence, Broker):
             raise sqlite3.OperationalError(_NOT_IN_PLACE)
 
     def _files_in_place(self) -> tuple[_Identity | None, _Identity | None]:
-        """Which files have the names of ours just now: the database, and what was committed and has yet to be put into it."""
+        """Which files have the names of ours just now: the database, and what was committed and has yet to be put into it.
+
+        There is no second one where the file system cannot have it.
+        """
         return _identity_of(self.path), _identity_of(Path(f"{self.path}-wal"))
 
     @contextlib.contextmanager
