@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command, running
-from tests.web.page.between import Between, enter, refuse, someone
+from tests.web.page.between import Between, enter, ignore, refuse, someone
 from tests.web.page.wiring import Guest, Windows, http, until
 
 TRIES_AGAIN = re.compile("lost|Connecting")
@@ -185,6 +185,22 @@ def test_what_has_arrived_is_not_said_again_by_another_name(server: Command, win
     alice.hears("only once")
     between.wait_for_answers()
     assert len(between.asked("say")) == 1
+
+
+def test_the_same_text_from_before_is_not_taken_for_what_has_not_arrived(server: Command, windows: Windows) -> None:
+    room, name, another = someone(), someone(), someone()
+    alice, between = enter(windows, server, name, room)
+    alice.say("yes")
+    alice.hears("yes")
+    between.faults.append(ignore(type="say"))
+    alice.say("yes")
+    between.wait_for("say", 2)
+    between.faults[:] = [refuse("name-taken", type="nick", name=name, times=1000)]
+    alice.page.reload()
+    alice.page.get_by_role("button", name="Another name").click()
+    alice.take_name(another)
+    expect(alice.log.locator("[data-seq]")).to_have_count(2)
+    expect(alice.log.locator(".unsent")).to_have_count(0)
 
 
 def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows: Windows) -> None:

@@ -61,6 +61,7 @@ const composer = new Composer({
 const outbox = new Outbox(connection, {
   me: () => names,
   mayGo: (room) => !rooms.find(room)?.isJoining,
+  head: (room) => rooms.find(room)?.head ?? 0,
   onChange: showUnsent,
   onFail: (item) => takeRefusal(page, item),
   onDone: (item, answer) => takeAnswer(page, item, answer),

@@ -28,8 +28,8 @@ export function spoken(line) {
 
 /**
  * Lines on their way to the server. An item is `{id, room, text, time, state, why, mayRetry}`; its state is `waiting`, `sent` (and not
- * yet durable) or `failed`, and one that is done is gone. Hooks: `me()` says who we are, `mayGo(room)` whether we are in a room;
- * `onChange(room)`, `onDone(item, answer)`, and `onFail(item)`.
+ * yet durable) or `failed`, and one that is done is gone. Hooks: `me()` says who we are, `mayGo(room)` whether we are in a room,
+ * `head(room)` the last number there; `onChange(room)`, `onDone(item, answer)`, and `onFail(item)`.
  */
 export class Outbox {
   #connection;
@@ -91,9 +91,9 @@ export class Outbox {
    * A message is in the log. If it is the one that was sent last it need not be shown twice, even before its ack; and if we have
    * another name since, there will be no ack, since by another name the server would take it for another message.
    */
-  saw({ room, from, text: said }) {
+  saw({ room, seq, from, text: said }) {
     const item = this.#items.find((other) => isToBeSent(other) && other.room === room);
-    if (!item?.wasTried || item.from !== from || spoken(item.text) !== said) return;
+    if (!item?.wasTried || seq <= item.after || item.from !== from || spoken(item.text) !== said) return;
     if (from !== this.#hooks.me().name) return this.discard(item);
     item.isSeen = true;
     this.#changed(item);
@@ -115,6 +115,7 @@ export class Outbox {
     const onSent = () => {
       item.wasTried = true;
       item.from = this.#hooks.me().name;
+      item.after ??= this.#hooks.head(room); // what is in the log up to there is something else, even if it reads the same
       this.#set(item, "sent");
     };
     try {
