@@ -17,8 +17,9 @@ from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.addresses import canonical_address
 from wschat.chat.moderation import BAN, MUTE, OP, Moderation, shown_seconds, subjects_of
+from wschat.chat.people import People
 from wschat.chat.plain import Plain
-from wschat.chat.sessions import Identity, People, Session
+from wschat.chat.sessions import Identity, Session
 from wschat.errors import HistoryUnavailable, Rejected
 
 HOME = "203.0.113.7"

@@ -10,8 +10,9 @@ import pytest
 
 from tests.connection.wiring import PATIENCE, Wiring
 from wschat.chat.events import MemberEvent, Notice
+from wschat.chat.people import People
 from wschat.chat.plain import Plain
-from wschat.chat.sessions import Dialect, Identity, People, Person, Session
+from wschat.chat.sessions import Dialect, Identity, Person, Session
 from wschat.chat.v1 import V1
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected
@@ -105,7 +106,7 @@ def test_who_was_refused_a_name_gives_nothing_back(people: People, session: Make
 def test_another_name_gives_the_old_one_back(people: People, session: MakeSession) -> None:
     alice, late = session(), session()
     person = people.enter(alice, "alice")
-    people.rename(person, "Bob")
+    people.rename(alice, "Bob")
     assert (alice.name, person.name, person.key) == ("Bob", "Bob", "bob")
     assert people.find("alice") is None
     assert people.find("bob") is person
@@ -118,10 +119,10 @@ def test_another_name_gives_the_old_one_back(people: People, session: MakeSessio
 def test_one_may_write_ones_own_name_in_another_way(people: People, session: MakeSession) -> None:
     alice = session()
     person = people.enter(alice, "alice")
-    people.rename(person, "ALICE")
+    people.rename(alice, "ALICE")
     assert alice.name == "ALICE"
     assert people.find("alice") is person
-    people.rename(person, "ALICE")
+    people.rename(alice, "ALICE")
     assert is_taken(people, session(), "alice")
 
 
@@ -130,7 +131,7 @@ def test_a_name_that_is_taken_leaves_the_old_one(people: People, session: MakeSe
     person = people.enter(alice, "alice")
     other = people.enter(bob, "bob")
     with pytest.raises(Rejected, match="The name BOB is taken") as caught:
-        people.rename(person, "BOB")
+        people.rename(alice, "BOB")
     assert caught.value.code == "name-taken"
     assert (alice.name, bob.name) == ("alice", "bob")
     assert (people.find("alice"), people.find("bob")) == (person, other)
@@ -140,7 +141,7 @@ def test_a_room_that_a_guest_moderates_stays_with_the_person(people: People, ses
     alice = session()
     person = people.enter(alice, "alice")
     person.moderates.add("tea")
-    people.rename(person, "bob")
+    people.rename(alice, "bob")
     assert person.moderates == {"tea"}
     people.leave(alice)
     assert people.enter(session(), "bob").moderates == set()
@@ -225,20 +226,21 @@ def test_of_all_who_want_a_name_at_once_one_gets_it(wire: Wiring, people: People
 def test_of_all_who_change_to_a_name_at_once_one_gets_it(wire: Wiring, people: People, session: MakeSession) -> None:
     threads, rounds = 8, 50
     start = Barrier(threads)
-    persons = [people.enter(session(), f"guest{number}") for number in range(threads)]
+    sessions = [session() for _ in range(threads)]
+    persons = [people.enter(mine, f"guest{number}") for number, mine in enumerate(sessions)]
 
     def want(number: int) -> list[bool]:
         was_given = []
         for _ in range(rounds):
             start.wait(PATIENCE)
             try:
-                people.rename(persons[number], "alice")
+                people.rename(sessions[number], "alice")
                 was_given.append(True)
             except Rejected:
                 was_given.append(False)
             start.wait(PATIENCE)
             if was_given[-1]:
-                people.rename(persons[number], f"guest{number}")
+                people.rename(sessions[number], f"guest{number}")
         return was_given
 
     tasks = [wire.run(want, number) for number in range(threads)]
@@ -259,7 +261,7 @@ def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, people: P
                 person = people.enter(mine, names[(number + step) % 3])
                 assert people.find(str(mine.name)) is person
                 with contextlib.suppress(Rejected):
-                    people.rename(person, names[(number + step + 1) % 3])
+                    people.rename(mine, names[(number + step + 1) % 3])
                 assert people.find(person.name) is person
                 people.leave(mine)
                 times += 1

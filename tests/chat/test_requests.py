@@ -435,6 +435,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "to": NAMES,
     "name": NAMES,
     "limit": st.integers(1, MAX_MESSAGES),
+    "secret": st.none() | st.from_regex(r"\A[A-Za-z0-9_-]{22,128}\Z"),
+    "replace": st.booleans(),
     "seconds": st.none() | st.integers(0, 100 * 366 * 86_400) | st.floats(0, 100 * 366 * 86_400),
 }
 REQUESTS = st.sampled_from(KINDS).flatmap(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wschat.chat.addresses import address_of, place_of
+from wschat.chat.guest_secrets import is_secret
 from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.chat.rates import Allowances, Rate
 from wschat.chat.sessions import Identity
@@ -56,7 +57,7 @@ class Access:
             return self._by_token(self._secret, _token_of(request))
         name, password = _credentials_of(request)
         if name is None:
-            return Identity()
+            return Identity(secret=_secret_of(request))
         normal = normalize_name(name)
         if normal is None:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, f"A name has {RULE}.")
@@ -64,7 +65,7 @@ class Access:
             raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The name {NAMELESS} is for those who have none.")
         expected = self._passwords.get(key_of(normal))
         if expected is None:
-            return Identity(normal)
+            return Identity(normal, secret=_secret_of(request))
         if password is None or not self._try(password, expected, place_of(address_of(request.remote_address))):
             raise _unauthorized(f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=...", _BASIC)
         return Identity(normal, is_proven=True, is_moderator=True)
@@ -172,6 +173,12 @@ def _token_of(request: Request) -> str | None:
         if name == _COOKIE:
             return value.strip('"')
     return request.query.get("token")
+
+
+def _secret_of(request: Request) -> str | None:
+    """The secret that a guest brings, if it may be one."""
+    secret = request.query.get("secret")
+    return secret if secret is not None and is_secret(secret) else None
 
 
 def _credentials_of(request: Request) -> tuple[str | None, str | None]:

@@ -15,12 +15,13 @@ from wschat.chat.feed import Feed
 from wschat.chat.handlers import LATER, handle
 from wschat.chat.moderation import BAN, Moderation, shown_seconds
 from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.chat.people import NameTaken, People
 from wschat.chat.plain import Plain
 from wschat.chat.rates import Allowance, Rate
 from wschat.chat.requests import Join, Say
 from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
-from wschat.chat.sessions import People, Session, expiring
+from wschat.chat.sessions import Session, expiring
 from wschat.chat.state import State
 from wschat.chat.v1 import SUBPROTOCOL, V1
 from wschat.chat.visits import Visits
@@ -77,8 +78,10 @@ class Chat:
         session = Session(ws, self._v1 if ws.subprotocol == SUBPROTOCOL else self._plain, identity)
         with expiring(session), self._present(session):
             try:
-                self._come_in(session, _room_of(request))
+                self._come_in(session, request)
             except Rejected as error:
+                if isinstance(error, NameTaken) and error.is_yours:
+                    self._reject(session, "", error)
                 _send_away(ws, error.text)
                 return
             # Whoever says something and closes at once gets it, too, as soon as it is durable.
@@ -89,10 +92,11 @@ class Chat:
         """Keep what still has to be kept, and let go of everything. Waits."""
         self._state.broker.close()
 
-    def _come_in(self, session: Session, room: str) -> None:
+    def _come_in(self, session: Session, request: Request) -> None:
         """Greet somebody and, if their dialect knows but one room at a time, let them into it. Raises Rejected."""
+        room = _room_of(request)
         if session.identity.name is not None:
-            self._state.people.enter(session, session.identity.name)
+            self._state.people.enter(session, session.identity.name, replace=request.query.get("replace") == "1")
         if session.dialect.one_room:
             session.identity.check_room(room)
             self._state.moderation.check(BAN, session, room)

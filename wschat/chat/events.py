@@ -16,7 +16,7 @@ Id = str | int
 """What a client calls its request by."""
 
 _NAMES = {"sender": "from"}
-_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name"})
+_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name", "secret", "yours"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -36,12 +36,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Welcome(Event):
-    """The first event of a connection. `name` is None for those who have to choose one."""
+    """The first event of a connection. `name` is None for those who have to choose one, `secret` for a name that is proven."""
 
     type = "welcome"
     server: str
     name: str | None
     limits: Mapping[str, object]
+    secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,17 @@ class Ack(Event):
 
 @dataclass(frozen=True)
 class Error(Event):
-    """The request has not been carried out. `seconds` is after how long it may go better, where that is known."""
+    """The request has not been carried out. `seconds` is after how long it may go better, where that is known.
+
+    `yours` is True for a name that is in use by the same guest on another connection.
+    """
 
     type = "error"
     code: str
     text: str
     id: Id | None = None
     seconds: float | None = None
+    yours: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,12 @@ def _nick(state: State, session: Session, request: requests.Nick) -> Event | Non
     state.access.check_name(session.identity, request.name)
     for room in tuple(session.rooms):
         state.moderation.check(MUTE, session, room)  # another name would be a way around it
+    if request.secret is not None:
+        state.people.bring_secret(session, request.secret)
     if session.person is None:
-        state.people.enter(session, request.name)
+        state.people.enter(session, request.name, replace=request.replace)
     else:
-        state.people.rename(session.person, request.name)
+        state.people.rename(session, request.name, replace=request.replace)
     state.rooms.rename(session, request.name)
     return None
 

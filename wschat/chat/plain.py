@@ -57,7 +57,7 @@ class Plain(Dialect):
         return None
 
     def event(self, event: Event) -> str | None:
-        if isinstance(event, events.Notice):
+        if isinstance(event, events.Notice | events.Error):
             return event.text
         if isinstance(event, events.WhisperEvent):
             return f"{event.sender} whispers: {event.text}"

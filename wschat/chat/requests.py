@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Id
+from wschat.chat.guest_secrets import SECRET_RULE, is_secret
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.errors import Rejected
 
@@ -71,10 +72,12 @@ class Whisper(Request):
 
 @dataclass(frozen=True)
 class Nick(Request):
-    """Take a name."""
+    """Take a name, by a secret that an earlier connection was given, and `replace` the one that has it by the same secret."""
 
     type = "nick"
     name: str
+    secret: str | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -262,6 +265,18 @@ def _seconds(value: object) -> float:
     return value
 
 
+def _secret(value: object) -> str:
+    if not isinstance(value, str) or not is_secret(value):
+        raise ValueError(f"It is the 'secret' of a 'welcome': {SECRET_RULE}.")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("It is true or false.")
+    return value
+
+
 def _id(value: object) -> Id | None:
     if isinstance(value, str) and len(value) <= _MAX_ID_LENGTH:
         return _text(value)
@@ -281,6 +296,8 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "name": _name,
     "limit": _limit,
     "seconds": _seconds,
+    "secret": _secret,
+    "replace": _flag,
 }
 _CHECKS_OF_TYPE: dict[tuple[type[Request], str], Callable[[object], object]] = {
     (Ban, "name"): _person_or_address,

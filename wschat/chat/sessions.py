@@ -1,4 +1,4 @@
-"""Sessions and people: a session is one connection; a person is whoever has a name, on one session or, if it is proven, on several."""
+"""Sessions and persons: a session is one connection; a person has a name, on one session or, if the name is proven, on several."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from hmac import compare_digest
 from typing import Protocol
 
 from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
 from wschat.chat.addresses import address_of
 from wschat.chat.events import Event
+from wschat.chat.guest_secrets import make_secret
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
 from wschat.connection.crew import join_crew, leave_crew
@@ -36,6 +38,8 @@ class Identity:
     """Glob patterns of the rooms they may be in."""
     expires_at: float | None = None
     """When all this ends, in seconds since 1970."""
+    secret: str | None = None
+    """What a guest knows whom an earlier connection was given it."""
 
     @property
     def has_expired(self) -> bool:
@@ -108,7 +112,7 @@ class Place(Protocol):
 
 
 class Person:
-    """Whoever has a name. `sessions` and `name` change under the lock of `People`."""
+    """Whoever has a name. `sessions`, `name` and `key` change under the lock of `People`."""
 
     __slots__ = ("identity", "key", "moderates", "name", "sessions")
 
@@ -142,13 +146,29 @@ class Peer(Member, Protocol):
 class Session:
     """One connection. `rooms` changes in its own thread, and in that of a moderator who has it leave."""
 
-    __slots__ = ("_encode", "_said", "_settled", "_waiting", "connection", "dialect", "identity", "person", "rooms", "told")
+    __slots__ = (
+        "_encode",
+        "_said",
+        "_settled",
+        "_waiting",
+        "connection",
+        "dialect",
+        "has_brought_secret",
+        "identity",
+        "person",
+        "rooms",
+        "secret",
+        "told",
+    )
 
     def __init__(self, connection: Peer, dialect: Dialect, identity: Identity) -> None:
         self.connection = connection
         self.dialect = dialect
         self.identity = identity
         self.person: Person | None = None
+        self.secret = identity.secret or (None if identity.is_proven else make_secret())
+        """By which a guest is known again, None for a name that is proven. This and the next one change under the lock of `People`."""
+        self.has_brought_secret = identity.secret is not None
         self.rooms: dict[str, Place] = {}
         self.told: set[tuple[str, str]] = set()
         """What need not be said twice: the codes of errors, and the rooms that they are about, since something could be said."""
@@ -176,6 +196,10 @@ class Session:
     def room(self) -> str | None:
         """The room of those who are in one at a time."""
         return next(iter(tuple(self.rooms)), None)  # a copy: a moderator may take it away just now
+
+    def is_same_guest(self, secret: str | None) -> bool:
+        """Return True if this is the secret of the session."""
+        return self.secret is not None and secret is not None and compare_digest(self.secret, secret)
 
     def notify(self, event: Event) -> None:
         """Tell about something that happened. From any thread; never waits."""
@@ -238,52 +262,3 @@ def expiring(session: Session) -> Iterator[None]:
     finally:
         deadline.cancel()
         leave_crew(crew)
-
-
-class People:
-    """The names in use. Every method may be called from any thread."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()  # guards the people and their names; nothing else is locked while it is held
-        self._people: dict[str, Person] = {}
-
-    def find(self, name: str) -> Person | None:
-        """Who has this name now."""
-        with self._guard:
-            return self._people.get(key_of(name))
-
-    def enter(self, session: Session, name: str) -> Person:
-        """Give a session a name. Raises Rejected if somebody else has it."""
-        with self._guard:
-            person = self._people.get(key_of(name))
-            if person is None:
-                person = self._people[key_of(name)] = Person(name, session.identity)
-            elif not (session.identity.is_proven and person.identity.is_proven):
-                raise Rejected("name-taken", f"The name {name} is taken.")
-            person.sessions.append(session)
-            session.person = person
-            return person
-
-    def rename(self, person: Person, name: str) -> None:
-        """Give somebody another name. Raises Rejected if somebody else has it."""
-        with self._guard:
-            if self._people.get(key_of(name), person) is not person:
-                raise Rejected("name-taken", f"The name {name} is taken.")
-            del self._people[person.key]
-            person.name, person.key = name, key_of(name)
-            self._people[person.key] = person
-
-    def leave(self, session: Session) -> None:
-        """The session is over: its name is free if it was the last one."""
-        person = session.person
-        if person is None:
-            return
-        with self._guard:
-            person.sessions.remove(session)
-            if not person.sessions:
-                del self._people[person.key]
-
-    def sessions_of(self, person: Person) -> list[Session]:
-        """Where somebody is connected just now."""
-        with self._guard:
-            return list(person.sessions)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from wschat.brokers.base import Broker
 from wschat.chat.access import Access
 from wschat.chat.moderation import Moderation
+from wschat.chat.people import People
 from wschat.chat.rooms import Rooms
-from wschat.chat.sessions import People
 
 
 @dataclass(frozen=True)

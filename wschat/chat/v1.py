@@ -8,6 +8,7 @@ import math
 from wschat.brokers.base import Draft, Message, Result
 from wschat.chat.commands import is_command, parse_command
 from wschat.chat.events import Ack, Error, Event, Id, Welcome, message_as_json
+from wschat.chat.people import NameTaken
 from wschat.chat.rates import Rate
 from wschat.chat.requests import Request, Say, id_of, parse_request
 from wschat.chat.sessions import Dialect, Session
@@ -27,7 +28,7 @@ class V1(Dialect):
         self._server = f"wschat/{importlib.metadata.version('wschat')}"
 
     def greeting(self, session: Session) -> str:
-        return Welcome(self._server, session.name, self._limits).as_json()
+        return Welcome(self._server, session.name, self._limits, session.secret).as_json()
 
     def parse(self, session: Session, text: str) -> Request:
         request = parse_request(text)
@@ -62,4 +63,5 @@ class V1(Dialect):
 def _error(error: Rejected, request_id: Id | None) -> str:
     # Rounded up: who waits that long must not be too early.
     seconds = None if error.seconds is None else math.ceil(error.seconds * 1000) / 1000
-    return Error(error.code, error.text, request_id, seconds).as_json()
+    yours = True if isinstance(error, NameTaken) and error.is_yours else None
+    return Error(error.code, error.text, request_id, seconds, yours).as_json()

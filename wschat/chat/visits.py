@@ -169,10 +169,9 @@ class Visit:
             self._session = self._session_of(replace(identity, name=nick.name), self._session.connection)
 
     def _check_not_somebody_else(self) -> None:
-        """Raise Rejected if a guest is here by that name: what is said would be taken for theirs."""
-        person = self._state.people.find(self._session.name) if self._session.name else None
-        if person is not None and not self._session.identity.is_proven:
-            raise Rejected("name-taken", f"The name {person.name} is taken.")
+        """Raise NameTaken if another guest is here by that name, or it is kept for one: what is said would be taken for theirs."""
+        if self._session.name is not None and not self._session.identity.is_proven:
+            self._state.people.check_is_free_for(self._session, self._session.name)
 
 
 class _Post:

@@ -18,7 +18,7 @@ from wschat.errors import Rejected
 from wschat.server.answers import Call, EventsResponse, Response, json_response
 
 # By which those who ask say who they are, and which say nothing about what they ask for.
-_CREDENTIALS = frozenset({"name", "password", "token"})
+_CREDENTIALS = frozenset({"name", "password", "token", "secret"})
 _NUMBERS = frozenset({"since", "before", "limit"})
 
 
