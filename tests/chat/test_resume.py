@@ -20,8 +20,9 @@ from tests.chat.wiring import Client, Event, Guests
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
-from wschat.chat.access import Access, mint
+from wschat.chat.access import Access
 from wschat.chat.chat import SUBPROTOCOLS, Chat
+from wschat.chat.tokens import mint
 
 ROOM = "tea"
 SECRET = b"a secret that is long enough for HS256"

@@ -15,7 +15,8 @@ from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import Raw
 from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
-from wschat.chat.access import Access, mint
+from wschat.chat.access import Access
+from wschat.chat.tokens import LEEWAY_SECONDS, mint
 from wschat.chat.v1 import SUBPROTOCOL
 
 SECRET = b"a secret that is long enough for HS256"
@@ -130,7 +131,7 @@ def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> Non
 
 def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ignored(chat: Guests) -> None:
     reader = chat.v1(path=path_of(mint(SECRET, "reader")), room="tea")
-    token = mint(SECRET, "alice", expires_at=time.time() + 1)
+    token = mint(SECRET, "alice", expires_at=time.time() - LEEWAY_SECONDS + 1)
     with Raw.to(chat.server) as raw:
         assert raw.ask(opening(target=path_of(token), headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
         raw.send(frame(TEXT, b'{"type":"join","room":"tea"}', masked=True))
@@ -143,7 +144,7 @@ def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ig
 
 
 def test_who_comes_by_a_token_is_closed_when_it_expires(chat: Guests) -> None:
-    token = mint(SECRET, "alice", expires_at=time.time() + 2)
+    token = mint(SECRET, "alice", expires_at=time.time() - LEEWAY_SECONDS + 2)
     with chat.connect(path_of(token), subprotocols=[SUBPROTOCOL]) as ws:
         assert ws.recv(PATIENCE)
         with pytest.raises(wschat.ConnectionClosed) as closed:

@@ -17,7 +17,7 @@ from tests.connection.wiring import eventually
 from tests.server.command import Command, run, running
 from tests.server.raw import PATIENCE
 from wschat.brokers.local import LocalBroker
-from wschat.chat.access import mint
+from wschat.chat.tokens import mint
 from wschat.chat.v1 import SUBPROTOCOL
 
 ANY_PORT = ("--port", "0")

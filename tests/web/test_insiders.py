@@ -8,7 +8,8 @@ import pytest
 
 from tests.web.wiring import Answer, OpenWeb, Web
 from wschat import Request, RequestRefused
-from wschat.chat.access import Access, mint
+from wschat.chat.access import Access
+from wschat.chat.tokens import mint
 from wschat.server.answers import Call
 from wschat.server.proxies import parse_networks
 from wschat.web.insiders import Insiders

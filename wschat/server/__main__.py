@@ -18,9 +18,10 @@ import platformdirs
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
-from wschat.chat.access import Access, read_moderator, read_secret
+from wschat.chat.access import Access, read_moderator
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.chat.rates import Rate
+from wschat.chat.tokens import read_secret
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
@@ -108,6 +109,7 @@ option = partial(click.option, show_envvar=True)
     type=click.Path(),
     help="Let only those into the chat who have a token that was signed with the secret in this file (see python -m wschat.chat.mint).",
 )
+@option("--auth-audience", help="Take only tokens that are for this audience (their claim aud).")
 @option(
     "--moderator",
     "moderators",
@@ -247,7 +249,7 @@ def open_chat(options: dict[str, Any]) -> Chat:
     retention = Retention(options["keep_messages"], options["keep_days"])
     try:
         secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] else None
-        access = Access(secret, options["moderators"])
+        access = Access(secret, options["moderators"], audience=options["auth_audience"])
         return Chat(open_history(options["history"], retention), access=access, rate=options["rate"])
     except (HistoryUnavailable, UsageError) as error:
         raise CannotServe(str(error)) from None

@@ -14,7 +14,7 @@ from tests.server.command import Command, running
 from tests.test_readme import free_port
 from tests.web.page.test_looks import PHONE, problems
 from tests.web.page.wiring import Windows, http
-from wschat.chat.access import mint
+from wschat.chat.tokens import mint
 
 
 def card(page: Page, title: str) -> Locator:

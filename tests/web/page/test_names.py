@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.server.command import Command, running
 from tests.web.page.between import Between, ignore
 from tests.web.page.wiring import SECRET, Guest, Windows, http
-from wschat.chat.access import mint
+from wschat.chat.tokens import mint
 
 
 def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Command, windows: Windows) -> None:

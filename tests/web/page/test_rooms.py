@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.server.command import Command, running
 from tests.web.page.between import enter, refuse, someone
 from tests.web.page.wiring import SECRET, Guest, Windows, http
-from wschat.chat.access import mint
+from wschat.chat.tokens import mint
 
 PHONE = {"width": 375, "height": 667}
 
