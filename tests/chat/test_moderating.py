@@ -339,3 +339,18 @@ def test_mutes_and_bans_survive_a_restart(open_chat: ChatFactory, tmp_path: Path
     guests, _ = start()
     assert guests.v1("bob").ask(type="join", room="tea")["text"] == "You are banned from tea for another 60 min."
     assert guests.v1("carol", "tea").ask(type="say", room="tea", text="hi")["text"] == "You are muted in tea."
+
+
+def test_a_room_says_which_of_its_members_moderate_it(chat: Guests, root: Client) -> None:
+    alice = chat.v1("alice")
+    assert alice.join("tea")["moderators"] == ["root"]
+    assert "moderators" not in alice.join("coffee")
+    root.ask(type="op", room="tea", name="alice")
+    alice.tell(type="leave", room="tea")
+    guest = chat.v1("guest")
+    assert guest.join("tea")["moderators"] == ["root"]
+    alice.join("tea")
+    joined = guest.next("member")
+    assert (joined["event"], joined["name"], joined["moderator"]) == ("join", "alice", True)
+    assert chat.v1("other").join("tea")["moderators"] == ["alice", "root"]
+    assert "moderator" not in guest.next("member")

@@ -51,8 +51,9 @@ class Chat:
         self._plain, self._v1 = Plain(), V1(rate)
         broker = broker or MemoryBroker(keeps_messages=False)
         feed = Feed(broker.epoch)
-        rooms = Rooms((self._plain, self._v1, feed), broker)
-        self._state = State(access or Access(), broker, Moderation(broker), People(), rooms)
+        moderation = Moderation(broker)
+        rooms = Rooms((self._plain, self._v1, feed), broker, moderation.is_moderator)
+        self._state = State(access or Access(), broker, moderation, People(), rooms)
         self.visits = Visits(self._state, feed, rate)
         """For those who come over HTTP."""
 

@@ -16,7 +16,7 @@ Id = str | int
 """What a client calls its request by."""
 
 _NAMES = {"sender": "from"}
-_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name", "secret", "yours"})
+_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -50,7 +50,8 @@ class Joined(Event):
     """The answer to `join`: the room, and what was said there.
 
     `messages` are those after the number that was asked for, or the last ones. `more` says that there are others: newer
-    ones up to `last` where a number was given, else older ones. `gap` says that some are no longer kept.
+    ones up to `last` where a number was given, else older ones. `gap` says that some are no longer kept. `moderators` are
+    those of the members who moderate the room, if there are any.
     """
 
     type = "joined"
@@ -62,17 +63,22 @@ class Joined(Event):
     more: bool
     gap: bool
     id: Id | None = None
+    moderators: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
 class MemberEvent(Event):
-    """Something happened to somebody in a room: join, leave, rename (to `new_name`), kick, ban, mute, unmute or op."""
+    """Something happened to somebody in a room: join, leave, rename (to `new_name`), kick, ban, mute, unmute or op.
+
+    `moderator` is True for a member who joins and moderates the room.
+    """
 
     type = "member"
     room: str
     name: str
     event: str
     new_name: str | None = None
+    moderator: bool | None = None
 
 
 @dataclass(frozen=True)

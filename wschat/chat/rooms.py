@@ -25,10 +25,11 @@ _MAX_ROOMS = 100
 class Room:
     """A room with somebody in it. From any thread."""
 
-    def __init__(self, name: str, dialects: Collection[Dialect], broker: Broker) -> None:
+    def __init__(self, name: str, dialects: Collection[Dialect], broker: Broker, moderators: Callable[[], Sequence[str]]) -> None:
         self.name = name
         self.sessions: dict[Session, str | None] = {}  # by which name each is in; guarded by the lock of `Rooms`
         self._broker = broker
+        self._moderators = moderators
         # Guards all below, and what is before what in the hubs. Taken after a broker's lock, before those of hubs.
         self._order = threading.Lock()
         self._hubs = {dialect: Hub() for dialect in dialects}
@@ -106,9 +107,10 @@ class Room:
     def _admit_with_past(self, session: Session, hub: Hub, request: Join) -> None:
         with self._hearing() as (known, heard):
             past = _read_past(self._broker, self.name, request, known)
+            moderators = self._moderators()  # before `_order`: it takes the lock of `Rooms`
             with self._order:
                 past.add(heard)
-                joined = past.as_event(self._broker.members(self.name), self._last, request.id)
+                joined = past.as_event(self._broker.members(self.name), moderators, self._last, request.id)
                 hub.admit(session.connection, session.dialect.answer(session, request, joined))
 
     @contextmanager
@@ -165,7 +167,7 @@ class _Past:
             known = self.messages[-1]["seq"] if self.messages else 0
             self.messages += [message_fields(message) for message in heard if message.seq > known]  # type: ignore[operator]  # a number
 
-    def as_event(self, members: Sequence[str], last: int, request_id: Id | None) -> Joined:
+    def as_event(self, members: Sequence[str], moderators: Sequence[str], last: int, request_id: Id | None) -> Joined:
         """The answer."""
         if self.since is None:
             given = self.messages[-DEFAULT_MESSAGES:]
@@ -174,7 +176,7 @@ class _Past:
             given = self.messages[:MAX_MESSAGES]
             more = bool(given) and given[-1]["seq"] != last
             gap = last > self.since and (not given or given[0]["seq"] != self.since + 1)
-        return Joined(self.room, self.epoch, last, members, given, more, gap, request_id)
+        return Joined(self.room, self.epoch, last, members, given, more, gap, request_id, moderators or None)
 
 
 def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
@@ -195,9 +197,10 @@ def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
 class Rooms:
     """The rooms with somebody in them. Every method may be called from any thread."""
 
-    def __init__(self, dialects: Collection[Dialect], broker: Broker) -> None:
+    def __init__(self, dialects: Collection[Dialect], broker: Broker, is_moderator: Callable[[Session, str], bool]) -> None:
         self._dialects = dialects
         self._broker = broker
+        self._is_moderator = is_moderator
         self._guard = threading.Lock()  # guards all below; the broker's lock and those of rooms are taken while it is held
         self._rooms: dict[str, Room] = {}
 
@@ -222,7 +225,7 @@ class Rooms:
         was_in = name in session.rooms
         room, is_first = self._register(name, session)
         if is_first and session.member is not None:
-            room.announce(MemberEvent(name, session.member, "join"))
+            room.announce(MemberEvent(name, session.member, "join", moderator=self._is_moderator(session, name) or None))
         try:
             admit(room)
         except BaseException:
@@ -270,13 +273,18 @@ class Rooms:
             room = self._rooms.get(name)
             return list(room.sessions) if room else []
 
+    def _moderators_in(self, name: str) -> list[str]:
+        """The members of a room who moderate it."""
+        sessions = self.sessions_in(name)
+        return sorted({session.member for session in sessions if session.member and self._is_moderator(session, name)})
+
     def _register(self, name: str, session: Session) -> tuple[Room, bool]:
         """Have somebody in a room, and whether it is the first time that they are, by their name."""
         with self._guard:
             if name not in session.rooms and len(session.rooms) >= _MAX_ROOMS:
                 raise Rejected("too-many-rooms", f"One connection may be in {_MAX_ROOMS} rooms.")
             if name not in self._rooms:
-                self._rooms[name] = Room(name, self._dialects, self._broker)
+                self._rooms[name] = Room(name, self._dialects, self._broker, lambda: self._moderators_in(name))
             room = self._rooms[name]
             if session in room.sessions:
                 return room, False
