@@ -89,7 +89,7 @@ def test_a_second_server_with_the_same_history_is_refused(tmp_path: Path) -> Non
         ("/dev/null/history", "cannot keep a history in /dev/null/history"),
         ("newer", "use a newer one"),
         ("rubbish", "file is not a database"),
-        (".", "unable to open database file"),
+        (".", "Is a directory"),
     ],
 )
 def test_a_place_where_none_can_be_kept_is_said_in_one_line(tmp_path: Path, place: str, words: str) -> None:

@@ -7,7 +7,6 @@ next batch gathers, so the busier it is, the less a message costs. Reads and rul
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -16,9 +15,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber, hand_on, within_bounds
+from wschat.brokers.filelock import FileLock, Identity, identity_of
 from wschat.brokers.log import Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.schema import check, migrate
@@ -43,7 +42,6 @@ _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 _NOT_IN_PLACE = "its file has been removed or replaced"
 
 _Waiting = tuple[Draft, Author]
-_Identity = tuple[int, int]
 
 
 class _Room:
@@ -70,8 +68,7 @@ class LocalBroker(Presence, Broker):
         except (OSError, RuntimeError, ValueError) as error:  # links in a circle, or a name that is none
             raise UsageError(f"cannot keep a history in {path}: {error}") from None
         with contextlib.ExitStack() as opened:
-            self._lock_file = opened.enter_context(_own(self.path))
-            before = _identity_of(self.path)
+            self._lock = opened.enter_context(contextlib.closing(FileLock(self.path)))
             try:
                 self._database = opened.enter_context(contextlib.closing(_open(self.path)))
                 check(self._database, str(self.path))
@@ -80,7 +77,7 @@ class LocalBroker(Presence, Broker):
                 (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
                 self._log = Log(self._database, self._retention)
                 self._files = self._files_in_place()
-                if before is None or self._files[0] != before:
+                if self._files[0] != self._lock.identity:
                     raise sqlite3.OperationalError(_NOT_IN_PLACE)
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
@@ -120,7 +117,7 @@ class LocalBroker(Presence, Broker):
         for _ in range(_CONNECTIONS):
             self._connections.release()
         self._database.close()
-        self._lock_file.close()
+        self._lock.close()
 
     def _run(self) -> None:
         batch: list[_Waiting] = []
@@ -250,12 +247,12 @@ class LocalBroker(Presence, Broker):
         if self._files_in_place() != self._files:
             raise sqlite3.OperationalError(_NOT_IN_PLACE)
 
-    def _files_in_place(self) -> tuple[_Identity | None, _Identity | None]:
+    def _files_in_place(self) -> tuple[Identity | None, Identity | None]:
         """Which files have the names of ours just now: the database, and what was committed and has yet to be put into it.
 
         There is no second one where the file system cannot have it.
         """
-        return _identity_of(self.path), _identity_of(Path(f"{self.path}-wal"))
+        return identity_of(self.path), identity_of(Path(f"{self.path}-wal"))
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -274,33 +271,6 @@ class LocalBroker(Presence, Broker):
             except sqlite3.Error as error:
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
-
-
-def _identity_of(path: Path) -> _Identity | None:
-    """What tells a file from any other, whatever its name; None if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _own(path: Path) -> IO[str]:
-    """Have this history for ourselves, as long as the file that is returned is open. The lock is on a file beside it."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-        lock_file = open(f"{path}.lock", "a")  # noqa: SIM115  # closed by whoever asked for it
-    except OSError as error:
-        raise UsageError(f"cannot keep a history in {path}: {error.strerror}") from None
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock_file.close()
-        why = "is in use by another server" if isinstance(error, BlockingIOError) else f"cannot be locked: {error.strerror}"
-        raise UsageError(f"the history in {path} {why}") from None
-    return lock_file
 
 
 def _open(path: Path) -> sqlite3.Connection:
