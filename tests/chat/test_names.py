@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wschat.chat.names import MAX_LENGTH, key_of, normalize_name
 
 # What people may type, and more of what is in a name than chance would bring.
-TYPED = st.text(st.characters() | st.sampled_from("aZ09-_.ßẞİıſςΣÅKéﬁ①ａＡ가\u0301\u0307\u0345"), max_size=40)
+TYPED = st.text(st.characters() | st.sampled_from("aZ09-_.ßẞİıſςΣÅKéﬁ①ａＡ가\u0301\u0307\u0345\u200c\u200dبراक्षी്ന"), max_size=40)
 NAMES = TYPED.map(normalize_name).filter(lambda name: name is not None).map(str)
 
 
@@ -60,6 +60,68 @@ def test_a_script_that_writes_vowels_as_marks_makes_names_too(name: str) -> None
     ],
 )
 def test_anything_else_does_not(name: str) -> None:
+    assert normalize_name(name) is None
+
+
+ZWNJ, ZWJ = "\u200c", "\u200d"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"علی{ZWNJ}رضا",  # Persian: Ali-Reza
+        f"می{ZWNJ}خواهم",
+        f"نیم{ZWNJ}فاصله",
+        f"خانه{ZWNJ}ها",
+        f"بَ{ZWNJ}ُب",  # with marks between the letters and the joiner
+        f"پښ{ZWNJ}تو",  # Pashto
+        f"क्{ZWNJ}ष",  # Devanagari
+        f"क्{ZWJ}ष",
+        f"क्{ZWJ}",  # a half letter
+        f"र्{ZWJ}य",
+        f"ശ്രീ{'ന്' + ZWJ}",  # Malayalam, as before Unicode 5.1
+        f"ශ්{ZWJ}රී",  # Sinhala
+        f"ক্{ZWNJ}ষ",  # Bengali
+        f"a-क्{ZWJ}ष-1",
+    ],
+)
+def test_a_joiner_is_in_a_name_where_a_script_needs_it(name: str) -> None:
+    assert normalize_name(name) == name
+    without = name.replace(ZWNJ, "").replace(ZWJ, "")
+    assert key_of(name) == key_of(without)  # who writes without it means the same one
+    assert normalize_name(key_of(name)) == key_of(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ZWNJ,
+        ZWJ,
+        f"ali{ZWNJ}ce",
+        f"ali{ZWJ}ce",
+        f"{ZWNJ}علی",
+        f"علی{ZWNJ}",
+        f"علی{ZWNJ}{ZWNJ}رضا",
+        f"علی{ZWNJ}{ZWJ}رضا",
+        f"علی{ZWJ}رضا",
+        f"علی{ZWNJ}-رضا",
+        f"علی{ZWNJ}1",
+        f"رضا{ZWNJ}علی",  # alef does not join the next letter anyway
+        f"ء{ZWNJ}علی",
+        f"a{ZWNJ}علی",
+        f"علی{ZWNJ}a",
+        f"क{ZWNJ}ष",  # no virama
+        f"क{ZWJ}ष",
+        f"क्{ZWNJ}",
+        f"क्{ZWNJ}1",
+        f"क्{ZWJ}ी",  # a vowel sign
+        f"क्{ZWJ}{ZWJ}ष",
+        f"Ольга{ZWNJ}а",
+        f"名{ZWJ}前",
+        f"👨{ZWJ}👩",
+    ],
+)
+def test_a_joiner_that_changes_nothing_is_in_no_name(name: str) -> None:
     assert normalize_name(name) is None
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Event, Guests
-from wschat.brokers.base import Broker, Retention
+from wschat.brokers.base import Broker, Message, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
@@ -81,6 +82,67 @@ def test_what_is_no_longer_kept_is_a_gap(open_chat: ChatFactory, tmp_path: Path,
     joined = guests.v1("bob").join(since=since)
     assert (seqs(joined["messages"]), joined["gap"]) == (list(range(91, 101)), True)
     assert guests.v1("carol").join(since=90)["gap"] is False
+
+
+class Holed(MemoryBroker):
+    """A log in which some numbers cannot be read any more."""
+
+    def __init__(self, *missing: int) -> None:
+        super().__init__()
+        self._missing = missing
+
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        return [message for message in super().read_since(room, seq, 10_000) if message.seq not in self._missing][:limit]
+
+    def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
+        return [message for message in super().read_before(room, seq, 10_000) if message.seq not in self._missing][-limit:]
+
+
+@pytest.mark.parametrize(
+    ("missing", "fields", "gap"),
+    [
+        ([5], {}, True),
+        ([5], {"since": 0}, True),
+        ([5], {"since": 3}, True),
+        ([5], {"since": 4}, True),
+        ([5], {"since": 5}, False),
+        ([10], {}, True),
+        ([10], {"since": 0}, True),
+        ([10], {"since": 9}, True),
+        ([10], {"since": 10}, False),
+        ([9, 10], {"since": 8}, True),
+        ([1], {}, False),  # as where the oldest are not kept
+        ([1], {"since": 0}, True),
+        (range(1, 11), {}, False),
+        (range(1, 11), {"since": 0}, True),
+    ],
+)
+def test_a_hole_is_a_gap_wherever_it_is(open_chat: ChatFactory, missing: Sequence[int], fields: dict[str, Any], gap: bool) -> None:
+    guests = open_chat(Holed(*missing))
+    fill(guests.v1("alice", ROOM), 10)
+    joined = guests.v1("bob").join(**fields)
+    kept = [seq for seq in range(fields.get("since", 0) + 1, 11) if seq not in missing]
+    assert (seqs(joined["messages"]), joined["last"], joined["more"], joined["gap"]) == (kept, 10, False, gap)
+
+
+def test_a_hole_is_a_gap_of_the_history_as_well(open_chat: ChatFactory) -> None:
+    guests = open_chat(Holed(5))
+    alice = guests.v1("alice", ROOM)
+    fill(alice, 10)
+    gaps = {since: alice.ask(type="history", room=ROOM, since=since)["gap"] for since in (3, 4, 5, 9, 10)}
+    assert gaps == {3: True, 4: True, 5: False, 9: False, 10: False}
+    assert alice.ask(type="history", room=ROOM)["gap"]
+    assert not alice.ask(type="history", room=ROOM, before=5)["gap"]
+    assert alice.ask(type="history", room=ROOM, before=8)["gap"]
+
+
+def test_what_is_still_to_be_asked_for_is_no_gap(open_chat: ChatFactory) -> None:
+    guests = open_chat(Holed(1500))
+    alice = guests.v1("alice", ROOM)
+    fill(alice, 1600)
+    joined = guests.v1("bob").join(since=100)
+    assert (len(joined["messages"]), joined["more"], joined["gap"]) == (1000, True, False)
+    assert alice.ask(type="history", room=ROOM, since=1100, limit=1000)["gap"]
 
 
 def test_a_number_of_another_epoch_means_nothing(guests: Guests) -> None:

@@ -374,12 +374,12 @@ def fill(web: Web, number: int, room: str = "tea") -> None:
 
 def numbers(answer: Answer) -> list[int]:
     assert answer.status == 200, answer
-    assert answer.json.keys() == {"room", "messages", "more"}
+    assert answer.json.keys() == {"room", "messages", "more", "gap"}
     return [message["seq"] for message in answer.json["messages"]]
 
 
 def test_the_last_messages_are_read_without_parameters(web: Web) -> None:
-    assert web.get("/api/rooms/tea/messages").json == {"room": "tea", "messages": [], "more": False}
+    assert web.get("/api/rooms/tea/messages").json == {"room": "tea", "messages": [], "more": False, "gap": False}
     fill(web, 150)
     answer = web.get("/api/rooms/tea/messages")
     assert (numbers(answer), answer.json["more"]) == (list(range(51, 151)), True)

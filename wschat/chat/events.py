@@ -50,8 +50,8 @@ class Joined(Event):
     """The answer to `join`: the room, and what was said there.
 
     `messages` are those after the number that was asked for, or the last ones. `more` says that there are others: newer
-    ones up to `last` where a number was given, else older ones. `gap` says that some are no longer kept. `moderators` are
-    those of the members who moderate the room, if there are any.
+    ones up to `last` where a number was given, else older ones. `gap` says that some in between are not kept, or that the number
+    means nothing. `moderators` are those of the members who moderate the room, if there are any.
     """
 
     type = "joined"
@@ -103,12 +103,16 @@ class WhisperEvent(Event):
 
 @dataclass(frozen=True)
 class HistoryEvent(Event):
-    """The answer to `history`, in order; `more` says that there are others in the direction that was asked for."""
+    """The answer to `history`, in order.
+
+    `more` says that there are others in the direction that was asked for, `gap` that some in between are not kept.
+    """
 
     type = "history"
     room: str
     messages: Sequence[Mapping[str, object]]
     more: bool
+    gap: bool
     id: Id | None = None
 
 

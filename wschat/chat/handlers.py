@@ -145,7 +145,8 @@ def _history(state: State, session: Session, request: requests.History) -> Event
     else:
         given = state.broker.read_before(request.room, request.before, request.limit)
         more = given and state.broker.read_before(request.room, given[0].seq, 1)
-    return HistoryEvent(request.room, [message_fields(message) for message in given], bool(more), request.id)
+    expected = given[-1].seq - (given[0].seq - 1 if request.since is None else request.since) if given else 0
+    return HistoryEvent(request.room, [message_fields(message) for message in given], bool(more), len(given) < expected, request.id)
 
 
 def _help(_: State, __: Session, request: requests.Help) -> Event | None:

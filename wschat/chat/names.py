@@ -1,13 +1,16 @@
 """Names of people and rooms: which there may be, and which are the same.
 
 One to 32 letters (of any script, with the marks that go with them), digits, `-`, `_` or `.`, normalised (NFKC); `.` and `..` are
-none. Two names that differ only in case or width are one name. Letters of different scripts that look alike are different letters.
+none. Between letters that it changes there may be a joiner, as Persian and many Indian scripts write them. Two names that differ
+only in case, width or joiners are one name. Letters of different scripts that look alike are different letters.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+
+from wschat.chat.joiners import JOINERS, is_joiner_allowed, without_joiners
 
 NAMELESS = "Server"
 """Whom a message is from whose author has no name; so nobody may have this one."""
@@ -37,19 +40,25 @@ def normalize_name(name: str) -> str | None:
 
 @lru_cache(4096)
 def key_of(name: str) -> str:
-    """What a normalised name is compared by; a room is shown by it, too."""
-    return unicodedata.normalize("NFKC", name.casefold())
+    """What a normalised name is compared by; a room is shown by it, too. Without joiners, as Unicode's NFKC_Casefold."""
+    return unicodedata.normalize("NFKC", without_joiners(name).casefold())
 
 
 def _is_name(text: str) -> bool:
+    if not 1 <= len(text) <= MAX_LENGTH or text in _STEPS:
+        return False
     may_be_marked = False
-    for character in text:
+    for at, character in enumerate(text):
+        if character in JOINERS:
+            if not is_joiner_allowed(text, at):
+                return False
+            continue
         category = unicodedata.category(character)
         is_mark = category in ("Mn", "Mc")
         if not (character in _SIGNS or category[0] == "L" or category == "Nd" or (is_mark and may_be_marked)) or _is_invisible(character):
             return False
         may_be_marked = category[0] == "L" or is_mark
-    return 1 <= len(text) <= MAX_LENGTH and text not in _STEPS
+    return True
 
 
 def _is_invisible(character: str) -> bool:

@@ -7,9 +7,10 @@ new, with no hole and nothing twice, because a room decides under one lock where
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from wschat.brokers.base import Broker, Message
 from wschat.chat.events import Event, Gap, Id, Joined, MemberEvent, message_fields
@@ -159,7 +160,7 @@ class _Past:
     messages: list[dict[str, object]]
     is_whole: bool  # nothing between the messages and what is said from now on is left out
     is_cut: bool  # there are older ones, of the last messages
-    gap: bool
+    is_lost: bool  # the number that was asked for means nothing here
 
     def add(self, heard: list[Message]) -> None:
         """Add what has been said while this was read."""
@@ -169,14 +170,19 @@ class _Past:
 
     def as_event(self, members: Sequence[str], moderators: Sequence[str], last: int, request_id: Id | None) -> Joined:
         """The answer."""
-        if self.since is None:
-            given = self.messages[-DEFAULT_MESSAGES:]
-            more, gap = self.is_cut or len(given) < len(self.messages), self.gap
-        else:
-            given = self.messages[:MAX_MESSAGES]
-            more = bool(given) and given[-1]["seq"] != last
-            gap = last > self.since and (not given or given[0]["seq"] != self.since + 1)
+        given = self.messages[-DEFAULT_MESSAGES:] if self.since is None else self.messages[:MAX_MESSAGES]
+        is_short = len(given) < len(self.messages)
+        more = (self.is_cut if self.since is None else not self.is_whole) or is_short
+        gap = self.is_lost or self._has_hole(given, last if self.is_whole and (self.since is None or not is_short) else None)
         return Joined(self.room, self.epoch, last, members, given, more, gap, request_id, moderators or None)
+
+    def _has_hole(self, given: Sequence[Mapping[str, Any]], last: int | None) -> bool:
+        """Return True if a number is missing among these, after `since`, or up to `last`, None if these are not all."""
+        if not given:
+            return self.since is not None and last is not None and self.since < last
+        begin = given[0]["seq"] - 1 if self.since is None else self.since
+        end = given[-1]["seq"] if last is None else last
+        return bool(len(given) < end - begin)
 
 
 def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
@@ -189,9 +195,9 @@ def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
         is_cut = bool(read) and bool(broker.read_before(room, read[0].seq, 1))
     else:
         read = broker.read_since(room, since, MAX_MESSAGES)
-    is_whole = not read or read[-1].seq >= last
-    gap = since is None and request.since is not None
-    return _Past(room, broker.epoch, since, [message_fields(message) for message in read], is_whole, is_cut, gap)
+    is_whole = not read or read[-1].seq >= last or not broker.read_since(room, read[-1].seq, 1)
+    is_lost = since is None and request.since is not None
+    return _Past(room, broker.epoch, since, [message_fields(message) for message in read], is_whole, is_cut, is_lost)
 
 
 class Rooms:

@@ -82,7 +82,7 @@ export class Room {
     this.#held = null;
     if (isKnown) {
       const next = messages[0]?.seq ?? last + 1;
-      if (gap) this.#skipTo(next);
+      if (gap && next > this.#last + 1) this.#skipTo(next);
       if (next === this.#last + 1) this.#append(messages);
       if (this.#last < last) this.#fill(last);
       return;
