@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Guests
+from tests.connection.wiring import eventually
 from wschat.brokers.base import Draft, Message, Outcome
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
@@ -172,3 +174,69 @@ def test_an_answer_is_no_larger_than_a_client_takes_and_the_rest_can_be_had(chat
     assert joined["more"]
     assert joined["messages"][-1]["seq"] == 64
     assert len(json.dumps(joined)) < 300_000
+
+
+class Cursed(MemoryBroker):
+    """A broker in which something is wrong with one room, once it is said so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_cursed = False
+
+    def enter(self, room: str, member: str) -> bool:
+        self._check(room)
+        return super().enter(room, member)
+
+    def leave(self, room: str, member: str) -> bool:
+        self._check(room)
+        return super().leave(room, member)
+
+    def _check(self, room: str) -> None:
+        if self.is_cursed and room == "cursed":
+            raise RuntimeError("this room is cursed")
+
+
+@pytest.mark.parametrize("rooms", list(permutations(["cursed", "coffee", ROOM])))
+def test_what_goes_wrong_in_one_room_keeps_nobody_in_another(open_chat: ChatFactory, rooms: tuple[str, ...]) -> None:
+    broker = Cursed()
+    guests = open_chat(broker)
+    watcher = guests.v1("watcher")
+    alice = guests.v1("alice")
+    for room in rooms:
+        alice.join(room)
+    watcher.join("coffee")
+    watcher.join(ROOM)
+    broker.is_cursed = True
+    alice.ws.close()
+    left = [watcher.next(lambda event: event.get("event") == "leave")["room"] for _ in range(2)]
+    assert sorted(left) == ["coffee", ROOM]
+    eventually(lambda: watcher.ask(type="nick", name="alice")["type"] == "ack")  # the name is free
+    listed = {room["room"]: room["members"] for room in watcher.ask(type="rooms")["rooms"]}
+    assert listed == {"coffee": 1, ROOM: 1}
+
+
+def test_who_could_not_come_in_is_not_half_in(open_chat: ChatFactory) -> None:
+    broker = Cursed()
+    guests = open_chat(broker)
+    watcher = guests.v1("watcher")
+    alice = guests.v1("alice", ROOM)
+    watcher.join(ROOM)
+    broker.is_cursed = True
+    alice.tell(type="join", room="cursed")
+    assert watcher.next(lambda event: event.get("event") == "leave")["name"] == "alice"  # the error ended the connection
+    eventually(lambda: watcher.ask(type="nick", name="alice")["type"] == "ack")
+    broker.is_cursed = False
+    assert watcher.join("cursed")["members"] == ["alice"]
+
+
+def test_a_name_that_one_room_does_not_learn_is_told_in_the_others(open_chat: ChatFactory) -> None:
+    broker = Cursed()
+    guests = open_chat(broker)
+    watcher = guests.v1("watcher", ROOM)
+    alice = guests.v1("alice")
+    for room in (ROOM, "cursed", "coffee"):
+        alice.join(room)
+    broker.is_cursed = True
+    alice.tell(type="nick", name="bob")
+    assert watcher.next(lambda event: event.get("event") == "rename")["new_name"] == "bob"
+    assert watcher.next(lambda event: event.get("event") == "leave")["name"] == "bob"

@@ -157,9 +157,10 @@ class Chat:
         try:
             yield
         finally:
-            for room in list(session.rooms):
-                self._state.rooms.leave(room, session)
-            self._state.people.leave(session)
+            try:
+                self._state.rooms.leave_all(session)
+            finally:
+                self._state.people.leave(session)
 
 
 def _room_of(request: Request) -> str:

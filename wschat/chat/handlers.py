@@ -290,16 +290,14 @@ def _subjects(state: State, name: str, person: Person | None) -> list[str]:
 
 
 def _put_out(state: State, session: Session, room: str, out: list[Session], event: str, told: str) -> bool:
-    """Have these leave the room, and tell them why; whether any of them was in it."""
-    was_in = False
-    for listener in out:
-        if state.rooms.leave(room, listener, event):
-            was_in = True
-            listener.notify(MemberEvent(room, listener.name or NAMELESS, event))
-            listener.notify(Notice(f"{session.name} has {told} {room}."))
-            if not listener.dialect.is_seen:  # who follows a room has come for nothing else
-                listener.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
-    return was_in
+    """Have these leave the room, and tell them why. Return False if none was in it."""
+    gone = [listener for listener in out if state.rooms.leave(room, listener, event)]
+    for listener in gone:
+        listener.notify(MemberEvent(room, listener.name or NAMELESS, event))
+        listener.notify(Notice(f"{session.name} has {told} {room}."))
+        if not listener.dialect.is_seen:  # who follows a room has come for nothing else
+            listener.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
+    return bool(gone)
 
 
 def _tell(state: State, session: Session, room_name: str, person: Person | None, event: str, told: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from time import monotonic
 
 from wschat.chat.addresses import place_of
@@ -135,6 +136,7 @@ def _is_of_same_guest(person: Person, session: Session) -> bool:
 
 def _end(replaced: list[Session]) -> None:
     """End sessions whose guest goes on with another one."""
-    for session in replaced:
-        session.notify(Error("replaced", "You go on elsewhere by this name."))
-        session.connection.begin_close(REPLACED, "you go on elsewhere by this name")
+    with ExitStack() as steps:  # each is ended, whatever another one raises
+        for session in replaced:
+            steps.callback(session.connection.begin_close, REPLACED, "you go on elsewhere by this name")
+            steps.callback(session.notify, Error("replaced", "You go on elsewhere by this name."))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,35 +243,37 @@ class Rooms:
                 room.expel(session)  # a moderator was quicker
 
     def leave(self, name: str, session: Session, event: str = "leave") -> bool:
-        """Let somebody out of a room; whether that was in it. `event` says how it came to that."""
-        with self._guard:
+        """Let somebody out of a room. Return False if that was not in it. `event` says how it came to that."""
+        with self._guard, ExitStack() as steps:  # each is done, whatever another one raises; the last one first
             room = self._rooms.get(name)
             if room is None or session not in room.sessions:
                 return False
             member = room.sessions.pop(session)
             session.rooms.pop(name, None)
-            room.expel(session)
+            steps.callback(self._forget_if_deserted, room)
+            steps.callback(room.expel, session)
             is_last = member is not None and self._broker.leave(name, member)
-            if not room.sessions:
-                del self._rooms[name]
-                self._broker.unsubscribe(name, room)
         if member is not None and is_last:
             room.announce(MemberEvent(name, member, event))
         return True
 
+    def leave_all(self, session: Session) -> None:
+        """Let somebody out of all rooms: what one raises does not keep them in another."""
+        with ExitStack() as steps:
+            for name in tuple(session.rooms):
+                steps.callback(self.leave, name, session)
+
     def rename(self, session: Session, name: str) -> None:
         """Somebody has another name now, or the first one."""
-        events: list[tuple[Room, MemberEvent]] = []
-        with self._guard:
+        with ExitStack() as steps, self._guard:  # what is in `steps` is done without the lock, and also if another room raises
             for room in [self._rooms[room_name] for room_name in session.rooms]:
-                old, room.sessions[session] = room.sessions[session], name
+                old = room.sessions[session]
                 self._broker.enter(room.name, name)
+                room.sessions[session] = name
+                event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
+                steps.callback(room.announce, event)
                 if old is not None:
                     self._broker.leave(room.name, old)
-                event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
-                events.append((room, event))
-        for room, event in events:
-            room.announce(event)
 
     def sessions_in(self, name: str) -> list[Session]:
         """Everybody in a room."""
@@ -294,6 +296,17 @@ class Rooms:
             room = self._rooms[name]
             if session in room.sessions:
                 return room, False
+            try:
+                is_first = session.member is not None and self._broker.enter(name, session.member)
+            except BaseException:
+                self._forget_if_deserted(room)
+                raise
             room.sessions[session] = session.member
             session.rooms[name] = room
-            return room, session.member is not None and self._broker.enter(name, session.member)
+            return room, is_first
+
+    def _forget_if_deserted(self, room: Room) -> None:
+        """With the lock held."""
+        if not room.sessions:
+            del self._rooms[room.name]
+            self._broker.unsubscribe(room.name, room)

@@ -255,10 +255,12 @@ def expiring(session: Session) -> Iterator[None]:
         yield
         return
     crew = join_crew()
-    left = max(0.0, session.identity.expires_at - time.time())
-    deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
     try:
-        yield
+        left = max(0.0, session.identity.expires_at - time.time())
+        deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
+        try:
+            yield
+        finally:
+            deadline.cancel()
     finally:
-        deadline.cancel()
         leave_crew(crew)
