@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import sys
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -92,6 +94,51 @@ def test_elsewhere_there_is_nothing(web: Web, path: str) -> None:
     assert (answer.status, answer.code) == (404, "not-found")
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/chat"])
+@pytest.mark.parametrize(
+    ("path", "room"), [("/rooms/team", "team"), ("/rooms/Team/", "team"), ("/rooms/%D0%A7%D0%B0%D0%B9", "%D1%87%D0%B0%D0%B9")]
+)
+def test_the_address_of_a_room_leads_a_browser_to_the_page(open_web: OpenWeb, prefix: str, path: str, room: str) -> None:
+    web = open_web(server_options={"path_prefix": prefix})
+    answer = web.ask("GET", f"{prefix}{path}", headers=BROWSER)
+    assert (answer.status, answer.headers["location"]) == (303, f"{prefix}/?room={room}")
+    assert web.ask("GET", f"{prefix}/?room={room}", headers=BROWSER).body == web.get(f"{prefix}/").body
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/nothing", "404 Not Found", "There is nothing here."),
+        ("/a/b/c", "404 Not Found", "There is nothing here."),
+        ("/static/nothing.js", "404 Not Found", "There is no such file."),
+        ("/rooms/two%20words", "404 Not Found", "There is no such room"),
+        ("/rooms/%3Cscript%3E", "404 Not Found", "There is no such room"),
+    ],
+)
+def test_what_is_not_there_is_a_page_for_a_browser(open_web: OpenWeb, path: str, status: str, text: str) -> None:
+    web = open_web(server_options={"path_prefix": "/chat"})
+    answer = web.ask("GET", f"/chat{path}", headers=BROWSER)
+    assert answer.status == int(status[:3])
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["vary"] == "Accept"
+    page = answer.body.decode()
+    assert f"<h1>{status}</h1>" in page
+    assert text in page
+    assert "{" not in page
+    for link in re.findall('(?:href|src)="([^"]+)"', page):
+        assert web.get(urljoin(f"/chat{path}", link)).status == 200, link
+
+
+def test_programs_are_answered_in_json_wherever_a_browser_gets_a_page(web: Web) -> None:
+    for path in ("/nothing", "/rooms/tea"):
+        assert web.get(path).code == "not-found"
+    assert web.ask("GET", "/api/rooms/tea/nothing", headers=BROWSER).code == "not-found"
+    assert web.ask("POST", "/nothing", headers=BROWSER).code == "not-found"
+
+
 # Figures
 
 
@@ -137,7 +184,7 @@ def test_the_dashboard_has_samples_of_this_server(monkeypatch: pytest.MonkeyPatc
 def test_everything_is_below_the_prefix(open_web: OpenWeb) -> None:
     web = open_web(server_options={"path_prefix": "/chat"})
     assert web.get("/").status == 404
-    for path in ("/", "/static/icon.svg", "/healthz", "/readyz", "/metrics", "/stats", "/stats/data", "/api/rooms"):
+    for path in ("/", "/healthz", "/readyz", "/metrics", "/stats", "/stats/data", "/api/rooms"):
         assert web.get(f"/chat{path}").status == 200
     assert web.ask("POST", "/chat/api/rooms/tea/messages", b'{"text": "x"}').status == 201
     http = web.connect()

@@ -1,15 +1,24 @@
-"""The files of the pages: read once, and sent compressed to those who take it so."""
+"""The files of the pages: read and bundled once, named by their content, and sent compressed to those who take it so.
+
+A page is asked for again each time, and names the files that it needs. Their names change with their content, so a browser keeps
+them for a year without asking. A page names few: one script, one style sheet and one icon.
+"""
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
+import html
+import re
 from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import NamedTuple
 
 from wschat.errors import RequestRefused
 from wschat.server.answers import Call, Response
+from wschat.web.bundle import bundle
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -19,12 +28,18 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
-_PAGE_HEADERS = {
-    # Nothing but what this server serves, and nothing inline: a text that were taken for markup could still do nothing.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",  # a room may be in the address
-}
+# What a page's source names. A script that is no module is so small that it becomes a part of the page.
+_INLINE_SCRIPT = re.compile(r'<script src="static/([^"]+)"></script>')
+_MODULE = re.compile(r'<script type="module" src="static/([^"]+)"></script>')
+_STYLE_SHEETS = re.compile(r'(?:<link rel="stylesheet" href="static/[^"]+">\n)+')
+_REFERENCE = re.compile(r'(?<==")static/([^"]+)')
+
+_CONTENT_POLICY = (
+    # Nothing but what this server serves: a text that were taken for markup could still do nothing.
+    "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ONE_YEAR = 365 * 86_400
 
 
 class _File(NamedTuple):
@@ -34,16 +49,24 @@ class _File(NamedTuple):
 
 
 class Files:
-    """The files, by their paths below the folder. From any thread."""
+    """The pages, and the files that they name. From any thread."""
 
     def __init__(self) -> None:
-        self._files = {path.relative_to(_FOLDER).as_posix(): _read(path) for path in sorted(_FOLDER.rglob("*")) if path.suffix in _TYPES}
+        self._files: dict[str, _File] = {}  # by their paths below `static/`
+        self._pages = {path.name: self._make_page(_read(path.name)) for path in sorted(_FOLDER.glob("*.html"))}
 
-    def answer(self, call: Call, name: str) -> Response:
-        """The file of this name. Raises RequestRefused (404)."""
-        file = self._files.get(name)
+    def page(self, call: Call, name: str) -> Response:
+        """Return a page, by the name of its source."""
+        return self._answer(call, self._pages[name])
+
+    def file(self, call: Call, path: str) -> Response:
+        """Return a file that a page names, by its path below `static/`. Raises RequestRefused (404)."""
+        file = self._files.get(path)
         if file is None:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such file.")
+        return self._answer(call, file)
+
+    def _answer(self, call: Call, file: _File) -> Response:
         headers = call.request.headers
         if file.headers["ETag"] in headers.get("if-none-match", ""):
             return Response(HTTPStatus.NOT_MODIFIED, headers=file.headers)
@@ -51,9 +74,53 @@ class Files:
             return Response(HTTPStatus.OK, file.compressed, {**file.headers, "Content-Encoding": "gzip"})
         return Response(HTTPStatus.OK, file.content, file.headers)
 
+    def error_page(self, call: Call, refusal: RequestRefused) -> Response:
+        """Return a page that says what a refusal says. What it names is found from any path."""
+        depth = call.request.path.count("/") - 1
+        root = "../" * depth or "./"
+        page = self._pages["error.html"]
+        text = page.content.decode().replace('="static/', f'="{root}static/').replace('="./"', f'="{root}"')
+        status = f"{refusal.status:d} {responses.get(refusal.status, '')}"
+        body = text.replace("{status}", status).replace("{text}", html.escape(refusal.text)).encode()
+        kept = {name: page.headers[name] for name in ("Content-Type", "Content-Security-Policy", "Referrer-Policy")}
+        return Response(refusal.status, body, {**kept, "Cache-Control": "no-store", "Vary": "Accept", **refusal.headers})
+
+    def _make_page(self, source: str) -> _File:
+        """Bundle what a page needs, and have the page name that."""
+        inline_scripts: list[str] = []
+
+        def inline(match: re.Match[str]) -> str:
+            inline_scripts.append(_read(match[1]))
+            return f"<script>{inline_scripts[-1]}</script>"
+
+        def join_style_sheets(match: re.Match[str]) -> str:
+            paths: list[str] = _REFERENCE.findall(match[0])
+            return f'<link rel="stylesheet" href="{self._add(_bundle_name(paths[0], ".css"), "".join(map(_read, paths)))}">\n'
+
+        def bundle_modules(match: re.Match[str]) -> str:
+            return f'<script defer src="{self._add(_bundle_name(match[1], ".js"), bundle(match[1], _read))}"></script>'
+
+        page = _REFERENCE.sub(lambda match: self._add(match[1], _read(match[1])) if match[1].endswith(".svg") else match[0], source)
+        page = _INLINE_SCRIPT.sub(inline, page)
+        page = _STYLE_SHEETS.sub(join_style_sheets, page)
+        page = _MODULE.sub(bundle_modules, page)
+        headers = {
+            "Cache-Control": "no-cache",  # that is, not without asking whether it has changed
+            "Content-Security-Policy": _CONTENT_POLICY.format(scripts="".join(map(_allowing, inline_scripts))),
+            "Referrer-Policy": "no-referrer",  # a room may be in the address
+        }
+        return _make_file(".html", page, headers)
+
+    def _add(self, name: str, text: str) -> str:
+        """Add a file under a name that tells its content; return its path in a page."""
+        path = Path(name)
+        hashed = str(path.with_name(f"{path.stem}.{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}{path.suffix}"))
+        self._files[hashed] = _make_file(path.suffix, text, {"Cache-Control": f"public, max-age={_ONE_YEAR}, immutable"})
+        return f"static/{hashed}"
+
 
 def _takes_gzip(accepted: str) -> bool:
-    """Whether `gzip` is among the codings that are accepted, and not to say that it is not (RFC 9110, section 12.5.3)."""
+    """Return True if `gzip` is among the codings that are accepted, and not with a weight of 0 (RFC 9110, section 12.5.3)."""
     for coding in accepted.lower().replace(" ", "").split(","):
         name, _, weight = coding.partition(";")
         if name == "gzip":
@@ -61,14 +128,26 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _bundle_name(path: str, suffix: str) -> str:
+    """The name of a bundle: that of the folder where its first file is."""
+    return Path(path).parent.name + suffix
+
+
+def _allowing(script: str) -> str:
+    """The source by which a content security policy allows this inline script, and no other."""
+    return f" 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _make_file(suffix: str, text: str, headers: dict[str, str]) -> _File:
+    content = text.encode()
     headers = {
-        "Content-Type": _TYPES[path.suffix],
-        "Cache-Control": "no-cache",  # that is, not without asking whether it has changed
+        "Content-Type": _TYPES[suffix],
         "ETag": f'W/"{hashlib.blake2b(content, digest_size=8).hexdigest()}"',
         "Vary": "Accept-Encoding",
+        **headers,
     }
-    if path.suffix == ".html":
-        headers |= _PAGE_HEADERS
     return _File(content, gzip.compress(content, mtime=0), headers)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.visits import Visits
@@ -43,6 +43,7 @@ _STATUSES = {
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_ROOM_PATH = re.compile(r"/rooms/([^/]+)/?")
 _API_PATH = re.compile(r"/api/rooms(?:/([^/]+)/([^/]+))?")
 
 
@@ -66,7 +67,7 @@ class Site:
         try:
             response = self._answer(call)
         except RequestRefused as refusal:
-            response = error_response(refusal)
+            response = self._files.error_page(call, refusal) if _is_for_a_person(call) else error_response(refusal)
         except Rejected as error:
             response = _rejection(error)
         except HistoryUnavailable as error:
@@ -89,11 +90,14 @@ class Site:
         api = _API_PATH.fullmatch(path)
         if api is not None:
             return self._call_api(call, *api.groups(""))
+        room = _ROOM_PATH.fullmatch(path)
+        if room is not None and _is_for_a_person(call):
+            return self._room(call, room[1])
         page = _PAGES.get(path)
         if page is None and not path.startswith("/static/"):
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is nothing here.")
         _check_method(call, {"GET"})
-        return page(self, call) if page is not None else self._files.answer(call, path.removeprefix("/static/"))
+        return page(self, call) if page is not None else self._files.file(call, path.removeprefix("/static/"))
 
     def _call_api(self, call: Call, room_name: str, what: str) -> AnyResponse:
         methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
@@ -114,12 +118,17 @@ class Site:
     # Pages
 
     def _chat(self, call: Call) -> Response:
-        return self._files.answer(call, "index.html")
+        return self._files.page(call, "index.html")
 
     def _with_slash(self, call: Call) -> Response:
         """What the page names is beside it, which takes a slash at the end."""
         query = call.request.target
         return Response(HTTPStatus.PERMANENT_REDIRECT, headers={"Location": f"{call.request.prefix}/{query}"})
+
+    def _room(self, call: Call, quoted: str) -> Response:
+        """The address that a WebSocket has for a room: a person is sent to the page, which shows that room."""
+        room = quote(_room_of(quoted), safe="")
+        return Response(HTTPStatus.SEE_OTHER, headers={"Location": f"{call.request.prefix}/?room={room}", "Vary": "Accept"})
 
     def _health(self, _: Call) -> Response:
         return json_response(HTTPStatus.OK, {"status": "ok"}, _NO_STORE)
@@ -132,7 +141,7 @@ class Site:
 
     def _dashboard(self, call: Call) -> Response:
         # Without figures: a browser that opens a page can't bring a token, but what the page asks for can.
-        return self._files.answer(call, "stats.html")
+        return self._files.page(call, "stats.html")
 
     def _data(self, call: Call) -> Response:
         self._insiders.check(call)
@@ -163,6 +172,12 @@ _PAGES: dict[str, Callable[[Site, Call], Response]] = {
     "/stats/data": Site._data,
     "/metrics": Site._metrics,
 }
+
+
+def _is_for_a_person(call: Call) -> bool:
+    """Return True if a browser asks for a page, and not a program or a script for data."""
+    request = call.request
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "") and not request.path.startswith("/api/")
 
 
 def _check_method(call: Call, allowed: Collection[str]) -> str:

@@ -1,11 +1,10 @@
-"""The lists of the page: rooms, members, and what could not be sent, which can be used whatever changes in them; and its modules."""
+"""The lists of the page: rooms, members, and what could not be sent, which can be used whatever changes in them."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.brokers.wiring import append
@@ -14,9 +13,6 @@ from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.brokers.base import Draft
 from wschat.brokers.local import LocalBroker
-from wschat.web import dashboard
-
-STATIC = Path(dashboard.__file__).parent / "static"
 
 
 def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
@@ -79,16 +75,3 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
         expect(alice.rooms).not_to_contain_text("more")
         others.click()
         expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()
-
-
-@pytest.mark.parametrize(("page", "main"), [("index.html", "chat/main.js"), ("stats.html", "stats/stats.js")])
-def test_all_modules_of_a_page_are_asked_for_at_once(page: str, main: str) -> None:
-    found = {STATIC / main}
-    waiting = list(found)
-    while waiting:
-        module = waiting.pop()
-        imported = {(module.parent / path).resolve() for path in re.findall(r'^import .*"(\..*)";$', module.read_text(), re.MULTILINE)}
-        waiting += imported - found
-        found |= imported
-    preloaded = re.findall(r'<link rel="modulepreload" href="static/(.*)">', (STATIC / page).read_text())
-    assert preloaded == sorted(str(module.relative_to(STATIC)) for module in found - {STATIC / main})

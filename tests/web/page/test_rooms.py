@@ -63,6 +63,16 @@ def test_an_address_leads_to_its_room_however_it_is_written(server: Command, win
     assert rooms_of(alice) == [room]
 
 
+def test_a_room_may_be_named_in_other_ways_than_the_page_does(server: Command, windows: Windows) -> None:
+    for address in ("#team", "#/team", "rooms/team", "rooms/Team/", "?room=team"):
+        alice = Guest(windows.open(f"{http(server)}{address}"))
+        alice.take_name(someone())
+        is_shown(alice, "team")
+        assert alice.page.url == f"{http(server)}#/team"
+        alice.page.evaluate("location.hash = '#tea'")
+        is_shown(alice, "tea")
+
+
 def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, someone(), "hello%20world")
     is_shown(alice, "lobby")

@@ -229,7 +229,7 @@ export class Rooms {
 
   #showAddress(how) {
     const address = addressOf(this.current === this.#nowhere ? "" : this.current.name);
-    if (location.hash !== address) history[how](null, "", address);
+    if (location.hash !== address) history[how](null, "", location.pathname + address);
   }
 
   #moved(room) {

@@ -1,0 +1,84 @@
+"""What a page is loaded with: few requests, none of them again, and what it does when a part of it cannot be loaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.server.command import Command, running
+from tests.test_readme import free_port
+from tests.web.page.wiring import Guest, Windows, http
+
+SCRIPT, STYLE_SHEET = re.compile(r"\.js$"), re.compile(r"\.css$")
+
+
+def answered(server: Command) -> list[str]:
+    """What the server has answered by HTTP, by its log: the kinds of files with the status of each, in order of their names."""
+    return sorted(f"{Path(path).suffix} {status}" for path, status in re.findall(r" GET (\S+): (\d+)", server.errors()))
+
+
+@pytest.mark.parametrize("prefix", ["", "/chat"])
+def test_a_page_is_four_requests_and_one_when_it_is_opened_again(windows: Windows, prefix: str) -> None:
+    with running("--port", "0", "--history", "memory", "--log-level", "debug", "--path-prefix", prefix) as server:
+        page = windows.open(http(server))
+        Guest(page).take_name("alice")
+        page.wait_for_load_state("networkidle")
+        first = [" 200", ".css 200", ".js 200", ".svg 200"]
+        assert answered(server) == first
+        page.goto("about:blank")
+        page.goto(http(server))
+        expect(page.locator("#members")).to_contain_text("alice (you)")
+        page.wait_for_load_state("networkidle")
+        assert answered(server) == sorted([*first, " 304"])
+        page.reload()
+        expect(page.locator("#members")).to_contain_text("alice (you)")
+        page.wait_for_load_state("networkidle")
+        assert answered(server) == sorted([*first, " 304", " 304"])
+
+
+@pytest.mark.parametrize("part", [SCRIPT, STYLE_SHEET], ids=["script", "style sheet"])
+def test_a_part_that_cannot_be_loaded_is_said_to_be_missing_and_loaded_later(
+    server: Command, windows: Windows, part: re.Pattern[str]
+) -> None:
+    page = windows.open("about:blank")
+    page.clock.install()
+    left = 3
+
+    def refuse(route: Route) -> None:
+        nonlocal left
+        left -= 1
+        route.continue_() if left < 0 else route.fulfill(status=503, body="There are too many connections just now.")
+
+    page.route(part, refuse)
+    page.goto(http(server))
+    note = page.get_by_role("alert").filter(has_text="could not be loaded")
+    shown: list[int] = []
+    for _ in range(3):
+        expect(note).to_have_text(re.compile(r"Trying again in \d+ s\.$"))
+        shown.append(int(re.findall(r"(\d+) s\.$", note.text_content() or "")[0]))
+        before = left
+        with page.expect_request(part):
+            page.clock.run_for(1000 * shown[-1] + 100)
+        if before > 0:
+            expect(note).to_have_text(re.compile(rf"in (?!{shown[-1]} s)\d+ s\.$"))
+    expect(note).to_have_count(0)
+    assert shown == sorted(shown)
+    assert shown[0] < shown[-1]
+    Guest(page).take_name("alice")
+
+
+def test_a_shell_whose_server_has_been_updated_meanwhile_begins_anew(windows: Windows) -> None:
+    port = free_port()
+    with running("--port", str(port), "--history", "memory") as server:
+        page = windows.open("about:blank")
+        page.clock.install()
+        page.route(SCRIPT, lambda route: route.fulfill(status=404), times=1)
+        page.goto(http(server))
+        expect(page.get_by_role("alert").filter(has_text="could not be loaded")).to_be_visible()
+        page.evaluate("document.querySelector('script[src]').setAttribute('src', 'static/chat.0123456789abcdef.js')")
+        page.clock.run_for(2000)
+        Guest(page).take_name("alice")
+    windows.complaints = [complaint for complaint in windows.complaints if "404" not in complaint]

@@ -1,0 +1,52 @@
+"""Bundles of modules: what they do, in which order, and which modules cannot be bundled."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from wschat.web.bundle import bundle
+
+
+def run(**sources: str) -> str:
+    """What the bundle of `main.js` prints."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        pytest.skip("needs Node.js (on Debian: apt install nodejs), which scripts/test installs as root")
+    script = bundle("a/main.js", {f"a/{name}.js": source for name, source in sources.items()}.__getitem__)
+    return subprocess.run([node, "-e", script], capture_output=True, text=True, check=True).stdout
+
+
+def test_each_module_has_its_own_scope_and_runs_once_after_those_that_it_imports() -> None:
+    printed = run(
+        main='import { one as first, Two } from "./left.js";\nimport { shared } from "../a/shared.js";\nconst own = "main";\n'
+        "console.log(own, first(), new Two().own, shared);\n",
+        left='import { shared } from "./shared.js";\nconst own = "left";\nexport function one() {\n  return own + shared;\n}\n'
+        "export class Two {\n  own = own;\n}\n",
+        shared='const own = "shared";\nconsole.log("once");\nexport const shared = own.length;\nexport async function later() {}\n',
+    )
+    assert printed == "once\nmain left6 left 6\n"
+
+
+def test_a_bundle_is_strict_and_leaves_nothing_behind() -> None:
+    main = (
+        "export const kept = 1;\ntry {\n  undeclared = 1;\n} catch (error) {\n  console.log(error.name, kept);\n}\n"
+        'setTimeout(() => console.log(Object.keys(globalThis).includes("modules")));\n'
+    )
+    assert run(main=main) == "ReferenceError 1\nfalse\n"
+
+
+def test_modules_that_import_each_other_in_a_circle_are_refused() -> None:
+    sources = {"one.js": 'import { two } from "./two.js";\n', "two.js": 'import { one } from "./one.js";\n'}
+    with pytest.raises(ValueError, match=r"in a circle: one\.js > two\.js > one\.js"):
+        bundle("one.js", sources.__getitem__)
+
+
+@pytest.mark.parametrize(
+    "line", ['import "./other.js";', 'import all from "./other.js";', "export default 1;", "export { one };", "export let one = 1;"]
+)
+def test_a_form_that_is_not_known_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="cannot be bundled"):
+        bundle("main.js", {"main.js": f"const one = 1;\n{line}\n"}.__getitem__)

@@ -1,0 +1,54 @@
+"""Bundles: the ES modules of a page as one script, so that a browser asks for one file and not for thirty.
+
+The modules stay as they are written and are bundled when the server starts. Each keeps a scope of its own and runs once, after
+those that it imports. They use a part of the language: imports and exports are by name, each on a line of its own.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]*)";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:(?:async )?function|class|const) (\w+))", re.MULTILINE)
+_OTHER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
+
+
+def bundle(main: str, read: Callable[[str], str]) -> str:
+    """Return a classic script that does what the module `main` does. `read` returns the source of a module by its path.
+
+    Raises ValueError for modules that import each other in a circle, and for imports and exports of other forms.
+    """
+    return f'"use strict";\n{{\nconst modules = {{}};\n{"".join(_modules(main, read, [], set()))}}}\n'
+
+
+def _modules(path: str, read: Callable[[str], str], importing: list[str], done: set[str]) -> list[str]:
+    """Return a module after those that it imports, as far as they are not done yet."""
+    if path in importing:
+        raise ValueError(f"modules import each other in a circle: {' > '.join([*importing, path])}")
+    if path in done:
+        return []
+    source = read(path)
+    imported = [_resolve(path, relative) for _, relative in _IMPORT.findall(source)]
+    texts = [text for other in imported for text in _modules(other, read, [*importing, path], done)]
+    done.add(path)
+    return [*texts, _scope(path, source)]
+
+
+def _scope(path: str, source: str) -> str:
+    """Return a module as a function's body, whose value are the exports."""
+
+    def replace_import(match: re.Match[str]) -> str:
+        return f'const {{{match[1].replace(" as ", ": ")}}} = modules["{_resolve(path, match[2])}"];'
+
+    exported = ", ".join(_EXPORT.findall(source))
+    body = _EXPORT.sub("", _IMPORT.sub(replace_import, source))
+    other = _OTHER.search(body)
+    if other:
+        raise ValueError(f"{path} has an import or export that cannot be bundled: {other[0]}")
+    return f'\nmodules["{path}"] = (() => {{\n{body}return {{ {exported} }};\n}})();\n'
+
+
+def _resolve(path: str, relative: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
