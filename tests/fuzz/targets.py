@@ -17,7 +17,7 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.server.opening import Handshake
 from wschat.server.origins import check_origin
-from wschat.server.proxies import parse_networks, vouched_address
+from wschat.server.proxies import PROXY_HEADERS, Proxies
 from wschat.server.refusals import response_to
 from wschat.server.requests import Exchange
 
@@ -25,7 +25,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _DEFLATES = (None, Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True), Deflate(client_max_window_bits=9))
-_TRUSTED = parse_networks(["10.0.0.0/8", "::/16"])
+_PROXIES = [Proxies.parse(["10.0.0.0/8", "::/16"], header) for header in PROXY_HEADERS]
 _LIMITS = Limits()
 
 
@@ -61,7 +61,8 @@ def opening(data: bytes) -> None:
                 return
             assert head + exchange.already_read in data
             handshake = Handshake(head, ["chat", "v2"])
-            vouched_address(handshake.request.headers, "10.0.0.1", _TRUSTED)
+            for proxies in _PROXIES:
+                proxies.vouched_address(handshake.request.headers, "10.0.0.1")
             with contextlib.suppress(RequestRefused):
                 check_origin(handshake.request.headers, (), on_loopback=True)
             with contextlib.suppress(RequestRefused):

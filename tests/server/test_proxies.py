@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from wschat import UsageError
-from wschat.server.proxies import is_within, parse_networks, vouched_address
+from wschat.server.proxies import PROXY_HEADERS, Proxies, is_within, parse_networks
 
-TRUSTED = parse_networks(["10.0.0.0/8", "::1", "192.0.2.7"])
+NETWORKS = ["10.0.0.0/8", "::1", "192.0.2.7"]
+TRUSTED = parse_networks(NETWORKS)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +47,41 @@ def test_who_is_trusted(host: str, trusted: bool) -> None:
         ("forwarded", "for=198.51.100.1, for=203.0.113.9;proto=http, for=10.9.9.9", "203.0.113.9"),
         ("forwarded", "for=203.0.113.9, for=_hidden", "10.0.0.1"),
         ("forwarded", "for=203.0.113.9, proto=http", "10.0.0.1"),
-        ("x-real-ip", "203.0.113.9", "10.0.0.1"),
+        ("forwarded", 'for=203.0.113.9;by="10.0.0.1', "203.0.113.9"),
+        ("forwarded", 'for="198.51.100.1, for=203.0.113.9', "203.0.113.9"),  # a quote that a client has left open
+        ("forwarded", "for=198.51.100.1;for=203.0.113.9", "10.0.0.1"),  # which of them the proxy has written is not known
+        ("x-real-ip", "203.0.113.9", "203.0.113.9"),
+        ("x-real-ip", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("x-real-ip", "198.51.100.1, 203.0.113.9", "10.0.0.1"),
+        ("x-real-ip", "", "10.0.0.1"),
+        # A zone may be any text: it would make as many addresses of one as a client likes, and write into the log.
+        ("x-forwarded-for", "fe80::1%eth0", "fe80::1"),
+        ("x-forwarded-for", "fe80::1%evil\x1b[2J", "fe80::1"),
+        ("forwarded", 'for="[fe80::1%eth0]:4711"', "fe80::1"),
+        ("x-real-ip", "fe80::1%eth0", "fe80::1"),
     ],
 )
 def test_the_address_that_a_proxy_vouches_for(name: str, value: str, address: str) -> None:
-    assert vouched_address({name: value}, "10.0.0.1", TRUSTED) == address
+    assert Proxies.parse(NETWORKS, name).vouched_address({name: value}, "10.0.0.1") == address
 
 
-def test_forwarded_counts_before_x_forwarded_for() -> None:
-    assert vouched_address({"forwarded": "for=203.0.113.9", "x-forwarded-for": "198.51.100.1"}, "10.0.0.1", TRUSTED) == "203.0.113.9"
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+def test_every_header_but_the_one_that_the_proxy_writes_is_ignored(header: str) -> None:
+    headers = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9", "x-real-ip": "203.0.113.9"}
+    assert Proxies.parse(NETWORKS, header).vouched_address(headers, "10.0.0.1") == "203.0.113.9"
+    del headers[header]
+    assert Proxies.parse(NETWORKS, header).vouched_address(headers, "10.0.0.1") == "10.0.0.1"
+
+
+def test_the_header_may_be_given_in_any_case_but_must_be_a_known_one() -> None:
+    assert Proxies.parse(NETWORKS, "X-Real-IP").header == "x-real-ip"
+    with pytest.raises(UsageError, match="one of x-forwarded-for, forwarded, x-real-ip, not 'x-client-ip'"):
+        Proxies.parse(NETWORKS, "x-client-ip")
+
+
+def test_without_trusted_proxies_there_is_none_at_a_unix_socket_either() -> None:
+    assert Proxies.parse(NETWORKS, "forwarded").include(None)
+    assert not Proxies().include(None)
 
 
 def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6() -> None:
@@ -67,3 +94,13 @@ def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6() -> None:
 def test_what_is_no_network_is_told_so(text: str) -> None:
     with pytest.raises(UsageError, match="no address and no network"):
         parse_networks([text])
+
+
+@pytest.mark.parametrize(("text", "instead"), [("fe80::1%eth0", "fe80::1"), ("fe80::%eth0/64", "fe80::/64")])
+def test_a_network_with_a_zone_is_told_how_to_be_written(text: str, instead: str) -> None:
+    with pytest.raises(UsageError, match=f"without a zone, .*{instead}$"):
+        parse_networks([text])
+
+
+def test_a_peer_with_a_zone_is_in_the_network_of_its_address() -> None:
+    assert is_within("fe80::1%eth0", parse_networks(["fe80::/10"]))

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import ipaddress
 
+from wschat.server.addresses import host_of, parse_address
+
 
 def canonical_address(text: str) -> str | None:
-    """The address as it is compared, None for what is none. A socket that takes IPv4 as well shows it as IPv6: that is undone."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if "%" in text:  # a zone may be any text
-        return None
-    return str((isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address)
+    """Return the address in the form in which addresses are compared, or None if the text is not one."""
+    address = parse_address(text)
+    return None if address is None else str(address)
 
 
 def address_of(remote_address: object) -> str | None:
-    """The canonical address of a connection; None for a local socket."""
-    return canonical_address(str(remote_address[0])) if isinstance(remote_address, tuple) else None
+    """Return the canonical address of a connection, or None for a local socket."""
+    host = host_of(remote_address)
+    return None if host is None else canonical_address(host)
 
 
 def is_same_place(one: str, other: str) -> bool:
-    """Whether two canonical addresses are somebody's: the same, or of one /64, as a home has it, of which one may take any."""
+    """Return True if two canonical addresses are likely to be one person's: the same, or of one /64, of which a home may take any."""
     if ":" not in one or ":" not in other:
         return one == other
-    return int(ipaddress.ip_address(one)) >> 64 == int(ipaddress.ip_address(other)) >> 64
+    first, second = ipaddress.IPv6Address(one), ipaddress.IPv6Address(other)
+    # All that are connected to one link share the prefix of link-local addresses.
+    return first == second if first.is_link_local else int(first) >> 64 == int(second) >> 64
 
 
 def place_of(address: str | None) -> str:
-    """What is the same for two canonical addresses of one place, in the sense of `is_same_place`; None is a local socket."""
+    """Return what addresses from which one person may come have in common, to count attempts by. None is a local socket."""
     if address is None:
         return "a local socket"
     return address if ":" not in address else str(ipaddress.ip_network((address, 64), strict=False))
-
-
-def is_loopback(address: str) -> bool:
-    """Whether this canonical address is one of this machine's own."""
-    return ipaddress.ip_address(address).is_loopback

@@ -13,10 +13,11 @@ import time
 from collections.abc import Collection
 
 from wschat.brokers.base import Broker, Rule
-from wschat.chat.addresses import canonical_address, is_loopback, is_same_place
+from wschat.chat.addresses import canonical_address, is_same_place
 from wschat.chat.names import key_of
 from wschat.chat.sessions import Session
 from wschat.errors import Rejected
+from wschat.server.addresses import is_loopback
 
 logger = logging.getLogger("wschat.chat")
 

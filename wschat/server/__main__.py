@@ -27,7 +27,7 @@ from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.placement import Placement, is_worthwhile
-from wschat.server.proxies import parse_networks
+from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
@@ -151,7 +151,12 @@ option = partial(click.option, show_envvar=True)
     metavar="CIDR",
     callback=check_networks,
     envvar="WSCHAT_TRUSTED_PROXY",
-    help="The address or network of a proxy that says for whom it asks (Forwarded, X-Forwarded-For). May be repeated.",
+    help="The address or network of a proxy that says for whom it asks. May be repeated.",
+)
+@option(
+    "--proxy-header",
+    type=click.Choice(PROXY_HEADERS, case_sensitive=False),
+    help=f"The header in which trusted proxies say for whom they ask; others are ignored.  [default: {PROXY_HEADERS[0]}]",
 )
 @option("--path-prefix", default="", callback=check_prefix, help="What all paths begin with, as behind a proxy: /chat.")
 @option(
@@ -211,6 +216,8 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         max_connections=options["max_connections"],
         max_connections_per_address=options["max_connections_per_ip"],
     )
+    if options["proxy_header"] and not options["trusted_proxies"]:
+        raise CannotServe("--proxy-header goes with a --trusted-proxy")
     certificate = load_certificate(options["tls_cert"], options["tls_key"])
     chat = open_chat(options) if is_chat else None
     site: Site | None = None
@@ -285,6 +292,7 @@ def listen(
             origins=options["origins"],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
+            proxy_header=options["proxy_header"] or PROXY_HEADERS[0],
             http=site,
             path_prefix=options["path_prefix"],
         )

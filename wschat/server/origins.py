@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from wschat.errors import RequestRefused
+from wschat.server.addresses import is_loopback
 from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
@@ -67,13 +67,3 @@ def joined_headers(headers: Mapping[str, str], cross_origin: Mapping[str, str]) 
     if "Vary" in headers and "Vary" in cross_origin:
         joined["Vary"] = f"{cross_origin['Vary']}, {headers['Vary']}"
     return joined
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or an address means this machine."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
@@ -23,12 +22,13 @@ from wschat.figures import tally
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
+from wschat.server.addresses import host_of, is_loopback
 from wschat.server.answers import Call, Dialogue, EventsResponse, HttpHandler, Response, error_response
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.opening import Handshake
-from wschat.server.origins import check_origin, cross_origin_headers, is_loopback, is_preflight, joined_headers
+from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers
 from wschat.server.patience import Patience
-from wschat.server.proxies import Network, is_within, vouched_address
+from wschat.server.proxies import Proxies
 from wschat.server.refusals import linger, refuse
 from wschat.server.requests import Exchange, Request
 from wschat.server.roster import Roster
@@ -54,13 +54,9 @@ class Reception:
     subprotocols: Sequence[str]
     origins: Collection[str]
     deflate: Deflate | None
-    trusted_proxies: Sequence[Network]
+    proxies: Proxies
     http: HttpHandler | None
     path_prefix: str
-
-    def speaks_for_others(self, host: str | None) -> bool:
-        """Whether this is a proxy that is trusted. Where there are any, the clients of a Unix socket are."""
-        return bool(self.trusted_proxies) and (host is None or is_within(host, self.trusted_proxies))
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Answer the requests on a fresh connection until one opens a WebSocket.
@@ -216,9 +212,9 @@ class _Arrival:
     def _remote_address(self, request: Request) -> object:
         """Who is at the other end, by the word of a proxy that is trusted."""
         host = host_of(self._client_address)
-        if not self._at.speaks_for_others(host):
+        if not self._at.proxies.include(host):
             return self._client_address
-        vouched = vouched_address(request.headers, host or "", self._at.trusted_proxies)
+        vouched = self._at.proxies.vouched_address(request.headers, host or "")
         if vouched and not self._at.roster.count_for(self._socket, vouched):
             raise BUSY
         return (vouched, 0) if vouched else self._client_address
@@ -236,11 +232,6 @@ def _notice_who_vanishes(sock: socket.socket) -> None:
     """There are no pings on a stream of events: what is not acknowledged for this long will not be."""
     if sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-
-
-def host_of(client_address: Any) -> str | None:
-    """The address without its port; None for the client of a Unix socket, which has none."""
-    return str(client_address[0]) if isinstance(client_address, tuple) else None
 
 
 def _is_on_loopback(sock: socket.socket) -> bool:

@@ -11,6 +11,7 @@ from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.server.answers import HttpHandler
+from wschat.server.proxies import PROXY_HEADERS
 from wschat.server.requests import Request
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketHandler, WebSocketServer
 
@@ -29,6 +30,7 @@ def serve(
     deflate: Deflate | None = DEFAULT_DEFLATE,
     tls: ssl.SSLContext | None = None,
     trusted_proxies: Collection[str] = (),
+    proxy_header: str = PROXY_HEADERS[0],
     http: HttpHandler | None = None,
     path_prefix: str = "",
 ) -> WebSocketServer:
@@ -52,6 +54,7 @@ def serve(
         deflate=deflate,
         tls=tls,
         trusted_proxies=trusted_proxies,
+        proxy_header=proxy_header,
         http=http,
         path_prefix=path_prefix,
     )

@@ -27,10 +27,11 @@ from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
+from wschat.server.addresses import host_of
 from wschat.server.answers import HttpHandler
 from wschat.server.logs import log_closed, log_refused
-from wschat.server.proxies import parse_networks
-from wschat.server.reception import BUSY, Reception, host_of
+from wschat.server.proxies import PROXY_HEADERS, Proxies
+from wschat.server.reception import BUSY, Reception
 from wschat.server.refusals import Turnstile, response_to
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
@@ -76,8 +77,9 @@ class WebSocketServer(socketserver.TCPServer):
     `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
     or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
     web origins that may connect besides our own, `deflate` the compression that is agreed to (None for none), `tls` the
-    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask. `http` answers
-    the requests that are no openings, which are refused without it (426); all paths are below `path_prefix`.
+    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask, in the header
+    `proxy_header`: x-forwarded-for, forwarded or x-real-ip. `http` answers the requests that are no openings, which are refused
+    without it (426); all paths are below `path_prefix`.
 
     As a context manager it stops itself.
     """
@@ -96,10 +98,12 @@ class WebSocketServer(socketserver.TCPServer):
         deflate: Deflate | None = DEFAULT_DEFLATE,
         tls: ssl.SSLContext | None = None,
         trusted_proxies: Collection[str] = (),
+        proxy_header: str = PROXY_HEADERS[0],
         http: HttpHandler | None = None,
         path_prefix: str = "",
     ) -> None:
         check_path_prefix(path_prefix)
+        proxies = Proxies.parse(trusted_proxies, proxy_header)
         self._scarcity = Scarcity()  # first: it may not be to be had, and then nothing else has to be given back
         self.limits = limits
         self._tls = tls
@@ -119,7 +123,7 @@ class WebSocketServer(socketserver.TCPServer):
             subprotocols,
             frozenset(origins),
             deflate,
-            parse_networks(trusted_proxies),
+            proxies,
             http,
             path_prefix,
         )
@@ -232,7 +236,7 @@ class WebSocketServer(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give an accepted connection a thread of its own, or turn it away."""
         host = host_of(client_address)
-        if self._reception.speaks_for_others(host):
+        if self._reception.proxies.include(host):
             host = None  # it is counted when it has said for whom it asks
         if not self._roster.enter(request, host):
             self._turn_away(request, client_address, "too many connections")

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from wschat.chat.addresses import canonical_address
 from wschat.chat.visits import Visits
 from wschat.errors import RequestRefused
+from wschat.server.addresses import is_loopback
 from wschat.server.answers import Call
-from wschat.server.origins import is_loopback
 from wschat.server.proxies import Network, is_within
 from wschat.server.requests import Request
 
@@ -50,7 +49,7 @@ def _is_for_somebody_else(request: Request) -> bool:
 def _is_local(request: Request) -> bool:
     """Whether somebody is on this machine, and has asked for this machine."""
     address = request.remote_address
-    if isinstance(address, tuple) and not is_loopback(canonical_address(str(address[0])) or ""):
+    if isinstance(address, tuple) and not is_loopback(str(address[0])):
         return False
     # Any name may be made to mean this machine, by a page that would then read what is not for it.
     try:
