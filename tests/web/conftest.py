@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ServerFactory
-from tests.web.nginx import Nginx, in_front
+from tests.web.proxies import Proxy, behind_nginx
 from tests.web.wiring import OpenWeb, Web
 from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
@@ -39,9 +39,9 @@ def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
+def nginx(tmp_path: Path) -> Iterator[Proxy]:
     """nginx in front of a chat whose paths are below /chat."""
-    with in_front(tmp_path) as nginx:
+    with behind_nginx(tmp_path) as nginx:
         yield nginx
 
 

@@ -8,10 +8,10 @@ import re
 import wschat
 from tests.connection.wiring import eventually
 from tests.server.raw import PATIENCE
-from tests.web.nginx import Nginx
+from tests.web.proxies import Proxy
 
 
-def test_the_page_and_its_files(nginx: Nginx) -> None:
+def test_the_page_and_its_files(nginx: Proxy) -> None:
     status, headers, page = nginx.ask("GET", "/chat/")
     assert status == 200
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -20,13 +20,13 @@ def test_the_page_and_its_files(nginx: Nginx) -> None:
     assert [nginx.ask("GET", f"/chat/{file}")[0] for file in files] == [200] * len(files)
 
 
-def test_who_leaves_the_slash_out_is_sent_on(nginx: Nginx) -> None:
+def test_who_leaves_the_slash_out_is_sent_on(nginx: Proxy) -> None:
     status, headers, _ = nginx.ask("GET", "/chat")
     assert status in (301, 308)
     assert headers["Location"].endswith("/chat/")
 
 
-def test_what_is_said_by_websocket_comes_by_events_and_the_other_way_round(nginx: Nginx) -> None:
+def test_what_is_said_by_websocket_comes_by_events_and_the_other_way_round(nginx: Proxy) -> None:
     with wschat.connect(f"ws://127.0.0.1:{nginx.port}/chat/rooms/tea?name=alice") as ws:
         assert ws.recv(PATIENCE) == "Welcome to the chat!"
         connection = http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=PATIENCE)
@@ -44,19 +44,19 @@ def test_what_is_said_by_websocket_comes_by_events_and_the_other_way_round(nginx
         connection.close()
 
 
-def test_connections_to_the_server_are_kept_and_the_log_tells_who_asks(nginx: Nginx) -> None:
+def test_connections_to_the_server_are_kept_and_the_log_tells_who_asks(nginx: Proxy) -> None:
     for _ in range(3):
         assert nginx.ask("GET", "/chat/api/rooms")[0] == 200
     clients = set(re.findall(r"(127\.0\.0\.1:\d+) GET /chat/api/rooms: 200", nginx.server.errors()))
     assert len(clients) == 1, "each request took a connection of its own"
 
 
-def test_the_figures_are_not_for_who_comes_through_a_proxy(nginx: Nginx) -> None:
+def test_the_figures_are_not_for_who_comes_through_a_proxy(nginx: Proxy) -> None:
     assert nginx.ask("GET", "/chat/stats/data")[0] == 403
     assert nginx.ask("GET", "/chat/metrics")[0] == 403
 
 
-def test_passwords_and_tokens_are_not_in_its_log(nginx: Nginx) -> None:
+def test_passwords_and_tokens_are_not_in_its_log(nginx: Proxy) -> None:
     nginx.ask("GET", "/chat/api/rooms?name=root&password=sesame&token=very-secret")
     eventually(lambda: "GET /chat/api/rooms" in nginx.log.read_text())  # it writes when the answer has gone
     assert not re.search("sesame|very-secret", nginx.log.read_text())

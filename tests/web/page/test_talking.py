@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.command import Command
-from tests.web.nginx import Nginx
 from tests.web.page.wiring import Guest, Windows, http
+from tests.web.proxies import Proxy
 
 
 def test_two_people_talk(server: Command, windows: Windows) -> None:
@@ -22,7 +22,7 @@ def test_two_people_talk(server: Command, windows: Windows) -> None:
     expect(alice.message("Hello, bob!").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
 
 
-def test_they_talk_behind_nginx_too(nginx: Nginx, windows: Windows) -> None:
+def test_they_talk_behind_nginx_too(nginx: Proxy, windows: Windows) -> None:
     page = windows.open(f"http://127.0.0.1:{nginx.port}/chat")
     alice = Guest(page)
     alice.take_name("alice")

@@ -1,0 +1,121 @@
+"""nginx and HAProxy in front of a server, with the configurations that the README gives. Tests do not belong here."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import wschat
+from tests.connection.wiring import eventually
+from tests.server.command import Command, running
+from tests.server.raw import PATIENCE
+from tests.test_readme import README, block, free_port
+
+# Where nginx puts what it keeps while it works: it must not be the system's folders.
+_FOLDERS = "".join(f"{kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+_AROUND_NGINX = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\n"
+
+
+CLIENT = "127.0.0.2"
+"""The address of clients: not that of the proxy, which is trusted."""
+
+
+class Proxy(NamedTuple):
+    """A proxy in front of a server."""
+
+    port: int
+    server: Command
+    log: Path
+
+    def connect(self, path: str, headers: Mapping[str, str] | None = None) -> wschat.Connection:
+        sock = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (CLIENT, 0))
+        return wschat.connect(f"ws://127.0.0.1:{self.port}{path}", headers=headers, sock=sock)
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (CLIENT, 0))
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, dict(response.headers), response.read().decode()
+        finally:
+            connection.close()
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@contextmanager
+def behind_nginx(folder: Path, *options: str) -> Iterator[Proxy]:
+    """nginx in front of a server with these options more than in the README; its files are in this folder."""
+    program = program_of("nginx", "nginx-light")
+    with server_behind_a_proxy(*options) as server:
+        port = free_port()
+        configuration = block("nginx", "location")[0]
+        for shown, real in (("80;", f"127.0.0.1:{port};"), ("127.0.0.1:8080", f"127.0.0.1:{server.port}"), ("/var/log/nginx", str(folder))):
+            configuration = configuration.replace(f" {shown}", f" {real}")
+        (folder / "nginx.conf").write_text(f"{_AROUND_NGINX}http {{\n{_FOLDERS}{configuration}}}\n")
+        with started([program, "-p", str(folder), "-c", "nginx.conf"], port):
+            yield Proxy(port, server, folder / "access.log")
+
+
+@contextmanager
+def behind_haproxy(folder: Path, *options: str, appends: bool = False) -> Iterator[Proxy]:
+    """HAProxy in front of a server with these options more than in the README; its files are in this folder.
+
+    It may append to the client's X-Forwarded-For instead of replacing it.
+    """
+    program = program_of("haproxy", "haproxy")
+    with server_behind_a_proxy(*options) as server:
+        port = free_port()
+        configuration = block("haproxy", "frontend")[0]
+        for shown, real in ((":80\n", f"127.0.0.1:{port}\n"), ("127.0.0.1:8080", f"127.0.0.1:{server.port}")):
+            configuration = configuration.replace(f" {shown}", f" {real}")
+        if appends:
+            configuration = configuration.replace("http-request set-header X-Forwarded-For %[src]", "option forwardfor")
+        (folder / "haproxy.cfg").write_text(configuration)
+        with started([program, "-db", "-q", "-f", str(folder / "haproxy.cfg")], port):
+            yield Proxy(port, server, folder / "no log")
+
+
+def program_of(name: str, package: str) -> str:
+    program = shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
+    if program is None:
+        pytest.skip(f"needs {name} (on Debian: apt install {package}), which scripts/test installs as root")
+    return program
+
+
+@contextmanager
+def server_behind_a_proxy(*options: str) -> Iterator[Command]:
+    """A server with the options that the README gives for one behind a proxy, and with these."""
+    match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", README)
+    assert match
+    with running(*match[1].split(), "--port", "0", "--history", "memory", "--log-level", "debug", *options) as server:
+        yield server
+
+
+@contextmanager
+def started(command: list[str], port: int) -> Iterator[None]:
+    """A proxy that accepts connections on this port; it is gone after the block."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            eventually(lambda: accepts(port) or process.poll() is not None)
+            yield
+        finally:
+            process.terminate()
+            process.communicate()
