@@ -14,9 +14,10 @@ class Limits:
     """The limits of a server or of a connection. Times are in seconds, sizes in bytes; 0 lifts a limit."""
 
     max_connections: int = 10_000
-    """The connections of a server; past it the answer is 503."""
+    """The connections of a server; past it those are closed that are idle between two HTTP requests, the longest idle first, and
+    then the answer is 503."""
     max_connections_per_address: int = 200
-    """Those from one address; past it the answer is 503."""
+    """Those from one address; past it the answer is 503. As many again may be idle between two HTTP requests."""
     max_message_bytes: int = 1 << 20
     """A message after inflation; past it the connection is closed (1009)."""
     max_fragments: int = 131_072

@@ -99,7 +99,7 @@ class _Arrival:
         while self._at.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
             self._answer(self._at.http, head)
             self.patience.begin(self._at.limits.keep_alive_timeout)
-            head = self._read_head(is_first=False)
+            head = self._read_next_head()
         return self._open(head)
 
     def _read_head(self, *, is_first: bool) -> bytes:
@@ -108,6 +108,15 @@ class _Arrival:
             raise STOPPING
         if head is None:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
+        return head
+
+    def _read_next_head(self) -> bytes:
+        """Read the head of a request that follows another one; until it is whole, the connection is idle."""
+        host = host_of(self._client_address)
+        self._at.roster.rest(self._socket, None if self._at.proxies.include(host) else host)
+        head = self._read_head(is_first=False)
+        if not self._at.roster.resume(self._socket):
+            raise BUSY
         return head
 
     def _open(self, head: bytes) -> Connection:

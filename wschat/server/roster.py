@@ -2,6 +2,9 @@
 
 It says who may come in (how many in all, how many from one address) and closes everybody in the end. What a connection is
 for is not known here.
+
+A connection that waits between two HTTP requests is idle, and not counted for its address: a browser keeps six of them for some
+seconds, and many browsers share an address. As many again may be idle, and when there is no room, the longest idle is closed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from wschat.connection.event_stream import EventStream
 from wschat.figures import Load, tally
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
+from wschat.server.idle import IdleConnections
 
 Peer = Connection | EventStream
 """Whom a server has open."""
@@ -32,12 +36,14 @@ class Roster:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # Guards all below, and is told when the last connection is taken out. Taken before the locks of outboxes.
+        # Guards all below, and is told when the last connection is taken out; reentrant. Taken before the locks of outboxes.
         self._changed = threading.Condition()
         self._active: dict[socket.socket, Peer | None] = {}  # None until it is open
         self._opening: set[socket.socket] = set()  # those that are neither a WebSocket nor a stream of events, and may be cut
         self._counted: dict[socket.socket, str] = {}  # the address that each counts for
         self._counts: Counter[str] = Counter()
+        self._idle = IdleConnections()  # of those that are opening
+        self._cut_idle: set[socket.socket] = set()  # which leave as soon as their threads notice
         self._is_closing = False
         self._drain: float | None = None
 
@@ -58,13 +64,37 @@ class Roster:
     def enter(self, sock: socket.socket, address: str | None) -> bool:
         """Take in an accepted connection, counted for the address that it comes from; False if there are too many."""
         with self._changed:
-            if self._limits.max_connections and len(self._active) >= self._limits.max_connections:
+            limit = self._limits.max_connections
+            is_full = limit > 0 and len(self._active) - len(self._cut_idle) >= limit
+            if is_full and not self._idle:
                 return False
             if address is not None and not self._count(sock, address):
                 return False
+            if is_full:
+                self._cut(self._idle.longest())
             self._active[sock] = None
             self._opening.add(sock)
             return True
+
+    def rest(self, sock: socket.socket, address: str | None) -> None:
+        """It is idle from here on: it waits for another HTTP request. No address is given for a proxy that asks for others."""
+        with self._changed:
+            self._uncount(sock)
+            self._idle.add(sock, address)
+            limit = self._limits.max_connections_per_address
+            if address is not None and limit and self._idle.count(address) > limit:
+                self._cut(self._idle.longest_from(address))
+
+    def resume(self, sock: socket.socket) -> bool:
+        """It is not idle any more, and counts for its address again. Return False if there are too many."""
+        with self._changed:
+            address = self._idle.remove(sock)
+            return address is None or self._count(sock, address)
+
+    def _cut(self, sock: socket.socket) -> None:
+        self._idle.remove(sock)
+        self._cut_idle.add(sock)
+        self.cut(sock)
 
     def count_for(self, sock: socket.socket, address: str) -> bool:
         """Count a connection that is in for the address that it turned out to come from; False if there are too many."""
@@ -111,6 +141,8 @@ class Roster:
             if ws is not None:
                 tally.count_closed()
             self._opening.discard(sock)
+            self._idle.remove(sock)
+            self._cut_idle.discard(sock)
             self._uncount(sock)
             if not self._active:
                 self._changed.notify_all()
