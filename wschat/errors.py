@@ -57,10 +57,10 @@ class RequestRefused(PeerError):
 
 
 class OpeningFailed(PeerError):
-    """The server did not open a WebSocket.
+    """The server, or a proxy on the way to it, did not open a WebSocket.
 
-    `status` is the HTTP status it answered with, or None where it answered something that is not a valid opening;
-    `headers` and `body` are those of its answer.
+    `status` is the HTTP status of its answer, or None where it did not answer in HTTP; `headers` and `body` are those of the
+    answer, the body as far as it came. The text has the status and the first line of the body.
     """
 
     def __init__(self, text: str, status: int | None = None, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:

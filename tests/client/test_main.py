@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 import wschat
+from tests.client.servers import accepting
 from tests.conftest import ServerFactory, echo, url_of
 from wschat.connection.connection import Connection
 
@@ -81,8 +82,9 @@ def test_a_refusal_says_why(serve: ServerFactory) -> None:
     def refuse(request: wschat.Request) -> None:
         raise wschat.RequestRefused(403, "Not you.")
 
-    done = run(url_of(serve(echo, check_request=refuse)))
-    assert done.stderr == "wschat: the server answered 403 Forbidden: Not you.\n"
+    server = serve(echo, check_request=refuse)
+    done = run(url_of(server))
+    assert done.stderr == f"wschat: 127.0.0.1:{server.port} answered 403 Forbidden: Not you.\n"
     assert done.returncode == 2
 
 
@@ -134,8 +136,6 @@ def test_a_lost_connection_is_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, running(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
         connection, _ = listener.accept()
         with connection:
-            from tests.client.test_connect import accepting
-
             connection.sendall(accepting(connection.recv(65536)))
         assert process.wait(timeout=10) == 1
         assert process.stderr is not None

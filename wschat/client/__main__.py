@@ -35,8 +35,7 @@ def main(url: str, headers: tuple[str, ...], origin: str | None, subprotocols: t
     try:
         ws = connect(url, headers=_headers(headers), origin=origin, subprotocols=subprotocols, proxy=proxy)
     except (OSError, UsageError, OpeningFailed) as error:
-        body = f": {error.body.decode(errors='replace').strip()}" if isinstance(error, OpeningFailed) and error.body else ""
-        _quit(_NOT_OPENED, f"{error}{body}")
+        _quit(_NOT_OPENED, str(error))
     keyboard = Input(ws)
     try:
         with keyboard:

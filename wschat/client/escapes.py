@@ -1,0 +1,13 @@
+"""Text of a peer, made safe to show: what a terminal would obey, or what would hide or reorder text, is shown escaped."""
+
+from __future__ import annotations
+
+import re
+
+# C0 without tab and line feed, DEL and C1; marks, embeddings, overrides and isolates of direction; line and paragraph separators.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped as in Python, such as `\\x1b`; tabs and line feeds stay."""
+    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -1,0 +1,56 @@
+"""Network errors while connecting, in words that name the host and the port and what usually is the reason."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from typing import TypeVar
+
+_NOT_PERMITTED = "not permitted to connect to {place}: does a firewall or a sandbox forbid it?"
+_REASONS = {
+    errno.ECONNREFUSED: "connection refused by {place}: is the server running?",
+    errno.ECONNRESET: "connection reset by {place}",
+    errno.EPIPE: "connection closed by {place}",
+    errno.EHOSTUNREACH: "no route to {place}: is the host up?",
+    errno.ENETUNREACH: "the network of {place} is unreachable: is this machine online?",
+    errno.ETIMEDOUT: "no answer from {place}: is the host up, and does no firewall drop what is sent to it?",
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+}
+# What OpenSSL says, depending on its version, of an answer that is not TLS.
+_NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+# X509_V_ERR_* of a certificate that no known authority has signed.
+_UNKNOWN_AUTHORITY = {18, 19, 20, 21}
+
+_Error = TypeVar("_Error", bound=OSError)
+
+
+def explained(error: _Error, place: str) -> _Error:
+    """The same error, with its type and errno, and with a text for `place`."""
+    text = _REASONS.get(error.errno or 0, f"cannot talk to {{place}}: {error.strerror or error}")
+    return _with_text(error, text.format(place=place))
+
+
+def explained_tls(error: OSError, place: str, hint: str) -> OSError:
+    """The same for an error of the TLS handshake. `hint` is what to do where the peer does not speak TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"the certificate of {place} cannot be verified: {error.verify_message}"
+        if error.verify_code in _UNKNOWN_AUTHORITY:
+            text += " (if you trust it: tls=ssl.create_default_context(cafile=...))"
+        return _with_text(error, text)
+    if isinstance(error, (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)):
+        return _with_text(error, f"{place} closed the connection during the TLS handshake: does it speak TLS?")
+    if isinstance(error, ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return _with_text(error, f"{place} does not speak TLS: {hint}")
+        return _with_text(error, f"the TLS handshake with {place} failed: {error.reason or error}")
+    return explained(error, place)
+
+
+def _with_text(error: _Error, text: str) -> _Error:
+    if error.errno is None:  # not the system's: a signal handler has raised it
+        return error
+    described = type(error)(text)
+    described.errno = error.errno
+    described.__dict__.update(error.__dict__)  # what ssl adds: reason, verify_code
+    return described

@@ -1,0 +1,175 @@
+"""The opening handshake, a client's side (RFC 6455, section 4.1), by websocket-client on a socket that it is given.
+
+It makes the key and the head of the request, and checks the answer. What it takes for a socket does the rest: the answer is read
+here, so that websocket-client sees neither cookies, which it would keep for the whole process, nor redirects, nor bodies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from io import BytesIO
+
+import h11
+from websocket import WebSocket, WebSocketException
+
+from wschat.client.response import Exchange, Response
+from wschat.client.tunnel import basic
+from wschat.client.uri import WebSocketURI
+from wschat.errors import OpeningFailed, UsageError
+from wschat.protocol import deflate as permessage_deflate
+from wschat.protocol.deflate import Deflate
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# The headers that an opening has anyway, and how to say what goes into them.
+_OWN_HEADERS = {
+    "connection": "",
+    "upgrade": "",
+    "sec-websocket-key": "",
+    "sec-websocket-version": "",
+    "sec-websocket-extensions": "deflate=",
+    "sec-websocket-protocol": "subprotocols=",
+    "content-length": "",
+    "transfer-encoding": "",
+}
+_CHECKED_HEADERS = ("upgrade", "connection", "sec-websocket-accept")
+# What h11 has to know of the request to understand the answer.
+_OPENING = h11.Request(method="GET", target="/", headers=[("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")])
+
+
+class Handshake:
+    """What a client asks for when it opens a WebSocket. Raises UsageError if that makes no sense."""
+
+    def __init__(self, headers: Mapping[str, str], origin: str | None, subprotocols: Sequence[str], deflate: Deflate | None) -> None:
+        if isinstance(subprotocols, str):
+            raise UsageError("subprotocols is a list of names")
+        for name, value in headers.items():
+            _check_name(name)
+            check_value(name, str(value))
+        check_value("Origin", origin or "")
+        for name in subprotocols:
+            if not _TOKEN.fullmatch(name):
+                raise UsageError(f"{name!r} is not the name of a subprotocol")
+        self._headers = {name: str(value) for name, value in headers.items()}
+        self._names = {name.lower(): name for name in self._headers}
+        self._origin = origin
+        self._subprotocols = subprotocols
+        self._deflate = deflate
+
+    def leave_origin(self) -> None:
+        """Send the caller's headers no more: a redirect leads elsewhere."""
+        self._headers, self._names = {}, {}
+
+    def ask(self, exchange: Exchange, uri: WebSocketURI, cookie: str) -> Response:
+        """Send the opening request and wait for the answer, which has been checked if its status is 101.
+
+        Raises OSError if the connection is lost, DeadlinePassed, and OpeningFailed.
+        """
+        transport = _Transport(exchange, uri.target)
+        client = WebSocket(enable_multithread=False)
+        is_opening = True
+        try:
+            client.connect(  # type: ignore[no-untyped-call]
+                "ws://wschat.invalid/",  # the transport is connected, and `host` is what counts
+                socket=transport,
+                host=self._header("host") or uri.host_header,
+                origin=self._origin,
+                suppress_origin=self._origin is None,
+                header=self._lines(uri, cookie),
+                redirect_limit=0,
+            )
+        except WebSocketException:
+            is_opening = False
+        if transport.failure is not None:
+            raise transport.failure
+        response = transport.response
+        assert response is not None
+        if response.status == HTTPStatus.SWITCHING_PROTOCOLS and not is_opening:
+            text = f"{uri.place} does not open a WebSocket: the Upgrade, Connection or Sec-WebSocket-Accept of its answer is wrong"
+            raise OpeningFailed(text, response.status, response.headers)
+        return response
+
+    def subprotocol(self, response: Response) -> str | None:
+        """The subprotocol that the server has chosen. Raises OpeningFailed if it was not offered."""
+        chosen = response.headers.get("sec-websocket-protocol")
+        if chosen is not None and chosen not in self._subprotocols:
+            raise OpeningFailed(f"the server chose a subprotocol that was not offered: {chosen!r}", response.status, response.headers)
+        return chosen
+
+    def agreed_deflate(self, response: Response) -> Deflate | None:
+        """The compression that has been agreed on. Raises OpeningFailed if the server chose what was not offered."""
+        chosen = response.headers.get("sec-websocket-extensions", "")
+        if self._deflate is None:
+            if chosen:
+                raise OpeningFailed(f"the server chose extensions that were not offered: {chosen!r}", response.status, response.headers)
+            return None
+        try:
+            return permessage_deflate.accept_answer(chosen, self._deflate)
+        except ValueError as error:
+            raise OpeningFailed(str(error), response.status, response.headers) from None
+
+    def _header(self, name: str) -> str:
+        return self._headers.get(self._names.get(name, ""), "")
+
+    def _lines(self, uri: WebSocketURI, cookie: str) -> list[str]:
+        lines = [f"{name}: {value}" for name, value in self._headers.items() if name.lower() not in ("host", "cookie")]
+        if uri.credentials and not self._header("authorization"):
+            lines.append(f"Authorization: {basic(uri.credentials)}")
+        if cookie := "; ".join(filter(None, (self._header("cookie"), cookie))):
+            lines.append(f"Cookie: {cookie}")
+        if self._subprotocols:
+            # Not by websocket-client: it would take a server that chooses none for a broken one.
+            lines.append(f"Sec-WebSocket-Protocol: {', '.join(self._subprotocols)}")
+        if self._deflate is not None:
+            lines.append(f"Sec-WebSocket-Extensions: {permessage_deflate.offer(self._deflate)}")
+        return lines
+
+
+class _Transport:
+    """What websocket-client takes for a socket: sending the request is the whole exchange, and what it reads is kept short."""
+
+    def __init__(self, exchange: Exchange, target: str) -> None:
+        self._exchange = exchange
+        self._target = target
+        self._answer = BytesIO()
+        self.response: Response | None = None
+        self.failure: OSError | None = None
+        """What the network or a signal handler raised, which websocket-client would turn into errors of its own."""
+
+    def send(self, head: bytes) -> int:
+        """Take the head of the request. Its first line is ours: websocket-client drops what follows a semicolon in a path."""
+        fields = head.partition(b"\r\n")[2]
+        try:
+            self.response = self._exchange.ask(_OPENING, b"GET %b HTTP/1.1\r\n%b" % (self._target.encode("ascii"), fields))
+        except OSError as error:
+            self.failure = error
+            raise WebSocketException from error
+        headers = self.response.headers
+        lines = [f"HTTP/1.1 {self.response.status} ", *(f"{name}: {headers[name]}" for name in _CHECKED_HEADERS if name in headers)]
+        self._answer = BytesIO("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        return len(head)
+
+    def recv(self, max_bytes: int) -> bytes:
+        """Give the head of the answer."""
+        return self._answer.read(max_bytes)
+
+    def gettimeout(self) -> None:
+        """There is none here: each step has the opening's deadline."""
+
+    def close(self) -> None:
+        """Do nothing: the socket is not websocket-client's."""
+
+
+def check_value(name: str, value: str) -> None:
+    """Raise UsageError if this cannot be the value of a header."""
+    if re.search("[\r\n\0\ud800-\udfff]", value):
+        raise UsageError(f"a header cannot contain a line break or half a character: {name}")
+
+
+def _check_name(name: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        raise UsageError(f"{name!r} is not the name of a header")
+    instead = _OWN_HEADERS.get(name.lower())
+    if instead is not None:
+        raise UsageError(f"the header {name} is made by connect{f': use {instead}' if instead else ''}")

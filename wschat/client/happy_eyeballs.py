@@ -1,0 +1,148 @@
+"""TCP connections to a host that may have several addresses: Happy Eyeballs (RFC 8305).
+
+An address that does not answer costs 250 ms: then the next one is tried beside it, and the first that answers is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from time import monotonic
+from typing import Any
+
+from wschat.client.deadline import Deadline, DeadlinePassed
+from wschat.client.failures import explained
+from wschat.client.uri import place_of
+
+ATTEMPT_DELAY = 0.25
+"""Seconds after which the next address is tried beside those that have not answered (RFC 8305, section 5)."""
+
+_IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
+
+AddressInfo = tuple[int, int, int, str, Any]
+"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
+
+
+def create_connection(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """Connect to a host by whichever of its addresses answers first.
+
+    Waits until the deadline at most. Raises OSError if there is no connection, and TimeoutError if it takes too long.
+    """
+    place = place_of(host, port)
+    try:
+        return _Attempts(interleaved(look_up(host, port, deadline)), deadline).run(place)
+    except DeadlinePassed:
+        raise TimeoutError(
+            f"no connection to {place} within {deadline.seconds} s: is the host up, and does no firewall drop what is sent to it?"
+        ) from None
+
+
+def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UNSPEC) -> Sequence[AddressInfo]:
+    """The addresses of a host, at least one. Raises OSError if there is none, and DeadlinePassed."""
+    try:
+        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # it is a name
+    remaining = deadline.remaining()
+    # The system's resolver knows no deadline, and nothing can interrupt it: it is left behind in a thread that ends when it does.
+    results: queue.SimpleQueue[Sequence[AddressInfo] | OSError] = queue.SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            results.put(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
+        except OSError as error:
+            results.put(error)
+
+    try:
+        threading.Thread(target=resolve, name="wschat-resolver", daemon=True).start()
+    except RuntimeError:  # there is no thread left: late is better than not at all
+        resolve()
+    try:
+        found = results.get(timeout=remaining)
+    except queue.Empty:
+        raise DeadlinePassed from None
+    if isinstance(found, OSError):
+        raise OSError(f"the host {host} was not found: {found.strerror or found}") from found
+    return found
+
+
+def interleaved(addresses: Sequence[AddressInfo]) -> list[AddressInfo]:
+    """The addresses with the families by turns, the first one's first (RFC 8305, section 4)."""
+    families: dict[int, list[AddressInfo]] = {}
+    for address in addresses:
+        families.setdefault(address[0], []).append(address)
+    return [address for address in chain.from_iterable(zip_longest(*families.values())) if address is not None]
+
+
+class _Attempts:
+    """Connection attempts to several addresses in parallel, all in the thread that calls."""
+
+    def __init__(self, addresses: list[AddressInfo], deadline: Deadline) -> None:
+        self._waiting = deque(addresses)
+        self._deadline = deadline
+        self._errors: list[OSError] = []
+        self._next_at = 0.0  # when the next address is tried, a time of `monotonic`
+        self._connecting: list[socket.socket] = []
+
+    def run(self, place: str) -> socket.socket:
+        """The first socket that is connected. The others are closed."""
+        with selectors.DefaultSelector() as selector:
+            try:
+                while self._waiting or self._connecting:
+                    if self._waiting and (not self._connecting or monotonic() >= self._next_at):
+                        self._begin(selector)
+                    if (connected := self._wait(selector)) is not None:
+                        return connected
+            finally:
+                for sock in self._connecting:
+                    sock.close()
+        # A host that refuses is there, and says more than addresses that cannot be reached from here.
+        error = next((error for error in self._errors if isinstance(error, ConnectionRefusedError)), self._errors[0])
+        raise explained(error, place) from None
+
+    def _begin(self, selector: selectors.BaseSelector) -> None:
+        family, kind, protocol, _, address = self._waiting.popleft()
+        self._next_at = monotonic() + ATTEMPT_DELAY
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            self._errors.append(error)
+            return
+        self._connecting.append(sock)
+        sock.setblocking(False)
+        code = sock.connect_ex(address)
+        if code and code not in _IN_PROGRESS:
+            self._fail(sock, code)
+        else:
+            selector.register(sock, selectors.EVENT_WRITE)
+
+    def _wait(self, selector: selectors.BaseSelector) -> socket.socket | None:
+        """Wait for one of the attempts, until the next one is due; the socket, if one is connected."""
+        timeout = self._deadline.remaining()
+        if self._waiting:
+            until_next = max(0.0, self._next_at - monotonic()) if self._connecting else 0.0
+            timeout = until_next if timeout is None else min(timeout, until_next)
+        for key, _ in selector.select(timeout) if self._connecting else ():
+            sock = key.fileobj
+            assert isinstance(sock, socket.socket)
+            selector.unregister(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                self._connecting.remove(sock)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return sock
+            self._fail(sock, code)
+        return None
+
+    def _fail(self, sock: socket.socket, code: int) -> None:
+        self._connecting.remove(sock)
+        sock.close()
+        self._errors.append(OSError(code, os.strerror(code)))
+        self._next_at = 0.0  # the next one is tried at once
