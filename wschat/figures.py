@@ -7,6 +7,7 @@ often is counted once for a whole batch.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -67,6 +68,10 @@ class Tally:
         self._guard = threading.Lock()  # guards the figures; taken last of all locks
         self._figures = Figures()
 
+    def unlock(self) -> None:
+        """In a forked child: let go of what one of its parent's threads may have locked."""
+        self._guard = threading.Lock()
+
     def read(self) -> Figures:
         """The figures of this moment."""
         with self._guard:
@@ -109,6 +114,10 @@ class Tally:
 
 tally = Tally()
 """The one of this process."""
+
+if hasattr(os, "register_at_fork"):
+    # What another thread had locked when a child was forked stays locked there.
+    os.register_at_fork(after_in_child=tally.unlock)
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:

@@ -7,6 +7,7 @@ share a write. What is said is not known here.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +19,9 @@ from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import current
 from wschat.figures import tally
 from wschat.protocol.encoding import payload_of
+
+logger = logging.getLogger("wschat.hub")
+_OFFER_FAILED = "a broadcast to %r failed"
 
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
 _ROUNDS = 4
@@ -166,11 +170,18 @@ class Hub:
             finally:
                 self._flushing.release()
             rounds += 1
-            if rounds == _ROUNDS and self._pending:
-                crew = join_crew()
-                crew.writer.take_over(self)
-                leave_crew(crew)
+            if rounds == _ROUNDS and self._pending and self._hand_over():
                 return
+
+    def _hand_over(self) -> bool:
+        """Have the writer thread go on flushing. Return False if there is none."""
+        try:
+            crew = join_crew()
+        except (OSError, RuntimeError):
+            return False
+        crew.writer.take_over(self)
+        leave_crew(crew)
+        return True
 
     def _current_members(self) -> tuple[Member, ...]:
         with self._members_guard:
@@ -196,12 +207,15 @@ class Hub:
                 wanted = [item.message for item in items if member not in item.exclude]
                 deliveries -= len(items) - len(wanted)
                 if wanted:
-                    member.offer(_encode(wanted, member.encoding))
+                    _offer(member, wanted)
                 continue
             frames = encoded.get(member.encoding)
             if frames is None:
                 frames = encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
-            member.offer(frames)
+            try:
+                member.offer(frames)
+            except Exception:
+                logger.exception(_OFFER_FAILED, member)
         if deliveries:
             now = monotonic()
             tally.count_fan_out(deliveries, [now - item.added_at for item in items])
@@ -222,7 +236,7 @@ class Hub:
             if greeting is not None:
                 messages.insert(0, greeting)
             if messages:
-                connection.offer(_encode(messages, connection.encoding), is_droppable=greeting is None)
+                _offer(connection, messages, is_droppable=greeting is None)
 
     def _give_answers(self, pending: list[_Pending]) -> None:
         answers: dict[Member, list[str | bytes]] = {}
@@ -230,13 +244,21 @@ class Hub:
             if isinstance(answer, _Answer):
                 answers.setdefault(answer.connection, []).append(answer.message)
         for connection, messages in answers.items():
-            connection.offer(_encode(messages, connection.encoding), is_droppable=False)
+            _offer(connection, messages, is_droppable=False)
 
 
 def _sendable(message: str | bytes) -> str | bytes:
     """The message, which may not change any more. What cannot be sent is the caller's error, not that of the thread that flushes."""
     _, payload = payload_of(message)
     return message if isinstance(message, str) else payload
+
+
+def _offer(member: Member, messages: list[str | bytes], *, is_droppable: bool = True) -> None:
+    """Send messages to one member. An error there is logged, or the others would lose their messages by it."""
+    try:
+        member.offer(_encode(messages, member.encoding), is_droppable=is_droppable)
+    except Exception:
+        logger.exception(_OFFER_FAILED, member)
 
 
 def _encode(messages: list[str | bytes], encoding: Wire) -> bytes:

@@ -40,6 +40,11 @@ class Limits:
     """The closing handshake; past it the socket is closed."""
     outbox_bytes: int = 1 << 20
     """What may wait for one peer; past it a broadcast evicts the peer (1008) and a send waits."""
+    outbox_bytes_per_address: int = 32 << 20
+    """What may wait for all peers of one address; past it they are evicted as by `outbox_bytes`. Without `max_connections_per_address`
+    addresses say nothing, and this is not kept."""
+    outbox_bytes_total: int = 256 << 20
+    """What may wait for all peers of a server; past it slow ones are evicted."""
     outbox_seconds: float = 10.0
     """How long something may wait for one peer; past it the peer is evicted (1008)."""
     slow_peer: str = "evict"

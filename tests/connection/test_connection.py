@@ -495,7 +495,7 @@ def test_iterating_ends_whoever_takes_the_messages(wire: Wiring) -> None:
             raise IndexError
 
     server, peer = wire.raw()
-    server._inbox = server._reader.messages = Emptied(["gone"])
+    server._inbox = server._incoming.messages = Emptied(["gone"])
     peer.close()
     assert received(server) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def make(wire: Wiring) -> Iterator[MakeStream]:  # whose threads wait for the st
     """Makes streams, each with the socket of who listens; all end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def make(sockets: SocketPair | None = None, limits: Limits = DEFAULT_LIMITS, **options: float) -> tuple[EventStream, socket.socket]:
+        def make(sockets: SocketPair | None = None, limits: Limits = DEFAULT_LIMITS, **options: Any) -> tuple[EventStream, socket.socket]:
             ours, theirs = sockets or unix_sockets()
             stream = EventStream(open_stream(ours), limits=limits, path="/events", remote_address="somewhere", **options)
             stack.callback(stream.release)

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.connection.wiring import PATIENCE
+from tests.connection.wiring import PATIENCE, eventually
 from wschat.connection.keepalive import Deadlines
 
 
 @pytest.fixture
 def deadlines() -> Iterator[Deadlines]:
     queue = Deadlines()
+    queue.start()
     yield queue
     queue.stop()
 
@@ -121,7 +122,10 @@ def test_an_earlier_one_is_not_kept_waiting_by_a_later(deadlines: Deadlines) -> 
 def test_stop_ends_the_thread_whatever_is_left() -> None:
     deadlines = Deadlines()
     deadlines.stop()  # before there is a thread
+    deadlines.start()  # which comes too late
     deadlines = Deadlines()
+    deadlines.start()
+    deadlines.start()  # twice does no harm
     done: list[str] = []
     deadlines.after(3600, lambda: done.append("too early"))
     deadlines.stop()
@@ -133,6 +137,7 @@ def test_stop_ends_the_thread_whatever_is_left() -> None:
 
 def test_stop_may_be_called_by_a_deadline() -> None:
     deadlines = Deadlines()
+    deadlines.start()
     has_stopped = threading.Event()
 
     def stop() -> None:
@@ -142,3 +147,27 @@ def test_stop_may_be_called_by_a_deadline() -> None:
 
     deadlines.after(0, stop)
     assert has_stopped.wait(PATIENCE)
+
+
+def test_those_that_are_cancelled_do_not_stay_until_their_time(deadlines: Deadlines) -> None:
+    live = [deadlines.after(3600, lambda: None) for _ in range(100)]
+    cancelled = [deadlines.after(3600, lambda: None) for _ in range(2000)]
+    for deadline in cancelled:
+        deadline.cancel()
+        deadline.cancel()  # which counts once
+    eventually(lambda: len(deadlines) < 500)
+    assert len(deadlines) >= 100
+    is_done = threading.Event()
+    deadlines.after(0, is_done.set)
+    assert is_done.wait(PATIENCE)
+    assert not any(deadline.is_cancelled() for deadline in live)
+
+
+def test_many_threads_may_ask_at_once_and_each_is_kept_once(deadlines: Deadlines) -> None:
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: [deadlines.after(0, lambda: done.append(1)) for _ in range(500)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: len(done) == 4000)

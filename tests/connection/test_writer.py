@@ -16,6 +16,7 @@ from wschat.connection.writer import Writer
 @pytest.fixture
 def writer() -> Iterator[Writer]:
     writer = Writer()
+    writer.start()
     yield writer
     writer.stop()
 
@@ -156,8 +157,11 @@ def test_it_is_woken_however_often(writer: Writer) -> None:
 def test_stop_ends_the_thread() -> None:
     writer = Writer()
     writer.stop()  # before there is one
-    writer.take_over(Outlet())  # starts none any more
+    writer.start()  # which comes too late
+    writer.take_over(Outlet())
     writer = Writer()
+    writer.start()
+    writer.start()  # twice does no harm
     outlet = Outlet()
     writer.take_over(outlet)
     writer.stop()
@@ -168,6 +172,7 @@ def test_stop_ends_the_thread() -> None:
 
 def test_stop_may_be_called_by_what_it_flushes() -> None:
     writer = Writer()
+    writer.start()
 
     class Stopping(Outlet):
         def flush(self) -> None:

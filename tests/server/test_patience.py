@@ -20,7 +20,7 @@ class Clock(Deadlines):
         self._planned: list[tuple[float, Deadline]] = []
 
     def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
-        deadline = Deadline(action)
+        deadline = Deadline(action, lambda: None)
         self._planned.append((self.now + seconds, deadline))
         return deadline
 

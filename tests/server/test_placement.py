@@ -44,7 +44,7 @@ class ByHand(Deadlines):
         self.waiting: list[Deadline] = []
 
     def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
-        self.waiting.append(Deadline(action))
+        self.waiting.append(Deadline(action, lambda: None))
         return self.waiting[-1]
 
     def keep(self) -> None:

@@ -7,9 +7,11 @@ message, or refer to an earlier one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from time import monotonic
+
+from wschat.connection.quota import Quota
 
 # As much as one write takes: beyond this, joining costs more than the system calls it saves.
 WRITE_BYTES = 64 * 1024
@@ -24,15 +26,17 @@ class Backlog:
     record has to be offered again, byte for byte, until it is taken.
     """
 
-    __slots__ = ("_begun", "_chunks", "_pong", "_record_bytes", "size")
+    __slots__ = ("_begun", "_chunks", "_held", "_pong", "_quotas", "_record_bytes", "size")
 
-    def __init__(self, record_bytes: int) -> None:
+    def __init__(self, record_bytes: int, quotas: Sequence[Quota] = ()) -> None:
         self._chunks: deque[tuple[float, bool, Chunk]] = deque()  # since when it waits, and whether it may be dropped
         self._record_bytes = record_bytes  # so much of what a short write left has to be offered again
         self._begun = 0  # how many of the chunks have to go next, as they are
         self._pong: bytes | None = None  # the newest, which goes before whatever is not begun
+        self._held: list[bytes] = []  # the messages that have to wait for the end of a fragmented one
+        self._quotas = quotas
         self.size = 0
-        """How many bytes wait."""
+        """How many bytes wait, those that are held included."""
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
@@ -55,7 +59,22 @@ class Backlog:
         if not data:
             return
         self._chunks.append((monotonic(), is_droppable, data))
-        self.size += len(data)
+        self._count(len(data))
+
+    def hold(self, frames: list[bytes]) -> None:
+        """Keep messages aside while another one is sent in fragments."""
+        self._held += frames
+        self._count(sum(map(len, frames)))
+
+    def take_held(self) -> list[bytes]:
+        """Take out the messages that were kept aside."""
+        held, self._held = self._held, []
+        self._count(-sum(map(len, held)))
+        return held
+
+    def has_room(self, size: int) -> bool:
+        """Return True if every quota has room for so many bytes more."""
+        return all(quota.has_room(size) for quota in self._quotas)
 
     def keep_pong(self, pong: bytes | None) -> None:
         """Have this pong sent before the others, in the place of an earlier one that still waits."""
@@ -66,7 +85,7 @@ class Backlog:
         if self._pong is not None and not self._begun:
             pong, self._pong = self._pong, None
             self._chunks.appendleft((monotonic(), False, pong))
-            self.size += len(pong)
+            self._count(len(pong))
         # A pong that still waits goes right after what is begun.
         count = self._count_within(WRITE_BYTES) if self._pong is None else self._begun
         # Joined for this call only: what stays is still shared with the other peers.
@@ -74,7 +93,7 @@ class Backlog:
 
     def took(self, sent: int, offered: int) -> None:
         """The kernel took so many bytes of those that it was offered."""
-        self.size -= sent
+        self._count(-sent)
         left = offered - sent
         if sent:
             self._begun = 0
@@ -96,7 +115,7 @@ class Backlog:
         self.clear()
         self._chunks.extend(begun)
         self._begun = len(begun)
-        self.size = sum(len(chunk) for chunk in self)
+        self._count(sum(len(chunk) for chunk in self))
 
     def drop_oldest(self, is_too_much: Callable[[float], bool]) -> None:
         """Forget what was offered, the oldest first, while the answer is yes to the time since when it waits."""
@@ -104,7 +123,7 @@ class Backlog:
         while self._chunks and is_too_much(self._chunks[0][0]):
             chunk = self._chunks.popleft()
             if chunk[1]:
-                self.size -= len(chunk[2])
+                self._count(-len(chunk[2]))
             else:
                 kept.append(chunk)
         self._chunks.extendleft(reversed(kept))
@@ -112,9 +131,15 @@ class Backlog:
     def clear(self) -> None:
         """Forget everything."""
         self._chunks.clear()
+        self._held.clear()
         self._begun = 0
         self._pong = None
-        self.size = 0
+        self._count(-self.size)
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        for quota in self._quotas:
+            quota.change(size)
 
     def _take_begun(self) -> list[tuple[float, bool, Chunk]]:
         """Take out those that have to go as they are."""

@@ -5,30 +5,31 @@ How it was opened is not known here, nor what is said on it. Whichever thread ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 
 from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.fragments import send_fragments
+from wschat.connection.incoming import LARGE_READ, Incoming, Verdict
 from wschat.connection.keepalive import Deadline
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.connection.pings import Pings
+from wschat.connection.quota import Quota
+from wschat.connection.reentrance import is_reentrant
 from wschat.connection.seat import Seat
-from wschat.connection.streams import Stream, recv_until
+from wschat.connection.streams import Stream, is_of_socket, recv_until
 from wschat.connection.turns import Turn, current, end_turn
-from wschat.errors import ConnectionClosed, ProtocolViolation, UsageError
+from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
-from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, encode_fragments, payload_of
-from wschat.protocol.frames import CloseCode, Opcode, encode_close, is_sendable_close_code
-from wschat.protocol.messages import Close, MessageReader, Ping, Pong
+from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
+from wschat.protocol.frames import CloseCode, Opcode, check_close, encode_close
+from wschat.protocol.messages import Close, MessageReader
 
-# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
-# allocator makes objects of up to 512 bytes, this one included, in half the time.
-_SMALL_READ = 472
-_LARGE_READ = 64 * 1024
-_READ_GROWTH = 16
 _MESSAGE_TYPES = (str, bytes, bytearray, memoryview)
+_LOST = (CloseCode.ABNORMAL, "connection lost")
 
 
 class Connection:
@@ -54,6 +55,7 @@ class Connection:
         subprotocol: str | None = None,
         deflate: Deflate | None = None,
         already_read: bytes = b"",
+        quotas: Sequence[Quota] = (),
     ) -> None:
         self.path = path
         self.headers = headers
@@ -67,34 +69,31 @@ class Connection:
         shared_bits = deflate.window_bits(is_client=is_client) if deflate and not self._deflater else 0
         self.encoding = Encoding(is_client, shared_bits)
         self._encode = self.encoding.encoder()
-        self._reader = MessageReader(
+        self._crew = join_crew()
+        self._forks = self._crew.forks
+        self._outbox = Outbox(stream, limits, self._crew, self._on_too_slow, quotas)
+        self.offer = self._outbox.offer
+        self._pings = Pings(limits)
+        reader = MessageReader(
             masked=not is_client,
             max_bytes=limits.max_message_bytes,
             max_fragments=limits.max_fragments,
             inflater=deflate.inflater(is_client=is_client) if deflate else None,
         )
-        self._inbox = self._reader.messages
-        self._crew = join_crew()
-        self._outbox = Outbox(stream, limits, self._crew.writer, self._crew.deadlines, self._on_too_slow)
-        self.offer = self._outbox.offer
-        # What the stream ends with. It counts once the messages before it have been taken.
-        self._verdict: Close | ProtocolViolation | EOFError | None = None
+        self._incoming = Incoming(reader, self._pings, self._answer_pings)
+        self._inbox = self._incoming.messages
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
         self.before_goodbye: Callable[[], None] | None = None
         """Called once, by the thread that receives, before a close of the peer is answered: for what is still to be sent. May wait."""
         self.was_evicted = False
         """Whether the peer was closed (1008) for being too slow."""
-        self.bytes_received = 0
-        """What was read from the peer, with frames and their heads, without TLS."""
         self._abort_at: Deadline | None = None
         self._next_ping: Deadline | None = None
         self._seat = Seat()
-        self._read_size = _SMALL_READ
         self._turn: Turn | None = None  # made when a read brings several messages for the first time
-        self._pings = Pings(limits)
         if already_read:
-            self._take(already_read)
+            self._incoming.take(already_read)
         if limits.ping_interval:
             self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
@@ -102,6 +101,11 @@ class Connection:
     def latency(self) -> float | None:
         """The seconds from the last answered ping to its pong; None before the first."""
         return self._pings.latency
+
+    @property
+    def bytes_received(self) -> int:
+        """What was read from the peer, with frames and their heads, without TLS."""
+        return self._incoming.bytes_received
 
     @property
     def bytes_sent(self) -> int:
@@ -126,7 +130,7 @@ class Connection:
         """
         try:
             if type(message) is not str and not isinstance(message, _MESSAGE_TYPES):
-                self._send_fragments(message)
+                send_fragments(self._outbox, message, masks=self._is_client, give_up=self._give_up_message)
             elif self._deflater is None:
                 self._outbox.write(self._encode(message))
             else:
@@ -193,33 +197,36 @@ class Connection:
         """Close the connection with a code and a reason of at most 123 bytes, and wait until it is over (RFC 6455, section 7).
 
         That takes one round trip, and `Limits.close_timeout` at most. Messages that were not received yet are dropped. From
-        any thread; does nothing when the connection is over.
+        any thread; does nothing when the connection is over. A signal handler or a `__del__` that has interrupted a call of this
+        package in the same thread does not wait: the connection is closed when that call goes on.
         """
         self.begin_close(code, reason)
-
-        def is_over() -> bool:
-            self._inbox.clear()
-            return self._is_over
-
-        self._read_until(is_over, None)
+        if is_reentrant() or sys.is_finalizing():
+            return
+        self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
         """Send the close frame and return: whoever receives finds the end. From any thread; never waits.
 
         The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
         """
-        if not is_sendable_close_code(code):
-            raise UsageError(f"{code} is not a close code that may be sent")
-        if len(reason.encode()) > 123:
-            raise UsageError("the reason for a close has at most 123 bytes")
-        end_turn()  # a broadcast of this thread may still be on its way to this peer
-        self._say_goodbye(code, reason, timeout)
+        check_close(code, reason)
+        if sys.is_finalizing():
+            self._abandon(code, reason)
+        elif is_reentrant():
+            # The locks that it takes may be held by the call that was interrupted.
+            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
+        else:
+            end_turn()  # a broadcast of this thread may still be on its way to this peer
+            self._say_goodbye(code, reason, timeout)
 
     def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.close(CloseCode.NORMAL if kind is None else CloseCode.INTERNAL_ERROR)
+        # A generator that is not asked for more ends with GeneratorExit, which is no failure.
+        has_failed = kind is not None and not issubclass(kind, GeneratorExit)
+        self.close(CloseCode.INTERNAL_ERROR if has_failed else CloseCode.NORMAL)
 
     def __repr__(self) -> str:
         return f"<Connection {self.remote_address} {self.path} {'open' if self._end is None else f'closed {self._end[0]}'}>"
@@ -227,32 +234,11 @@ class Connection:
     # Sending
 
     def _send_in_context(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
-        """Send with a compressor that refers to what it has sent before, which has to see the messages in their order."""
+        # The compressor refers to what it has sent before, so it has to see the messages in their order.
         if len(payload) < MIN_BYTES_TO_DEFLATE:
             self._outbox.write(self.encoding.frame(opcode, payload))
         else:
             self._outbox.write_made(lambda: self.encoding.compressed_frame(opcode, payload, deflater))
-
-    def _send_fragments(self, parts: object) -> None:
-        if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
-            raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
-        frames = encode_fragments(parts, masks=self._is_client)
-        first = next(frames, None)
-        if first is None:
-            return
-        self._outbox.open_message()
-        try:
-            self._outbox.write_part(first)
-            for frame in frames:
-                self._outbox.write_part(frame)
-        except OutboxClosed:
-            raise
-        except BaseException:
-            # The peer has half a message, which nothing but the end of the connection can take back.
-            self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
-            raise
-        finally:
-            self._outbox.close_message()
 
     # Receiving
 
@@ -266,69 +252,57 @@ class Connection:
             end_turn()
         if self._is_over:
             return True
-        if self._verdict is None:
-            try:
-                # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
-                data = self._stream.recv(self._read_size) if until is None else recv_until(self._stream, self._read_size, until)
-            except OSError:
-                data = b""
-            if data is None:
-                return False
-            self._take(data)
-            if len(self._inbox) > 1:
-                if self._turn is None:
-                    self._turn = Turn(self._crew.writer, self._inbox)
-                self._turn.begin()
-            return True
-        if isinstance(self._verdict, Close) and self.before_goodbye is not None:
+        if self._crew.forks != self._forks:
+            self._settle_in_child()
+        incoming = self._incoming
+        if incoming.verdict is not None:
+            return self._end_after(incoming.verdict, until)
+        try:
+            # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
+            data = self._stream.recv(incoming.read_size) if until is None else recv_until(self._stream, incoming.read_size, until)
+        except OSError as error:
+            if not is_of_socket(error):
+                raise
+            data = b""
+        if data is None:
+            return False
+        incoming.take(data)
+        if len(self._inbox) > 1:
+            if self._turn is None:
+                self._turn = Turn(self._crew.writer, self._inbox)
+            self._turn.begin()
+        return True
+
+    def _end_after(self, verdict: Verdict, until: float | None) -> bool:
+        """Do what follows from what the stream ends with, and read up to its end; False if it gets too late."""
+        if isinstance(verdict, Close) and self.before_goodbye is not None:
             before_goodbye, self.before_goodbye = self.before_goodbye, None
             before_goodbye()
-        self._answer_verdict()
-        while not isinstance(self._verdict, EOFError):
-            data = recv_until(self._stream, _LARGE_READ, until)
-            if data is None:
-                return False
-            if not data:
-                break
+        self._answer_verdict(verdict)
+        data: bytes | None = b"" if isinstance(verdict, EOFError) else b"more"
+        while data:
+            try:
+                data = recv_until(self._stream, LARGE_READ, until)
+            except OSError as error:
+                if not is_of_socket(error):
+                    raise
+                data = b""
+        if data is None:
+            return False
         self._finish()
         return True
 
-    def _take(self, data: bytes) -> None:
-        """Make messages of what was read, and answer pings."""
-        if not data:
-            self._verdict = EOFError()
-            return
-        self.bytes_received += len(data)
-        self._pings.has_heard = True
-        if len(data) == self._read_size:
-            self._read_size = min(self._read_size * _READ_GROWTH, _LARGE_READ)
-        elif len(data) * _READ_GROWTH < self._read_size:
-            self._read_size = _SMALL_READ
-        try:
-            self._reader.feed(data)
-        except ProtocolViolation as violation:
-            self._verdict = violation
-        control = self._reader.control
-        if control:
-            pongs = [self.encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
-            if pongs:
-                self._outbox.pong(pongs)
-            for frame in control:
-                if isinstance(frame, Pong):
-                    self._pings.answer(frame.payload)
-                elif isinstance(frame, Close):
-                    self._verdict = frame
-            control.clear()
+    def _answer_pings(self, payloads: list[bytes]) -> None:
+        self._outbox.pong([self.encoding.frame(Opcode.PONG, payload) for payload in payloads])
 
     # Ending
 
-    def _answer_verdict(self) -> None:
+    def _answer_verdict(self, verdict: Verdict) -> None:
         """Do what the end of the stream demands: answer the close, name the violation, or take note. Never waits."""
-        verdict = self._verdict
         if isinstance(verdict, EOFError):
-            self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
-            self._outbox.abort()
-        elif verdict is not None:
+            self._outbox.abort()  # first: no close frame is made any more that could tell of this end
+            self._end = self._end or _LOST
+        else:
             self._say_goodbye(verdict.code, verdict.reason)
             if isinstance(verdict, Close) and self._end is not None and self._end[0] != verdict.code != CloseCode.NO_STATUS:
                 self._end = (verdict.code, verdict.reason)  # the peer's counts (section 7.1.5), also as an answer to ours
@@ -337,10 +311,22 @@ class Connection:
                 self._outbox.end_stream()
 
     def _say_goodbye(self, code: int, reason: str, timeout: float | None = None) -> None:
-        if self._end is None:
-            self._end = (int(code), reason)
-        if self._outbox.close(self.encoding.frame(Opcode.CLOSE, encode_close(code, reason))):
+        def make_close_frame() -> bytes:
+            self._end = self._end or (int(code), reason)  # with the frame, so that it tells the code that is on the wire
+            return self.encoding.frame(Opcode.CLOSE, encode_close(*self._end))
+
+        if self._outbox.close(make_close_frame):
             self._limit_close(timeout)
+
+    def _give_up_message(self) -> None:
+        self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
+
+    def _abandon(self, code: int, reason: str) -> None:
+        """End the connection while the interpreter is finalizing: the shared threads never run again, and no lock is safe."""
+        if not self._is_over:
+            self._end = self._end or (int(code), reason)
+            self._is_over = True
+            self._outbox.abandon(self.encoding.frame(Opcode.CLOSE, encode_close(code, reason)))
 
     def _on_too_slow(self) -> bytes:
         """The outbox evicts the peer; called with its lock held."""
@@ -357,7 +343,7 @@ class Connection:
 
     def _finish(self) -> None:
         """Give everything back. Only for the thread that reads, as the last thing it does."""
-        self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
+        self._end = self._end or _LOST
         self._outbox.release()
         for deadline in (self._abort_at, self._next_ping):
             if deadline is not None:
@@ -366,9 +352,16 @@ class Connection:
         leave_crew(self._crew)
 
     def _closed(self) -> ConnectionClosed:
-        return ConnectionClosed(*(self._end or (CloseCode.ABNORMAL, "connection lost")))
+        return ConnectionClosed(*(self._end or _LOST))
 
     # Keeping alive
+
+    def _settle_in_child(self) -> None:
+        """In a forked child that goes on with a connection of its parent's: have threads of its own look after it."""
+        self._forks = self._crew.forks
+        self._crew.start()
+        if self._limits.ping_interval:
+            self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     def _keep_alive(self) -> None:
         """For the deadlines' thread, again and again: send pings, and see whether the peer is still there."""
@@ -389,12 +382,16 @@ class Connection:
         if not self._seat.lock.acquire(blocking=False):
             return
         try:
-            if self._verdict is None and sum(map(len, self._inbox.copy())) < (self._limits.max_message_bytes or _LARGE_READ):
-                data = self._stream.recv_now(_LARGE_READ)
+            incoming = self._incoming
+            if incoming.verdict is None and sum(map(len, self._inbox.copy())) < (self._limits.max_message_bytes or LARGE_READ):
+                try:
+                    data = self._stream.recv_now(LARGE_READ)
+                except OSError:
+                    data = b""
                 if data is not None:
-                    self._take(data)
-            if self._verdict is not None and not self._inbox:
-                self._answer_verdict()
+                    incoming.take(data)
+            if incoming.verdict is not None and not self._inbox:
+                self._answer_verdict(incoming.verdict)
         finally:
             self._seat.lock.release()
             self._seat.tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from wschat.connection.keepalive import Deadlines
@@ -15,17 +16,42 @@ class Crew:
         self.writer = Writer()
         self.deadlines = Deadlines()
         self.users = 0
+        self.forks = 0
+        """How often the process was forked since: a connection that was made before has no deadlines in the child."""
+
+    def start(self) -> None:
+        """Start the threads that do not run yet. Raises OSError or RuntimeError if a descriptor or a thread is missing."""
+        self.writer.start()
+        self.deadlines.start()
+
+    def stop(self) -> None:
+        """End both threads, and wait until they have ended."""
+        self.writer.stop()
+        self.deadlines.stop()
+
+    def forget_all(self) -> None:
+        """In a forked child, which has neither thread: begin anew when they are started again."""
+        self.forks += 1
+        self.writer.forget_all()
+        self.deadlines.forget_all()
 
 
-_users_of_crew = threading.Lock()  # guards the one below and its `users`; nothing else is locked while it is held
+# Guards the one below and its `users`. The locks under which the threads start are taken while it is held.
+_users_of_crew = threading.Lock()
 _crew = Crew()
 
 
 def join_crew() -> Crew:
-    """Use the threads; they stay until `leave_crew` has been called as often. From any thread; never waits."""
+    """Use the threads; they run, and stay until `leave_crew` has been called as often. From any thread; never waits.
+
+    Raises OSError or RuntimeError if they cannot be started; nothing has changed then.
+    """
     with _users_of_crew:
-        _crew.users += 1
-        return _crew
+        crew = _crew
+        if not crew.users or crew.forks:
+            _start(crew)
+        crew.users += 1
+        return crew
 
 
 def leave_crew(crew: Crew) -> None:
@@ -35,6 +61,28 @@ def leave_crew(crew: Crew) -> None:
         crew.users -= 1
         if crew.users:
             return
-        _crew = Crew()
-    crew.writer.stop()
-    crew.deadlines.stop()
+        if crew is _crew:
+            _crew = Crew()
+    crew.stop()
+
+
+def _start(crew: Crew) -> None:
+    try:
+        crew.start()
+    except (OSError, RuntimeError):
+        if not crew.users:
+            global _crew
+            _crew = Crew()
+            crew.stop()  # one of them may run
+        raise
+
+
+def _begin_anew() -> None:
+    """In a forked child: its parent's threads are not here, and what they had locked stays locked."""
+    global _users_of_crew
+    _users_of_crew = threading.Lock()
+    _crew.forget_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

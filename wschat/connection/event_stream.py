@@ -6,13 +6,14 @@ opened is not known here, nor what is said on it (WHATWG HTML, section 9.2, says
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import Deadline
 from wschat.connection.outbox import Outbox, OutboxClosed
+from wschat.connection.quota import Quota
 from wschat.connection.streams import Stream
 from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
@@ -42,7 +43,14 @@ class EventStream:
     encoding = Utf8()
 
     def __init__(
-        self, stream: Stream, *, limits: Limits, path: str, remote_address: object, comment_interval: float = COMMENT_INTERVAL
+        self,
+        stream: Stream,
+        *,
+        limits: Limits,
+        path: str,
+        remote_address: object,
+        comment_interval: float = COMMENT_INTERVAL,
+        quotas: Sequence[Quota] = (),
     ) -> None:
         self.path = path
         self.remote_address = remote_address
@@ -50,7 +58,8 @@ class EventStream:
         self._limits = limits
         self._comment_interval = comment_interval
         self._crew = join_crew()
-        self._outbox = Outbox(stream, replace(limits, slow_peer="evict"), self._crew.writer, self._crew.deadlines, self._on_too_slow)
+        limits = replace(limits, slow_peer="evict")
+        self._outbox = Outbox(stream, limits, self._crew, self._on_too_slow, quotas)
         self.offer = self._outbox.offer
         self._end: tuple[int, str] | None = None  # by the codes of a WebSocket, from the first thing that ended it
         self.was_evicted = False
@@ -88,12 +97,12 @@ class EventStream:
         self._outbox.wait_until_taken()
 
     def wait(self) -> None:
-        """Wait until the stream is over, by whoever's will. For its own thread."""
+        """Wait until the stream is over, whichever side ends it. For its own thread."""
         try:
             while self._stream.recv(_READ_BYTES):
                 pass  # there is nothing to be said on it
-        except OSError:
-            pass
+        except OSError:  # the network is gone, and not the listener
+            self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
 
     def release(self) -> None:
         """Give everything back. For its own thread, as the last thing."""
@@ -110,7 +119,7 @@ class EventStream:
         The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
         """
         self._end = self._end or (int(code), reason)
-        if self._outbox.close(_COMMENT):  # the last thing has to be something, or it would never be gone
+        if self._outbox.close(lambda: _COMMENT):  # the last thing has to be something, or it would never be gone
             self._limit_close(timeout)
             self._outbox.end_stream()
 

@@ -7,10 +7,13 @@ connection's business.
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
+import math
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from time import monotonic
 
 logger = logging.getLogger("wschat.connection")
@@ -18,86 +21,141 @@ logger = logging.getLogger("wschat.connection")
 
 # Ten thousand connections have a thousand deadlines a second: those within this time are kept together, with one awakening.
 _GRAIN_SECONDS = 0.02
+_LONGEST_SLEEP = 86_400.0
+# The queue is rid of cancelled deadlines when there are so many of them, and no fewer than others.
+_MANY_CANCELLED = 256
 
 
 class Deadline:
-    """Something that is going to be done at a time, unless it is cancelled before."""
+    """An action that is going to be called at a time, unless it is cancelled before."""
 
-    __slots__ = ("_action",)
+    __slots__ = ("_action", "_cancelled")
 
-    def __init__(self, action: Callable[[], None]) -> None:
+    def __init__(self, action: Callable[[], None], cancelled: Callable[[], None]) -> None:
         self._action: Callable[[], None] | None = action
+        self._cancelled = cancelled
 
     def cancel(self) -> None:
-        """Have it not done, if it has not begun. From any thread; never waits."""
-        self._action = None
+        """Do not call the action, if that has not begun. From any thread and any signal handler; never waits."""
+        if self._action is not None:
+            self._action = None
+            self._cancelled()
 
     def is_cancelled(self) -> bool:
-        """Whether it is not going to be done."""
+        """Return True if the action is not going to be called."""
         return self._action is None
 
     def keep(self) -> None:
-        """Do it, unless it has been cancelled."""
+        """Call the action, unless it has been cancelled."""
         action = self._action
         if action is not None:
             action()
 
 
 class Deadlines:
-    """A queue of deadlines and the thread that keeps them. Methods may be called from any thread, and none waits but `stop`."""
+    """A queue of deadlines and the thread that keeps them.
+
+    Methods may be called from any thread, `after` also from a signal handler and from `__del__`: it takes no lock. None waits but
+    `stop`.
+    """
+
+    _thread: threading.Thread | None
 
     def __init__(self) -> None:
-        self._queue_changed = threading.Condition()  # guards all below; taken last of all locks
-        self._queue: list[tuple[float, int, Deadline]] = []
-        self._numbers = itertools.count()  # so that two deadlines of one time are never compared
         self._is_stopping = False
-        self._thread: threading.Thread | None = None
+        self.forget_all()
+
+    def start(self) -> None:
+        """Start the thread, if it does not run yet. Raises RuntimeError if there is none to be had; it may be called again then."""
+        with self._starting:
+            if self._thread is None and not self._is_stopping:
+                # A daemon, so that a program that forgets to close a connection can end all the same.
+                thread = threading.Thread(target=self._run, name="wschat-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
-        """Have this done in some seconds, in the deadlines' thread; it must not wait for anything."""
-        deadline = Deadline(action)
-        entry = (monotonic() + seconds, next(self._numbers), deadline)
-        with self._queue_changed:
-            heapq.heappush(self._queue, entry)
-            if self._thread is None:
-                # A daemon, so that a program that forgets to close a connection can end all the same.
-                self._thread = threading.Thread(target=self._run, name="wschat-deadlines", daemon=True)
-                self._thread.start()
-            elif self._queue[0] is entry:
-                self._queue_changed.notify()
+        """Have an action called in some seconds, by the deadlines' thread; it must not wait for anything."""
+        deadline = Deadline(action, self._count_cancelled)
+        at = monotonic() + seconds
+        self._new.append((at, deadline))
+        # Only then: the thread says when it wakes up before it looks once more for what is new.
+        if at + _GRAIN_SECONDS < self._wakes_at:
+            self._alarm.put(None)
         return deadline
 
+    def __len__(self) -> int:
+        """How many deadlines are kept in mind, cancelled ones included."""
+        return len(self._queue) + len(self._new)
+
     def stop(self) -> None:
-        """End the thread and wait until it has ended (unless it is the one that calls)."""
-        with self._queue_changed:
+        """End the thread and wait until it has ended (unless it is the one that calls, or the interpreter is finalizing)."""
+        with self._starting:
             self._is_stopping = True
-            self._queue_changed.notify()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        if thread is not None:
+            self._alarm.put(None)
+            join_unless_ending(thread)
+
+    def forget_all(self) -> None:
+        """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
+        self._starting = threading.Lock()  # guards `_thread`; nothing else is locked while it is held
+        self._thread = None
+        self._new: deque[tuple[float, Deadline]] = deque()  # appended to by any thread, emptied by the deadlines' own
+        self._queue: list[tuple[float, int, Deadline]] = []  # a heap, for the deadlines' thread only
+        self._number = 0  # of the newest in the heap, so that two deadlines of one time are never compared
+        self._wakes_at = -math.inf  # when the thread looks again; it is awake in the beginning
+        self._alarm: SimpleQueue[None] = SimpleQueue()
+        self._cancellations: deque[None] = deque()  # one for each since the heap was rid of them
+
+    def _count_cancelled(self) -> None:
+        self._cancellations.append(None)
+        if not len(self._cancellations) % _MANY_CANCELLED:
+            self._alarm.put(None)
+
+    # All below: for the deadlines' thread.
 
     def _run(self) -> None:
-        while (deadlines := self._wait_for_some()) is not None:
-            for deadline in deadlines:
+        while not self._is_stopping:
+            self._wakes_at = -math.inf
+            self._take_new()
+            self._drop_cancelled()
+            for deadline in self._due():
                 try:
                     deadline.keep()
                 except Exception:
                     logger.exception("a deadline failed")
+            self._sleep()
 
-    def _wait_for_some(self) -> list[Deadline] | None:
-        """Wait for deadlines and take those that are due; None when it is time to stop."""
-        with self._queue_changed:
-            while not self._is_stopping:
-                queue = self._queue
-                while queue and queue[0][2].is_cancelled():
-                    heapq.heappop(queue)
-                remaining = queue[0][0] - monotonic() if queue else None
-                if remaining is None or remaining > 0:
-                    self._queue_changed.wait(None if remaining is None else min(remaining + _GRAIN_SECONDS, threading.TIMEOUT_MAX))
-                    continue
-                due = []
-                now = monotonic()
-                while queue and queue[0][0] <= now:
-                    due.append(heapq.heappop(queue)[2])
-                return due
-            return None
+    def _take_new(self) -> None:
+        for _ in range(len(self._new)):
+            at, deadline = self._new.popleft()
+            self._number += 1
+            heapq.heappush(self._queue, (at, self._number, deadline))
+
+    def _drop_cancelled(self) -> None:
+        if len(self._cancellations) >= max(_MANY_CANCELLED, len(self._queue) // 2):
+            self._cancellations.clear()
+            self._queue = [entry for entry in self._queue if not entry[2].is_cancelled()]
+            heapq.heapify(self._queue)
+
+    def _due(self) -> list[Deadline]:
+        due = []
+        now = monotonic()
+        while self._queue and self._queue[0][0] <= now:
+            due.append(heapq.heappop(self._queue)[2])
+        return due
+
+    def _sleep(self) -> None:
+        self._wakes_at = self._queue[0][0] + _GRAIN_SECONDS if self._queue else math.inf
+        if not self._new:
+            try:
+                self._alarm.get(timeout=min(max(0.0, self._wakes_at - monotonic()), _LONGEST_SLEEP))
+            except Empty:
+                pass
+
+
+def join_unless_ending(thread: threading.Thread) -> None:
+    """Wait until a daemon thread has ended: not by itself, and not while the interpreter is finalizing, when it never runs again."""
+    if thread is not threading.current_thread() and not sys.is_finalizing():
+        thread.join()

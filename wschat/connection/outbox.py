@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from wschat.connection.backlog import WRITE_BYTES, Backlog
-from wschat.connection.keepalive import Deadlines
-from wschat.connection.streams import AT_ONCE, Stream
+from wschat.connection.crew import Crew
+from wschat.connection.quota import Quota
+from wschat.connection.streams import AT_ONCE, Stream, is_of_socket
 from wschat.connection.turns import Turn, current
-from wschat.connection.writer import Writer
 from wschat.errors import UsageError
 from wschat.figures import Eviction, tally
 from wschat.limits import Limits
@@ -36,22 +36,19 @@ class Outbox:
     taken in this order: a hub's, an outbox's, the writer's or the deadlines' own.
     """
 
-    def __init__(self, stream: Stream, limits: Limits, writer: Writer, deadlines: Deadlines, on_evict: Callable[[], bytes]) -> None:
+    def __init__(self, stream: Stream, limits: Limits, crew: Crew, on_evict: Callable[[], bytes], quotas: Sequence[Quota] = ()) -> None:
         self.lock = threading.Lock()
         self._stream = stream
         self._send_now = stream.send
         self._limits = limits
-        self._writer = writer
-        self._deadlines = deadlines
+        self._writer, self._deadlines = crew.writer, crew.deadlines
         self._on_evict = on_evict  # called with the lock held when the peer is too slow; returns the close frame to send
         self._is_clear = True  # not closed, no backlog, no fragmented message: what is written can go straight to the kernel
         self._put_off: list[bytes] = []  # held back until a turn ends; the turn's thread appends to it without the lock
         self._turn: Turn | None = None  # the one that is going to flush them
-        self._backlog = Backlog(stream.record_bytes)
+        self._backlog = Backlog(stream.record_bytes, quotas)
         self._is_in_message = False  # somebody is sending a fragmented one
         self._sender = 0  # the thread that does
-        self._held: list[bytes] = []  # the messages that have to wait for the end of that one
-        self._held_bytes = 0
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
         self.bytes_sent = 0
         self._is_closed = False
@@ -69,7 +66,6 @@ class Outbox:
                 self._put_off_until_end_of(turn)
             return
         with self.lock:
-            # First what it nearly always comes to, without a call more than the kernel's.
             if self._is_clear and not self._put_off:
                 send = self._send_now
                 try:
@@ -141,10 +137,8 @@ class Outbox:
         with self.lock:
             self._is_in_message = False
             self._see_if_clear()
-            held, self._held = self._held, []
-            self._held_bytes = 0
             with contextlib.suppress(OutboxClosed):
-                for frame in held:
+                for frame in self._backlog.take_held():
                     self._put(frame)
             self._notify()
 
@@ -161,14 +155,25 @@ class Outbox:
             elif not self._is_closed:
                 self._backlog.keep_pong(frames[-1])
 
-    def close(self, close_frame: bytes) -> bool:
-        """Send a close frame, after which nothing is accepted; False if there was one before."""
+    def close(self, make_close_frame: Callable[[], bytes]) -> bool:
+        """Send a close frame, made with the lock held, after which nothing is accepted. Return False if there was one before."""
         with self.lock:
             if self._is_closed:
                 return False
-            self._put_control(close_frame)
+            self._put_control(make_close_frame())
             self._shut()
             return True
+
+    def abandon(self, close_frame: bytes) -> None:
+        """While the interpreter is finalizing, when no lock may be waited for: send a close frame if that can be, and give up."""
+        if self.lock.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                if self._is_clear:
+                    self._send_now(close_frame, AT_ONCE)
+            self._is_closed, self._is_clear = True, False
+            self.lock.release()
+        self._stream.abort()
+        self._stream.close()
 
     def end_stream(self) -> None:
         """Half-close the stream once everything has been written."""
@@ -201,7 +206,7 @@ class Outbox:
     @property
     def waiting_bytes(self) -> int:
         """What the kernel has not taken yet, as of some moment just now."""
-        return self._backlog.size + self._held_bytes
+        return self._backlog.size
 
     def wait_until_taken(self) -> None:
         """Wait until the kernel has taken everything, or nothing can be sent any more."""
@@ -235,8 +240,11 @@ class Outbox:
         self._is_clear = not (self._is_closed or self._backlog or self._is_in_message)
 
     def _has_no_room(self, size: int) -> bool:
+        waiting = self._backlog.size
+        if not waiting or self._is_closed:
+            return False
         limit = self._limits.outbox_bytes
-        return bool(limit and self.waiting_bytes) and self.waiting_bytes + size > limit and not self._is_closed
+        return bool(limit and waiting + size > limit) or not self._backlog.has_room(size)
 
     def _make_room(self, size: int) -> bool:
         """Drop what was offered earlier, if that is what a slow peer gets; whether there is room then."""
@@ -247,13 +255,9 @@ class Outbox:
     def _put(self, frame: bytes) -> None:
         """Send a message: when it can be, but after somebody's fragmented one."""
         if self._is_in_message and not self._is_closed:
-            self._hold([frame])
+            self._backlog.hold([frame])
         else:
             self._send(frame)
-
-    def _hold(self, frames: list[bytes]) -> None:
-        self._held += frames
-        self._held_bytes += sum(map(len, frames))
 
     def _send(self, frame: bytes) -> None:
         """Send a data frame: now, with what was put off, or behind the backlog."""
@@ -283,7 +287,7 @@ class Outbox:
         del self._put_off[: len(frames)]
         if self._is_in_message or self._is_closed:
             # They were put off in the very moment in which another thread began a message, or closed.
-            self._hold(frames)
+            self._backlog.hold(frames)
             frames = []
         frames.extend(more)
         if frames:
@@ -307,7 +311,13 @@ class Outbox:
         return sent
 
     def _sent_nothing(self, error: OSError) -> int:
-        """Why a write failed: the kernel has no room (0 bytes were sent), or there is no peer any more."""
+        """Why a write failed: the kernel has no room (0 bytes were sent), or the peer is gone. For the frame that has called `send`.
+
+        Raises OutboxClosed, and again what a signal handler has raised.
+        """
+        if not is_of_socket(error):
+            self._lose()  # nobody knows how much was sent, and a message must not be torn
+            raise error
         if isinstance(error, BlockingIOError):
             return 0
         self._lose()
@@ -332,18 +342,16 @@ class Outbox:
         return sent == len(data)
 
     def _wait_for_room(self) -> None:
-        limits = self._limits
-        if not limits.outbox_bytes or self.waiting_bytes < limits.outbox_bytes:
+        if not self._has_no_room(1):
             return
-        give_up_at = monotonic() + limits.send_timeout if limits.send_timeout else None
-        while self.waiting_bytes >= limits.outbox_bytes and not self._is_closed:
+        give_up_at = monotonic() + self._limits.send_timeout if self._limits.send_timeout else None
+        while self._has_no_room(1):
             if not self._wait(give_up_at):
                 self._evict("send timeout")
 
     def _wait(self, until: float | None) -> bool:
         """Let go of the lock until something changes; False when it is later than `until`."""
-        remaining = None if until is None else until - monotonic()
-        if remaining is not None and remaining <= 0:
+        if (remaining := None if until is None else until - monotonic()) is not None and remaining <= 0:
             return False
         if self._changed is None:
             self._changed = threading.Condition(self.lock)
@@ -374,13 +382,13 @@ class Outbox:
     def _evict(self, reason: Eviction) -> None:
         """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
         tally.count_eviction(reason)
-        self._drop_put_off()
+        self._put_off.clear()
         self._backlog.drop()
         self._put_control(self._on_evict())
         self._shut()
 
     def _lose(self) -> None:
-        self._drop_put_off()
+        self._put_off.clear()
         self._backlog.clear()
         self._shut()
         self._stream.abort()
@@ -390,8 +398,3 @@ class Outbox:
         self._backlog.keep_pong(None)
         self._is_clear = False
         self._notify()
-
-    def _drop_put_off(self) -> None:
-        self._put_off.clear()
-        self._held.clear()
-        self._held_bytes = 0

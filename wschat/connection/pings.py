@@ -50,10 +50,11 @@ class Pings:
         """A pong came: it answers its ping, and all that were sent before (RFC 6455, section 5.5.3)."""
         if payload not in self._on_their_way:
             return
+        now = monotonic()
         for earlier in list(self._on_their_way):
             ping = self._on_their_way.pop(earlier, None)
             if ping is not None:
-                self.latency = ping.took = monotonic() - ping.sent_at
+                self.latency = ping.took = now - ping.sent_at
             if earlier == payload:
                 return
 

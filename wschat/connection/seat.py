@@ -9,6 +9,9 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from wschat.connection.reentrance import is_reentrant
+from wschat.errors import UsageError
+
 
 class Seat:
     """`lock` is held by the thread that reads. It is only ever tried, never waited for: those who would wait use `read_until`."""
@@ -22,7 +25,8 @@ class Seat:
     def read_until(self, is_done: Callable[[], object], read: Callable[[float | None], bool], until: float | None) -> bool:
         """Read, or let the thread that reads do so, until something is done; False if it gets too late.
 
-        `read` is one read, and says False if it got too late; `until` is a time of `monotonic`.
+        `read` is one read, and says False if it got too late; `until` is a time of `monotonic`. Raises UsageError for a signal
+        handler that would wait for its own thread.
         """
         changed: threading.Event | None = None
         try:
@@ -35,6 +39,8 @@ class Seat:
                         self.tell()
                     if not in_time:
                         return False
+                elif is_reentrant():
+                    raise UsageError("a signal handler has interrupted a call on this connection, and cannot wait for it")
                 elif changed is None:
                     # Announced before the next try, so that no change after it goes unnoticed.
                     changed = threading.Event()

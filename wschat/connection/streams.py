@@ -31,13 +31,13 @@ class Stream(Protocol):
         """Wait for bytes and return them; b"" or OSError once there will be none any more."""
 
     def send(self, data: bytes | memoryview, at_once: int, /) -> int:
-        """Write what can be written without waiting (with AT_ONCE); how many bytes that was.
+        """Write what can be written without waiting (with AT_ONCE). Return how many bytes that was.
 
         Raises BlockingIOError if that is nothing, and any other OSError once the peer is gone.
         """
 
     def recv_now(self, max_bytes: int) -> bytes | None:
-        """Read without waiting: None if there is nothing yet, b"" once there will be nothing any more."""
+        """Read without waiting: None if there is nothing yet, b"" or OSError once there will be nothing any more."""
 
     def wait(self, timeout: float) -> bool:
         """Wait for up to `timeout` seconds for something to read (or the end); whether there is."""
@@ -83,8 +83,6 @@ class BlockingStream:
             return self._socket.recv(max_bytes, AT_ONCE)
         except BlockingIOError:
             return None
-        except OSError:
-            return b""
 
     def wait(self, timeout: float) -> bool:
         return _wait(self._socket, timeout)
@@ -106,16 +104,19 @@ class PollingStream:
     """A TLS socket, or any socket where the system cannot send without waiting on a blocking one.
 
     OpenSSL's objects break when two threads use them at once, so each call is short, non-blocking and locked; waiting
-    happens outside the lock.
+    happens outside the lock. After `half_close` the TLS object takes nothing any more that the peer still sends, and what is left
+    unread would have the kernel reset the connection, whose last frames are lost then: so from there on the socket is read
+    without TLS, up to its end, and what comes is dropped.
     """
 
-    __slots__ = ("_socket", "_tls_object", "record_bytes")
+    __slots__ = ("_is_half_closed", "_socket", "_tls_object", "record_bytes")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self.record_bytes = _TLS_RECORD_BYTES
-        self._tls_object = threading.Lock()
+        self._is_half_closed = False
+        self._tls_object = threading.Lock()  # guards the TLS object; taken after an outbox's lock, and before no other
 
     def recv(self, max_bytes: int, /) -> bytes:
         while (data := self.recv_now(max_bytes)) is None:
@@ -125,15 +126,15 @@ class PollingStream:
     def recv_now(self, max_bytes: int) -> bytes | None:
         try:
             with self._tls_object:
+                if self._is_half_closed:
+                    return None if socket.socket.recv(self._socket, max_bytes) else b""
                 return self._socket.recv(max_bytes)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
-        except OSError:
-            return b""
 
     def wait(self, timeout: float) -> bool:
         with self._tls_object:
-            if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            if isinstance(self._socket, ssl.SSLSocket) and not self._is_half_closed and self._socket.pending():
                 return True
         return _wait(self._socket, timeout)
 
@@ -159,6 +160,7 @@ class PollingStream:
                 # Sends TLS's own end; that it would then wait for the peer's is no concern here.
                 with contextlib.suppress(OSError, ValueError):
                     self._socket.unwrap()
+            self._is_half_closed = True
         _shutdown(self._socket, socket.SHUT_WR)
 
     def abort(self) -> None:
@@ -169,18 +171,29 @@ class PollingStream:
 
 
 def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | None:
-    """Wait for bytes; b"" at the end of the stream, None if it gets later than `until`, a time of `monotonic`."""
+    """Wait for bytes; b"" or OSError at the end of the stream, None if it gets later than `until`, a time of `monotonic`."""
     if until is None:
-        try:
-            return stream.recv(max_bytes)
-        except OSError:
-            return b""
+        return stream.recv(max_bytes)
     # What made the socket readable need not be ours to read: TLS has messages of its own.
     while stream.wait(max(0.0, until - monotonic())):
         data = stream.recv_now(max_bytes)
         if data is not None:
             return data
     return None
+
+
+def is_of_socket(error: OSError) -> bool:
+    """Return True if a call of a socket has raised this, and not a signal handler that interrupted the call.
+
+    A signal handler is called with the frame that it has interrupted, and by that it is known in the traceback.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        interrupted, traceback = traceback.tb_frame, traceback.tb_next
+        arguments = traceback.tb_frame.f_locals.values()
+        if any(value is interrupted or (isinstance(value, tuple) and interrupted in value) for value in arguments):
+            return False
+    return True
 
 
 def _wait(sock: socket.socket, timeout: float | None) -> bool:

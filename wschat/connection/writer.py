@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -10,6 +11,7 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
+from wschat.connection.keepalive import join_unless_ending
 from wschat.connection.turns import Outlet, Turn
 
 logger = logging.getLogger("wschat.connection")
@@ -34,16 +36,45 @@ class Writer:
     Methods may be called from any thread, and none waits but `stop`.
     """
 
+    _thread: threading.Thread | None
+
     def __init__(self) -> None:
-        self._starting = threading.Lock()  # guards the two below; taken last of all locks
-        self._thread: threading.Thread | None = None
+        self._is_stopping = False
         self._wake_up: socket.socket | None = None
+        self.forget_all()
+
+    def start(self) -> None:
+        """Start the thread, if it does not run yet. Raises OSError or RuntimeError if a descriptor or a thread is missing.
+
+        It may be called again then.
+        """
+        with self._starting:
+            if self._thread is not None or self._is_stopping:
+                return
+            with contextlib.ExitStack() as opened:
+                selector = opened.enter_context(selectors.DefaultSelector())
+                woken, wake_up = map(opened.enter_context, socket.socketpair())
+                woken.setblocking(False)
+                wake_up.setblocking(False)
+                selector.register(woken, selectors.EVENT_READ)
+                # A daemon, so that a program that forgets to close a connection can end all the same.
+                thread = threading.Thread(target=self._run, args=(selector, woken), name="wschat-writer", daemon=True)
+                thread.start()
+                opened.pop_all()
+            self._thread, self._wake_up = thread, wake_up
+
+    def forget_all(self) -> None:
+        """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
+        self._starting = threading.Lock()  # guards the two below; taken last of all locks
+        self._thread = None
+        if self._wake_up is not None:
+            self._wake_up.close()
+        self._wake_up = None
         # Appended to by any thread, emptied by the writer: deques need no lock for that.
         self._requests: deque[Drainable | int] = deque()
         self._turns: deque[Turn] = deque()
         self._jobs: deque[Outlet] = deque()
         self._is_ticking = False
-        self._is_stopping = False
 
     def watch(self, outbox: Drainable) -> None:
         """Drain this outbox as its socket takes more."""
@@ -70,34 +101,25 @@ class Writer:
         self._wake()
 
     def stop(self) -> None:
-        """End the thread and wait until it has ended (unless it is the one that calls)."""
+        """End the thread and wait until it has ended (unless it is the one that calls, or the interpreter is finalizing)."""
         with self._starting:
             self._is_stopping = True
             thread = self._thread
         if thread is not None:
             self._wake()
-            if thread is not threading.current_thread():
-                thread.join()
+            join_unless_ending(thread)
 
     def _wake(self) -> None:
         with self._starting:
-            if self._thread is None and not self._is_stopping:
-                receiver, self._wake_up = socket.socketpair()
-                receiver.setblocking(False)
-                self._wake_up.setblocking(False)
-                # A daemon, so that a program that forgets to close a connection can end all the same.
-                self._thread = threading.Thread(target=self._run, args=(receiver,), name="wschat-writer", daemon=True)
-                self._thread.start()
-            # Under the lock, or it might be closed just now, and the descriptor be somebody else's.
+            # Under the lock, or it might be closed just now, and the descriptor be another socket's.
             if self._wake_up is not None:
                 try:
                     self._wake_up.send(b"\0")
                 except OSError:
                     pass  # full, so it is awake; or closed, so it has stopped
 
-    def _run(self, wake_up: socket.socket) -> None:
-        with selectors.DefaultSelector() as selector, wake_up:
-            selector.register(wake_up, selectors.EVENT_READ)
+    def _run(self, selector: selectors.BaseSelector, woken: socket.socket) -> None:
+        with selector, woken:
             turns_due: float | None = None
             while not self._is_stopping:
                 try:
@@ -107,9 +129,12 @@ class Writer:
                     turns_due = self._keep_turns(turns_due)
                 except Exception:
                     logger.exception("the writer failed")  # for one; the others still need it
-            # What was taken over is not lost.
-            self._do_jobs()
-            self._cut_turns_short()
+            try:
+                # What was taken over is not lost.
+                self._do_jobs()
+                self._cut_turns_short()
+            except Exception:
+                logger.exception("the writer failed")
         with self._starting:
             assert self._wake_up is not None
             self._wake_up.close()

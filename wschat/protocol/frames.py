@@ -9,6 +9,8 @@ import os
 import struct
 from enum import IntEnum
 
+from wschat.errors import UsageError
+
 
 class Opcode(IntEnum):
     """What a frame is (RFC 6455, section 11.8)."""
@@ -93,6 +95,14 @@ def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool
     if key is None:
         return head + payload
     return head + key + apply_mask(payload, key)
+
+
+def check_close(code: int, reason: str) -> None:
+    """Raise UsageError if a close frame cannot have this code or this reason (RFC 6455, sections 5.5 and 7.4)."""
+    if not is_sendable_close_code(code):
+        raise UsageError(f"{code} is not a close code that may be sent")
+    if len(reason.encode()) > MAX_CONTROL_PAYLOAD - 2:
+        raise UsageError(f"the reason for a close has at most {MAX_CONTROL_PAYLOAD - 2} bytes")
 
 
 def encode_close(code: int, reason: str) -> bytes:

@@ -142,6 +142,7 @@ class _Arrival:
             subprotocol=answer.subprotocol,
             deflate=answer.deflate,
             already_read=self.exchange.already_read,
+            quotas=at.roster.quotas(sock),
         )
         log_opened(ws)
         at.roster.open(sock, ws)
@@ -208,7 +209,13 @@ class _Arrival:
         at.roster.answer(sock)
         _notice_who_vanishes(sock)
         request = dialogue.request
-        stream = EventStream(open_stream(sock), limits=at.limits, path=request.target, remote_address=request.remote_address)
+        stream = EventStream(
+            open_stream(sock),
+            limits=at.limits,
+            path=request.target,
+            remote_address=request.remote_address,
+            quotas=at.roster.quotas(sock),
+        )
         log_opened(stream)
         at.roster.open(sock, stream)
         try:

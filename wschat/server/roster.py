@@ -14,9 +14,11 @@ import logging
 import socket
 import threading
 from collections import Counter
+from weakref import WeakValueDictionary
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
+from wschat.connection.quota import Quota
 from wschat.figures import Load, tally
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
@@ -44,6 +46,10 @@ class Roster:
         self._counts: Counter[str] = Counter()
         self._idle = IdleConnections()  # of those that are opening
         self._cut_idle: set[socket.socket] = set()  # which leave as soon as their threads notice
+        total = limits.outbox_bytes_total
+        self._quota_of_all = (Quota(total),) if total else ()
+        self._quotas: WeakValueDictionary[str, Quota] = WeakValueDictionary()  # of each address, as long as somebody has it
+        self._own = threading.local()  # `sock` is the connection that the thread is for
         self._is_closing = False
         self._drain: float | None = None
 
@@ -119,6 +125,21 @@ class Roster:
             if not self._counts[address]:
                 del self._counts[address]
 
+    def quotas(self, sock: socket.socket) -> tuple[Quota, ...]:
+        """What bounds that which waits for this connection's peer and others: of its address, and of all."""
+        with self._changed:
+            address = self._counted.get(sock)
+            if not self._limits.max_connections_per_address or not self._limits.outbox_bytes_per_address or address is None:
+                return self._quota_of_all
+            quota = self._quotas.get(address)
+            if quota is None:
+                quota = self._quotas[address] = Quota(self._limits.outbox_bytes_per_address)
+            return quota, *self._quota_of_all
+
+    def work_for(self, sock: socket.socket) -> None:
+        """The calling thread is this connection's, from here to its end."""
+        self._own.sock = sock
+
     def answer(self, sock: socket.socket) -> None:
         """It is about to become a WebSocket or a stream of events: from here on it is closed as such, and not cut."""
         with self._changed:
@@ -144,8 +165,8 @@ class Roster:
             self._idle.remove(sock)
             self._cut_idle.discard(sock)
             self._uncount(sock)
-            if not self._active:
-                self._changed.notify_all()
+            if len(self._active) <= 1:
+                self._changed.notify_all()  # one may be that of the thread that waits
             return ws
 
     def cut(self, sock: socket.socket) -> None:
@@ -168,8 +189,12 @@ class Roster:
             else:
                 _go_away(ws, drain)
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._active, None if drain is None else drain + _GRACE):
+            if not self._changed.wait_for(self._is_deserted, None if drain is None else drain + _GRACE):
                 logger.warning("%d handlers are still running", len(self._active))
+
+    def _is_deserted(self) -> bool:
+        """Return True if no connection is left but that of the calling thread, which would wait for itself."""
+        return len(self._active) == (getattr(self._own, "sock", None) in self._active)
 
     def _end_opening(self, sock: socket.socket, how: int) -> None:
         with self._changed:

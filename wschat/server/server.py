@@ -22,6 +22,8 @@ from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.keepalive import join_unless_ending
+from wschat.connection.streams import is_of_socket
 from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -112,6 +114,8 @@ class WebSocketServer(socketserver.TCPServer):
         self._crew = join_crew()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
+        self._serving_thread = 0  # the one that runs `serve_forever`
+        self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
         self._busy = response_to(BUSY, in_json=http is not None)
@@ -166,9 +170,11 @@ class WebSocketServer(socketserver.TCPServer):
         return self
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Accept connections until `shutdown` is called from another thread. There is no polling: the interval is ignored."""
+        """Accept connections until `shutdown` or `stop` is called. There is no polling: the interval is ignored."""
         self._has_stopped_accepting.clear()
+        self._serving_thread = threading.get_ident()
         try:
+            self._crew.start()  # which it is already, but in a forked child
             with selectors.DefaultSelector() as selector:
                 selector.register(self._woken, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
@@ -180,7 +186,10 @@ class WebSocketServer(socketserver.TCPServer):
                         selector.select(PAUSE_SECONDS)
                         selector.register(self.socket, selectors.EVENT_READ)
         finally:
+            self._serving_thread = 0
             self._has_stopped_accepting.set()
+            if self._end_serving is not None:
+                self._end_serving()
 
     def request_shutdown(self) -> None:
         """Have `serve_forever` return, and return at once: for signal handlers. `shutdown` still has to follow."""
@@ -193,14 +202,24 @@ class WebSocketServer(socketserver.TCPServer):
 
         Requests in progress are answered with 503. What waits for slow peers is still sent, for at most `drain` seconds
         (`Limits.close_timeout`, if it is not given). Waits for that long and a little more at most: what a handler does
-        otherwise cannot be stopped from outside. Not for the thread that runs `serve_forever` as long as it does, and not
-        for handlers.
+        otherwise cannot be stopped from outside. From any thread: a signal handler that has interrupted `serve_forever` does not
+        wait, and `serve_forever` does all this before it returns; a connection's handler does not wait for its own connection.
         """
+        if self._ask_own_thread(lambda: self.shutdown(drain)):
+            return
         self.request_shutdown()
         self._has_stopped_accepting.wait()
         self.socket.close()
         self._roster.close_all((self.limits.close_timeout or None) if drain is None else drain)
         self._threads.close()
+
+    def _ask_own_thread(self, end_serving: Callable[[], None]) -> bool:
+        """Have `serve_forever` call this as it returns, if the caller has interrupted it. Return False if not."""
+        if self._serving_thread != threading.get_ident():
+            return False
+        self._end_serving = end_serving
+        self.request_shutdown()
+        return True
 
     def server_close(self) -> None:
         """Stop listening, and let go of what the server holds."""
@@ -221,11 +240,13 @@ class WebSocketServer(socketserver.TCPServer):
             leave_crew(self._crew)
 
     def stop(self, drain: float | None = None) -> None:
-        """`shutdown` and `server_close`, and wait for the background thread. May be called again."""
+        """`shutdown` and `server_close`, and wait for the background thread. From any thread, as `shutdown`. May be called again."""
+        if sys.is_finalizing() or self._ask_own_thread(lambda: self.stop(drain)):
+            return  # no thread of a connection ever runs again, or will when this one has gone on
         self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
-            self._thread.join()
+            join_unless_ending(self._thread)
 
     def __enter__(self) -> WebSocketServer:
         return self
@@ -276,6 +297,8 @@ class WebSocketServer(socketserver.TCPServer):
                 # The handshake itself is for the connection's own thread.
                 request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
+            if not is_of_socket(error):
+                raise
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already
             self._scarcity.complain(error)
@@ -290,6 +313,7 @@ class WebSocketServer(socketserver.TCPServer):
         """One connection, in its thread."""
         request, client_address = accepted
         accepted_at = monotonic()
+        self._roster.work_for(request)
         try:
             self.finish_request(request, client_address)
         except ConnectionClosed:
@@ -299,11 +323,17 @@ class WebSocketServer(socketserver.TCPServer):
         except Exception:
             self.handle_error(request, client_address)
         finally:
+            self._clean_up(request, accepted_at)
+
+    def _clean_up(self, request: socket.socket, accepted_at: float) -> None:
+        """Let go of a connection. Each step is taken whatever becomes of the one before."""
+        try:
             self.shutdown_request(request)
+        finally:
             ws = self._roster.leave(request)
-            if ws is not None:
-                log_closed(ws, monotonic() - accepted_at)
             self._threads.stand_by()  # which it has not, where this was no WebSocket
+        if ws is not None:
+            log_closed(ws, monotonic() - accepted_at)
 
 
 def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:

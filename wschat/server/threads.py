@@ -7,6 +7,7 @@ think of the next thing.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -24,15 +25,18 @@ class Threads(Generic[Task]):
     def __init__(self, work: Callable[[Task], None]) -> None:
         self._work = work
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()  # of the one that stands by; None ends it
-        # Guards the two below. Nothing else is locked while it is held.
+        # Guards all below. Nothing else is locked while it is held.
         self._guard = threading.Lock()
         self._has_stand_by = False
+        self._process = 0  # that it is in
         self._is_closed = False
 
     def run(self, task: Task) -> None:
         """Work on this. Raises RuntimeError if there is no thread to be had."""
         with self._guard:
-            has_stand_by, self._has_stand_by = self._has_stand_by, False
+            # A forked child has none, whatever its parent had.
+            has_stand_by = self._has_stand_by and self._process == os.getpid()
+            self._has_stand_by = False
         if has_stand_by:
             self._tasks.put(task)
         else:
@@ -48,6 +52,7 @@ class Threads(Generic[Task]):
             except RuntimeError:
                 return  # the next task tries again, and says so
             self._has_stand_by = True
+            self._process = os.getpid()
 
     def close(self) -> None:
         """End the thread that stands by. Those that work are not touched."""

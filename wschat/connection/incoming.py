@@ -1,0 +1,67 @@
+"""What comes from one peer: messages, the answers to pings, and what the stream ends with. Reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wschat.connection.pings import Pings
+from wschat.errors import ProtocolViolation
+from wschat.protocol.messages import Close, MessageReader, Ping, Pong
+
+# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
+# allocator makes objects of up to 512 bytes, this one included, in half the time.
+SMALL_READ = 472
+LARGE_READ = 64 * 1024
+_READ_GROWTH = 16
+
+Verdict = Close | ProtocolViolation | EOFError
+"""What a stream ends with: the peer's close frame, a violation of the protocol, or nothing more."""
+
+
+class Incoming:
+    """Only for the thread that reads; `messages` may be looked at and emptied by any."""
+
+    __slots__ = ("_answer_pings", "_pings", "_reader", "bytes_received", "messages", "read_size", "verdict")
+
+    def __init__(self, reader: MessageReader, pings: Pings, answer_pings: Callable[[list[bytes]], None]) -> None:
+        """`answer_pings` is called with the payloads of pings; it must not wait."""
+        self._reader = reader
+        self._pings = pings
+        self._answer_pings = answer_pings
+        self.messages = reader.messages
+        """The messages that have not been received yet, the oldest first."""
+        self.verdict: Verdict | None = None
+        """What the stream ends with. It counts once the messages before it have been received."""
+        self.bytes_received = 0
+        self.read_size = SMALL_READ
+        """How many bytes the next read asks for."""
+
+    def take(self, data: bytes) -> None:
+        """Take the bytes of one read; b"" is the end of the stream."""
+        if not data:
+            self.verdict = EOFError()
+            return
+        self.bytes_received += len(data)
+        self._pings.has_heard = True
+        if len(data) == self.read_size:
+            self.read_size = min(self.read_size * _READ_GROWTH, LARGE_READ)
+        elif len(data) * _READ_GROWTH < self.read_size:
+            self.read_size = SMALL_READ
+        try:
+            self._reader.feed(data)
+        except ProtocolViolation as violation:
+            self.verdict = violation
+        if self._reader.control:
+            self._take_control()
+
+    def _take_control(self) -> None:
+        control = self._reader.control
+        pings = [frame.payload for frame in control if isinstance(frame, Ping)]
+        if pings:
+            self._answer_pings(pings)
+        for frame in control:
+            if isinstance(frame, Pong):
+                self._pings.answer(frame.payload)
+            elif isinstance(frame, Close):
+                self.verdict = frame
+        control.clear()
