@@ -174,6 +174,15 @@ option = partial(click.option, show_envvar=True)
 )
 @option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=click.IntRange(0), help="What may wait for one slow peer; 0 for no limit.")
 @option(
+    "--outbox-bytes-per-ip",
+    default=_LIMITS.outbox_bytes_per_address,
+    type=click.IntRange(0),
+    help="What may wait for all slow peers of one address; 0 for no limit.",
+)
+@option(
+    "--outbox-bytes-total", default=_LIMITS.outbox_bytes_total, type=click.IntRange(0), help="What may wait in all; 0 for no limit."
+)
+@option(
     "--slow-peer",
     default=_LIMITS.slow_peer,
     type=click.Choice(SLOW_PEER_POLICIES),
@@ -210,6 +219,8 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         _LIMITS,
         max_message_bytes=max_message_bytes,
         outbox_bytes=options["outbox_bytes"],
+        outbox_bytes_per_address=options["outbox_bytes_per_ip"],
+        outbox_bytes_total=options["outbox_bytes_total"],
         slow_peer=options["slow_peer"],
         ping_interval=options["ping_interval"],
         ping_timeout=options["ping_timeout"],
