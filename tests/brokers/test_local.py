@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from stat import S_IMODE
+from time import monotonic
 
 import pytest
 
@@ -337,11 +338,16 @@ def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_commit_waits_for_the_disk(path: Path) -> None:
-    """Only a power cut would show it: SQLite has to ask the disk, and not leave it to the system, whoever writes."""
-    with closing(LocalBroker(path)) as broker, broker._connection() as another:
-        for database in (broker._database, another):
-            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    """Only a power cut would show it: SQLite has to ask the disk, and not leave it to the system."""
+    with closing(LocalBroker(path)) as broker:
+        assert broker._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert broker._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_one_thread_writes_and_no_other(path: Path, broker: LocalBroker) -> None:
+    """So nothing here ever waits for a lock, nor fails for want of it."""
+    with broker._connection() as database, pytest.raises(sqlite3.OperationalError, match="attempt to write a readonly database"):
+        database.execute("DELETE FROM rules")
 
 
 def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_path: Path) -> None:
@@ -480,6 +486,77 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
         assert broker.last_numbers() == {"gate": 1, "lobby": len(begun)}
 
 
+# Who else wants something of the file
+
+
+def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock of SQLite's: with no time at all to wait for one, nothing fails."""
+    monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.0)
+    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
+    with closing(LocalBroker(path)) as broker, ThreadPoolExecutor(4) as pool:
+        is_over = threading.Event()
+
+        def again_and_again(action: Callable[[], object]) -> int:
+            times = 0
+            while not is_over.is_set():
+                action()
+                times += 1
+            return times
+
+        rule = Rule("lobby", "ban", "mallory", 0.0, "alice")
+        actions = (broker.check, lambda: broker.set_rules([rule]), lambda: broker.lift_rules([rule]), lambda: log_of(broker, "lobby"))
+        tasks = [pool.submit(again_and_again, action) for action in actions]
+        try:
+            for number in upto(200):
+                assert say(broker, "lobby", "x") == [number]
+        finally:
+            is_over.set()
+        assert all(task.result(PATIENCE) for task in tasks)
+
+
+def test_many_who_ask_whether_it_can_be_written_cost_one_write_a_second(path: Path, broker: LocalBroker) -> None:
+    began_at = monotonic()
+    with looking_into(path) as database, ThreadPoolExecutor(8) as pool:
+
+        def writes() -> int:
+            (version,) = database.execute("PRAGMA data_version").fetchone()  # which changes with each commit of another
+            return int(version)
+
+        before = writes()
+        found = set()
+        for _ in range(50):
+            list(pool.map(lambda _: broker.check(), range(8)))
+            found.add(writes())
+        assert len(found - {before}) <= 1 + (monotonic() - began_at)
+
+
+def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.02)
+    broker.check()
+    elsewhere = path.rename(path.with_name("elsewhere"))
+
+    def is_ready() -> bool:
+        try:
+            broker.check()
+        except HistoryUnavailable:
+            return False
+        return True
+
+    eventually(lambda: not is_ready())
+    elsewhere.replace(path)
+    eventually(is_ready)
+
+
+def test_a_message_waits_while_another_program_holds_the_file(path: Path, broker: LocalBroker) -> None:
+    """A backup, or somebody at a shell, takes seconds."""
+    speaker = Speaker(broker)
+    with locked(path):
+        speaker.begin(Draft("lobby", "alice", "one"))
+        threading.Event().wait(2.5)  # nothing to wait for: that it is long is the point
+        assert speaker.outcomes == []
+    assert speaker.wait_for(1) == [1]
+
+
 # When the file cannot be used
 
 
@@ -538,7 +615,10 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
 
 
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
-def test_while_the_file_is_not_in_its_place_nothing_is_said(path: Path, broker: LocalBroker, is_replaced: bool) -> None:
+def test_while_the_file_is_not_in_its_place_nothing_is_said(
+    path: Path, broker: LocalBroker, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
     listener = Listener()
     broker.subscribe("lobby", listener)
     assert say(broker, "lobby", "one") == [1]

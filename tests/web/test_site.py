@@ -52,9 +52,10 @@ def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
     class Gone(MemoryBroker):
         is_gone = False
 
-        def check(self) -> None:
+        def check(self) -> int:
             if self.is_gone:
                 raise HistoryUnavailable("the history cannot be used")
+            return 0
 
     broker = Gone()
     web = open_web(broker)
@@ -68,6 +69,7 @@ def test_not_ready_while_another_program_keeps_the_history_from_being_written(
     open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
     path = tmp_path / "history"
     web = open_web(LocalBroker(path))
     assert web.get("/readyz").status == 200

@@ -162,7 +162,8 @@ class Broker(ABC):
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         """The first messages after this number, in order: so many at most, and no more than `MAX_TEXT_READ`, but one at least.
 
-        Nothing is among them that was not handed on to the subscribers yet. May read from a disk. Raises HistoryUnavailable.
+        Nothing is among them that was not handed on to the subscribers yet. A message that cannot be read is passed over: its
+        number is missing. May read from a disk. Raises HistoryUnavailable.
         """
 
     @abstractmethod
@@ -176,6 +177,10 @@ class Broker(ABC):
     @abstractmethod
     def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
         """The end of that. Something may still be on its way."""
+
+    @abstractmethod
+    def last_number(self, room: str) -> int:
+        """Return the number of the last message of a room; 0 if nothing was ever said there."""
 
     @abstractmethod
     def last_numbers(self) -> dict[str, int]:
@@ -195,7 +200,7 @@ class Broker(ABC):
 
     @abstractmethod
     def rules(self) -> list[Rule]:
-        """All rules that were set and not lifted, also those whose time is over. Raises HistoryUnavailable."""
+        """All rules that were set and not lifted and can be read, also those whose time is over. Raises HistoryUnavailable."""
 
     @abstractmethod
     def set_rules(self, rules: Sequence[Rule]) -> None:
@@ -209,8 +214,11 @@ class Broker(ABC):
         """Lift those of these rooms, kinds and subjects, all or none. As durable as `set_rules`."""
 
     @abstractmethod
-    def check(self) -> None:
-        """Raise HistoryUnavailable if nothing can be made durable just now. May wait for a disk."""
+    def check(self) -> int:
+        """Return how many messages were found that cannot be read. Raises HistoryUnavailable if nothing can be made durable just now.
+
+        May wait for a disk. What it found may be a second old: those who ask at the same time share it.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """The log in an SQLite file, for one server: what all rooms are told meanwhile is made durable in one transaction.
 
-One thread writes messages: it takes all that waits, commits it, hands it on, and tells the authors. While the disk works the
-next batch gathers, so the busier it is, the less a message costs. Reads and rules have connections of their own.
+One thread writes. It takes all messages that wait, commits them, hands them on, and tells the authors. While the disk works the
+next batch gathers, so the busier it is, the less a message costs. Whatever else is to be written is a job for that thread, too:
+nothing in this process ever waits for a lock of SQLite's. Reads have connections of their own.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule, Subscriber, hand_on, within_bounds
 from wschat.brokers.filelock import FileLock, Identity, identity_of
-from wschat.brokers.log import Log
+from wschat.brokers.log import Appended, Log
 from wschat.brokers.presence import Presence
+from wschat.brokers.reading import Reading, Unreadable, is_damage
 from wschat.brokers.schema import check, migrate
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.figures import tally
@@ -34,14 +39,43 @@ _FEW, _ENOUGH = 4, 100
 _SECONDS_TO_GATHER = 0.002
 # So many drafts may wait before `append` does.
 _MAX_WAITING = 20_000
-# How long a statement waits for a lock that another program has on the file.
-_SECONDS_TO_WAIT_FOR_LOCK = 2.0
+# How long a statement waits for a lock that another program has on the file: a shell, or a backup.
+_SECONDS_TO_WAIT_FOR_LOCK = 10.0
+# For how long it is known whether something can be written, so that many who ask cost no more than one.
+_SECONDS_CHECKED = 1.0
 _CONNECTIONS = 4
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 
 _NOT_IN_PLACE = "its file has been removed or replaced"
 
 _Waiting = tuple[Draft, Author]
+
+
+class _Job:
+    """Something for the thread that writes, and somebody who waits for it."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action = action
+        self._is_done = threading.Event()
+        self._error: str | None = None
+        self.ended_at: float | None = None
+
+    def run(self) -> None:
+        """Do it. Raises what goes wrong, of which those who wait are told."""
+        try:
+            self._action()
+        except BaseException as error:
+            self._error = str(error)
+            raise
+        finally:
+            self.ended_at = monotonic()
+            self._is_done.set()
+
+    def wait(self) -> None:
+        """Wait for the end of it. Raises HistoryUnavailable."""
+        self._is_done.wait()
+        if self._error is not None:
+            raise HistoryUnavailable(f"the history cannot be used: {self._error}")
 
 
 class _Room:
@@ -82,13 +116,16 @@ class LocalBroker(Presence, Broker):
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
             opened.pop_all()
-        # For reads and rules: so many connections, taken and put back by any thread.
+        self._unreadable = Unreadable(str(self.path))
+        # For reads: so many connections, taken and put back by any thread.
         self._connections = threading.Semaphore(_CONNECTIONS)
         self._idle: deque[sqlite3.Connection] = deque()
         self._log_guard = threading.Lock()  # guards the one below; the locks of subscribers are taken while it is held
         self._rooms = {name: _Room(last) for name, last in self._log.last_numbers().items()}
-        self._queue_changed = threading.Condition()  # guards the two below; nothing else is locked while it is held
+        self._queue_changed = threading.Condition()  # guards the four below; nothing else is locked while it is held
         self._queue: deque[_Waiting] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._last_check: _Job | None = None
         self._is_closing = False
         self._writer = threading.Thread(target=self._run, name="wschat-history", daemon=True)
         self._writer.start()
@@ -121,39 +158,68 @@ class LocalBroker(Presence, Broker):
 
     def _run(self) -> None:
         batch: list[_Waiting] = []
-        while batch := self._next_batch(is_busy=len(batch) > _FEW):
-            self._settle(batch)
+        while True:
+            jobs, batch = self._next_work(is_busy=len(batch) > _FEW)
+            if not jobs and not batch:
+                return
+            for job in jobs:
+                self._run_job(job)
+            if batch:
+                self._settle(batch)
 
-    def _next_batch(self, *, is_busy: bool) -> list[_Waiting]:
-        """Wait for something to append, and in a busy time a little longer; nothing at the end."""
+    def _next_work(self, *, is_busy: bool) -> tuple[list[_Job], list[_Waiting]]:
+        """Wait for something to do, and in a busy time a little longer; nothing at the end."""
         with self._queue_changed:
-            while not self._queue and not self._is_closing:
+            while not self._queue and not self._jobs and not self._is_closing:
                 self._queue_changed.wait()
             if is_busy and len(self._queue) < _ENOUGH and not self._is_closing:
                 self._queue_changed.wait(_SECONDS_TO_GATHER)
             was_full = len(self._queue) >= _MAX_WAITING
             batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+            jobs = list(self._jobs)
+            self._jobs.clear()
             if was_full:
                 self._queue_changed.notify_all()
-            return batch
+            return jobs, batch
+
+    def _run_job(self, job: _Job) -> None:
+        try:
+            job.run()
+        except Exception as error:  # whoever waits for it is told
+            logger.error("%s cannot be written: %s", self.path, error)
 
     def _settle(self, batch: list[_Waiting]) -> None:
         """Make these durable, hand them on, and tell their authors."""
-        results: Sequence[Result]
-        try:
-            self._check_files()
-            appended = self._log.append([draft for draft, _ in batch])
-        except Exception as error:  # SQLite's, or a text that cannot be written: whatever it is, the authors wait for an answer
-            logger.error("%d messages cannot be kept in %s: %s", len(batch), self.path, error)
-            results = [HistoryUnavailable(f"the history cannot be written: {error}")] * len(batch)
-        else:
-            results = appended.results
+        appended = self._append([draft for draft, _ in batch])
+        if appended.messages:
             self._hand_on(appended.messages)
         outcomes: dict[int, tuple[Author, list[Outcome]]] = {}
-        for (draft, author), result in zip(batch, results, strict=True):
+        for (draft, author), result in zip(batch, appended.results, strict=True):
             outcomes.setdefault(id(author), (author, []))[1].append((draft, result))
         for author, theirs in outcomes.values():
             hand_on(author.settled, theirs)
+
+    def _append(self, drafts: list[Draft]) -> Appended:
+        """Make these durable, in one transaction or, if the file is damaged where one of their rooms is, in one for each room."""
+        try:
+            self._check_files()
+            return self._log.append(drafts)
+        except Exception as error:  # SQLite's, or a text that cannot be written: whatever it is, the authors wait for an answer
+            rooms = {draft.room for draft in drafts}
+            if len(rooms) > 1 and (is_damage(error) or isinstance(error, sqlite3.IntegrityError)):
+                return self._append_apart(drafts, rooms)
+            logger.error("%d messages cannot be kept in %s: %s", len(drafts), self.path, error)
+            return Appended([HistoryUnavailable(f"the history cannot be written: {error}")] * len(drafts))
+
+    def _append_apart(self, drafts: list[Draft], rooms: set[str]) -> Appended:
+        results: dict[int, Result] = {}
+        messages: dict[str, list[Message]] = {}
+        for room in rooms:
+            theirs = [number for number, draft in enumerate(drafts) if draft.room == room]
+            appended = self._append([drafts[number] for number in theirs])
+            results.update(zip(theirs, appended.results, strict=True))
+            messages.update(appended.messages)
+        return Appended([results[number] for number in range(len(drafts))], messages)
 
     def _hand_on(self, messages_of: dict[str, list[Message]]) -> None:
         tally.count_messages(sum(map(len, messages_of.values())))
@@ -171,12 +237,12 @@ class LocalBroker(Presence, Broker):
     # Reading
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        return self._read(room, seq + 1, _MAX_INTEGER, "ASC", limit)
+        return self._read(room, seq + 1, _MAX_INTEGER, limit, is_backward=False)
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
-        return self._read(room, 1, _MAX_INTEGER if seq is None else seq - 1, "DESC", limit)[::-1]
+        return self._read(room, 1, _MAX_INTEGER if seq is None else seq - 1, limit, is_backward=True)[::-1]
 
-    def _read(self, room: str, first: int, last: int, order: str, limit: int) -> list[Message]:
+    def _read(self, room: str, first: int, last: int, limit: int, *, is_backward: bool) -> list[Message]:
         with self._log_guard:
             known = self._rooms.get(room)
             if known is None:
@@ -185,16 +251,12 @@ class LocalBroker(Presence, Broker):
             first, last = max(first, self._retention.oldest_seq(known.last)), min(last, known.last)
         if first > last or limit < 1:
             return []
-        with self._connection() as database:
-            rows = database.execute(
-                f"""
-                SELECT seq, sender, text, time FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
-                AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order} LIMIT ?
-                """,
-                (room, first, last, self._retention.oldest_time(time.time()), min(limit, _MAX_INTEGER)),
-            )
-            with contextlib.closing(rows):
-                return within_bounds((Message(room, *row) for row in rows), limit)
+        reading = Reading(room, first, last, self._retention.oldest_time(time.time()), is_backward=is_backward)
+        with self._connection() as database, contextlib.closing(reading.messages(database)) as messages:
+            read = within_bounds(messages, limit)
+        if reading.unreadable:
+            self._unreadable.note(room, reading.unreadable)
+        return read
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
         with self._log_guard:
@@ -209,6 +271,11 @@ class LocalBroker(Presence, Broker):
             if not known.last and not known.subscribers:
                 del self._rooms[room]  # nothing was ever said there
 
+    def last_number(self, room: str) -> int:
+        with self._log_guard:
+            known = self._rooms.get(room)
+            return known.last if known is not None else 0
+
     def last_numbers(self) -> dict[str, int]:
         with self._log_guard:
             return {name: room.last for name, room in self._rooms.items() if room.last}
@@ -217,27 +284,47 @@ class LocalBroker(Presence, Broker):
 
     def rules(self) -> list[Rule]:
         with self._connection() as database:
-            return [Rule(*row) for row in database.execute("SELECT room, kind, subject, until, decided_by FROM rules")]
+            rows = database.execute("SELECT room, kind, subject, until, decided_by FROM rules").fetchall()
+        rules = [rule for rule in map(_rule, rows) if rule is not None]
+        if len(rules) < len(rows):
+            logger.error("%d rules in %s cannot be read, and do not hold", len(rows) - len(rules), self.path)
+        return rules
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        self._write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules)
+        self._do(lambda: self._log.write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules))
 
     def lift_rules(self, rules: Sequence[Rule]) -> None:
-        self._write("DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?", [rule[:3] for rule in rules])
+        statement = "DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?"
+        self._do(lambda: self._log.write(statement, [rule[:3] for rule in rules]))
 
-    def check(self) -> None:
-        with self._connection() as database:
-            # A change that comes to nothing, but has to be written: what stays as it is would not be.
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("INSERT INTO rules VALUES ('', 'check', '', 0, '')")
-            database.execute("DELETE FROM rules WHERE kind = 'check'")
-            database.execute("COMMIT")
+    # How it is doing
 
-    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        with self._connection() as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.executemany(statement, rows)
-            database.execute("COMMIT")
+    def check(self) -> int:
+        with self._queue_changed:
+            last = self._last_check
+            if last is None or (last.ended_at is not None and monotonic() - last.ended_at >= _SECONDS_CHECKED):
+                last = self._last_check = self._begin(self._log.write_nothing)
+        last.wait()
+        return len(self._unreadable)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        """Have the thread that writes do something, and wait for it. Raises HistoryUnavailable."""
+        with self._queue_changed:
+            job = self._begin(action)
+        job.wait()
+
+    def _begin(self, action: Callable[[], object]) -> _Job:
+        """Have the thread that writes do something. With `_queue_changed` held. Raises HistoryUnavailable."""
+        if self._is_closing:
+            raise HistoryUnavailable("the history is closed")
+
+        def act() -> None:
+            self._check_files()
+            action()
+
+        self._jobs.append(job := _Job(act))
+        self._queue_changed.notify_all()
+        return job
 
     def _check_files(self) -> None:
         """Raise an error of SQLite's, which does not notice, if the open files are no longer those of their names.
@@ -262,13 +349,14 @@ class LocalBroker(Presence, Broker):
                 raise HistoryUnavailable("the history is closed")
             try:
                 self._check_files()
-                database = self._idle.pop() if self._idle else _make_durable(_open(self.path))
+                database = self._idle.pop() if self._idle else _open_to_read(self.path)
                 try:
                     yield database
                 except BaseException:
                     database.close()  # and what was not committed is undone
                     raise
             except sqlite3.Error as error:
+                logger.error("%s cannot be read: %s", self.path, error)
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
 
@@ -279,6 +367,23 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         address, uri=True, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    database = _open(path)
+    database.execute("PRAGMA query_only = ON")
+    database.text_factory = bytes
+    return database
+
+
+def _rule(row: Any) -> Rule | None:
+    """Return the rule of a row; None if it holds something else."""
+    room, kind, subject, until, by = row
+    try:
+        rule = Rule(room.decode(), kind.decode(), subject.decode(), until, by.decode())
+    except (AttributeError, UnicodeDecodeError):
+        return None
+    return rule if type(until) is float and isfinite(until) else None
 
 
 def _make_durable(database: sqlite3.Connection) -> sqlite3.Connection:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
 from wschat.brokers.base import KEYS_KEPT, Draft, Known, Message, Result, Retention, digest_of, rejected_key
+from wschat.brokers.reading import is_damage
+
+logger = logging.getLogger("wschat.brokers")
 
 # Rows go into one statement by so many: each statement lets go of the GIL once, and then has to wait for its turn to go on.
 _ROWS_TOGETHER = 64
@@ -51,12 +56,27 @@ class Log:
     def __init__(self, database: sqlite3.Connection, retention: Retention) -> None:
         self._database = database
         self._retention = retention
-        rows = database.execute("SELECT name, id, last FROM rooms").fetchall()
-        self._rooms = {name: _Room(room_id, last, last) for name, room_id, last in rows}
-        database.execute("BEGIN IMMEDIATE")
-        for room in self._rooms.values():
-            self._delete_forgotten(room, room.last)
-        database.execute("COMMIT")
+        self._rooms = dict(self._read_rooms())
+        self._delete_apart(list(self._rooms.values()))
+
+    def _read_rooms(self) -> Iterator[tuple[str, _Room]]:
+        # As bytes, because SQLite does not go on after a text that is no UTF-8.
+        for name, room_id, last in self._database.execute("SELECT CAST(name AS BLOB), id, last FROM rooms").fetchall():
+            try:
+                last = max(last, self._newest(room_id))  # a number that is behind the messages would be given twice
+                yield name.decode(), _Room(room_id, last, last)
+            except (TypeError, UnicodeDecodeError):
+                logger.error("the room with the id %s cannot be read, and is passed over", room_id)
+
+    def _newest(self, room_id: int) -> int:
+        """Return the number of the last message that is kept in a room; 0 if there is none that can be read."""
+        try:
+            (newest,) = self._database.execute("SELECT max(seq) FROM messages WHERE room = ?", (room_id,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return 0
+        return newest if type(newest) is int else 0
 
     def last_numbers(self) -> dict[str, int]:
         """The last number of each room."""
@@ -65,20 +85,45 @@ class Log:
     def append(self, drafts: Sequence[Draft]) -> Appended:
         """Append these, in one transaction that is on the disk when this returns."""
         try:
-            self._database.execute("BEGIN IMMEDIATE")
+            return self._append(drafts, deletes=True)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return self._append(drafts, deletes=False)  # it may be only what was to be deleted that is damaged
+
+    def _append(self, drafts: Sequence[Draft], *, deletes: bool) -> Appended:
+        with self._transaction():
             rooms = {name: self._find(name) for name in {draft.room for draft in drafts}}
-            appended = self._insert(drafts, rooms)
+            appended = self._insert(drafts, rooms, deletes=deletes)
+        for name, messages in appended.messages.items():
+            if rooms[name].has_much_to_delete:  # it has been deleted, or cannot be
+                rooms[name].deleted_to = rooms[name].last
+            rooms[name].last = messages[-1].seq
+        self._rooms.update(rooms)
+        return appended
+
+    def write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Carry a statement out for each of these rows, in one transaction that is on the disk when this returns."""
+        with self._transaction():
+            self._database.executemany(statement, rows)
+
+    def write_nothing(self) -> None:
+        """Change the file, and change it back, which has to be written: what stays as it is would not be."""
+        with self._transaction():
+            self._database.execute("INSERT INTO rules VALUES ('', 'check', '', 0, '')")
+            self._database.execute("DELETE FROM rules WHERE kind = 'check'")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing; it is on the disk at the end."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._database.execute("COMMIT")
         except BaseException:
             if self._database.in_transaction:  # a full disk may have ended it already
                 self._database.execute("ROLLBACK")
             raise
-        for name, messages in appended.messages.items():
-            if rooms[name].has_much_to_delete:  # it has been deleted
-                rooms[name].deleted_to = rooms[name].last
-            rooms[name].last = messages[-1].seq
-        self._rooms.update(rooms)
-        return appended
 
     def _find(self, name: str) -> _Room:
         known = self._rooms.get(name)
@@ -87,7 +132,7 @@ class Log:
             known = _Room(cursor.lastrowid or 0, 0, 0)
         return known
 
-    def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room]) -> Appended:
+    def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room], *, deletes: bool) -> Appended:
         appended = Appended()
         known = self._known_keys((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
         keys = []
@@ -109,11 +154,11 @@ class Log:
                 keys.append((room.id, draft.key, seq, digest))
         for name, messages in appended.messages.items():
             room = rooms[name]
-            self._insert_rows("messages", [(room.id, *message[1:]) for message in messages])
+            self._insert_rows("INSERT INTO messages", [(room.id, *message[1:]) for message in messages])
             self._database.execute("UPDATE rooms SET last = ? WHERE id = ?", (messages[-1].seq, room.id))
-            if room.has_much_to_delete:
+            if deletes and room.has_much_to_delete:
                 self._delete_forgotten(room, messages[-1].seq)
-        self._insert_rows("keys", keys)
+        self._insert_rows("INSERT OR REPLACE INTO keys", keys)  # a row that says nothing of use may be there
         return appended
 
     def _known_keys(self, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, bytes]]:
@@ -128,13 +173,28 @@ class Log:
                 """,
                 [value for key in some for value in key],
             )
-            known.update(((room, key), (seq, digest)) for room, key, seq, digest in rows)
+            known.update(((room, key), (seq, digest)) for room, key, seq, digest in rows if type(seq) is int and type(digest) is bytes)
         return known
 
-    def _insert_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+    def _insert_rows(self, insert: str, rows: Sequence[Sequence[object]]) -> None:
         for some in _chunks(rows):
             values = ",".join([f"({','.join('?' * len(some[0]))})"] * len(some))
-            self._database.execute(f"INSERT INTO {table} VALUES {values}", [value for row in some for value in row])
+            self._database.execute(f"{insert} VALUES {values}", [value for row in some for value in row])
+
+    def _delete_apart(self, rooms: Sequence[_Room]) -> None:
+        """Delete what is not kept any more in these rooms. What cannot be deleted, because it is damaged, stays: it is not shown."""
+        try:
+            with self._transaction():
+                for room in rooms:
+                    self._delete_forgotten(room, room.last)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            if len(rooms) == 1:
+                logger.error("what is not kept any more of the room with the id %s cannot be deleted: %s", rooms[0].id, error)
+            else:
+                for room in rooms:
+                    self._delete_apart([room])
 
     def _delete_forgotten(self, room: _Room, last: int) -> None:
         """Delete what is not kept any more in a room whose last number is given."""

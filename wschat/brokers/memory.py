@@ -101,6 +101,11 @@ class MemoryBroker(Presence, Broker):
             if not known.last and not known.subscribers:
                 del self._rooms[room]  # nothing was ever said there
 
+    def last_number(self, room: str) -> int:
+        with self._log_guard:
+            known = self._rooms.get(room)
+            return known.last if known is not None else 0
+
     def last_numbers(self) -> dict[str, int]:
         with self._log_guard:
             return {name: room.last for name, room in self._rooms.items() if room.last}
@@ -118,8 +123,8 @@ class MemoryBroker(Presence, Broker):
             for rule in rules:
                 self._rules.pop(rule[:3], None)
 
-    def check(self) -> None:
-        pass
+    def check(self) -> int:
+        return 0
 
     def close(self) -> None:
         pass

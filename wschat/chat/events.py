@@ -30,8 +30,11 @@ class Event:
 
     def as_json(self) -> str:
         """One JSON object."""
-        fields = {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _LEFT_OUT}
-        return to_json({"type": self.type, **fields})
+        return to_json({"type": self.type, **self.fields()})
+
+    def fields(self) -> dict[str, object]:
+        """Return what it says, by the names that `wschat.v1` has."""
+        return {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _LEFT_OUT}
 
 
 @dataclass(frozen=True)

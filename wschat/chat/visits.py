@@ -54,9 +54,9 @@ class Visits:
         if seconds is not None:
             raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
 
-    def check_history(self) -> None:
-        """Raise HistoryUnavailable if nothing can be kept just now."""
-        self._state.broker.check()
+    def check_history(self) -> int:
+        """Return how many messages cannot be read. Raises HistoryUnavailable if nothing can be kept just now."""
+        return self._state.broker.check()
 
     @property
     def challenge(self) -> str | None:
@@ -111,7 +111,7 @@ class Visit:
     def export(self, room: str) -> Iterator[Sequence[Message]]:
         """All that is kept of a room as of now, in order, some at a time; if it cannot be read, that is known at once."""
         self._check_room(room)
-        pages = self._pages(room, self._state.broker.last_numbers().get(room, 0))
+        pages = self._pages(room, self._state.broker.last_number(room))
         return chain(filter(None, [next(pages, None)]), pages)
 
     def follow(self, room: str, stream: EventStream, last_event_id: str | None) -> None:
@@ -139,7 +139,7 @@ class Visit:
     def _begin(self, room: str, stream: EventStream, last_event_id: str | None) -> int:
         """The number after which a stream begins; it is told where it is, and if that is not where it wants to be."""
         broker = self._state.broker
-        last = broker.last_numbers().get(room, 0)
+        last = broker.last_number(room)
         since = last if last_event_id is None else self._feed.since(last_event_id)
         if since is not None and since <= last:
             stream.send(self._feed.place(since))

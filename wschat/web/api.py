@@ -141,7 +141,7 @@ def _fields_of(body: bytes) -> dict[str, object]:
 def _event_response(event: Event | None) -> Response:
     """The fields of an event, which says by its type what was asked for."""
     assert event is not None
-    return json_response(HTTPStatus.OK, {name: value for name, value in vars(event).items() if name != "id"})
+    return json_response(HTTPStatus.OK, {name: value for name, value in event.fields().items() if name != "id"})
 
 
 def _lines(page: Sequence[Message]) -> bytes:

@@ -134,8 +134,8 @@ class Site:
         return json_response(HTTPStatus.OK, {"status": "ok"}, _NO_STORE)
 
     def _readiness(self, _: Call) -> Response:
-        self._visits.check_history()
-        return json_response(HTTPStatus.OK, {"status": "ready"}, _NO_STORE)
+        unreadable = self._visits.check_history()
+        return json_response(HTTPStatus.OK, {"status": "ready", **({"unreadable_messages": unreadable} if unreadable else {})}, _NO_STORE)
 
     # For insiders
 
