@@ -39,6 +39,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = None
         if fcntl is None:
             raise UsageError(f"cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory, or off")
         try:
@@ -59,10 +60,12 @@ class FileLock:
             )
 
     def close(self) -> None:
-        """Unlock the file."""
+        """Unlock the file, if it is locked still."""
         with _guard:
-            os.close(self._descriptor)
-            _owned.discard(self.identity)
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+                _owned.discard(self.identity)
 
 
 def identity_of(path: Path) -> Identity | None:

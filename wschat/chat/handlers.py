@@ -139,14 +139,18 @@ def _history(state: State, session: Session, request: requests.History) -> Event
     state.moderation.check(BAN, session, request.room)
     if request.since is not None and request.before is not None:
         raise Rejected("bad-request", "A history is asked for with 'since' or with 'before', not with both.")
+    last = state.broker.last_number(request.room)
     if request.since is not None:
         given = state.broker.read_since(request.room, request.since, request.limit)
         more = given and state.broker.read_since(request.room, given[-1].seq, 1)
     else:
         given = state.broker.read_before(request.room, request.before, request.limit)
         more = given and state.broker.read_before(request.room, given[0].seq, 1)
-    expected = given[-1].seq - (given[0].seq - 1 if request.since is None else request.since) if given else 0
-    return HistoryEvent(request.room, [message_fields(message) for message in given], bool(more), len(given) < expected, request.id)
+    begin, end = (given[0].seq - 1, given[-1].seq) if given else (0, 0)
+    if request.since is not None:
+        begin, end = request.since, end if more else max(end, last)
+    gap = len(given) < end - begin
+    return HistoryEvent(request.room, [message_fields(message) for message in given], bool(more), gap, request.id)
 
 
 def _help(_: State, __: Session, request: requests.Help) -> Event | None:
