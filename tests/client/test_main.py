@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -67,7 +68,7 @@ def test_the_exit_code_tells_a_clean_end_from_another(serve: ServerFactory, code
     with running(url_of(server)) as process:  # whose input does not end
         assert process.wait(timeout=10) == status
         assert process.stderr is not None
-        assert process.stderr.read() == ("" if status == 0 else f"wschat: connection closed: {code} because\n")
+        assert process.stderr.read() == ("" if code == 1000 else f"wschat: connection closed: {code} because\n")
 
 
 @pytest.mark.parametrize("arguments", [["http://localhost"], ["ws://127.0.0.1:1/"], ["ws://localhost", "--header", "no colon"]])
@@ -140,3 +141,117 @@ def test_a_lost_connection_is_1() -> None:
         assert process.wait(timeout=10) == 1
         assert process.stderr is not None
         assert process.stderr.read() == "wschat: connection closed: 1006 connection lost\n"
+
+
+def test_a_stop_of_the_server_is_told(serve: ServerFactory) -> None:
+    server = serve(lambda ws: [ws.send("hi"), *ws])
+    with running(url_of(server)) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "hi\n"
+        server.stop()
+        assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == "wschat: connection closed: 1001 the server is stopping\n"
+
+
+def test_a_reason_cannot_write_to_the_terminal(serve: ServerFactory) -> None:
+    done = run(url_of(serve(lambda ws: ws.close(4000, "\x1b[2J\u202ebad\nwschat: forged"))))
+    assert done.stderr == "wschat: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
+
+
+def shown_on_a_terminal(url: str) -> str:
+    """What the client writes to a terminal until it ends."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen([*COMMAND, url], stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.PIPE)
+    os.close(terminal)
+    shown = b""
+    try:
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while data := os.read(controller, 4096):
+                shown += data
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(controller)
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Grüße\t日本 😀", "Grüße\t日本 😀"),
+        ("anna: \x1b[2J\x1b]52;c;Zm9v\x07", "anna: \\x1b[2J\\x1b]52;c;Zm9v\\x07"),
+        ("anna: \u009b2J\u0085\x7f\x00\b", "anna: \\x9b2J\\x85\\x7f\\x00\\x08"),
+        ("anna: hi\rbob: I owe you", "anna: hi\\rbob: I owe you"),
+        ("anna: \u202eevil\u2066\u200f\u2028x", "anna: \\u202eevil\\u2066\\u200f\\u2028x"),
+        ("anna: hi\nbob: I owe you\r\n\nx", "anna: hi\n    bob: I owe you\n    \n    x"),
+        (b"anna: \x1b[2J\xff\nbob", "anna: \\x1b[2J\\xff\n    bob"),
+    ],
+)
+def test_a_message_can_do_nothing_to_a_terminal(serve: ServerFactory, message: str | bytes, shown: str) -> None:
+    assert shown_on_a_terminal(url_of(serve(lambda ws: ws.send(message)))) == f"{shown}\n"
+
+
+def test_in_a_pipe_messages_are_printed_as_they_are(serve: ServerFactory) -> None:
+    message = "anna: \x1b[2J\u202ehi\nbob: \x85"
+    assert run(url_of(serve(lambda ws: ws.send(message)))).stdout == f"{message}\n"
+
+
+def run_in_shell(redirection: str, url: str) -> subprocess.CompletedProcess[str]:
+    script = f'exec "$@" {redirection}'
+    command = ["sh", "-c", script, "sh", *COMMAND, url]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+
+
+def greet(ws: Connection) -> None:
+    ws.send("hi")
+    for message in ws:
+        ws.send(message)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "printed"), [("<&-", "hi\n"), (">&-", ""), ("2>&-", "hi\n"), ("<&- >&-", ""), ("<&- >&- 2>&-", "")]
+)
+def test_a_closed_stream_is_an_empty_one(serve: ServerFactory, redirection: str, printed: str) -> None:
+    done = run_in_shell(redirection, url_of(serve(greet)))
+    assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
+
+
+def test_a_terminal_that_is_gone_is_the_end_of_the_input(echo_url: str) -> None:
+    keyboard, terminal = pty.openpty()
+    process = subprocess.Popen([*COMMAND, echo_url], stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.close(terminal)
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        os.write(keyboard, b"hello\n")
+        assert process.stdout.readline() == "hello\n"
+        os.close(keyboard)
+        assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_failure_without_standard_error_is_told_by_the_exit_code() -> None:
+    done = run_in_shell("2>&-", "ws://127.0.0.1:1/")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 2)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_an_output_that_is_full_ends_it(serve: ServerFactory) -> None:
+    done = run_in_shell(">/dev/full", url_of(serve(greet)))
+    assert (done.stderr, done.returncode) == ("wschat: cannot write to standard output: No space left on device\n", 1)
+
+
+def test_ctrl_c_while_connecting_is_no_traceback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(1) == b"G"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

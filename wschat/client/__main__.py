@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -12,11 +13,13 @@ from typing import NoReturn
 import click
 
 from wschat.client.connect import connect
+from wschat.client.escapes import indented, one_line
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, OpeningFailed, UsageError
 from wschat.protocol.frames import CloseCode
 
-_CLEAN = (CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS)
+_SILENT = (CloseCode.NORMAL, CloseCode.NO_STATUS)
+_CLEAN = (*_SILENT, CloseCode.GOING_AWAY)
 _FAILED, _NOT_OPENED, _INTERRUPTED = 1, 2, 130
 
 
@@ -29,32 +32,60 @@ _FAILED, _NOT_OPENED, _INTERRUPTED = 1, 2, 130
 def main(url: str, headers: tuple[str, ...], origin: str | None, subprotocols: tuple[str, ...], proxy: str | None) -> None:
     """Talk to the WebSocket at URL: each line of standard input is sent, each message is printed.
 
-    At the end of the input the connection is closed, and what still comes is printed. Exits with 0 after a clean end, with 1
-    if the connection was lost or closed for an error, and with 2 if it could not be opened.
+    At the end of the input the connection is closed, and what still comes is printed. On a terminal, control characters are
+    shown escaped, and the second and further lines of a message are indented. Exits with 0 after a clean end, with 1 if the
+    connection was lost or closed for an error, and with 2 if it could not be opened.
     """
+    open_standard_streams()
     try:
         ws = connect(url, headers=_headers(headers), origin=origin, subprotocols=subprotocols, proxy=proxy)
     except (OSError, UsageError, OpeningFailed) as error:
         _quit(_NOT_OPENED, str(error))
-    keyboard = Input(ws)
+    except KeyboardInterrupt:
+        _quit(_INTERRUPTED)
+    output = Output()
     try:
-        with keyboard:
+        with Input(ws):
             for message in ws:
-                sys.stdout.buffer.write(message.encode() if isinstance(message, str) else message)
-                sys.stdout.buffer.write(b"\n")
-                sys.stdout.buffer.flush()
+                output.show(message)
     except KeyboardInterrupt:
         ws.close()
         _quit(_INTERRUPTED)
-    except BrokenPipeError:
+    except OSError as error:
         ws.close()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
-        _quit(_FAILED)
-    try:
-        ws.recv()
-    except ConnectionClosed as closed:
-        if closed.code not in _CLEAN:
-            _quit(_FAILED, f"connection closed: {closed}")
+        output.discard()
+        _quit(_FAILED, "" if isinstance(error, BrokenPipeError) else f"cannot write to standard output: {error.strerror}")
+    closed = ws.closed
+    if closed is not None and closed.code not in _SILENT:
+        _quit(0 if closed.code in _CLEAN else _FAILED, f"connection closed: {closed}")
+
+
+def open_standard_streams() -> None:
+    """Open the null device for each standard stream that is closed: else a socket would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as the process runs
+
+
+class Output:
+    """Standard output: messages as they are, or, on a terminal, so that they can do nothing to it. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._bytes = sys.stdout.buffer
+        self._is_terminal = sys.stdout.isatty()
+
+    def show(self, message: str | bytes) -> None:
+        """Print a message."""
+        if self._is_terminal:
+            text = message if isinstance(message, str) else message.decode(errors="backslashreplace")
+            message = indented(text)
+        self._bytes.write(message.encode() if isinstance(message, str) else message)
+        self._bytes.write(b"\n")
+        self._bytes.flush()
+
+    def discard(self) -> None:
+        """Write what could not be written nowhere, or the interpreter complains as it ends."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Input:
@@ -93,7 +124,10 @@ class Input:
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
             if any(key.fileobj is self._woken for key, _ in selector.select()):
                 return b""
-            return os.read(sys.stdin.fileno(), 65536)
+            try:
+                return os.read(sys.stdin.fileno(), 65536)
+            except OSError:  # a terminal that is gone
+                return b""
 
 
 def _headers(texts: tuple[str, ...]) -> dict[str, str]:
@@ -108,7 +142,8 @@ def _headers(texts: tuple[str, ...]) -> dict[str, str]:
 
 def _quit(code: int, text: str = "") -> NoReturn:
     if text:
-        print(f"wschat: {text}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # it is told by the exit code, too
+            print(f"wschat: {one_line(text)}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -8,6 +8,19 @@ import re
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+_INDENT = "    "
+
+
 def printable(text: str) -> str:
     """The text with control characters escaped as in Python, such as `\\x1b`; tabs and line feeds stay."""
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """The same, with line feeds escaped, too."""
+    return printable(text).replace("\n", "\\n")
+
+
+def indented(text: str) -> str:
+    """The same for a message: its first line as it is, and those below it indented, so that none looks like another message."""
+    return printable(text.replace("\r\n", "\n")).replace("\n", f"\n{_INDENT}")
