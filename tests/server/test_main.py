@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import wschat
-from tests.server.command import environment, run, running
+from tests.server.command import COMMAND, environment, run, running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import CloseCode, ConnectionClosed
 from wschat.server.__main__ import main
@@ -146,7 +149,7 @@ def test_the_origins_may_come_from_the_environment() -> None:
 # Ending
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_signal_closes_everyone_and_exits_0(number: int) -> None:
     with running(*ANY_PORT) as command, ExitStack() as clients:
         all_of_them = [clients.enter_context(wschat.connect(command.url)) for _ in range(3)]
@@ -186,6 +189,34 @@ def test_an_address_that_is_not_ours_is_said_in_one_line(host: str) -> None:
     result = call("--host", host)
     assert result.exit_code == 2
     assert f": cannot listen on {host} port 0: " in only_line(result.stderr)
+
+
+def as_unknown_user(home: str | None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user whom no password file knows, with this HOME and nothing else of the environment."""
+    command = [*COMMAND, *ANY_PORT]
+    if os.getuid() == 0:  # a user who may not read where this Python is, so that it imports all before
+        program = "import os, sys, wschat.server.__main__ as m; os.setuid(2_000_000_001); sys.argv[0] = 'x'; m.main()"
+        command = [sys.executable, "-c", program, *ANY_PORT]
+    elif shutil.which("unshare"):
+        command = ["unshare", "--user", "--map-user=2000000001", *command]
+    env = {"PATH": os.environ["PATH"], **({} if home is None else {"HOME": home})}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_a_user_without_a_home_is_told_what_to_give_in_one_line(home: str | None) -> None:
+    result = as_unknown_user(home)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--history PATH" in only_line(result.stderr)
+
+
+def test_a_home_that_is_not_the_users_is_said_in_one_line(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become another user")
+    tmp_path.chmod(0o700)
+    result = as_unknown_user(str(tmp_path / "home"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Permission denied" in only_line(result.stderr)
 
 
 BAD_APPS = [

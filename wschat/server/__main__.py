@@ -6,10 +6,11 @@ import gc
 import importlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -31,6 +32,8 @@ from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
+from wschat.server.signals import Signals
+from wschat.server.stdio import announce, open_standard_streams
 from wschat.server.tls import Certificate
 from wschat.web.site import Site
 
@@ -211,6 +214,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
 
     Each option can be given as an environment variable, too.
     """
+    open_standard_streams()
     set_up_logging(log_level, options["log_format"])
     is_chat = app == "chat"
     if max_message_bytes is None:
@@ -238,16 +242,14 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
             if site is not None:
                 site.watch(server.load)
-            if certificate is not None and hasattr(signal, "SIGHUP"):
-                signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
             place = f"{f'[{host}]' if ':' in host else host}:{server.port}{options['path_prefix']}/"
             secure = "s" if certificate else ""
-            run_until_signal(
-                server,
-                one_core=options["one_core"],
-                announcement=f"wschat serves {served_by(app, options)} on {f'http{secure}://{place} and ' if site else ''}ws{secure}://{place}",
+            announcement = (
+                f"wschat serves {served_by(app, options)} on {f'http{secure}://{place} and ' if site else ''}ws{secure}://{place}"
             )
-            server.stop(options["drain"])
+            with Signals(actions_on_signals(server, certificate)):
+                run(server, announcement, one_core=options["one_core"])
+                server.stop(options["drain"])
     finally:
         if site is not None:
             site.close()
@@ -263,7 +265,7 @@ def served_by(app: str, options: dict[str, Any]) -> str:
 def open_chat(options: dict[str, Any]) -> Chat:
     """The chat that the options ask for; the history that is used is noted among them. Raises CannotServe."""
     if options["history"] is None:
-        options["history"] = str(platformdirs.user_state_path("wschat", appauthor=False) / "history.sqlite")
+        options["history"] = default_history()
     retention = Retention(options["keep_messages"], options["keep_days"])
     try:
         secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] else None
@@ -271,6 +273,17 @@ def open_chat(options: dict[str, Any]) -> Chat:
         return Chat(open_history(options["history"], retention), access=access, rate=options["rate"])
     except (HistoryUnavailable, UsageError) as error:
         raise CannotServe(str(error)) from None
+
+
+def default_history() -> str:
+    """The file in the user's state directory. Raises CannotServe if the user has none."""
+    try:
+        folder = platformdirs.user_state_path("wschat", appauthor=False)
+    except RuntimeError:  # from platformdirs
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise CannotServe("this user has no home directory to keep a history in: give --history PATH, memory or off, or set HOME")
+    return str(folder / "history.sqlite")
 
 
 def open_history(place: str, retention: Retention) -> Broker:
@@ -349,10 +362,19 @@ def load_handler(name: str) -> Any:
     return handler
 
 
-def run_until_signal(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
-    """Serve until SIGINT or SIGTERM; the connections are closed by whoever stops the server."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.request_shutdown())
+def actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:
+    """What to do about each signal: SIGHUP reads a certificate anew, all others have `serve_forever` return."""
+    actions = dict.fromkeys((signal.SIGINT, signal.SIGTERM), server.request_shutdown)
+    hang_up = getattr(signal, "SIGHUP", None)  # which Windows does not have
+    if hang_up is not None and certificate is not None:
+        actions[hang_up] = partial(reload, certificate)
+    elif hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as it is under nohup
+        actions[hang_up] = server.request_shutdown
+    return {int(number): action for number, action in actions.items()}
+
+
+def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
+    """Serve until `server.request_shutdown` is called; the caller stops the server."""
     # The collector need not look at what the imports have made; it stays for good.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
@@ -361,7 +383,7 @@ def run_until_signal(server: WebSocketServer, announcement: str, *, one_core: bo
     if placement is not None:
         placement.start()
     try:
-        print(announcement, flush=True)
+        announce(announcement)
         server.serve_forever()
     finally:
         if placement is not None:

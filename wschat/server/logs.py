@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.errors import RequestRefused
 from wschat.figures import tally
 from wschat.server.requests import Request
+from wschat.server.stdio import discard
 
 logger = logging.getLogger("wschat.server")
 
@@ -101,9 +102,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class StandardErrorHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error; lines that it does not take, as a pipe that nobody reads, are lost."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
+        """Say nothing of an error of standard error: it could be said nowhere."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif isinstance(error, BrokenPipeError):
+            discard(self.stream)
+
+
 def set_up_logging(level: str, log_format: str) -> None:
     """Have the program log to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardErrorHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -1,0 +1,103 @@
+"""What the command does about signals, however many there are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import wschat
+from tests.connection.wiring import eventually
+from tests.server.command import COMMAND, environment, running
+from tests.server.raw import PATIENCE
+from tests.tls import client_context, make_certificate
+from wschat.server.signals import Signals
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+
+
+def storm(pid: int, number: int, count: int) -> None:
+    """So many signals, from two threads."""
+
+    def send() -> None:
+        for _ in range(count // 2):
+            os.kill(pid, number)
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_signals_that_arrive_while_one_is_dealt_with_count_once() -> None:
+    begun, may_end = threading.Semaphore(0), threading.Event()
+    threads: list[str] = []
+
+    def act() -> None:
+        threads.append(threading.current_thread().name)
+        begun.release()
+        may_end.wait(PATIENCE)
+
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        with Signals({signal.SIGHUP: act}):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert begun.acquire(timeout=PATIENCE)
+            storm(os.getpid(), signal.SIGHUP, 2_000)
+            may_end.set()
+            assert begun.acquire(timeout=PATIENCE)
+        assert 2 <= len(threads) <= 4  # as many as are taken at once
+        assert set(threads) == {"wschat-signals"}
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_storm_of_hang_ups_reads_the_certificate_a_few_times(tmp_path: Path) -> None:
+    file = make_certificate(tmp_path)
+    options = ["--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)]
+    with running(*options) as command:
+        with wschat.connect(f"wss://127.0.0.1:{command.port}/", tls=client_context(file)) as ws:
+            storm(command.process.pid, signal.SIGHUP, 200_000)
+            eventually(lambda: "read anew" in command.errors())
+            ws.send("still there?")
+            assert ws.recv(PATIENCE) == "still there?"
+        assert command.stop() == 0
+        assert "Traceback" not in command.errors()
+        assert command.errors().count("read anew") < 5_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_storm_of_signals_ends_the_server_as_one_does(number: int) -> None:
+    with running("--port", "0") as command, wschat.connect(command.url) as ws:
+        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        try:
+            storm(command.process.pid, number, 20_000)
+        except ProcessLookupError:
+            pass
+        with pytest.raises(wschat.ConnectionClosed, match="1001"):
+            ws.recv(PATIENCE)
+        assert command.process.wait(PATIENCE) == 0
+        assert "Traceback" not in command.errors()
+
+
+def test_under_nohup_a_server_outlives_its_terminal() -> None:
+    program = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", program, *COMMAND, "--port", "0", "--app", "wschat.apps:echo"]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        with wschat.connect(process.stdout.readline().split()[-1]) as ws:
+            process.send_signal(signal.SIGHUP)
+            ws.send("still there?")
+            assert ws.recv(PATIENCE) == "still there?"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()
