@@ -1,5 +1,6 @@
 """wschat: WebSockets for code that blocks."""
 
+import wschat.dependencies  # noqa: F401  # before what imports them
 from wschat.client.connect import connect
 from wschat.connection.connection import Connection
 from wschat.errors import (

@@ -182,9 +182,7 @@ option = partial(click.option, show_envvar=True)
     type=click.IntRange(0),
     help="What may wait for all slow peers of one address; 0 for no limit.",
 )
-@option(
-    "--outbox-bytes-total", default=_LIMITS.outbox_bytes_total, type=click.IntRange(0), help="What may wait in all; 0 for no limit."
-)
+@option("--outbox-bytes-total", default=_LIMITS.outbox_bytes_total, type=click.IntRange(0), help="What may wait in all; 0 for no limit.")
 @option(
     "--slow-peer",
     default=_LIMITS.slow_peer,
