@@ -102,7 +102,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class StandardErrorHandler(logging.StreamHandler[TextIO]):
+class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 takes none for
     """Writes to standard error; lines that it does not take, as a pipe that nobody reads, are lost."""
 
     def __init__(self) -> None:
