@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A room may import from itself and from those above it.
 ROOMS = [
     "dependencies",
+    "stdio",
     "errors",
     "limits",
     "figures",

@@ -17,6 +17,7 @@ from wschat.client.escapes import indented, one_line
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, OpeningFailed, UsageError
 from wschat.protocol.frames import CloseCode
+from wschat.stdio import discard, open_standard_streams
 
 _SILENT = (CloseCode.NORMAL, CloseCode.NO_STATUS)
 _CLEAN = (*_SILENT, CloseCode.GOING_AWAY)
@@ -53,18 +54,11 @@ def main(url: str, headers: tuple[str, ...], origin: str | None, subprotocols: t
         _quit(_INTERRUPTED)
     except OSError as error:
         ws.close()
-        output.discard()
+        discard(sys.stdout)
         _quit(_FAILED, "" if isinstance(error, BrokenPipeError) else f"cannot write to standard output: {error.strerror}")
     closed = ws.closed
     if closed is not None and closed.code not in _SILENT:
         _quit(0 if closed.code in _CLEAN else _FAILED, f"connection closed: {closed}")
-
-
-def open_standard_streams() -> None:
-    """Open the null device for each standard stream that is closed: else a socket would get its number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as the process runs
 
 
 class Output:
@@ -82,10 +76,6 @@ class Output:
         self._bytes.write(message.encode() if isinstance(message, str) else message)
         self._bytes.write(b"\n")
         self._bytes.flush()
-
-    def discard(self) -> None:
-        """Write what could not be written nowhere, or the interpreter complains as it ends."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Input:

@@ -33,8 +33,8 @@ from wschat.server.requests import check_path_prefix
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
 from wschat.server.signals import Signals
-from wschat.server.stdio import announce, open_standard_streams
 from wschat.server.tls import Certificate
+from wschat.stdio import announce, open_standard_streams
 from wschat.web.site import Site
 
 logger = logging.getLogger("wschat.server")

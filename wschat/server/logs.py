@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.errors import RequestRefused
 from wschat.figures import tally
 from wschat.server.requests import Request
-from wschat.server.stdio import discard
+from wschat.stdio import discard
 
 logger = logging.getLogger("wschat.server")
 

@@ -8,9 +8,7 @@ import os
 import sys
 from typing import TextIO
 
-import click
-
-logger = logging.getLogger("wschat.server")
+logger = logging.getLogger("wschat")
 
 
 def open_standard_streams() -> None:
@@ -25,7 +23,8 @@ def open_standard_streams() -> None:
 def announce(line: str) -> None:
     """Print a line. If standard output does not take it, log so and go on without."""
     try:
-        click.echo(line)
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
     except OSError as error:
         logger.warning("cannot write to standard output: %s", error.strerror)
         discard(sys.stdout)
