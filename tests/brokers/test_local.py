@@ -22,7 +22,7 @@ import pytest
 
 from tests.brokers.wiring import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 from tests.connection.wiring import PATIENCE, eventually
-from wschat.brokers import local, log
+from wschat.brokers import local, log, work
 from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.errors import HistoryUnavailable, UsageError
@@ -277,10 +277,10 @@ def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
         say(broker, "lobby", "one")
     with looking_into(path) as database:
         database.execute("PRAGMA user_version = 99")
-    assert "is of version 99, and this wschat knows 1 at most" in refusal(path)
+    assert "is of version 99, and this wschat knows 2 at most" in refusal(path)
     with looking_into(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (99,)
-        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA user_version = 2")
     with closing(LocalBroker(path)) as broker:
         assert texts(log_of(broker, "lobby")) == ["one"]
 
@@ -408,7 +408,7 @@ def test_more_than_one_transaction_takes_is_appended_all_the_same(broker: LocalB
     broker.subscribe("lobby", listener)
     gate = Gate(broker)
     gate.shut()
-    total = 2 * local._BATCH + 500
+    total = 2 * work.BATCH + 500
     speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(total)))
     gate.open()
     assert speaker.wait_for(total) == upto(total)
@@ -416,7 +416,7 @@ def test_more_than_one_transaction_takes_is_appended_all_the_same(broker: LocalB
 
 
 def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: LocalBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_MAX_WAITING", 10)
+    monkeypatch.setattr(work, "_MAX_WAITING", 10)
     speaker, gate = Speaker(broker), Gate(broker)
     waiting: list[int] = []
     gate.shut()
@@ -424,7 +424,7 @@ def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: LocalBroker
     def talk(thread: int) -> None:
         for number in range(100):
             speaker.begin(Draft("lobby", f"{thread}", f"{number}"))
-            waiting.append(len(broker._queue))
+            waiting.append(len(broker._work._queue))
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(talk, thread) for thread in range(4)]
@@ -447,7 +447,7 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
     speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(2500)))
     with ThreadPoolExecutor(1) as pool:
         closed = pool.submit(broker.close)
-        eventually(lambda: broker._is_closing)
+        eventually(lambda: broker._work.is_closing)
         assert not closed.done()
         gate.open()
         closed.result(PATIENCE)
@@ -458,7 +458,7 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
 
 def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it waits for its turn, or is just about to append, or comes too late."""
-    monkeypatch.setattr(local, "_MAX_WAITING", 5)
+    monkeypatch.setattr(work, "_MAX_WAITING", 5)
     broker = LocalBroker(path)
     speaker, gate = Speaker(broker), Gate(broker)
     gate.shut()
@@ -474,7 +474,7 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
 
     with ThreadPoolExecutor(5) as pool:
         tasks = [pool.submit(talk) for _ in range(4)]
-        eventually(lambda: len(broker._queue) == 5)
+        eventually(lambda: len(broker._work._queue) == 5)
         closed = pool.submit(broker.close)
         assert {task.result(PATIENCE) for task in tasks} == {"the history is closed"}
         gate.open()
@@ -492,7 +492,7 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
 def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock of SQLite's: with no time at all to wait for one, nothing fails."""
     monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.0)
-    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
     with closing(LocalBroker(path)) as broker, ThreadPoolExecutor(4) as pool:
         is_over = threading.Event()
 
@@ -531,7 +531,7 @@ def test_many_who_ask_whether_it_can_be_written_cost_one_write_a_second(path: Pa
 
 
 def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.02)
+    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.02)
     broker.check()
     elsewhere = path.rename(path.with_name("elsewhere"))
 
@@ -564,7 +564,7 @@ def test_a_lock_that_another_program_lets_go_of_soon_only_delays(path: Path, bro
     speaker = Speaker(broker)
     with locked(path):
         speaker.begin(Draft("lobby", "alice", "one"))
-        eventually(lambda: not broker._queue)
+        eventually(lambda: not broker._work._queue)
     assert speaker.wait_for(1) == [1]
 
 
@@ -618,7 +618,7 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
 def test_while_the_file_is_not_in_its_place_nothing_is_said(
     path: Path, broker: LocalBroker, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
     listener = Listener()
     broker.subscribe("lobby", listener)
     assert say(broker, "lobby", "one") == [1]

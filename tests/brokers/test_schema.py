@@ -88,6 +88,21 @@ def test_an_earlier_version_gets_the_steps_that_it_lacks_and_keeps_what_it_has(
     assert database.execute("SELECT epoch FROM log").fetchall() == epoch
 
 
+def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(path: Path) -> None:
+    with closing(connect(path)) as database:
+        database.executescript(schema._STEPS[0])
+        database.executescript("""
+            INSERT INTO log VALUES ('an epoch'); PRAGMA application_id = 2004050792; PRAGMA user_version = 1;
+            INSERT INTO rooms VALUES (1, 'tea', 2), (2, 'coffee', 7);
+            INSERT INTO messages VALUES (1, 1, 'alice', 'one', 1700000000.5), (1, 2, 'alice', 'two', 1700000001.5);
+        """)
+    with closing(connect(path)) as database:
+        check(database, str(path))
+        migrate(database)
+        assert database.execute("SELECT name, last, time FROM rooms ORDER BY id").fetchall() == [("tea", 2, 1700000001.5), ("coffee", 7, 0)]
+        assert database.execute("SELECT * FROM log").fetchall() == [("an epoch", 1700000001.5, 0)]
+
+
 def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(database)
     before = content(path)

@@ -16,7 +16,7 @@ import pytest
 from tests.connection.wiring import PATIENCE, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
-from wschat.brokers import local
+from wschat.brokers import local, work
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.errors import HistoryUnavailable
@@ -69,7 +69,7 @@ def test_not_ready_while_another_program_keeps_the_history_from_being_written(
     open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
-    monkeypatch.setattr(local, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
     path = tmp_path / "history"
     web = open_web(LocalBroker(path))
     assert web.get("/readyz").status == 200

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
+from wschat.brokers.clock import Clock
 from wschat.errors import HistoryUnavailable, Rejected, UsageError
 
 MAX_TEXT_READ = 128 * 1024
@@ -29,7 +30,7 @@ logger = logging.getLogger("wschat.brokers")
 
 
 class Message(NamedTuple):
-    """One entry of a room's log. `seq` counts from 1 without holes, `time` is in seconds since 1970."""
+    """One entry of a room's log. `seq` counts from 1 without holes. `time` is in seconds since 1970, and never before the last one's."""
 
     room: str
     seq: int
@@ -123,9 +124,9 @@ class Retention:
         if not (self.messages >= 0 and self.days >= 0):
             raise UsageError(f"what is kept is 0 (all) or more, not {self.messages} messages and {self.days} days")
 
-    def oldest_time(self, now: float) -> float:
-        """What is from before that is not kept."""
-        return now - self.days * 86_400 if self.days else 0.0
+    def oldest_time(self, now: float | None) -> float:
+        """What is from before that is not kept; nothing if it is not known what time it is."""
+        return now - self.days * 86_400 if self.days and now is not None else 0.0
 
     def oldest_seq(self, last: int) -> int:
         """The first number that may still be there in a room whose last one is given."""
@@ -147,6 +148,9 @@ class Rule(NamedTuple):
 
 class Broker(ABC):
     """The log of every room. Methods may be called from any thread."""
+
+    clock: Clock
+    """By which the age of what is kept is judged."""
 
     epoch: str
     """Changes only if the log was lost: a number of another epoch means nothing in this one."""

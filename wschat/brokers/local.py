@@ -12,9 +12,8 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -26,56 +25,20 @@ from wschat.brokers.log import Appended, Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.reading import Reading, Unreadable, is_damage
 from wschat.brokers.schema import check, migrate
+from wschat.brokers.work import Job, Waiting, Work
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.figures import tally
 
 logger = logging.getLogger("wschat.brokers")
 
-# The most that one transaction takes: beyond this it only takes longer.
-_BATCH = 1000
-# After a batch of more than a few, the next one is given a moment to gather, unless there is enough of it already: commits and
-# writes to members cost the same for many messages as for one, and at ten thousand a second they are nearly all there is to do.
-_FEW, _ENOUGH = 4, 100
-_SECONDS_TO_GATHER = 0.002
-# So many drafts may wait before `append` does.
-_MAX_WAITING = 20_000
 # How long a statement waits for a lock that another program has on the file: a shell, or a backup.
 _SECONDS_TO_WAIT_FOR_LOCK = 10.0
-# For how long it is known whether something can be written, so that many who ask cost no more than one.
-_SECONDS_CHECKED = 1.0
+# How often the file is looked after.
+_SECONDS_BETWEEN_ROUNDS = 3600.0
 _CONNECTIONS = 4
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 
 _NOT_IN_PLACE = "its file has been removed or replaced"
-
-_Waiting = tuple[Draft, Author]
-
-
-class _Job:
-    """Something for the thread that writes, and somebody who waits for it."""
-
-    def __init__(self, action: Callable[[], object]) -> None:
-        self._action = action
-        self._is_done = threading.Event()
-        self._error: str | None = None
-        self.ended_at: float | None = None
-
-    def run(self) -> None:
-        """Do it. Raises what goes wrong, of which those who wait are told."""
-        try:
-            self._action()
-        except BaseException as error:
-            self._error = str(error)
-            raise
-        finally:
-            self.ended_at = monotonic()
-            self._is_done.set()
-
-    def wait(self) -> None:
-        """Wait for the end of it. Raises HistoryUnavailable."""
-        self._is_done.wait()
-        if self._error is not None:
-            raise HistoryUnavailable(f"the history cannot be used: {self._error}")
 
 
 class _Room:
@@ -110,6 +73,7 @@ class LocalBroker(Presence, Broker):
                 migrate(self._database)
                 (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
                 self._log = Log(self._database, self._retention)
+                self.clock = self._log.clock
                 self._files = self._files_in_place()
                 if self._files[0] != self._lock.identity:
                     raise sqlite3.OperationalError(_NOT_IN_PLACE)
@@ -122,30 +86,17 @@ class LocalBroker(Presence, Broker):
         self._idle: deque[sqlite3.Connection] = deque()
         self._log_guard = threading.Lock()  # guards the one below; the locks of subscribers are taken while it is held
         self._rooms = {name: _Room(last) for name, last in self._log.last_numbers().items()}
-        self._queue_changed = threading.Condition()  # guards the four below; nothing else is locked while it is held
-        self._queue: deque[_Waiting] = deque()
-        self._jobs: deque[_Job] = deque()
-        self._last_check: _Job | None = None
-        self._is_closing = False
+        self._work = Work()
         self._writer = threading.Thread(target=self._run, name="wschat-history", daemon=True)
         self._writer.start()
 
     # Appending
 
     def append(self, draft: Draft, author: Author) -> None:
-        with self._queue_changed:
-            while len(self._queue) >= _MAX_WAITING and not self._is_closing:
-                self._queue_changed.wait()
-            if self._is_closing:
-                raise HistoryUnavailable("the history is closed")
-            self._queue.append((draft, author))
-            if len(self._queue) in (1, _ENOUGH):
-                self._queue_changed.notify_all()
+        self._work.put(draft, author)
 
     def close(self) -> None:
-        with self._queue_changed:
-            self._is_closing = True
-            self._queue_changed.notify_all()
+        self._work.close()
         self._writer.join()
         for _ in range(_CONNECTIONS):  # whoever reads just now ends first
             self._connections.acquire()
@@ -157,38 +108,29 @@ class LocalBroker(Presence, Broker):
         self._lock.close()
 
     def _run(self) -> None:
-        batch: list[_Waiting] = []
-        while True:
-            jobs, batch = self._next_work(is_busy=len(batch) > _FEW)
-            if not jobs and not batch:
-                return
-            for job in jobs:
+        round_at = monotonic() + _SECONDS_BETWEEN_ROUNDS
+        while turn := self._work.next(round_at):
+            for job in turn.jobs:
                 self._run_job(job)
-            if batch:
-                self._settle(batch)
+            if turn.batch:
+                self._settle(turn.batch)
+            if monotonic() >= round_at:
+                self._run_job(Job(self._look_after_file))
+                round_at = monotonic() + _SECONDS_BETWEEN_ROUNDS
+        self._database.execute("PRAGMA busy_timeout = 0")  # whoever stops a server does not wait for other programs
+        self._run_job(Job(self._look_after_file))
 
-    def _next_work(self, *, is_busy: bool) -> tuple[list[_Job], list[_Waiting]]:
-        """Wait for something to do, and in a busy time a little longer; nothing at the end."""
-        with self._queue_changed:
-            while not self._queue and not self._jobs and not self._is_closing:
-                self._queue_changed.wait()
-            if is_busy and len(self._queue) < _ENOUGH and not self._is_closing:
-                self._queue_changed.wait(_SECONDS_TO_GATHER)
-            was_full = len(self._queue) >= _MAX_WAITING
-            batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
-            jobs = list(self._jobs)
-            self._jobs.clear()
-            if was_full:
-                self._queue_changed.notify_all()
-            return jobs, batch
-
-    def _run_job(self, job: _Job) -> None:
+    def _run_job(self, job: Job) -> None:
         try:
             job.run()
         except Exception as error:  # whoever waits for it is told
             logger.error("%s cannot be written: %s", self.path, error)
 
-    def _settle(self, batch: list[_Waiting]) -> None:
+    def _look_after_file(self) -> None:
+        self._check_files()
+        self._log.note_seen()
+
+    def _settle(self, batch: list[Waiting]) -> None:
         """Make these durable, hand them on, and tell their authors."""
         appended = self._append([draft for draft, _ in batch])
         if appended.messages:
@@ -251,7 +193,7 @@ class LocalBroker(Presence, Broker):
             first, last = max(first, self._retention.oldest_seq(known.last)), min(last, known.last)
         if first > last or limit < 1:
             return []
-        reading = Reading(room, first, last, self._retention.oldest_time(time.time()), is_backward=is_backward)
+        reading = Reading(room, first, last, self._retention.oldest_time(self.clock.relied_on()), is_backward=is_backward)
         with self._connection() as database, contextlib.closing(reading.messages(database)) as messages:
             read = within_bounds(messages, limit)
         if reading.unreadable:
@@ -291,40 +233,27 @@ class LocalBroker(Presence, Broker):
         return rules
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        self._do(lambda: self._log.write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules))
+        self._write("INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)", rules)
 
     def lift_rules(self, rules: Sequence[Rule]) -> None:
-        statement = "DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?"
-        self._do(lambda: self._log.write(statement, [rule[:3] for rule in rules]))
+        self._write("DELETE FROM rules WHERE room = ? AND kind = ? AND subject = ?", [rule[:3] for rule in rules])
 
     # How it is doing
 
     def check(self) -> int:
-        with self._queue_changed:
-            last = self._last_check
-            if last is None or (last.ended_at is not None and monotonic() - last.ended_at >= _SECONDS_CHECKED):
-                last = self._last_check = self._begin(self._log.write_nothing)
-        last.wait()
+        def check() -> None:
+            self._check_files()
+            self._log.write_nothing()
+
+        self._work.check(check)
         return len(self._unreadable)
 
-    def _do(self, action: Callable[[], object]) -> None:
-        """Have the thread that writes do something, and wait for it. Raises HistoryUnavailable."""
-        with self._queue_changed:
-            job = self._begin(action)
-        job.wait()
-
-    def _begin(self, action: Callable[[], object]) -> _Job:
-        """Have the thread that writes do something. With `_queue_changed` held. Raises HistoryUnavailable."""
-        if self._is_closing:
-            raise HistoryUnavailable("the history is closed")
-
-        def act() -> None:
+    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        def write() -> None:
             self._check_files()
-            action()
+            self._log.write(statement, rows)
 
-        self._jobs.append(job := _Job(act))
-        self._queue_changed.notify_all()
-        return job
+        self._work.do(write)
 
     def _check_files(self) -> None:
         """Raise an error of SQLite's, which does not notice, if the open files are no longer those of their names.
@@ -345,7 +274,7 @@ class LocalBroker(Presence, Broker):
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses just now; may wait for one. Raises HistoryUnavailable for what SQLite raises."""
         with self._connections:
-            if self._is_closing:
+            if self._work.is_closing:
                 raise HistoryUnavailable("the history is closed")
             try:
                 self._check_files()

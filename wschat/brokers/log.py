@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from typing import TypeVar
 
 from wschat.brokers.base import KEYS_KEPT, Draft, Known, Message, Result, Retention, digest_of, rejected_key
+from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.reading import is_damage
 
 logger = logging.getLogger("wschat.brokers")
@@ -21,8 +22,9 @@ _ROWS_TOGETHER = 64
 # What is not kept any more is deleted when there is so much of it; until then it is only not shown.
 _DELETED_TOGETHER = 256
 
-_DELETE_FORGOTTEN = """
-    DELETE FROM messages WHERE room = :room AND seq < max(
+# What was said by a clock that had not been set is deleted for its number only.
+_DELETE_FORGOTTEN = f"""
+    DELETE FROM messages WHERE room = :room AND (seq < :oldest_seq OR time >= {UNSET}) AND seq < max(
         :oldest_seq,
         coalesce((SELECT seq FROM messages WHERE room = :room AND time >= :oldest_time ORDER BY seq LIMIT 1), :last + 1)
     )
@@ -43,6 +45,7 @@ class Appended:
 class _Room:
     id: int
     last: int
+    time: float  # of its last message
     deleted_to: int  # its last number when it was last looked at for what is not kept any more
 
     @property
@@ -57,14 +60,18 @@ class Log:
         self._database = database
         self._retention = retention
         self._rooms = dict(self._read_rooms())
+        (seen,) = database.execute("SELECT seen FROM log").fetchone()
+        newest = max((room.time for room in self._rooms.values()), default=0.0)
+        self.clock = Clock(seen if type(seen) is float else None, newest)
+        self.note_seen()
         self._delete_apart(list(self._rooms.values()))
 
     def _read_rooms(self) -> Iterator[tuple[str, _Room]]:
         # As bytes, because SQLite does not go on after a text that is no UTF-8.
-        for name, room_id, last in self._database.execute("SELECT CAST(name AS BLOB), id, last FROM rooms").fetchall():
+        for name, room_id, last, said_at in self._database.execute("SELECT CAST(name AS BLOB), id, last, time FROM rooms").fetchall():
             try:
                 last = max(last, self._newest(room_id))  # a number that is behind the messages would be given twice
-                yield name.decode(), _Room(room_id, last, last)
+                yield name.decode(), _Room(room_id, last, said_at if type(said_at) is float and isfinite(said_at) else 0.0, last)
             except (TypeError, UnicodeDecodeError):
                 logger.error("the room with the id %s cannot be read, and is passed over", room_id)
 
@@ -98,9 +105,15 @@ class Log:
         for name, messages in appended.messages.items():
             if rooms[name].has_much_to_delete:  # it has been deleted, or cannot be
                 rooms[name].deleted_to = rooms[name].last
-            rooms[name].last = messages[-1].seq
+            rooms[name].last, rooms[name].time = messages[-1].seq, messages[-1].time
         self._rooms.update(rooms)
         return appended
+
+    def note_seen(self) -> None:
+        """Note that the server is running, if it is known what time it is: by that, the clock is judged after a restart."""
+        now = self.clock.relied_on()
+        if now is not None:
+            self.write("UPDATE log SET seen = ?", [(now,)])
 
     def write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Carry a statement out for each of these rows, in one transaction that is on the disk when this returns."""
@@ -129,14 +142,14 @@ class Log:
         known = self._rooms.get(name)
         if known is None:
             cursor = self._database.execute("INSERT INTO rooms (name, last) VALUES (?, 0)", (name,))
-            known = _Room(cursor.lastrowid or 0, 0, 0)
+            known = _Room(cursor.lastrowid or 0, 0, 0.0, 0)
         return known
 
     def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room], *, deletes: bool) -> Appended:
         appended = Appended()
         known = self._known_keys((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
         keys = []
-        now = time.time()
+        said_at = {name: self.clock.time_after(room.time) for name, room in rooms.items()}
         for draft in drafts:
             room = rooms[draft.room]
             earlier = known.get((room.id, draft.key)) if draft.key is not None else None
@@ -146,7 +159,7 @@ class Log:
                 continue
             messages = appended.messages.setdefault(draft.room, [])
             seq = room.last + len(messages) + 1
-            messages.append(Message(draft.room, seq, draft.sender, draft.text, now))
+            messages.append(Message(draft.room, seq, draft.sender, draft.text, said_at[draft.room]))
             appended.results.append(seq)
             if draft.key is not None:
                 digest = digest_of(draft.text)
@@ -155,7 +168,7 @@ class Log:
         for name, messages in appended.messages.items():
             room = rooms[name]
             self._insert_rows("INSERT INTO messages", [(room.id, *message[1:]) for message in messages])
-            self._database.execute("UPDATE rooms SET last = ? WHERE id = ?", (messages[-1].seq, room.id))
+            self._database.execute("UPDATE rooms SET last = ?, time = ? WHERE id = ?", (messages[-1].seq, messages[-1].time, room.id))
             if deletes and room.has_much_to_delete:
                 self._delete_forgotten(room, messages[-1].seq)
         self._insert_rows("INSERT OR REPLACE INTO keys", keys)  # a row that says nothing of use may be there
@@ -198,7 +211,7 @@ class Log:
 
     def _delete_forgotten(self, room: _Room, last: int) -> None:
         """Delete what is not kept any more in a room whose last number is given."""
-        bounds = {"oldest_seq": self._retention.oldest_seq(last), "oldest_time": self._retention.oldest_time(time.time())}
+        bounds = {"oldest_seq": self._retention.oldest_seq(last), "oldest_time": self._retention.oldest_time(self.clock.relied_on())}
         self._database.execute(_DELETE_FORGOTTEN, {"room": room.id, "last": last, **bounds})
         self._database.execute("DELETE FROM keys WHERE room = ? AND seq <= ?", (room.id, last - KEYS_KEPT))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
 
 from wschat.brokers.base import (
     KEYS_KEPT,
@@ -24,8 +25,11 @@ from wschat.brokers.base import (
     rejected_key,
     within_bounds,
 )
+from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.presence import Presence
 from wschat.figures import tally
+
+_seq = attrgetter("seq")
 
 
 class _Room:
@@ -33,6 +37,7 @@ class _Room:
 
     def __init__(self, retention: Retention) -> None:
         self.last = 0
+        self.time = 0.0  # of the last message
         self.messages: deque[Message] = deque(maxlen=retention.messages or None)
         self.keys: dict[str, tuple[int, bytes]] = {}  # the number, and the digest of the text
         self.subscribers: list[Subscriber] = []
@@ -42,6 +47,7 @@ class _Room:
         if known is not None:
             return Known(known[0]) if known[1] == digest_of(draft.text) else rejected_key()
         self.last += 1
+        self.time = now
         tally.count_messages(1)
         message = Message(draft.room, self.last, draft.sender, draft.text, now)
         self.messages.append(message)
@@ -60,6 +66,7 @@ class MemoryBroker(Presence, Broker):
     def __init__(self, retention: Retention | None = None, *, keeps_messages: bool = True) -> None:
         super().__init__()
         self.epoch = secrets.token_hex(8)
+        self.clock = Clock()
         self._retention = retention or Retention()
         self._keeps_messages = keeps_messages
         self._log_guard = threading.Lock()  # guards the two below; the locks of subscribers are taken while it is held
@@ -69,7 +76,7 @@ class MemoryBroker(Presence, Broker):
     def append(self, draft: Draft, author: Author) -> None:
         with self._log_guard:
             room = self._room(draft.room)
-            result = room.append(draft, time.time())
+            result = room.append(draft, self.clock.time_after(room.time))
             if not self._keeps_messages:
                 room.messages.clear()
             subscribers = tuple(room.subscribers)
@@ -80,13 +87,12 @@ class MemoryBroker(Presence, Broker):
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         with self._log_guard:
             messages = self._kept(room)
-            skipped = max(0, seq + 1 - messages[0].seq) if messages else 0
-            return within_bounds(messages[skipped:], limit)
+            return within_bounds(messages[bisect_right(messages, seq, key=_seq) :], limit)
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
         with self._log_guard:
             messages = self._kept(room)
-            end = len(messages) if seq is None or not messages else max(0, min(len(messages), seq - messages[0].seq))
+            end = len(messages) if seq is None else bisect_left(messages, seq, key=_seq)
             return within_bounds(reversed(messages[:end]), limit)[::-1]
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
@@ -140,7 +146,7 @@ class MemoryBroker(Presence, Broker):
         room = self._rooms.get(name)
         if room is None:
             return []
-        oldest = self._retention.oldest_time(time.time())
-        while room.messages and room.messages[0].time < oldest:
+        oldest = self._retention.oldest_time(self.clock.relied_on())
+        while room.messages and UNSET <= room.messages[0].time < oldest:
             room.messages.popleft()
-        return list(room.messages)
+        return [message for message in room.messages if not UNSET <= message.time < oldest]

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any
 
 from wschat.brokers.base import Message
+from wschat.brokers.clock import UNSET
 
 logger = logging.getLogger("wschat.brokers")
 
@@ -83,8 +84,9 @@ class Reading:
 
     def _scan(self, database: sqlite3.Connection, room: int) -> Generator[Message, None, None]:
         order = "DESC" if self._is_backward else "ASC"
+        is_kept = f"(time >= ? OR time < {UNSET})"
         rows = database.execute(
-            f"SELECT seq, sender, text, time FROM messages WHERE room = ? AND seq BETWEEN ? AND ? AND time >= ? ORDER BY seq {order}",
+            f"SELECT seq, sender, text, time FROM messages WHERE room = ? AND seq BETWEEN ? AND ? AND {is_kept} ORDER BY seq {order}",
             (room, self._first, self._last, self._oldest_time),
         )
         with contextlib.closing(rows):

@@ -27,6 +27,15 @@ _STEPS = [
         PRIMARY KEY (room, kind, subject)
     ) WITHOUT ROWID;
     """,
+    # `seen` is when the server was last seen running, `floor` the highest number in a room that is forgotten, and a room's `time` that
+    # of its last message.
+    """
+    ALTER TABLE log ADD COLUMN seen REAL;
+    ALTER TABLE log ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN time REAL NOT NULL DEFAULT 0;
+    UPDATE rooms SET time = coalesce((SELECT time FROM messages WHERE room = rooms.id ORDER BY seq DESC LIMIT 1), 0);
+    UPDATE log SET seen = (SELECT max(time) FROM rooms);
+    """,
 ]
 VERSION = len(_STEPS)
 
@@ -47,7 +56,7 @@ def migrate(database: sqlite3.Connection) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    new_log = f"INSERT INTO log VALUES ('{secrets.token_hex(8)}');" if not version else ""
+    new_log = f"INSERT INTO log (epoch) VALUES ('{secrets.token_hex(8)}');" if not version else ""
     settings = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {VERSION};"
     try:
         database.executescript(f"BEGIN IMMEDIATE; {''.join(_STEPS[version:])} {new_log} {settings} COMMIT;")
