@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 
 from wschat.errors import UsageError
 
+# Longer waits overflow in the system's calls, and longer sizes in zlib's.
+MAX_SECONDS = 2_000_000.0
+MAX_BYTES = sys.maxsize // 2
 SLOW_PEER_POLICIES = ("evict", "drop-oldest")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a server or of a connection. Times are in seconds, sizes in bytes; 0 lifts a limit."""
+    """The limits of a server or of a connection. Times are in seconds, 2,000,000 at most, sizes in bytes; 0 lifts a limit."""
 
     max_connections: int = 10_000
     """The connections of a server; past it those are closed that are idle between two HTTP requests, the longest idle first, and
@@ -57,8 +61,14 @@ class Limits:
         if self.slow_peer not in SLOW_PEER_POLICIES:
             raise UsageError(f"slow_peer is one of {', '.join(SLOW_PEER_POLICIES)}, not {self.slow_peer!r}")
         for field in fields(self):
-            if field.name != "slow_peer" and getattr(self, field.name) < 0:
-                raise UsageError(f"{field.name} must be 0 (no limit) or more, not {getattr(self, field.name)}")
+            if field.name != "slow_peer":
+                _check_number(field.name, getattr(self, field.name), MAX_SECONDS if isinstance(field.default, float) else MAX_BYTES)
+
+
+def _check_number(name: str, value: object, greatest: float) -> None:
+    # Written so that NaN is refused, too.
+    if not isinstance(value, (int, float)) or not 0 <= value <= greatest:
+        raise UsageError(f"{name} must be a number from 0 (no limit) to {greatest:g}, not {value!r}")
 
 
 DEFAULT_LIMITS = Limits()

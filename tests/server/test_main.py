@@ -63,6 +63,15 @@ def test_it_serves_a_handler_from_the_current_folder(tmp_path: Path) -> None:
         assert ws.recv(PATIENCE) == "HELLO"
 
 
+def test_it_serves_a_handler_from_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "words.py").write_text("HELLO = 'hello'\n")
+    (folder / "json.py").write_text("import words\ndef greet(ws):\n    ws.send(words.HELLO)\n")  # the name of a module that is there
+    with running(*ANY_PORT, "--app", "folder/json.py:greet", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
+        assert ws.recv(PATIENCE) == "hello"
+
+
 def test_it_serves_a_handler_class(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import wschat\nclass Greeter(wschat.WebSocketHandler):\n    def handle(self):\n        self.ws.send('hello')\n"
@@ -220,6 +229,9 @@ def test_a_home_that_is_not_the_users_is_said_in_one_line(tmp_path: Path) -> Non
 
 
 BAD_APPS = [
+    ("exiting:handler", "if __name__"),
+    ("two_lines:handler", "ValueError: one two"),
+    ("no_such_file.py:handler", "no_such_file.py"),
     ("nonsense", "MODULE:HANDLER"),
     (":echo", "MODULE:HANDLER"),
     ("wschat.apps:", "MODULE:HANDLER"),
@@ -228,7 +240,7 @@ BAD_APPS = [
     ("wschat.nothing:echo", "wschat.nothing"),
     (".apps:echo", ".apps"),
     ("wschat.apps:nothing", "nothing"),
-    ("wschat.apps:__name__", "cannot be called"),
+    ("wschat.apps:__name__", "must be a function"),
     ("builtins:int", "WebSocketHandler"),
     ("broken:handler", "broken.py"),
     ("failing:handler", "division by zero"),
@@ -242,6 +254,8 @@ def bad_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.py").write_text("def handler(ws:\n")
     (tmp_path / "failing.py").write_text("1 / 0\n")
     (tmp_path / "attribute_error.py").write_text("import os\nos.oops\n")
+    (tmp_path / "exiting.py").write_text("import sys\nsys.exit()\n")
+    (tmp_path / "two_lines.py").write_text("raise ValueError('one\\ntwo')\n")
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -284,6 +298,25 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--ping-interval", "often"], "--ping-interval"),
         (["--ping-timeout", "-0.1"], "--ping-timeout"),
         (["--log-level", "loud"], "--log-level"),
+        (["--keep-days", "nan"], "--keep-days"),
+        (["--keep-days", "inf"], "--keep-days"),
+        (["--keep-messages", "9" * 40], "--keep-messages"),
+        (["--ping-interval", "nan"], "--ping-interval"),
+        (["--ping-interval", "1e18"], "--ping-interval"),
+        (["--ping-timeout", "inf"], "--ping-timeout"),
+        (["--drain", "nan"], "--drain"),
+        (["--drain", "1e18"], "--drain"),
+        (["--max-message-bytes", "9" * 40], "--max-message-bytes"),
+        (["--rate", "9" * 400 + "/1"], "--rate"),
+        (["--rate", "1/1e-320"], "--rate"),
+        (["--host", ""], "--host"),
+        (["--history", ""], "--history"),
+        (["--auth-secret-file", ""], "--auth-secret-file"),
+        (["--auth-secret-file", "/no/such/file"], "/no/such/file"),
+        (["--tls-cert", ""], "--tls-cert"),
+        (["--tls-cert", "/no/such/file"], "/no/such/file"),
+        (["--tls-key", "/no/such/file"], "--tls-cert"),
+        (["--path-prefix", "chat"], "--path-prefix"),
         (["--no-such-option"], "--no-such-option"),
         (["surplus"], "surplus"),
     ],
@@ -299,6 +332,52 @@ def test_a_value_of_the_environment_that_cannot_be_is_said() -> None:
     result = run(env={"WSCHAT_PORT": "eighty"})
     assert (result.returncode, result.stdout) == (2, "")
     assert "eighty" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("option", ["--auth-secret-file", "--moderator"])
+def test_what_would_not_protect_a_handler_is_refused_with_one(tmp_path: Path, option: str) -> None:
+    (tmp_path / "secret").write_text("x" * 32)
+    value = f"{'alice:' if option == '--moderator' else ''}{tmp_path}/secret"
+    result = call("--app", "wschat.apps:echo", option, value)
+    assert result.exit_code == 2
+    assert only_line(result.stderr) == f"wschat: {option} is for the chat, and does not protect --app wschat.apps:echo"
+
+
+def test_a_moderator_with_two_passwords_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    result = call("--moderator", f"alice:{tmp_path}/password", "--moderator", f"Alice:{tmp_path}/password")
+    assert result.exit_code == 2
+    assert "given twice" in result.stderr
+
+
+# What Kubernetes sets for a service, and Docker for a link.
+SERVICE = {
+    "WSCHAT_SERVICE_HOST": "10.0.0.11",
+    "WSCHAT_SERVICE_PORT": "8080",
+    "WSCHAT_SERVICE_PORT_HTTP": "8080",
+    "WSCHAT_PORT": "tcp://10.0.0.11:8080",
+    "WSCHAT_PORT_8080_TCP": "tcp://10.0.0.11:8080",
+    "WSCHAT_PORT_8080_TCP_PROTO": "tcp",
+    "WSCHAT_PORT_8080_TCP_PORT": "8080",
+    "WSCHAT_PORT_8080_TCP_ADDR": "10.0.0.11",
+    "WSCHAT_NAME": "/web/wschat",
+    "WSCHAT_REDIS_SERVICE_HOST": "10.0.0.12",
+    "WSCHAT_REDIS_PORT": "tcp://[fd00::12]:6379",
+    "WSCHAT_CLIENT_ORIGIN": "https://app.example",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--port", "0")])
+def test_variables_of_a_service_called_wschat_are_known_and_ignored(options: tuple[str, ...]) -> None:
+    result = run(*options, "--host", "192.0.2.1", env=SERVICE)  # an address that is not here: it gets that far, and ends
+    ignored, said = result.stderr.splitlines()
+    assert "INFO wschat.server: WSCHAT_PORT=tcp://10.0.0.11:8080 is ignored" in ignored
+    assert said.startswith(f"wschat: cannot listen on 192.0.2.1 port {8080 if not options else 0}: ")
+
+
+def test_a_variable_that_is_no_option_is_logged() -> None:
+    result = run("--host", "192.0.2.1", env={"WSCHAT_MAX_CONECTIONS": "7"})
+    assert "WARNING wschat.server: WSCHAT_MAX_CONECTIONS is ignored: there is no such option" in result.stderr.splitlines()[0]
 
 
 def test_help_names_every_option_with_its_variable() -> None:

@@ -10,6 +10,8 @@ from wschat.errors import UsageError
 
 # What may come at once after a while of silence, as a multiple of the rate.
 _BURST = 3
+# Of messages and of seconds: further than that nobody counts, and numbers overflow.
+_MOST = 1_000_000_000
 # So many callers may be known before it is worth looking which of them need not be.
 _FEW_CALLERS = 1000
 
@@ -31,7 +33,7 @@ class Rate:
             rate = cls(int(messages), float(seconds))
         except ValueError:
             rate = cls(0)
-        if not slash or rate.messages < 1 or not 0 < rate.seconds < float("inf"):
+        if not slash or not 1 <= rate.messages <= _MOST or not 1 / _MOST <= rate.seconds <= _MOST:
             raise UsageError(f"a rate is N/SECONDS, 10/1 for example, or off, not {text!r}")
         return rate
 

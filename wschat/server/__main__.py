@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
-import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,30 +18,28 @@ from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access, read_moderator
 from wschat.chat.chat import SUBPROTOCOLS, Chat
+from wschat.chat.names import key_of
 from wschat.chat.rates import Rate
 from wschat.chat.tokens import read_secret
-from wschat.connection.crew import join_crew, leave_crew
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
+from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
-from wschat.server.placement import Placement, is_worthwhile
+from wschat.server.option_types import COUNT, Number, PortOption, Text, report_ignored_variables
 from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
+from wschat.server.running import run
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketServer
 from wschat.server.signals import Signals
 from wschat.server.tls import Certificate
-from wschat.stdio import announce, open_standard_streams
+from wschat.stdio import open_standard_streams
 from wschat.web.site import Site
-
-logger = logging.getLogger("wschat.server")
 
 _LIMITS = Limits()
 _RETENTION = Retention()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
-# As many as a hundred new connections make. Nearly all of them stay, so that to look earlier is to look for nothing.
-_NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
 class CannotServe(click.ClickException):
@@ -83,7 +78,10 @@ def check_prefix(_context: click.Context, _option: click.Parameter, text: str) -
 def check_moderators(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """The names of moderators and their passwords."""
     with bad_parameters():
-        return dict(map(read_moderator, texts))
+        moderators = dict(map(read_moderator, texts))
+        if len({key_of(name) for name in moderators}) < len(texts):
+            raise UsageError("a moderator is given twice")
+        return moderators
 
 
 def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> Rate | None:
@@ -96,20 +94,21 @@ option = partial(click.option, show_envvar=True)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
-@option("--host", default="127.0.0.1", help="The address to listen on; with colons it is IPv6.")
-@option("--port", default=8080, type=click.IntRange(0, 65535), help="The port; 0 takes any free one.")
-@option("--app", default="chat", metavar="chat|MODULE:HANDLER", help="What to serve.")
+@option("--host", default="127.0.0.1", type=Text(), help="The address to listen on; with colons it is IPv6.")
+@option("--port", cls=PortOption, default=8080, type=click.IntRange(0, 65535), help="The port; 0 takes any free one.")
+@option("--app", default="chat", metavar="chat|MODULE:HANDLER|FILE.py:HANDLER", help="What to serve.")
 @option(
     "--history",
+    type=Text(),
     metavar="PATH|memory|off",
     help="Where the chat keeps what was said: in an SQLite file, in memory, or nowhere.  "
     "[default: history.sqlite in the user's state directory]",
 )
-@option("--keep-messages", default=_RETENTION.messages, type=click.IntRange(0), help="How many messages of each room are kept; 0 for all.")
-@option("--keep-days", default=_RETENTION.days, type=click.FloatRange(0), help="How many days messages are kept; 0 for ever.")
+@option("--keep-messages", default=_RETENTION.messages, type=COUNT, help="How many messages of each room are kept; 0 for all.")
+@option("--keep-days", default=_RETENTION.days, type=Number(1_000_000), help="How many days messages are kept; 0 for ever.")
 @option(
     "--auth-secret-file",
-    type=click.Path(),
+    type=Text(),
     help="Let only those into the chat who have a token that was signed with the secret in this file (see python -m wschat.chat.mint).",
 )
 @option("--auth-audience", help="Take only tokens that are for this audience (their claim aud).")
@@ -129,13 +128,13 @@ option = partial(click.option, show_envvar=True)
     envvar="WSCHAT_ORIGIN",
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
-@option("--tls-cert", type=click.Path(), help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew.")
-@option("--tls-key", type=click.Path(), help="The PEM file with its key, if that is another file.")
-@option("--max-connections", default=_LIMITS.max_connections, type=click.IntRange(0), help="Connections in all; 0 for no limit.")
+@option("--tls-cert", type=Text(), help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew.")
+@option("--tls-key", type=Text(), help="The PEM file with its key, if that is another file.")
+@option("--max-connections", default=_LIMITS.max_connections, type=COUNT, help="Connections in all; 0 for no limit.")
 @option(
     "--max-connections-per-ip",
     default=_LIMITS.max_connections_per_address,
-    type=click.IntRange(0),
+    type=COUNT,
     help="Connections from one address; 0 for no limit.",
 )
 @option(
@@ -171,33 +170,33 @@ option = partial(click.option, show_envvar=True)
 )
 @option(
     "--max-message-bytes",
-    type=click.IntRange(0),
+    type=COUNT,
     default=None,
     help=f"The largest message; 0 for no limit.  [default: {_CHAT_MESSAGE_BYTES} for the chat, else {_LIMITS.max_message_bytes}]",
 )
-@option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=click.IntRange(0), help="What may wait for one slow peer; 0 for no limit.")
+@option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=COUNT, help="What may wait for one slow peer; 0 for no limit.")
 @option(
     "--outbox-bytes-per-ip",
     default=_LIMITS.outbox_bytes_per_address,
-    type=click.IntRange(0),
+    type=COUNT,
     help="What may wait for all slow peers of one address; 0 for no limit.",
 )
-@option("--outbox-bytes-total", default=_LIMITS.outbox_bytes_total, type=click.IntRange(0), help="What may wait in all; 0 for no limit.")
+@option("--outbox-bytes-total", default=_LIMITS.outbox_bytes_total, type=COUNT, help="What may wait in all; 0 for no limit.")
 @option(
     "--slow-peer",
     default=_LIMITS.slow_peer,
     type=click.Choice(SLOW_PEER_POLICIES),
     help="What becomes of a slow peer past that: it is closed, or loses the oldest broadcasts that wait for it.",
 )
-@option("--ping-interval", default=_LIMITS.ping_interval, type=click.FloatRange(0), help="Seconds between two pings; 0 for none.")
-@option("--ping-timeout", default=_LIMITS.ping_timeout, type=click.FloatRange(0), help="Seconds to wait for a pong; 0 for ever.")
+@option("--ping-interval", default=_LIMITS.ping_interval, type=Number(), help="Seconds between two pings; 0 for none.")
+@option("--ping-timeout", default=_LIMITS.ping_timeout, type=Number(), help="Seconds to wait for a pong; 0 for ever.")
 @option(
     "--one-core/--all-cores", default=True, help="Keep all threads on one core, which is faster under the GIL; elsewhere it has no effect."
 )
 @option(
     "--drain",
     default=_LIMITS.close_timeout,
-    type=click.FloatRange(0),
+    type=Number(),
     help="Seconds for which, at the end, slow clients are still sent what waits for them.",
 )
 @option("--log-format", default="text", type=click.Choice(FORMATS), help="Lines of text, or of JSON.")
@@ -214,6 +213,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     """
     open_standard_streams()
     set_up_logging(log_level, options["log_format"])
+    report_ignored_variables(main.params)
     is_chat = app == "chat"
     if max_message_bytes is None:
         max_message_bytes = _CHAT_MESSAGE_BYTES if is_chat else _LIMITS.max_message_bytes
@@ -236,7 +236,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     site: Site | None = None
     try:
         site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
-        handler = chat.handle if chat else load_handler(app)
+        handler = chat.handle if chat else app_handler(app, options)
         with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
             if site is not None:
                 site.watch(server.load)
@@ -264,9 +264,9 @@ def open_chat(options: dict[str, Any]) -> Chat:
     """The chat that the options ask for; the history that is used is noted among them. Raises CannotServe."""
     if options["history"] is None:
         options["history"] = default_history()
-    retention = Retention(options["keep_messages"], options["keep_days"])
     try:
-        secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] else None
+        retention = Retention(options["keep_messages"], options["keep_days"])
+        secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] is not None else None
         access = Access(secret, options["moderators"], audience=options["auth_audience"])
         return Chat(open_history(options["history"], retention), access=access, rate=options["rate"])
     except (HistoryUnavailable, UsageError) as error:
@@ -336,28 +336,15 @@ def load_certificate(certificate: str | None, key: str | None) -> Certificate | 
         raise CannotServe(str(error)) from None
 
 
-def reload(certificate: Certificate) -> None:
-    """Exchange the certificate for what is in its files now, or keep it if that is none."""
+def app_handler(app: str, options: dict[str, Any]) -> Any:
+    """The handler that `--app` names. Raises CannotServe, also for options that protect the chat and would not protect it."""
+    for name in ("auth_secret_file", "moderators"):
+        if options[name]:
+            raise CannotServe(f"--{name.replace('_', '-').removesuffix('s')} is for the chat, and does not protect --app {app}")
     try:
-        certificate.reload()
+        return load_handler(app)
     except UsageError as error:
-        logger.error("the certificate stays as it is: %s", error)
-    else:
-        logger.info("the certificate has been read anew")
-
-
-def load_handler(name: str) -> Any:
-    """The handler that `MODULE:HANDLER` names. Raises CannotServe if there is none."""
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise CannotServe(f"--app is chat or MODULE:HANDLER, not {name!r}")
-    try:
-        handler = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # whatever the user's module raises as it is imported
-        raise CannotServe(f"--app {name}: {type(error).__name__}: {error}") from None
-    if not callable(handler):
-        raise CannotServe(f"--app {name}: {attribute} cannot be called")
-    return handler
+        raise CannotServe(str(error)) from None
 
 
 def actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:
@@ -365,28 +352,10 @@ def actions_on_signals(server: WebSocketServer, certificate: Certificate | None)
     actions = dict.fromkeys((signal.SIGINT, signal.SIGTERM), server.request_shutdown)
     hang_up = getattr(signal, "SIGHUP", None)  # which Windows does not have
     if hang_up is not None and certificate is not None:
-        actions[hang_up] = partial(reload, certificate)
+        actions[hang_up] = certificate.try_to_reload
     elif hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as it is under nohup
         actions[hang_up] = server.request_shutdown
     return {int(number): action for number, action in actions.items()}
-
-
-def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
-    """Serve until `server.request_shutdown` is called; the caller stops the server."""
-    # The collector need not look at what the imports have made; it stays for good.
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
-    crew = join_crew()
-    placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
-    if placement is not None:
-        placement.start()
-    try:
-        announce(announcement)
-        server.serve_forever()
-    finally:
-        if placement is not None:
-            placement.stop()
-        leave_crew(crew)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 
 from wschat.errors import UsageError
+
+logger = logging.getLogger("wschat.server")
 
 
 class Certificate:
@@ -25,6 +28,15 @@ class Certificate:
         # A context that fails to load is left with half of it: so another one tries first.
         self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self._load(self.context)
+
+    def try_to_reload(self) -> None:
+        """Read the files again, and log what came of it: the certificate stays as it is if there is none in them now."""
+        try:
+            self.reload()
+        except UsageError as error:
+            logger.error("the certificate stays as it is: %s", error)
+        else:
+            logger.info("the certificate has been read anew")
 
     def _load(self, context: ssl.SSLContext) -> None:
         certificate, key = self._files
