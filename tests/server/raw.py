@@ -14,7 +14,7 @@ PATIENCE = 10.0
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
-HEADERS = {"Host": "chat.test", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13"}
+HEADERS = {"Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13"}
 
 
 def request(method: str = "GET", target: str = "/", version: str = "HTTP/1.1", headers: dict[str, str | None] | None = None) -> bytes:

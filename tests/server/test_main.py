@@ -124,7 +124,8 @@ def test_options_mean_what_they_say() -> None:
 
 @pytest.mark.parametrize(("options", "status"), [((), 403), (("--insider", "127.0.0.0/8"), 200)])
 def test_who_may_see_how_it_is_doing_can_be_said(options: tuple[str, ...], status: int) -> None:
-    with running(*ANY_PORT, *options) as command, Raw(socket.create_connection((command.host, command.port))) as raw:
+    anywhere = (*ANY_PORT, "--allowed-host", "chat.test")
+    with running(*anywhere, *options) as command, Raw(socket.create_connection((command.host, command.port))) as raw:
         assert raw.ask(b"GET /stats/data HTTP/1.1\r\nHost: chat.test\r\n\r\n").status == status
 
 
@@ -290,6 +291,12 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--max-connections-per-ip", "-1"], "--max-connections-per-ip"),
         (["--trusted-proxy", "proxy.test"], "--trusted-proxy"),
         (["--insider", "10.0.0.1/8"], "--insider"),
+        (["--insider", "fe80::1%eth0"], "--insider"),
+        (["--proxy-header", "x-client-ip"], "--proxy-header"),
+        (["--proxy-header", "forwarded"], "--proxy-header goes with a --trusted-proxy"),
+        (["--origin", "app.example.com"], "--origin"),
+        (["--origin", "https://app.example.com/page"], "--origin"),
+        (["--allowed-host", "chat.example:443"], "--allowed-host"),
         (["--drain", "-1"], "--drain"),
         (["--log-format", "xml"], "--log-format"),
         (["--max-message-bytes", "-1"], "--max-message-bytes"),

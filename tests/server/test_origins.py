@@ -9,8 +9,11 @@ import pytest
 import wschat
 from tests.conftest import ServerFactory, echo
 from tests.server.raw import Raw, request
-from wschat import Request, RequestRefused
-from wschat.server.origins import check_origin, cross_origin_headers, is_preflight
+from tests.web.wiring import Http
+from wschat import Request, RequestRefused, UsageError
+from wschat.figures import tally
+from wschat.server.answers import Response
+from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, parse_origins
 
 HOST = "chat.example:8080"
 
@@ -28,6 +31,8 @@ HOST = "chat.example:8080"
         ("http://chat.example", (), False, False),
         ("http://chat.example:8081", (), False, False),
         ("http://sub.chat.example:8080", (), False, False),
+        ("http://chat.example:8080/", (), False, True),
+        ("ws://chat.example:8080", (), False, True),  # as programs may have it
         ("http://chat.example:8080.evil.test", (), False, False),
         ("http://chat.example:8080@evil.test", (), False, False),
         # loopback on loopback
@@ -54,6 +59,8 @@ HOST = "chat.example:8080"
         ("http://app.example", ("https://app.example",), False, False),
         ("https://app.example:444", ("https://app.example",), False, False),
         ("null", ("null",), True, True),
+        ("HTTPS://APP.example:443", ("https://app.example",), False, True),
+        ("https://app.example:80", ("https://app.example",), False, False),
         ("null", ("*",), False, True),
         ("https://evil.test", ("*",), False, True),
     ],
@@ -66,6 +73,93 @@ def test_who_may_connect(origin: str | None, allowed: tuple[str, ...], on_loopba
         with pytest.raises(RequestRefused) as refused:
             check_origin(headers, allowed, on_loopback=on_loopback)
         assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_same"),
+    [
+        ("https://h", "h:443", True),
+        ("https://h:443", "h", True),
+        ("http://h", "h:80", True),
+        ("http://h:80", "h", True),
+        ("https://h", "h", True),
+        ("https://H", "h:443", True),
+        ("https://[::1]", "[::1]:443", True),
+        ("https://h", "h:80", False),
+        ("http://h", "h:443", False),
+        ("https://h:8443", "h", False),
+        ("https://h", "h:8443", False),
+        ("https://h", "h:", True),
+        ("https://h", "", False),
+        ("https://", "", False),
+        ("https://h", "h@evil.test", False),
+        ("https://evil.test", "h/https://evil.test", False),
+    ],
+)
+def test_the_default_port_may_be_left_out_on_either_side(origin: str, host: str, is_same: bool) -> None:
+    headers = {"origin": origin, "host": host}
+    if is_same:
+        check_origin(headers, (), on_loopback=False)
+    else:
+        with pytest.raises(RequestRefused):
+            check_origin(headers, (), on_loopback=False)
+
+
+# What an operator writes
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://app.example.com/", "https://app.example.com"),
+        ("HTTPS://App.Example.COM", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80/", "http://app.example.com"),
+        ("https://app.example.com:80", "https://app.example.com:80"),
+        ("http://[2001:DB8::1]:3000", "http://[2001:db8::1]:3000"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("file://", "file://"),
+        ("null", "null"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_that_is_allowed_is_made_what_browsers_send(text: str, origin: str) -> None:
+    assert parse_origins([text]) == {origin}
+    assert parse_origins(text) == {origin}  # one text is no list of letters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app.example.com",
+        "app.example.com:443",
+        "localhost:3000",
+        "https://app.example.com/page",
+        "https://app.example.com?x",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "https://app.example.com:port",
+        "https://app.example.com:70000",
+        "https://",
+        "https:app.example.com",
+        "wss://app.example.com",
+        "https://a b.example",
+        "https://[::1",
+        f"https://{'ü' * 70}.example",
+        "https://a,https://b",
+        "Null",
+        "",
+    ],
+)
+def test_an_origin_that_no_page_could_have_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(UsageError, match="an origin is like http") as refused:
+        parse_origins([text])
+    assert repr(text) in str(refused.value)
+    with pytest.raises(UsageError):
+        wschat.serve(echo, port=0, origins=[text])
 
 
 def status_for(server: wschat.WebSocketServer, origin: str) -> int:
@@ -81,9 +175,10 @@ def status_for(server: wschat.WebSocketServer, origin: str) -> int:
         ("127.0.0.1", ("https://app.example",), "https://app.example", 101),
         ("127.0.0.1", (), "null", 403),
         ("127.0.0.1", ("null",), "null", 101),
-        ("127.0.0.1", (), "http://chat.test", 101),  # what the request has as its host
+        ("127.0.0.1", ("HTTPS://App.Example:443/",), "https://app.example", 101),
         ("0.0.0.0", ("*",), "https://evil.test", 101),
-        ("0.0.0.0", (), "http://chat.test", 101),
+        ("0.0.0.0", (), "http://localhost", 101),  # what the request has as its host
+        ("0.0.0.0", (), "http://chat.test", 403),
     ],
 )
 def test_a_server_lets_in_who_may_connect(serve: ServerFactory, host: str, origins: tuple[str, ...], origin: str, status: int) -> None:
@@ -98,7 +193,20 @@ def test_the_log_says_which_option_lets_a_page_in(serve: ServerFactory, caplog: 
     server.stop()
     [record] = caplog.records
     assert origin in record.getMessage()
-    assert "--origin" in record.getMessage()
+    assert "origins= (for the command, --origin)" in record.getMessage()
+
+
+def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = tally.read().refusals
+    server = serve(echo, http=lambda call: Response(200))
+    with Http.to(server) as http:
+        assert http.get(Origin="https://evil.test").code == "forbidden"
+    server.stop()
+    [record] = caplog.records
+    assert "refused: 403: Pages from 'https://evil.test' may not connect" in record.getMessage()
+    assert "origins= (for the command, --origin)" in record.getMessage()
+    assert tally.read().refusals - before == {"403": 1}
 
 
 # Reading answers

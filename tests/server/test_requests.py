@@ -28,7 +28,7 @@ def server(serve: ServerFactory) -> wschat.WebSocketServer:
 REFUSED = [
     ("no upgrade", request(headers={"Upgrade": None}), 426),
     ("another upgrade", request(headers={"Upgrade": "h2c"}), 426),
-    ("a plain page", b"GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n", 426),
+    ("a plain page", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 426),
     ("no Connection", request(headers={"Connection": None}), 400),
     ("Connection without upgrade", request(headers={"Connection": "keep-alive"}), 400),
     ("no version", request(headers={"Sec-WebSocket-Version": None}), 426),

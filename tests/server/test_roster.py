@@ -239,7 +239,7 @@ def test_followers_are_counted_apart(serve: ServerFactory) -> None:
     before = tally.read()
     server = serve(echo, http=lambda call: EventsResponse(EventStream.wait))
     with Http.to(server) as follower, Http.to(server) as other:
-        follower.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        follower.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert follower.head()[0] == 200
         eventually(lambda: server.load().connections == {"websocket": 0, "events": 1, "http": 1})
         assert status_of(other) == 101

@@ -23,9 +23,11 @@ from wschat.chat.rates import Rate
 from wschat.chat.tokens import read_secret
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
+from wschat.server.hosts import AllowedHosts
 from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.option_types import COUNT, Number, PortOption, Text, report_ignored_variables
+from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.running import run
@@ -65,6 +67,20 @@ def check_networks(_context: click.Context, _option: click.Parameter, texts: tup
     """Say early what is no address and no network."""
     with bad_parameters():
         parse_networks(texts)
+    return texts
+
+
+def check_origins(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Say early what no page could have as its origin."""
+    with bad_parameters():
+        parse_origins(texts)
+    return texts
+
+
+def check_hosts(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Say early what cannot be the name of a host."""
+    with bad_parameters():
+        AllowedHosts(texts)
     return texts
 
 
@@ -125,8 +141,19 @@ option = partial(click.option, show_envvar=True)
     "--origin",
     "origins",
     multiple=True,
+    callback=check_origins,
     envvar="WSCHAT_ORIGIN",
     help="A web origin that may connect besides our own; * for all. May be repeated.",
+)
+@option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=check_hosts,
+    envvar="WSCHAT_ALLOWED_HOST",
+    help="A name that requests may be for, *.NAME for all below it, * for all; loopback names always are. May be repeated.  "
+    "[default: loopback names at a loopback address, else *]",
 )
 @option("--tls-cert", type=Text(), help="A PEM file with a certificate chain, to speak TLS. SIGHUP reads it anew.")
 @option("--tls-key", type=Text(), help="The PEM file with its key, if that is another file.")
@@ -312,6 +339,7 @@ def listen(
             limits=limits,
             subprotocols=SUBPROTOCOLS if chat else (),
             origins=options["origins"],
+            allowed_hosts=options["allowed_hosts"],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
             proxy_header=options["proxy_header"] or PROXY_HEADERS[0],

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
-from wschat.errors import RequestRefused
+from wschat.errors import RequestRefused, UsageError
 from wschat.server.addresses import is_loopback
 from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
+
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]\\]*)(?::([0-9]{0,5}))?/?", re.IGNORECASE)
+_DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+_WEBSOCKET_SCHEMES = ("ws:", "wss:")
 
 # What a page of another origin may send besides what any form can.
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST"
 _EXPOSED_HEADERS = "Retry-After"
 _PREFLIGHT_SECONDS = "600"
+
+
+def parse_origins(texts: Collection[str]) -> frozenset[str]:
+    """Return these origins as browsers write them, for `check_origin`. Raises UsageError for what no browser could send."""
+    return frozenset(map(_parse_origin, [texts] if isinstance(texts, str) else texts))
+
+
+def _parse_origin(text: str) -> str:
+    if text in (ANY_ORIGIN, "null"):
+        return text
+    origin = normal_origin(text)
+    if origin is None or origin.startswith(_WEBSOCKET_SCHEMES):
+        example = "http://localhost:3000" if "localhost" in text else "https://app.example.com"
+        raise UsageError(f"an origin is like {example}, without a path or wildcards, or * for all; not {text!r}")
+    return origin
+
+
+def normal_origin(text: str) -> str | None:
+    """Return an origin in lower case, without the default port or a slash at its end; None if the text cannot be an origin."""
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return None
+    scheme, host, port = match[1].lower(), match[2].lower(), match[3] or ""
+    if (not host and (scheme in _DEFAULT_PORTS or port)) or int(port or 0) > 65535:  # file:// has no host
+        return None
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            return None
+    return f"{scheme}://{host}" if port in ("", _DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
 def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loopback: bool) -> None:
@@ -28,17 +63,25 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
     origin = headers.get("origin")
     if origin is None or ANY_ORIGIN in allowed or origin in allowed:
         return
-    try:
-        parts = urlsplit(origin)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if host is not None:
-        if parts.netloc.lower() == headers.get("host", "").lower():
-            return
-        if on_loopback and is_loopback(host):
-            return
-    raise RequestRefused(HTTPStatus.FORBIDDEN, f"Pages from {origin!r} may not connect to this server; its option --origin allows more.")
+    scheme, _, host = origin.partition("://")
+    own_host = headers.get("host", "")
+    if host and host == own_host:
+        return
+    normal = normal_origin(origin)
+    if normal is not None and (
+        normal in allowed
+        # What the default port is depends on the scheme, of which a server behind a proxy knows nothing but this.
+        or normal == normal_origin(f"{scheme}://{own_host}")
+        or (on_loopback and is_loopback(_host_in(normal)))
+    ):
+        return
+    text = f"Pages from {origin!r} may not connect to this server: origins= (for the command, --origin) allows more."
+    raise RequestRefused(HTTPStatus.FORBIDDEN, text)
+
+
+def _host_in(origin: str) -> str:
+    host = origin.partition("://")[2]
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def is_preflight(request: Request) -> bool:
@@ -50,7 +93,9 @@ def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str
     """What lets a page read the answer that has passed `check_origin`."""
     origin = request.headers["origin"]
     headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
-    if origin in allowed:  # by name: who lets all pages in has not meant them to come with this user's cookies
+    if (
+        origin in allowed or normal_origin(origin) in allowed
+    ):  # by name: who lets all pages in has not meant them to come with this user's cookies
         headers["Access-Control-Allow-Credentials"] = "true"
     if is_preflight(request):
         headers |= {

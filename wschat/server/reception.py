@@ -24,7 +24,8 @@ from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_loopback
 from wschat.server.answers import Call, Dialogue, EventsResponse, HttpHandler, Response, error_response
-from wschat.server.logs import log_answered, log_opened, log_refused, shown
+from wschat.server.hosts import AllowedHosts
+from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
 from wschat.server.opening import Handshake
 from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers
 from wschat.server.patience import Patience
@@ -57,6 +58,13 @@ class Reception:
     proxies: Proxies
     http: HttpHandler | None
     path_prefix: str
+    hosts: AllowedHosts | None
+    """None for a server that answers to any name."""
+
+    def check_host(self, request: Request, client_address: object) -> None:
+        """Raise RequestRefused (421) if the request is for a name that is not ours. What a trusted proxy passes on is its own business."""
+        if self.hosts and (self.hosts.names or not self.proxies.include(host_of(client_address))):
+            self.hosts.check(request.headers)
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Answer the requests on a fresh connection until one opens a WebSocket.
@@ -126,8 +134,9 @@ class _Arrival:
         handshake = Handshake(head, at.subprotocols)
         request = handshake.request.below(at.path_prefix)
         request.remote_address = self._remote_address(request)
+        at.check_host(request, self._client_address)
         if "origin" in request.headers:
-            check_origin(request.headers, at.origins, on_loopback=_is_on_loopback(sock))
+            check_origin(request.headers, at.origins, on_loopback=is_on_loopback(sock))
         self._check_request(request)  # a page of another origin could try passwords, and have its visitor locked out
         answer = handshake.answer(at.deflate)
         at.roster.answer(sock)
@@ -181,9 +190,7 @@ class _Arrival:
         headers: dict[str, str] = {}
         try:
             request = request.below(self._at.path_prefix)
-            if "origin" in request.headers:
-                check_origin(request.headers, self._at.origins, on_loopback=_is_on_loopback(self._socket))
-                headers = cross_origin_headers(request, self._at.origins)
+            headers = self._check_page(request)
             if is_preflight(request):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
             dialogue.request.remote_address = request.remote_address = self._remote_address(request)
@@ -200,6 +207,18 @@ class _Arrival:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
             response = error_response(_FAILED)
         return replace(response, headers=joined_headers(response.headers, headers))
+
+    def _check_page(self, request: Request) -> dict[str, str]:
+        """Return the headers that let the page which asks read the answer. Raises RequestRefused (403, 421) if it may not ask."""
+        try:
+            self._at.check_host(request, self._client_address)
+            if "origin" not in request.headers:
+                return {}
+            check_origin(request.headers, self._at.origins, on_loopback=is_on_loopback(self._socket))
+        except RequestRefused as refusal:
+            log_refusal(self._client_address, refusal)
+            raise
+        return cross_origin_headers(request, self._at.origins)
 
     def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
         at, sock = self._at, self._socket
@@ -250,5 +269,6 @@ def _notice_who_vanishes(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
 
 
-def _is_on_loopback(sock: socket.socket) -> bool:
+def is_on_loopback(sock: socket.socket) -> bool:
+    """Return True if a socket is bound to an address that only this machine can reach."""
     return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])

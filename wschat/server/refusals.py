@@ -30,6 +30,7 @@ _CODES = {
     405: "method-not-allowed",
     409: "conflict",
     413: "too-large",
+    421: "misdirected",
     426: "upgrade-required",
     429: "too-fast",
     431: "too-large",

@@ -31,9 +31,11 @@ from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of
 from wschat.server.answers import HttpHandler
+from wschat.server.hosts import AllowedHosts
 from wschat.server.logs import log_closed, log_refused
+from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, Proxies
-from wschat.server.reception import BUSY, Reception
+from wschat.server.reception import BUSY, Reception, is_on_loopback
 from wschat.server.refusals import Turnstile, response_to
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
@@ -44,6 +46,7 @@ logger = logging.getLogger("wschat.server")
 
 # Nothing is kept between messages: ten thousand compressing connections cost no more than silent ones.
 DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
+_TCP = (socket.AF_INET, socket.AF_INET6)
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -78,10 +81,11 @@ class WebSocketServer(socketserver.TCPServer):
 
     `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
     or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
-    web origins that may connect besides our own, `deflate` the compression that is agreed to (None for none), `tls` the
+    web origins that may connect besides our own, `allowed_hosts` the names that requests may be for besides loopback ones (if
+    none is given: at a loopback address none, else all), `deflate` the compression that is agreed to (None for none), `tls` the
     context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask, in the header
     `proxy_header`: x-forwarded-for, forwarded or x-real-ip. `http` answers the requests that are no openings, which are refused
-    without it (426); all paths are below `path_prefix`.
+    without it (426); all paths are below `path_prefix`. Raises UsageError for what is none of these.
 
     As a context manager it stops itself.
     """
@@ -97,6 +101,7 @@ class WebSocketServer(socketserver.TCPServer):
         limits: Limits = DEFAULT_LIMITS,
         subprotocols: Sequence[str] = (),
         origins: Collection[str] = (),
+        allowed_hosts: Collection[str] = (),
         deflate: Deflate | None = DEFAULT_DEFLATE,
         tls: ssl.SSLContext | None = None,
         trusted_proxies: Collection[str] = (),
@@ -105,6 +110,7 @@ class WebSocketServer(socketserver.TCPServer):
         path_prefix: str = "",
     ) -> None:
         check_path_prefix(path_prefix)
+        origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
         proxies = Proxies.parse(trusted_proxies, proxy_header)
         self._scarcity = Scarcity()  # first: it may not be to be had, and then nothing else has to be given back
         self.limits = limits
@@ -120,17 +126,6 @@ class WebSocketServer(socketserver.TCPServer):
         self._has_stopped_accepting.set()
         self._busy = response_to(BUSY, in_json=http is not None)
         self._roster = Roster(limits)
-        self._reception = Reception(
-            self._roster,
-            self._crew.deadlines,
-            limits,
-            subprotocols,
-            frozenset(origins),
-            deflate,
-            proxies,
-            http,
-            path_prefix,
-        )
         self._turnstile = Turnstile(self._crew.deadlines)
         self._threads = Threads(self._handle)
         self._unix_path: str | None = None  # that is ours to remove
@@ -140,6 +135,18 @@ class WebSocketServer(socketserver.TCPServer):
         except BaseException:
             self._let_go()
             raise
+        self._reception = Reception(
+            self._roster,
+            self._crew.deadlines,
+            limits,
+            subprotocols,
+            origins,
+            deflate,
+            proxies,
+            http,
+            path_prefix,
+            hosts if hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket)) else None,
+        )
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         if isinstance(address, socket.socket):
