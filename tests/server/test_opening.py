@@ -141,3 +141,26 @@ def test_the_server_may_want_context_takeover_and_a_smaller_window(serve: Server
     with Raw.to(serve(echo, deflate=Deflate(server_max_window_bits=12, client_max_window_bits=11))) as raw:
         response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
         assert response.headers["sec-websocket-extensions"] == "permessage-deflate; server_max_window_bits=12; client_max_window_bits=11"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("/rooms/tea?x=1", "/rooms/tea?x=1", "localhost"),
+        ("http://127.0.0.1:8080/rooms/tea?x=1", "/rooms/tea?x=1", "127.0.0.1:8080"),
+        ("ws://127.0.0.1/rooms/tea", "/rooms/tea", "127.0.0.1"),
+        ("WSS://127.0.0.1", "/", "127.0.0.1"),
+        ("https://127.0.0.1?x=1", "/?x=1", "127.0.0.1"),
+        ("//evil.test/", "//evil.test/", "localhost"),
+    ],
+)
+def test_a_target_may_be_a_whole_url_and_then_its_host_counts(target: str, path: str, host: str) -> None:
+    """RFC 9112, section 3.2.2, for an opening as for any other request."""
+    for upgrade in ("websocket", "h2c, websocket", None):
+        handshake = Handshake(request(target=target, headers={"Upgrade": upgrade}))
+        assert (handshake.request.target, handshake.request.headers["host"]) == (path, host)
+
+
+def test_the_host_of_a_whole_url_is_checked_as_one_of_ours(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo)) as raw:
+        assert raw.ask(request(target="http://evil.test/", headers={"Origin": "http://evil.test"})).status == 421

@@ -42,6 +42,9 @@ REFUSED = [
     ("no host", request(headers={"Host": None}), 400),
     ("two hosts", request().replace(b"\r\n\r\n", b"\r\nHost: other.test\r\n\r\n"), 400),
     ("a subprotocol that is no token", request(headers={"Sec-WebSocket-Protocol": "é"}), 400),
+    ("a body", request(headers={"Content-Length": "5"}) + b"hello", 400),
+    ("a body in chunks", request(headers={"Transfer-Encoding": "chunked"}) + b"5\r\nhello\r\n0\r\n\r\n", 400),
+    ("a body that is a frame", request(headers={"Content-Length": "11"}) + frame(TEXT, b"hello", masked=True), 400),
     ("POST", request("POST"), 405),
     ("POST with a body", request("POST", headers={"Content-Length": "5"}) + b"hello", 405),
     ("HEAD", request("HEAD"), 405),
@@ -72,7 +75,8 @@ def test_what_cannot_be_served_gets_a_status_and_a_sentence(
     head, _, body = answer.partition("\r\n\r\n")
     lines = head.lower().split("\r\n")
     assert lines[0].startswith(f"http/1.1 {status} ")
-    assert "connection: close" in lines
+    assert ("connection: upgrade, close" if status == 426 else "connection: close") in lines
+    assert ("upgrade: websocket" in lines) == (status == 426)
     assert "content-type: text/plain; charset=utf-8" in lines
     assert "x-content-type-options: nosniff" in lines
     assert ("sec-websocket-version: 13" in lines) == (status == 426)
@@ -104,6 +108,9 @@ def test_the_answer_comes_without_waiting_for_the_client_to_leave(server: wschat
         request(headers={f"X-{i}": "x" for i in range(95)}),
         request(headers={"X-Long": "x" * 15 * 1024}),
         request(headers={"X-Letters": "é"}),
+        request(headers={"Content-Length": "0"}),
+        request(target="http://localhost/"),
+        request(target="WS://localhost"),
     ],
 )
 def test_requests_that_are_right(server: wschat.WebSocketServer, data: bytes) -> None:

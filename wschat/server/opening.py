@@ -21,11 +21,12 @@ from wsproto.utilities import RemoteProtocolError, generate_accept_token
 
 from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
-from wschat.server.requests import Request, add_header, parse_request
+from wschat.server.requests import Request, add_header, parse_request, target_of
 
 # simple-websocket wants a socket, and gets nothing to do with it. (Its own object would do, but would then never be freed by itself.)
 _NO_SOCKET = object()
 _VERSION = "13"
+_UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade, close"}  # a 426 has both (RFC 9110, sections 7.8 and 15.5.22)
 _MAYBE_OPENING = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")
 
 
@@ -91,7 +92,7 @@ class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
         for listed, values in (("sec-websocket-protocol", asked.subprotocols), ("sec-websocket-extensions", asked.extensions)):
             if values:
                 headers[listed] = ", ".join(map(str, values))
-        return Request("GET", asked.target, headers)
+        return Request("GET", target_of(asked.target, headers), headers)
 
 
 class _Idle:
@@ -134,14 +135,19 @@ def _check(request: Request) -> None:
         raise RequestRefused(
             HTTPStatus.UPGRADE_REQUIRED,
             "This is a WebSocket server: connect with a WebSocket client.",
-            {"Upgrade": "websocket", "Sec-WebSocket-Version": _VERSION},
+            {**_UPGRADE, "Sec-WebSocket-Version": _VERSION},
         )
     if "upgrade" not in _tokens(headers.get("connection", "")):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "A WebSocket request has a header 'Connection: Upgrade'.")
     if headers.get("sec-websocket-version") != _VERSION:
         raise RequestRefused(
-            HTTPStatus.UPGRADE_REQUIRED, f"The version of WebSocket spoken here is {_VERSION}.", {"Sec-WebSocket-Version": _VERSION}
+            HTTPStatus.UPGRADE_REQUIRED,
+            f"The version of WebSocket spoken here is {_VERSION}.",
+            {**_UPGRADE, "Sec-WebSocket-Version": _VERSION},
         )
+    if "transfer-encoding" in headers or headers.get("content-length", "").strip("0"):
+        # It would be taken for frames.
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "A WebSocket request has no body.")
     try:
         key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
     except (binascii.Error, ValueError):

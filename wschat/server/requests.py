@@ -20,7 +20,7 @@ from wschat.limits import Limits
 _READ_BYTES = 4096
 _UNLIMITED = 1 << 30
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_SCHEME_AND_HOST = re.compile(r"^https?://[^/?]*(?=[/?]|$)", re.IGNORECASE)
+_SCHEME_AND_HOST = re.compile(r"(?:http|ws)s?://([^/?]*)", re.IGNORECASE)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _VERSIONS = (b"1.0", b"1.1")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -143,9 +143,18 @@ def request_of(event: h11.Request) -> Request:
     headers: dict[str, str] = {}
     for name, value in event.headers:
         add_header(headers, name, value)
-    # Servers have to take what proxies are asked, too (RFC 9112, section 3.2.2).
-    target = _SCHEME_AND_HOST.sub("", event.target.decode("ascii"), count=1) or "/"
+    target = target_of(event.target.decode("ascii"), headers)
     return Request(event.method.decode("ascii"), target, headers, version=event.http_version.decode("ascii"))
+
+
+def target_of(target: str, headers: dict[str, str]) -> str:
+    """Return the path and the query of a target. If it is a whole URL, as for a proxy, its host counts (RFC 9112, section 3.2.2)."""
+    match = None if target.startswith("/") else _SCHEME_AND_HOST.match(target)
+    if match is None:
+        return target
+    headers["host"] = match[1]
+    rest = target[match.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def add_header(headers: dict[str, str], raw_name: bytes, raw_value: bytes) -> None:
