@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 import pytest
 import simple_websocket
+import tornado.websocket
 import websocket
 import websockets
 from websockets.asyncio.client import connect as connect_asyncio
@@ -313,3 +314,23 @@ def test_our_client_at_websockets(theirs: list[ServerPerMessageDeflateFactory], 
         finally:
             server.shutdown()
             thread.join(PATIENCE)
+
+
+# tornado
+
+
+@pytest.mark.parametrize("compression", ["off", "context"])
+def test_tornados_client_compresses_where_it_may_refer_to_what_it_has_sent(compression: str) -> None:
+    """It does not heed `client_no_context_takeover`, by which the default asks for messages that stand by themselves."""
+
+    async def talk(url: str) -> list[str | bytes | None]:
+        ws = await tornado.websocket.websocket_connect(url, compression_options={})
+        answers = []
+        for message in REPEATED:
+            await ws.write_message(message)
+            answers.append(await ws.read_message())
+        ws.close()
+        return answers
+
+    with running("--port", "0", "--app", "wschat.apps:echo", "--compression", compression) as command:
+        assert asyncio.run(asyncio.wait_for(talk(command.url), PATIENCE)) == REPEATED

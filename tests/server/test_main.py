@@ -299,6 +299,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--allowed-host", "chat.example:443"], "--allowed-host"),
         (["--drain", "-1"], "--drain"),
         (["--log-format", "xml"], "--log-format"),
+        (["--compression", "gzip"], "--compression"),
         (["--max-message-bytes", "-1"], "--max-message-bytes"),
         (["--outbox-bytes", "1.5"], "--outbox-bytes"),
         (["--ping-interval", "-1"], "--ping-interval"),

@@ -23,6 +23,7 @@ from wschat.chat.rates import Rate
 from wschat.chat.tokens import read_secret
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
+from wschat.protocol.deflate import Deflate
 from wschat.server.hosts import AllowedHosts
 from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
@@ -32,7 +33,7 @@ from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.running import run
 from wschat.server.serve import serve
-from wschat.server.server import WebSocketServer
+from wschat.server.server import DEFAULT_DEFLATE, WebSocketServer
 from wschat.server.signals import Signals
 from wschat.server.tls import Certificate
 from wschat.stdio import open_standard_streams
@@ -42,6 +43,7 @@ _LIMITS = Limits()
 _RETENTION = Retention()
 # The chat's texts are short; the toolkit's default is for anything.
 _CHAT_MESSAGE_BYTES = 64 * 1024
+_COMPRESSIONS = {"off": None, "shared": DEFAULT_DEFLATE, "context": Deflate()}
 
 
 class CannotServe(click.ClickException):
@@ -201,6 +203,13 @@ option = partial(click.option, show_envvar=True)
     default=None,
     help=f"The largest message; 0 for no limit.  [default: {_CHAT_MESSAGE_BYTES} for the chat, else {_LIMITS.max_message_bytes}]",
 )
+@option(
+    "--compression",
+    default="shared",
+    type=click.Choice(list(_COMPRESSIONS), case_sensitive=False),
+    help="How messages are compressed for those who ask for it: not at all, once for all (each by itself), or for each by what "
+    "came before, which takes up to 600 KB of memory a connection.",
+)
 @option("--outbox-bytes", default=_LIMITS.outbox_bytes, type=COUNT, help="What may wait for one slow peer; 0 for no limit.")
 @option(
     "--outbox-bytes-per-ip",
@@ -340,6 +349,7 @@ def listen(
             subprotocols=SUBPROTOCOLS if chat else (),
             origins=options["origins"],
             allowed_hosts=options["allowed_hosts"],
+            deflate=_COMPRESSIONS[options["compression"]],
             tls=certificate.context if certificate else None,
             trusted_proxies=options["trusted_proxies"],
             proxy_header=options["proxy_header"] or PROXY_HEADERS[0],
