@@ -116,8 +116,9 @@ def test_the_command_logs_json() -> None:
             assert ws.recv(PATIENCE) == "Welcome to the chat!"
         assert command.stop() == 0
         lines = [json.loads(line) for line in command.errors().splitlines()]
-    assert [(line["event"], line["level"]) for line in lines] == [("opened", "info"), ("closed", "info")]
-    assert lines[1]["code"] == 1000
+    assert [(line["event"], line["level"]) for line in lines] == [("listening", "info"), ("opened", "info"), ("closed", "info")]
+    assert lines[0]["address"] == command.url
+    assert lines[2]["code"] == 1000
 
 
 def test_the_command_logs_text() -> None:
@@ -125,10 +126,11 @@ def test_the_command_logs_text() -> None:
         with wschat.connect(command.url) as ws:
             assert ws.recv(PATIENCE) == "Welcome to the chat!"
         assert command.stop() == 0
-        first, second = command.errors().splitlines()
-    assert " INFO wschat.server: 127.0.0.1:" in first
-    assert first.endswith(" opened /")
-    assert " closed after 0.0 s: 1000 " in second
+        listening, opened, closed = command.errors().splitlines()
+    assert listening.endswith(f" INFO wschat.server: listening on {command.url}")
+    assert " INFO wschat.server: 127.0.0.1:" in opened
+    assert opened.endswith(" opened /")
+    assert " closed after 0.0 s: 1000 " in closed
 
 
 def test_what_is_quoted_of_a_request_that_is_none_is_not_logged(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:

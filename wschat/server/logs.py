@@ -35,6 +35,11 @@ def name_of(client_address: Any) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def log_listening(address: str) -> None:
+    """A server listens here."""
+    logger.info("listening on %s", address, extra={"fields": {"event": "listening", "address": address}})
+
+
 def log_opened(ws: Connection | EventStream) -> None:
     """A WebSocket or a stream of events is open. The query of its path is left out: it may hold a token."""
     if not logger.isEnabledFor(logging.INFO):

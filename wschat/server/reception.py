@@ -38,7 +38,7 @@ logger = logging.getLogger("wschat.server")
 
 BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
 STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
-_FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
+FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
 
 # Two comments on a stream of events.
 _UNACKNOWLEDGED_MS = 30_000
@@ -176,7 +176,7 @@ class _Arrival:
                 raise
             logger.exception("the answer to %s %s broke off", dialogue.request.method, shown(dialogue.request.path))
             if not dialogue.has_begun:
-                raise _FAILED from None
+                raise FAILED from None
             dialogue.break_off()
             raise ConnectionClosed(CloseCode.ABNORMAL, "the answer broke off") from None
         if not may_go_on:
@@ -205,7 +205,7 @@ class _Arrival:
             response = error_response(STOPPING)  # the rest of the request was not waited for
         except Exception:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
-            response = error_response(_FAILED)
+            response = error_response(FAILED)
         return replace(response, headers=joined_headers(response.headers, headers))
 
     def _check_page(self, request: Request) -> dict[str, str]:

@@ -11,6 +11,7 @@ from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.server.answers import HttpHandler
+from wschat.server.handlers import check_function, check_has_run
 from wschat.server.proxies import PROXY_HEADERS
 from wschat.server.requests import Request
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketHandler, WebSocketServer
@@ -38,8 +39,9 @@ def serve(
     """A server that listens and calls `handler` with each connection, in a thread of its own: run it with `serve_forever` or `start`.
 
     `handler` is a function of a `Connection`, or a `WebSocketHandler` class. It listens on host and port (0: any free one),
-    or on a Unix socket, or on a socket that listens already. `check_request` may raise RequestRefused. The rest is
-    `WebSocketServer`'s. Raises OSError if the address cannot be had.
+    or on a Unix socket, or on a socket that listens already. `check_request` is called with the `Request` of
+    each opening, and may raise RequestRefused. The rest is `WebSocketServer`'s. Raises UsageError for what could never work, such as
+    an `async def` handler, and OSError if the address cannot be had.
     """
     address: tuple[str, int] | str | socket.socket = (host, port)
     if listener is not None:
@@ -65,25 +67,22 @@ def serve(
 def _handler_class(
     handler: Callable[[Connection], None] | type[WebSocketHandler], check: Callable[[Request], None] | None
 ) -> type[WebSocketHandler]:
-    if isinstance(handler, type):
-        if not issubclass(handler, WebSocketHandler):
-            raise UsageError(f"a handler that is a class is a WebSocketHandler, not {handler!r}")
-        if check is not None:
+    if check is not None:
+        if isinstance(handler, type):
             raise UsageError("a WebSocketHandler class has a check_request of its own")
+        check_function(check, "check_request", "the request")
+    if isinstance(handler, type):
         return handler
-    if not callable(handler):
-        raise UsageError(f"a handler is a function of a connection or a WebSocketHandler class, not {handler!r}")
-
-    function = handler
+    check_function(handler, "a handler", "the connection")
+    function: Callable[[Connection], object] = handler
 
     class FunctionHandler(WebSocketHandler):
         """Calls a function."""
 
         def check_request(self, request: Request) -> None:
-            if check is not None:
-                check(request)
+            return None if check is None else check(request)
 
         def handle(self) -> None:
-            function(self.ws)
+            check_has_run(function(self.ws), "a handler")
 
     return FunctionHandler

@@ -13,7 +13,6 @@ import selectors
 import socket
 import socketserver
 import ssl
-import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -24,23 +23,26 @@ from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import join_unless_ending
 from wschat.connection.streams import is_of_socket
-from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of
 from wschat.server.answers import HttpHandler
+from wschat.server.handlers import check_class, check_function
 from wschat.server.hosts import AllowedHosts
-from wschat.server.logs import log_closed, log_refused
+from wschat.server.listening import family_of
+from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, Proxies
-from wschat.server.reception import BUSY, Reception, is_on_loopback
+from wschat.server.reception import BUSY, FAILED, Reception, is_on_loopback
 from wschat.server.refusals import Turnstile, response_to
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
 from wschat.server.threads import Threads
+from wschat.server.tls import check_server_context
 
 logger = logging.getLogger("wschat.server")
 
@@ -60,7 +62,19 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     def setup(self) -> None:
         """Open the WebSocket."""
-        self.ws = self.server.open_websocket(self.request, self.client_address, self.check_request)
+        self.ws = self.server.open_websocket(self.request, self.client_address, self._check)
+
+    def _check(self, request: Request) -> None:
+        """Call `check_request`. What it does besides is an error of its author, and lets nobody in."""
+        try:
+            result: object = self.check_request(request)  # type: ignore[func-returns-value]
+            if result is not None:
+                raise UsageError(f"check_request must raise RequestRefused or return None; it has returned {result!r}")
+        except RequestRefused:
+            raise
+        except Exception:
+            logger.exception("check_request of %s failed", name_of(self.client_address))
+            raise FAILED from None
 
     def check_request(self, request: Request) -> None:
         """Raise RequestRefused if this request is not to become a WebSocket."""
@@ -109,6 +123,14 @@ class WebSocketServer(socketserver.TCPServer):
         http: HttpHandler | None = None,
         path_prefix: str = "",
     ) -> None:
+        check_class(handler_class, WebSocketHandler)
+        if http is not None:
+            check_function(http, "http", "the request")
+        lists = {"subprotocols": subprotocols, "origins": origins, "allowed_hosts": allowed_hosts, "trusted_proxies": trusted_proxies}
+        for name, values in lists.items():
+            if isinstance(values, str):
+                raise UsageError(f"{name} must be a list of texts, not the text {values!r}")
+        check_server_context(tls)
         check_path_prefix(path_prefix)
         origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
         proxies = Proxies.parse(trusted_proxies, proxy_header)
@@ -147,6 +169,16 @@ class WebSocketServer(socketserver.TCPServer):
             path_prefix,
             hosts if hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket)) else None,
         )
+        log_listening(self._place())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._place()}>"
+
+    def _place(self) -> str:
+        """Where the server listens, for people."""
+        if not isinstance(self.server_address, tuple):
+            return os.fsdecode(self.server_address)
+        return f"{'wss' if self._tls else 'ws'}://{name_of(self.server_address)}{self._reception.path_prefix}/"
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         if isinstance(address, socket.socket):
@@ -154,7 +186,7 @@ class WebSocketServer(socketserver.TCPServer):
             self.socket = address
             self.address_family = address.family
         else:
-            self.address_family = _family_of(address)
+            self.address_family = family_of(address)
             super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
             self._unix_path = address if isinstance(address, str) else None
         self.socket.setblocking(False)
@@ -177,7 +209,10 @@ class WebSocketServer(socketserver.TCPServer):
         return self
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Accept connections until `shutdown` or `stop` is called. There is no polling: the interval is ignored."""
+        """Accept connections until `shutdown` or `stop` is called, or until Ctrl-C (KeyboardInterrupt): then it returns.
+
+        There is no polling: the interval is ignored.
+        """
         self._has_stopped_accepting.clear()
         self._serving_thread = threading.get_ident()
         try:
@@ -192,6 +227,8 @@ class WebSocketServer(socketserver.TCPServer):
                         selector.unregister(self.socket)
                         selector.select(PAUSE_SECONDS)
                         selector.register(self.socket, selectors.EVENT_READ)
+        except KeyboardInterrupt:
+            logger.info("interrupted")
         finally:
             self._serving_thread = 0
             self._has_stopped_accepting.set()
@@ -341,22 +378,3 @@ class WebSocketServer(socketserver.TCPServer):
             self._threads.stand_by()  # which it has not, where this was no WebSocket
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)
-
-
-def _family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
-    if isinstance(address, str):
-        _remove_stale_socket(address)
-        return socket.AF_UNIX
-    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-
-def _remove_stale_socket(path: str) -> None:
-    """A server that was killed leaves its socket behind, and nobody could listen there again."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            if stat.S_ISSOCK(os.stat(path).st_mode):
-                os.unlink(path)
-        except OSError:
-            pass  # nothing is there, or nothing that we may take away

@@ -50,3 +50,13 @@ class Certificate:
             raise UsageError(f"{certificate} and {key} are not a certificate and its key: {error.reason or error}") from None
         except OSError as error:
             raise UsageError(f"cannot read {certificate} and {key}: {error.strerror}") from None
+
+
+def check_server_context(context: object) -> None:
+    """Raise UsageError unless this is a context that a server can use, or None."""
+    if context is None:
+        return
+    if not isinstance(context, ssl.SSLContext):
+        raise UsageError(f"tls must be an ssl.SSLContext, not {context!r}")
+    if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise UsageError("tls is a context for a client: make a server's, by ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) and load_cert_chain")

@@ -1,0 +1,173 @@
+"""Handlers that could never work are refused when a server is made."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, check_echo, echo, until_logged, url_of
+from tests.server.raw import PATIENCE
+from wschat import UsageError
+
+
+async def async_handler(ws: wschat.Connection) -> None: ...
+
+
+async def async_generator(ws: wschat.Connection) -> AsyncIterator[None]:
+    yield
+
+
+def generator(ws: wschat.Connection) -> Iterator[None]:
+    yield
+
+
+class AsyncCallable:
+    async def __call__(self, ws: wschat.Connection) -> None: ...
+
+    async def method(self, ws: wschat.Connection) -> None: ...
+
+
+class AsyncHandle(wschat.WebSocketHandler):
+    async def handle(self) -> None:  # type: ignore[override]
+        ...
+
+
+class AsyncCheck(wschat.WebSocketHandler):
+    async def check_request(self, request: wschat.Request) -> None:  # type: ignore[override]
+        ...
+
+    def handle(self) -> None: ...
+
+
+class WithoutHandle(wschat.WebSocketHandler):
+    pass
+
+
+NEVER_RUN = [
+    (async_handler, r"async_handler\(\) must be a plain function .*async"),
+    (async_generator, r"async_generator\(\) must be a plain function .*async"),
+    (generator, r"generator\(\) must be a plain function.*`yield`"),
+    (functools.partial(async_handler), r"async_handler\(\) .*async"),
+    (functools.partial(functools.partial(generator)), r"generator\(\) .*`yield`"),
+    (AsyncCallable(), r"AsyncCallable\(\) .*async"),
+    (AsyncCallable().method, r"AsyncCallable.method\(\) .*async"),
+]
+
+
+@pytest.mark.parametrize("role", ["handler", "check_request", "http"])
+@pytest.mark.parametrize(("function", "said"), NEVER_RUN)
+def test_a_function_whose_call_runs_nothing_is_refused_at_the_start(role: str, function: Any, said: str) -> None:
+    functions = {"handler": echo, role: function}
+    with pytest.raises(UsageError, match=f"{role} {said}"):
+        wschat.serve(functions.pop("handler"), port=0, **functions)
+
+
+@pytest.mark.parametrize("role", ["handler", "check_request", "http"])
+@pytest.mark.parametrize("function", [lambda: None, lambda ws, other: None, lambda *, ws: None])
+def test_a_function_of_something_else_is_refused_at_the_start(role: str, function: Any) -> None:
+    functions = {"handler": echo, role: function}
+    with pytest.raises(UsageError, match=f"{role} .* must take one argument, the "):
+        wschat.serve(functions.pop("handler"), port=0, **functions)
+
+
+@pytest.mark.parametrize(
+    ("handler_class", "said"),
+    [
+        (AsyncHandle, r"AsyncHandle.handle\(\) .*async"),
+        (AsyncCheck, r"AsyncCheck.check_request\(\) .*async"),
+        (WithoutHandle, "WithoutHandle must have a method `handle`"),
+        (int, "must be a WebSocketHandler"),
+        (echo, "must be a WebSocketHandler"),
+    ],
+)
+def test_a_class_that_cannot_handle_is_refused_at_the_start(handler_class: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        wschat.WebSocketServer(("127.0.0.1", 0), handler_class)
+    if handler_class is not echo:
+        with pytest.raises(UsageError, match=said):
+            wschat.serve(handler_class, port=0)
+
+
+class Greeter(wschat.WebSocketHandler):
+    def __init__(self, *arguments: Any, greeting: str = "hello") -> None:
+        self.greeting = greeting
+        super().__init__(*arguments)
+
+    def handle(self) -> None:
+        self.ws.send(self.greeting)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        lambda ws: ws.send("hello"),
+        functools.partial(wschat.Connection.send, message="hello"),
+        functools.partial(lambda greeting, ws: ws.send(greeting), "hello"),
+        lambda ws, greeting="hello": ws.send(greeting),
+        lambda *everything: everything[0].send("hello"),
+        Greeter,
+    ],
+)
+def test_what_works_is_taken(serve: ServerFactory, handler: Callable[[wschat.Connection], None]) -> None:
+    with wschat.connect(url_of(serve(handler))) as ws:
+        assert ws.recv(PATIENCE) == "hello"
+
+
+def test_a_partial_of_a_handler_class_is_taken() -> None:
+    partial: Any = functools.partial(Greeter, greeting="good day")  # as the standard library's http.server takes one
+    with wschat.WebSocketServer(("127.0.0.1", 0), partial).start() as server, wschat.connect(url_of(server)) as ws:
+        assert ws.recv(PATIENCE) == "good day"
+
+
+def test_a_coroutine_that_is_returned_is_an_error_of_the_handler(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    with wschat.connect(url_of(serve(lambda ws: async_handler(ws)))) as ws, pytest.raises(wschat.ConnectionClosed, match="1011"):
+        ws.recv(PATIENCE)
+    record = until_logged(caplog, "failed")
+    assert record.exc_info
+    assert "nobody runs" in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize("result", [False, True, "403", async_handler])
+def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, caplog: pytest.LogCaptureFixture, result: Any) -> None:
+    server = serve(echo, check_request=lambda request: result)
+    with pytest.raises(wschat.OpeningFailed) as refused:
+        wschat.connect(url_of(server))
+    assert refused.value.status == 500
+    assert "must raise RequestRefused or return None" in str((until_logged(caplog, "check_request of ").exc_info or ("", ""))[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"subprotocols": "chat"}, "subprotocols must be a list of texts, not the text 'chat'"),
+        ({"origins": "https://app.example"}, "origins must be a list"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies must be a list"),
+        ({"tls": "certificate.pem"}, "tls must be an ssl.SSLContext, not 'certificate.pem'"),
+        ({"tls": ssl.create_default_context()}, "a context for a client"),
+        ({"http": 3}, "http must be a function of the request"),
+        ({"check_request": 3}, "check_request must be a function of the request"),
+    ],
+)
+def test_options_that_could_never_work_are_refused_at_the_start(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        wschat.serve(echo, port=0, **options)
+
+
+def test_a_server_says_where_it_listens(serve: ServerFactory, caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
+    caplog.set_level(logging.INFO, "wschat.server")
+    server = serve(echo)
+    assert f"listening on ws://127.0.0.1:{server.port}/" in caplog.messages
+    assert repr(server) == f"<WebSocketServer ws://127.0.0.1:{server.port}/>"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secure = serve(echo, "::1", tls=context, path_prefix="/chat")
+    assert repr(secure) == f"<WebSocketServer wss://[::1]:{secure.port}/chat/>"
+    assert repr(serve(echo, unix_path=str(tmp_path / "socket"))) == f"<WebSocketServer {tmp_path}/socket>"
+    check_echo(server)
+    server.stop()
+    assert repr(server).startswith("<WebSocketServer ws://127.0.0.1:")
