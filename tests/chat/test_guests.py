@@ -105,6 +105,14 @@ def test_the_name_of_a_guest_who_has_left_is_kept(guests: Guests, brought: str) 
     assert come(guests, f"name=alice&secret={secret}")[1]["name"] == "alice"
 
 
+def test_a_name_is_kept_from_those_who_have_another_one_already(guests: Guests) -> None:
+    alice, _ = come(guests, f"name=alice&secret={MINE}")
+    leave(guests, alice, "alice")
+    bob, _ = come(guests, "name=bob")
+    assert bob.ask(type="nick", name="alice")["code"] == "name-taken"
+    assert bob.ask(type="nick", name="alice", secret=MINE)["type"] == "ack"
+
+
 def test_a_name_is_kept_from_those_in_plain_text_and_over_http_too(guests: Guests) -> None:
     leave(guests, come(guests, f"name=alice&secret={MINE}")[0], "alice")
     bob = guests.plain()

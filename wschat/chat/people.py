@@ -73,9 +73,9 @@ class People:
         with self._guard:
             if session not in person.sessions:
                 raise Rejected("replaced", "You go on elsewhere by this name.")
-            other = self._people.get(key, person)
+            other = self._people.get(key)
             replaced = [] if other is person else self._make_free(session, name, replace=replace)
-            person.moderates |= other.moderates
+            person.moderates |= other.moderates if other else set()
             del self._people[person.key]
             person.name, person.key = name, key
             self._people[key] = person
