@@ -75,3 +75,50 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
         expect(alice.rooms).not_to_contain_text("more")
         others.click()
         expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()
+
+
+def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: Windows, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    broker = LocalBroker(path)
+    append(broker, *(Draft(f"class-{number}", "bob", "Hello!") for number in (1, 11, 6, 20)))
+    broker.close()
+    with running("--port", "0", "--history", str(path)) as server:
+        alice = windows.enter(server, "alice")
+        others = alice.rooms.get_by_role("list", name="Other rooms").get_by_role("link")
+        expect(others).to_have_text(["class-1", "class-6", "class-11", "class-20"])
+        field = alice.page.get_by_label("Room to join")
+        before = field.bounding_box()
+        field.press_sequentially("class-1")
+        expect(others).to_have_text(["class-1", "class-11"])
+        assert field.bounding_box() == before
+        field.fill("")
+        for room in ("class-11", "class-6"):
+            alice.rooms.get_by_role("link", name=room, exact=True).click()
+            expect(alice.page.get_by_role("heading", name=room, exact=True)).to_be_visible()
+        expect(alice.page.locator("#joined bdi")).to_have_text(["class-6", "class-11", "lobby"])
+
+
+def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    name = "a-name-of-23-characters"
+    with chatting(server, name):
+        shown, whisper = alice.members.get_by_text(name, exact=True), alice.members.get_by_role("button", name=f"Whisper to {name}")
+        expect(shown).to_be_visible()
+        assert shown.evaluate("name => name.scrollWidth <= name.clientWidth")
+        shown.hover()
+        expect(whisper).to_have_css("position", "static")
+        alice.members.get_by_role("button", name=f"Mention {name}").focus()
+        alice.page.keyboard.press("Tab")
+        expect(whisper).to_be_focused()
+        alice.page.keyboard.press("Enter")
+        expect(alice.field).to_have_value(f"/msg {name} ")
+
+
+def test_the_only_room_can_be_left_too(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice", "tea")
+    leave = alice.page.get_by_role("button", name="Leave")
+    leave.click()
+    expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
+    leave.click()
+    expect(alice.log).to_contain_text("You are in no room.")
+    expect(leave).to_be_hidden()

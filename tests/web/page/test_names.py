@@ -14,7 +14,7 @@ from wschat.chat.tokens import mint
 
 def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Command, windows: Windows) -> None:
     page = windows.open(f"{http(guarded)}#token=%E0%A4%A")
-    expect(page.get_by_role("status")).to_contain_text("The token is not valid")
+    expect(page.get_by_role("alert")).to_contain_text("The token is not valid")
     assert "token" not in page.url
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()
@@ -86,9 +86,9 @@ def test_a_moderator_comes_by_password(windows: Windows, tmp_path: Path) -> None
             root.page.get_by_label("Password").fill(password)
             root.page.get_by_role("button", name="Join the chat").click()
             if password == "wrong":
-                expect(root.page.get_by_role("alert").filter(has_text="root")).to_be_visible()
+                expect(root.page.get_by_role("alert").filter(has_text="The password is wrong.")).to_be_visible()
         expect(root.members).to_contain_text("root")
         root.say("/kick bob")
-        expect(bob.log).to_contain_text("You are not in lobby any more.")
+        expect(bob.log).to_contain_text("root has put you out of lobby.")
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Route, expect
 
+import wschat
 from tests.server.command import Command, running
+from tests.server.raw import PATIENCE
 from tests.test_readme import free_port
 from tests.web.page.wiring import Guest, Windows, http
+from tests.web.wiring import Http, plain
 
 SCRIPT, STYLE_SHEET = re.compile(r"\.js$"), re.compile(r"\.css$")
 
@@ -82,3 +87,18 @@ def test_a_shell_whose_server_has_been_updated_meanwhile_begins_anew(windows: Wi
         page.clock.run_for(2000)
         Guest(page).take_name("alice")
     windows.complaints = [complaint for complaint in windows.complaints if "404" not in complaint]
+
+
+def test_thirty_browsers_at_one_address_leave_room_for_the_next(windows: Windows) -> None:
+    with running("--port", "0", "--history", "memory") as server, ExitStack() as open_sockets:
+        for number in range(30):
+            for _ in range(6):  # as many as a browser has for HTTP, which it keeps open when it has the page
+                browser = open_sockets.enter_context(Http(socket.create_connection((server.host, server.port), PATIENCE)))
+                browser.send(plain("GET", "/", b""))
+                assert browser.answer().status == 200
+            open_sockets.enter_context(wschat.connect(f"{server.url}?name=guest-{number}", subprotocols=["wschat.v1"])).recv(PATIENCE)
+        page = windows.open(http(server))
+        alice = Guest(page)
+        alice.take_name("alice")
+        alice.say("There is room.")
+        alice.hears("There is room.")

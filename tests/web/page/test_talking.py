@@ -86,7 +86,7 @@ def test_whispers_are_for_one_and_can_be_answered(server: Command, windows: Wind
     alice.say("/msg bob It is a secret.")
     expect(alice.log.locator(".whisper")).to_contain_text("You whispered to bob")
     expect(bob.log.locator(".whisper")).to_contain_text("It is a secret.")
-    bob.log.get_by_role("button", name="Answer").click()
+    bob.log.get_by_role("button", name="Reply").click()
     bob.page.keyboard.type("I see.")
     bob.page.keyboard.press("Enter")
     expect(alice.log.locator(".whisper").nth(1)).to_contain_text("I see.")

@@ -67,15 +67,16 @@ def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windo
         page.get_by_text("I am a moderator").click()
         page.get_by_label("Password").fill("wrong")
         page.get_by_role("button", name="Join the chat").click()
-        expect(page.get_by_role("alert")).to_have_text("The name mod belongs to a moderator, and needs its password.")
+        expect(page.get_by_role("alert")).to_have_text("The password is wrong.")
+        expect(page.get_by_label("Password")).to_have_value("wrong")
         page.get_by_label("Password").fill("open sesame")
         page.get_by_role("button", name="Join the chat").click()
         expect(page.get_by_role("dialog")).to_be_hidden()
-        expect(page.locator("#people")).to_have_text("mod (you)")
+        expect(page.locator("#people")).to_have_text("mod (you)★")
     (secret := tmp_path / "secret").write_text("s" * 32)
     with running("--port", "0", "--auth-secret-file", str(secret)) as server:
         page = windows.open(http(server))
-        expect(page.get_by_role("status")).to_have_text("A token is needed here.")
+        expect(page.get_by_role("dialog", name="This chat needs a token")).to_be_visible()
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()
 

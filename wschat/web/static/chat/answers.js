@@ -1,5 +1,6 @@
 // What the page does when a line that was typed has its answer: most commands show what they do by events of their own.
 
+import { keyOf } from "./address.js";
 import { announce } from "./announcer.js";
 import { isCommand } from "./completion.js";
 import { make, makeButton } from "./dom.js";
@@ -15,7 +16,7 @@ export function takeAnswer(page, { room: name, text }, answer) {
   if (answer.seq !== undefined) return; // a message, which has come or will
   const [, command, rest] = /^\/(\S+)\s*([^]*)$/.exec(text) ?? [];
   const done = DONE[command?.toLowerCase()];
-  if (done) done(page, name, rest);
+  if (done) done(page, name, rest, text);
   else room.say(sentence`Done: ${text}`);
 }
 
@@ -44,11 +45,26 @@ const SHOWN = {
 const orNobody = (members) => (members.length ? [...members].sort() : ["nobody"]);
 const linesOf = (messages) => make("span", "", ...messages.flatMap((message) => [lineOf(message), "\n"]));
 
+/** What was done about somebody is told to all in the room, us among them, unless it is about an address or somebody who is not there. */
+function moderated(page, name, rest, text) {
+  const room = page.rooms.find(name);
+  const command = text.slice(1).split(" ", 1)[0].toLowerCase();
+  const [target, seconds] = rest.split(/\s+/);
+  const event = seconds === "0" ? `un${command}` : command;
+  if (room?.isNews(event, target)) room.say(sentence`Done: ${text}`);
+}
+
 const DONE = {
+  kick: moderated,
+  ban: moderated,
+  unban: moderated,
+  mute: moderated,
+  op: moderated,
   leave: (page, name) => page.rooms.forget(name),
   nick: (page, _, name) => page.names.set(name.trim().normalize("NFKC")),
   msg: (page, _, rest) => {
     const [, to, said] = /^(\S+)\s+([^]*)$/.exec(rest);
+    if (keyOf(to) === keyOf(page.names.name)) return; // it has come to us
     const item = itemForWhisper({ to, text: said, time: Date.now() / 1000 }, true, page.whisperTo);
     page.rooms.current.show(item);
   },

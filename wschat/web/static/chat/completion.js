@@ -1,5 +1,7 @@
 // What a line could go on with: commands at its beginning, names and rooms everywhere else. Which commands there are, the server says.
 
+import { compare } from "./order.js";
+
 /** Whether a line is a command, and not a message (which actions are, too). */
 export const isCommand = (line) => /^\/(?!\/|me\s)/i.test(line);
 
@@ -21,7 +23,7 @@ export function completionsOf(text, cursor, { commands, names, rooms }) {
   if (!word && !before.startsWith("/")) return { start, options: [] };
   const known = /^\/join\s+$/i.test(before.slice(0, start)) ? rooms : names;
   const at = word.startsWith("@") && !isCommand(text) ? "@" : "";
-  const fitting = known.filter((name) => name.toLowerCase().startsWith(word.replace(/^@/, ""))).sort();
+  const fitting = known.filter((name) => name.toLowerCase().startsWith(word.replace(/^@/, ""))).sort(compare);
   const end = start === 0 && !at ? ": " : " ";
   return { start, options: fitting.map((name) => ({ text: at + name + end, form: name })) };
 }

@@ -1,4 +1,5 @@
-// The field where one types: it grows, sends with Enter, completes with Tab, and finds what was sent before with the arrow keys.
+// The field where one types: it grows, sends with Enter, completes with Tab, finds what was sent before with the arrow keys, and
+// gets what is typed where nothing else takes it.
 
 import { completionsOf } from "./completion.js";
 import { byId, make } from "./dom.js";
@@ -7,7 +8,10 @@ const MOST_OPTIONS = 50;
 const MOST_REMEMBERED = 50;
 const COMPOSING = 229;
 
-/** The composer. Its hooks: `onSend(text)`, `onTyping()` for what is no command, `known()` for what there is to complete with. */
+/**
+ * The composer. Its hooks: `onSend(text)`, `onChange(text)` for what is in the field now, `onTyping()` for what is no command, and
+ * `known()` for what there is to complete with.
+ */
 export class Composer {
   #hooks;
   #field = byId("say");
@@ -24,6 +28,7 @@ export class Composer {
     this.#field.addEventListener("input", () => this.#changed());
     this.#field.addEventListener("keydown", (event) => this.#press(event));
     this.#field.addEventListener("blur", () => this.#close());
+    document.addEventListener("keydown", (event) => takesNoText(event.target) && writes(event) && this.#field.focus());
     this.#list.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // the field keeps the focus
       const option = event.target.closest("[role=option]");
@@ -43,7 +48,7 @@ export class Composer {
   set text(text) {
     this.#field.value = text;
     this.#close();
-    this.#grow();
+    this.#edited();
   }
 
   /** Begin the line with this, unless it does. */
@@ -75,7 +80,7 @@ export class Composer {
   }
 
   #changed() {
-    this.#grow();
+    this.#edited();
     if (/^\/\S*$/.test(this.text)) this.#look();
     else this.#close();
     if (this.text && !this.text.startsWith("/")) this.#hooks.onTyping();
@@ -143,7 +148,7 @@ export class Composer {
 
   #replace(start, end, text) {
     this.#field.setRangeText(text, start, end, "end");
-    this.#grow();
+    this.#edited();
   }
 
   #close() {
@@ -163,10 +168,31 @@ export class Composer {
     return true;
   }
 
+  #edited() {
+    this.#grow();
+    this.#hooks.onChange(this.text);
+  }
+
+  /** Have the field as high as its text. While that is measured the form keeps its height, so that nothing else moves. */
   #grow() {
+    const form = byId("composer");
+    form.style.minHeight = `${form.offsetHeight}px`;
     this.#field.style.height = "auto";
     this.#field.style.height = `${this.#field.scrollHeight + 2}px`;
+    form.style.minHeight = "";
   }
+}
+
+/** Return true if what is typed with the focus on an element would be lost. */
+const takesNoText = (element) => !element.closest("input, textarea, dialog");
+
+/** Return true if a key writes something, or pastes it. */
+function writes(event) {
+  const { key, ctrlKey, altKey, metaKey } = event;
+  if (event.defaultPrevented || key === " ") return false; // which scrolls, or presses a button
+  if ((ctrlKey || metaKey) && !altKey) return key.toLowerCase() === "v";
+  const isText = [...key].length === 1 || key === "Dead" || key === "Process";
+  return isText && !metaKey && ((!ctrlKey && !altKey) || event.getModifierState("AltGraph"));
 }
 
 function optionFor({ form, help = "" }, place) {

@@ -15,6 +15,10 @@ const PULSE = { type: "help" }; // which costs a server next to nothing
 const FIELD = /^The field '.*?' of '.*?': /; // which people have not heard of
 const HOW = /: (\?name=|in the Authorization header).*/; // this is how a program would say who it is
 const FINAL = [400, 401, 403]; // trying again changes nothing about these
+const TOO_MANY = 429;
+const REPLACED = 4001; // the close code for a connection whose guest goes on with another one
+const OFFLINE_WITHIN = 2000;
+const LONGEST_TICK = 5000; // who notices so late that a second has passed was asleep
 
 /** Why a request was not carried out: the server's error, or the code `lost` when the connection was. */
 class Refusal extends Error {
@@ -42,7 +46,7 @@ export function pause(milliseconds, signal) {
 /**
  * The connection to the server, over any number of sockets. Its hooks: `credentials()` to open with, `onEvent(event)` for what
  * is told unasked, and `onState({phase})`: connecting, open (with `welcome`, and a `signal` that is aborted with a Refusal when this
- * opening is over), waiting (`until` when, and `why`), refused (`why`).
+ * opening is over), waiting (`until` when, and `why`), refused (`why`, with the HTTP `status` and perhaps a `challenge`), replaced.
  */
 export class Connection {
   isOpen = false; // and requests may be made
@@ -57,12 +61,16 @@ export class Connection {
   #asked = new Map(); // those that have been, by their ids
   #ids = 0;
   #heardAt = 0;
+  #tickedAt = Date.now();
   #opening = new AbortController();
 
   constructor(hooks) {
     this.#hooks = hooks;
-    setInterval(() => this.#checkPulse(), 1000);
+    setInterval(() => this.#tick(), 1000);
     window.addEventListener("online", () => this.#wake());
+    window.addEventListener("offline", () => this.#probe(0, OFFLINE_WITHIN)); // which need not be true of this server
+    window.addEventListener("pageshow", () => this.#wake());
+    document.addEventListener("resume", () => this.#wake());
     document.addEventListener("visibilitychange", () => !document.hidden && this.#wake());
   }
 
@@ -79,8 +87,8 @@ export class Connection {
     socket.onopen = () => (hasOpened = true);
     socket.onmessage = ({ data }) => socket === this.#socket && this.#take(JSON.parse(data));
     socket.onclose = async ({ code, reason }) => {
-      const { status, text = reason } = hasOpened ? {} : await this.#explain();
-      this.#lost(socket, code, text, status);
+      const refusal = hasOpened ? {} : await this.#explain();
+      this.#lost(socket, code, { text: reason, ...refusal });
     };
   }
 
@@ -157,18 +165,21 @@ export class Connection {
     }
   }
 
-  #checkPulse() {
+  #tick() {
     const now = Date.now();
+    if (now - this.#tickedAt > LONGEST_TICK) this.#wake();
+    this.#tickedAt = now;
     const isLate = ({ sentAt, within }) => now - Math.max(sentAt, this.#heardAt) > within;
     if ([...this.#asked.values()].some(isLate)) this.#lost(this.#socket);
     else if (this.#asked.size === 0) this.#probe(PULSE_AFTER, ANSWERS_WITHIN);
   }
 
-  #lost(socket, closeCode, why, status) {
+  #lost(socket, closeCode, { text: why, isFinal = false, status, challenge } = {}) {
     if (socket !== this.#socket) return;
     this.#drop(closeCode);
+    if (closeCode === REPLACED) return this.#hooks.onState({ phase: "replaced" }); // or both would take it in turns
     this.#isWaiting = true;
-    if (FINAL.includes(status)) return this.#hooks.onState({ phase: "refused", why });
+    if (isFinal) return this.#hooks.onState({ phase: "refused", why, status, challenge });
     const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures++);
     const pause = longest * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.open(), pause);
@@ -197,7 +208,11 @@ export class Connection {
       const { headers } = this.#hooks.credentials();
       const credentials = headers.authorization ? "omit" : "same-origin"; // or the browser would ask for a password itself
       const answer = await fetch("api/rooms", { cache: "no-store", credentials, headers });
-      return answer.ok ? {} : { status: answer.status, text: forPeople((await answer.json()).text) };
+      if (answer.ok) return {};
+      const { status } = answer;
+      const isGuess = status === TOO_MANY && headers.authorization?.startsWith("Basic"); // each try counts as another one
+      const isFinal = FINAL.includes(status) || isGuess;
+      return { status, isFinal, challenge: answer.headers.get("WWW-Authenticate") ?? "", text: forPeople((await answer.json()).text) };
     } catch {
       return {};
     }

@@ -1,8 +1,9 @@
-// The rooms on the left, as links: those we are in, and those that there are besides. What is typed into the field below them,
+// The rooms on the left, as links: those we are in, and those that there are besides. What is typed into the field above them,
 // where one joins a room, leaves of the latter those that have it in their names.
 
 import { addressOf, keyOf } from "./address.js";
 import { byId, fillList, make } from "./dom.js";
+import { compare } from "./order.js";
 
 const MOST_LISTED = 200;
 
@@ -13,10 +14,12 @@ byId("join").addEventListener("reset", () => setTimeout(showOthers)); // when it
 
 /** Show rooms: of each its name, how many messages have not been read, and whether it is the one that is shown. */
 export function showDirectory(joined, besides) {
-  others = besides;
-  fillList(byId("joined"), joined, itemFor, update);
+  others = besides.sort(inOrder);
+  fillList(byId("joined"), joined.sort(inOrder), itemFor, update);
   showOthers();
 }
+
+const inOrder = ([one], [other]) => compare(one, other);
 
 /** A count, as short as a badge has to be. */
 export const shortCount = (count) => (count > 999 ? "999+" : `${count}`);

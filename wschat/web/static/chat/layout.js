@@ -14,7 +14,7 @@ const leads = ({ type, target }) => type === "submit" || target.closest("a");
 
 matchMedia("(min-width: 60rem)").addEventListener("change", closeDrawers);
 for (const drawer of drawers) {
-  drawer.addEventListener("toggle", ({ newState }) => newState === "open" && drawer.querySelector("a, button")?.focus());
+  drawer.addEventListener("toggle", ({ newState }) => newState === "open" && (drawer.querySelector("a") ?? drawer.querySelector("button"))?.focus());
   for (const kind of ["click", "submit"]) drawer.addEventListener(kind, (event) => leads(event) && closeDrawers());
   drawer.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !drawer.contains(relatedTarget) && closeDrawers());
 }

@@ -2,7 +2,8 @@
 // stays fast because it draws once a frame and leaves out of the layout what is out of sight. What is in it is the room's business.
 
 import { fillList, make, oncePerFrame } from "./dom.js";
-import { itemsFor } from "./message.js";
+import { itemForDay, itemsFor } from "./message.js";
+import { isSameDay } from "./times.js";
 
 const BLOCK = 100;
 const DRAWN_IN_A_FRAME = 150;
@@ -12,9 +13,11 @@ const MOST_WAITING = 5000;
 const KEPT_OF_TOO_MANY = 200;
 const NEAR_BOTTOM = 40;
 const NEAR_TOP = 600;
+const ABOVE_NEW = 80; // pixels that are seen above the line of what is new
 
 /**
- * The messages of a room on the screen. Its hooks: `me()` says who we are; `onTop()` when the oldest that is there has nearly
+ * The messages of a room on the screen. Its hooks: `me()` says who we are; `seen()` is the number of the last message that has been
+ * seen, null for none; `onTop()` when the oldest that is there has nearly
  * been reached, `onMove()` when it was scrolled or drawn, `onPrune(first)` when everything before that number was let go of.
  */
 export class Log {
@@ -28,7 +31,12 @@ export class Log {
   #count = 0;
   #place = null; // where it was when it was scrolled or hidden
   #width = 0; // that it was drawn with
-  #isNewNext = false; // the next message of somebody else is the first that has come since
+  #height = 0;
+  #time = 0; // of what was drawn last
+  #latest = 0; // the number of the last message of somebody else
+  #lookedUpTo = 0; // the same, when somebody looked at this last
+  #seen = null; // what comes after the message of this number is below a line that says that it is new
+  #isOpening = false; // that line is to be gone to when it is drawn
   #draw = oncePerFrame(() => this.#drawNow());
   #remember = oncePerFrame(() => this.#rememberNow());
 
@@ -49,6 +57,9 @@ export class Log {
   /** Put messages, or items of other kinds, below. */
   append(...entries) {
     this.#waiting.push(...entries);
+    const latest = entries.findLast((entry) => this.#isNews(entry))?.seq ?? this.#latest;
+    if (latest < this.#latest) this.#lookedUpTo = 0; // the log has begun anew
+    this.#latest = latest;
     if (this.sticks && this.#waiting.length > MOST_WAITING) this.#letGo();
     this.#draw();
   }
@@ -73,6 +84,7 @@ export class Log {
     if (before) this.#rejoin(before);
     this.edge.after(...blocks);
     blocks.forEach(finish);
+    this.#placeLine();
     if (seen && !this.sticks) this.#moveTo(seen);
     this.#settle();
   }
@@ -82,23 +94,38 @@ export class Log {
     for (const block of this.#blocks()) block.remove();
     this.#waiting = [];
     this.#newest = null;
-    this.#isNewNext = false;
+    this.#time = 0;
     this.#count = 0;
     this.sticks = true;
   }
 
-  /** Show it where it was, with a line above what has come since. */
+  /** Show it: see `open`. */
   show() {
-    this.element.querySelector(".new")?.remove();
-    this.#isNewNext = this.#newest !== null && this.#waiting.some((entry) => this.#isNews(entry));
     this.element.hidden = false;
-    this.#drawNow();
-    this.#restore();
+    this.open();
   }
 
-  /** Hide it, and remember its place. */
-  hide() {
+  /** Somebody begins to look at it: at what is new, below a line, if something has come since they looked last; else where it was. */
+  open() {
+    if (this.element.hidden) return;
+    this.#line()?.remove();
+    const seen = this.#hooks.seen();
+    this.#isOpening = seen !== null && this.#latest > Math.max(seen, this.#lookedUpTo);
+    this.#seen = this.#isOpening ? seen : null;
+    if (this.#isOpening) this.sticks = false;
+    this.#drawNow();
+    if (!this.#isOpening && this.#seen === null) this.#restore();
+  }
+
+  /** Nobody looks at it any more: remember its place. */
+  lookAway() {
     this.#place = this.#topmost();
+    this.#lookedUpTo = this.#latest;
+  }
+
+  /** Hide it. */
+  hide() {
+    this.lookAway();
     this.element.hidden = true;
   }
 
@@ -125,23 +152,64 @@ export class Log {
     if (this.sticks && this.#waiting.length > MOST_TO_DRAW) this.#letGo();
     for (const entry of this.#waiting.splice(0, DRAWN_IN_A_FRAME)) {
       const block = this.#openBlock();
-      if (entry instanceof Element) block.append(entry);
-      else {
-        if (this.#isNewNext && this.#isNews(entry)) {
-          block.append(make("li", "new", "New"));
-          this.#isNewNext = false;
-        }
-        const last = block.lastElementChild;
-        block.append(...itemsFor(entry, this.#newest, this.#hooks.me(), last && !last.message));
-        this.#newest = entry;
-        this.#count++;
-      }
+      block.append(...this.#itemsFor(entry, block.lastElementChild));
     }
+    if (this.#isOpening) this.#goToLine();
     if (this.#unsentRows) fillList(this.#below, this.#unsentRows(), ([, makeItem]) => makeItem());
     this.#unsentRows = null;
     if (this.sticks) this.#prune();
     this.#settle();
     if (this.#waiting.length) this.#draw();
+  }
+
+  /** The items for a message or another item, below the last one in its block; above the first of a day there is the day. */
+  #itemsFor(entry, last) {
+    const time = this.#time || undefined;
+    if (entry instanceof Element) {
+      const isNewDay = !this.#time || (entry.time > this.#time && !isSameDay(entry.time, this.#time));
+      if (isNewDay) this.#time = entry.time;
+      return isNewDay ? [itemForDay(entry.time), entry] : [entry];
+    }
+    const items = itemsFor(entry, this.#newest, this.#hooks.me(), { isParted: last !== null && !last.message, time });
+    this.#newest = entry;
+    this.#time = entry.time;
+    this.#count++;
+    return items;
+  }
+
+  #line() {
+    return this.element.querySelector(".new");
+  }
+
+  /** Put the line above the first message that is new, in place of the one that there may be. Return it, or null. */
+  #placeLine() {
+    if (this.#seen === null) return null;
+    this.#line()?.remove();
+    const items = [...this.element.querySelectorAll("[data-seq]")];
+    let first = items.find(({ message }) => message.seq > this.#seen && this.#isNews(message));
+    if (!first) return null;
+    if (first.classList.contains("goes-on")) {
+      const [apart] = itemsFor(first.message, first.message, this.#hooks.me(), { isParted: true });
+      first.replaceWith(apart);
+      first = apart;
+    }
+    const line = make("li", "new", "New");
+    first.before(line);
+    return line;
+  }
+
+  /** Show the line, and something of what is above it. Where all that is new is in sight, there is nothing to go to. */
+  #goToLine() {
+    const line = this.#placeLine();
+    if (!line) return;
+    this.#isOpening = false;
+    const go = () => {
+      if (!line.isConnected || this.sticks) return;
+      this.element.scrollTop += line.getBoundingClientRect().top - this.element.getBoundingClientRect().top - ABOVE_NEW;
+    };
+    go();
+    this.sticks = this.#waiting.length === 0 && this.#isAtBottom();
+    requestAnimationFrame(go); // now that what is in sight has its real size
   }
 
   /** The block to put the next item in. */
@@ -174,13 +242,13 @@ export class Log {
     if (this.#count < before) this.#hooks.onPrune(this.#first().message.seq);
   }
 
-  /** The oldest message that was there comes after another one now. */
+  /** What was the first in here comes after another message now, which may be of the same day. */
   #rejoin(before) {
-    const first = this.#first();
-    if (!first) return;
-    const day = first.previousElementSibling;
-    if (day?.classList.contains("day")) day.remove();
-    first.replaceWith(...itemsFor(first.message, before, this.#hooks.me()));
+    const day = this.#blocks()[0]?.firstElementChild;
+    if (!day?.classList.contains("day") || !isSameDay(before.time, day.time)) return;
+    const first = day.nextElementSibling;
+    day.remove();
+    if (first?.message) first.replaceWith(...itemsFor(first.message, before, this.#hooks.me()));
   }
 
   /** The message at the top of what is seen, how far it is from there, and its height. */
@@ -215,10 +283,11 @@ export class Log {
 
   /** In another width all messages have other heights: keep the place. */
   #resized() {
-    const { hidden, clientWidth } = this.element;
+    const { hidden, clientWidth, clientHeight } = this.element;
     if (hidden) return;
     if (clientWidth !== this.#width) this.#restore();
     this.#width = clientWidth;
+    this.#height = clientHeight;
     this.#settle();
   }
 
@@ -229,11 +298,16 @@ export class Log {
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight, hidden } = this.element;
-    if (hidden) return;
-    this.sticks = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
+    const { clientHeight, hidden } = this.element;
+    if (hidden || clientHeight !== this.#height) return; // a larger field has moved it, and nobody has scrolled
+    this.sticks = this.#isAtBottom();
     if (!this.sticks) this.#remember();
     this.#moved();
+  }
+
+  #isAtBottom() {
+    const { scrollTop, scrollHeight, clientHeight } = this.element;
+    return scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
   }
 
   #moved() {

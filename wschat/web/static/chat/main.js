@@ -5,7 +5,9 @@ import { takeAnswer, takeRefusal } from "./answers.js";
 import { commandsIn } from "./completion.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { meet } from "./colours.js";
 import { byId } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { closeDrawers } from "./layout.js";
 import { showMembers } from "./members.js";
 import { itemForUnsent, itemForWhisper, lineOf } from "./message.js";
@@ -19,8 +21,8 @@ const ON_EVENT = {
   message: (event) => rooms.find(event.room)?.take(event),
   member: (event) => rooms.find(event.room)?.takeMember(event),
   typing: ({ room, name }) => typing.begin(room, name),
-  notice: ({ text }) => rooms.current.say(text),
-  error: ({ text }) => rooms.current.say(text, "error"),
+  notice: ({ text }) => rooms.notice(text),
+  error: ({ code, text }) => code !== "replaced" && rooms.current.say(text, "error"), // which closes the connection and is said then
   whisper: (event) => {
     rooms.current.whispers += 1;
     rooms.current.show(itemForWhisper(event, false, whisperTo));
@@ -33,14 +35,21 @@ const ON_STATE = {
   connecting: () => names.name && showStatus("Connecting …"),
   waiting: ({ until, why }) =>
     showStatus(why ? `No connection: ${why}` : "The connection is lost.", { next: until, button: "Try now", onClick: reconnect }),
-  refused: ({ why }) => {
-    if (names.refused(why)) hideStatus();
-    else showStatus(why, { button: "Try again", onClick: reconnect });
+  refused: (refusal) => {
+    if (names.refused(refusal)) hideStatus();
+    else showStatus(refusal.why, { button: "Try again", onClick: reconnect });
+  },
+  replaced: () => {
+    names.replaced();
+    const why = `You are ${names.name} in another tab or on another device now.`;
+    showStatus(why, { button: "Use it here", onClick: () => names.takeBack() });
   },
 };
 
 let unread = 0;
 let commands = [];
+
+const drafts = new Drafts();
 
 const names = new Names({ onName: nameChanged, onWait: waitForName });
 const connection = new Connection({
@@ -55,6 +64,7 @@ const connection = new Connection({
 const typing = new Typing((room) => connection.request({ type: "typing", room }).catch(() => {})); // which nobody misses
 const composer = new Composer({
   onSend: send,
+  onChange: (text) => drafts.keep(rooms.current.name, text),
   onTyping: () => typing.typed(),
   known: () => ({ commands, names: [...rooms.current.members].filter((name) => name !== names.name), rooms: rooms.names }),
 });
@@ -108,19 +118,21 @@ function send(text) {
 function messageCame(room, message) {
   typing.end(room.name, message.from);
   outbox.saw(message);
-  if (message.from !== names.name && room === rooms.current) announceMessage(lineOf(message).textContent);
+  if (message.from === names.name) typing.said();
+  else if (room === rooms.current) announceMessage(lineOf(message).textContent);
 }
 
 function roomShown(room, before) {
-  if (before) before.draft = composer.text;
-  composer.text = room.draft;
+  composer.text = drafts.of(room.name);
   typing.show(room.name);
   showPeople(room);
   showUnsent(room.name);
   closeDrawers();
+  if (before) composer.focus();
 }
 
 function showPeople(room) {
+  meet(room.members);
   showMembers(room, names, { onMention: mention, onWhisper: whisperTo });
 }
 
@@ -184,6 +196,7 @@ byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
   rooms.enter(byId("join-room").value);
   byId("join").reset();
+  composer.focus();
 });
 byId("logs").addEventListener("click", ({ target }) => target.matches(".author") && mention(target.textContent));
 document.querySelector(".skip").addEventListener("click", (event) => {

@@ -1,11 +1,11 @@
 // What stands in the list of messages, one item each: messages, our own that are on their way, and what is said by the page.
 
+import { hueOf } from "./colours.js";
 import { make, makeButton } from "./dom.js";
 import { nodesOf, sentence } from "./text.js";
 import { dayOf, isSameDay, timeOf } from "./times.js";
 
 const ACTION = "/me ";
-const HUES = 8;
 const TOGETHER_SECONDS = 300;
 const FOLDED_CHARACTERS = 2000;
 const FOLDED_LINES = 24;
@@ -18,18 +18,23 @@ const STATES = {
 
 /**
  * The items for a message that comes after another one (null for none): perhaps a day, and the message itself, which begins
- * with its author if the other one has another, or if something stands between them.
+ * with its author if the other one has another, or if something stands between them, whose `time` is given then.
  */
-export function itemsFor(message, before, me, isParted = false) {
-  const isNewDay = !before || !isSameDay(before.time, message.time);
+export function itemsFor(message, before, me, { isParted = false, time = before?.time } = {}) {
+  const isNewDay = time === undefined || !isSameDay(time, message.time);
   const isMine = message.from === me.name;
   const isMentioned = !isMine && message.text.search(me.mention) >= 0;
-  const item = itemOf(message, !isNewDay && !isParted && goesOn(message, before), isMentioned && me.mention);
+  const item = itemOf(message, !isNewDay && !isParted && before !== null && goesOn(message, before), isMentioned && me.mention);
   item.message = message;
   item.dataset.seq = message.seq;
   item.classList.toggle("mention", isMentioned);
   if (isMine) showState(item, "kept");
-  return isNewDay ? [make("li", "day", dayOf(message.time)), item] : [item];
+  return isNewDay ? [itemForDay(message.time), item] : [item];
+}
+
+/** The item for the day of a time, which stands above all that is of that day. */
+export function itemForDay(time) {
+  return Object.assign(make("li", "day", dayOf(time)), { time });
 }
 
 /** The item for a line of our own that is not acknowledged; `actions` are what can be done if it cannot be sent. */
@@ -45,7 +50,7 @@ export function itemForUnsent({ text, time, state, why }, goesOn, me, actions) {
 export function itemForWhisper({ from, to, text, time }, isMine, onAnswer) {
   const name = isMine ? to : from;
   const said = isMine ? ["You whispered to ", authorOf(name)] : [authorOf(name), " whispered to you"];
-  const answer = makeButton("link", isMine ? "Whisper again" : "Answer", () => onAnswer(name));
+  const answer = makeButton("link", isMine ? "Whisper again" : "Reply", () => onAnswer(name));
   return make("li", "whisper", make("div", "head", ...said, timeOf(time), answer), textOf(text));
 }
 
@@ -74,20 +79,18 @@ function itemOf({ from, text, time }, goesOn, mention) {
     return make("li", "message action", timeOf(time), body);
   }
   if (goesOn) return make("li", "message goes-on", make("bdi", "unseen", from), timeOf(time), textOf(text, mention));
-  const initial = make("span", `avatar ${hueOf(from)}`, [...from.toUpperCase()][0] ?? "");
+  const initial = coloured(make("span", "avatar", [...from.toUpperCase()][0] ?? ""), from);
   initial.ariaHidden = "true";
   return make("li", "message", initial, make("div", "head", authorOf(from), timeOf(time)), textOf(text, mention));
 }
 
 function authorOf(name) {
-  return make("bdi", `author ${hueOf(name)}`, name);
+  return coloured(make("bdi", "author", name), name);
 }
 
-/** One of a few classes, always the same for a name. */
-function hueOf(name) {
-  let sum = 0;
-  for (const character of name.toLowerCase()) sum = (sum * 31 + character.codePointAt(0)) % 9973;
-  return `hue-${sum % HUES}`;
+function coloured(element, name) {
+  element.style.setProperty("--hue", hueOf(name));
+  return element;
 }
 
 /** A text, folded if it is long: what nobody asked to see is not even laid out. */

@@ -4,39 +4,30 @@ import { announce } from "./announcer.js";
 import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
+import { News } from "./news.js";
 import { sentence } from "./text.js";
 
 const OLDER = 100;
 const MOST_AT_ONCE = 1000;
-const LONGEST_NEWS = 200;
+const SEEN_BEFORE = 100; // messages that are shown above those that have not been seen
 const PEOPLE_SHOWN_EVERY = 200;
 const CROWD = 50; // of so many, it is no news who comes and goes
-const COMINGS = ["join", "leave"];
 const OUTS = ["leave", "kick", "ban"];
-const NEWS = {
-  join: "has joined",
-  leave: "has left",
-  kick: "was put out",
-  ban: "was banned",
-  mute: "was muted",
-  unmute: "may speak again",
-  unban: "may come in again",
-  op: "is a moderator now",
-};
+const NO_MODERATOR_ANY_MORE = [...OUTS, "mute"];
 
 /**
  * A room. Its hooks: `me()` says who we are; `onMove(room)` when what is seen of it has changed, `onPeople(room)` when the
- * members have, `onMessage(room, message)` when one has come, `onPast(message)` for each that was there when we came first, and
- * `onRejoin(room)` when somebody wants to be in here again.
+ * members have, `onMessage(room, message)` when one has come, `onPast(message)` for each that was there when we came first,
+ * `onRejoin(room)` when somebody wants to be in here again, and `seen(room)` is the number of the last message that has been seen.
  */
 export class Room {
   epoch = null; // of its log; null before we have ever been let in
   head = 0; // the newest number that there is, as far as we know
   members = new Set();
+  moderators = new Set();
   isJoined = false;
   isJoining = false;
   isOut = false; // we have been put out, and do not come back by ourselves
-  draft = "";
   whispers = 0; // that are in its log and have not been seen: they have no numbers
   #connection;
   #hooks;
@@ -46,7 +37,8 @@ export class Room {
   #isLoading = false;
   #peopleTimer = 0;
   #isWhole = true; // there are none before the first
-  #news = null; // the last line of news, as long as nothing else was said
+  #news = new News((item) => this.show(item));
+  #out = null; // the line that says that we have been put out, until the server says why
 
   constructor(name, connection, parent, hooks) {
     this.name = name;
@@ -56,28 +48,39 @@ export class Room {
       me: hooks.me,
       onTop: () => this.#loadOlder(),
       onMove: () => hooks.onMove(this),
+      seen: () => hooks.seen(this),
       onPrune: (first) => this.#beginAt(first, false),
     });
   }
 
   /**
-   * Ask to be in the room, and for what was said meanwhile or, the first time, what was said last; the answer is for `admit`.
-   * Rejects with a Refusal.
+   * Ask to be in the room, and for what was said meanwhile or, the first time, for what has not been seen or what was said last;
+   * the answer is for `admit`. Rejects with a Refusal.
    */
   async join(isPatient) {
     this.isJoining = true;
     try {
-      return await this.#insist("join", this.epoch === null ? {} : { since: this.#last, epoch: this.epoch }, { isPatient });
+      if (this.epoch !== null) return await this.#insist("join", { since: this.#last, epoch: this.epoch }, { isPatient });
+      const seen = this.#hooks.seen(this);
+      if (seen !== null) {
+        const joined = await this.#insist("join", { since: Math.max(0, seen - SEEN_BEFORE) }, { isPatient });
+        if (!joined.more) return { ...joined, more: joined.messages[0]?.seq > 1 && !joined.gap }; // as if asked for the last ones
+      }
+      return await this.#insist("join", {}, { isPatient });
     } finally {
       this.isJoining = false;
     }
   }
 
   /** We have been let in: begin, or go on from what we have. */
-  admit({ epoch, last, members, messages, more, gap }) {
+  admit({ epoch, last, members, moderators = [], messages, more, gap }) {
     const isKnown = epoch === this.epoch && last >= this.#last;
     const isAnew = !isKnown && this.epoch !== null;
-    Object.assign(this, { epoch, head: last, isJoined: true, isOut: false, members: new Set(members) });
+    const before = this.members;
+    Object.assign(this, { epoch, head: last, isJoined: true, isOut: false });
+    Object.assign(this, { members: new Set(members), moderators: new Set(moderators) });
+    this.#out = null;
+    if (before.size <= CROWD) this.#news.resume(this.members, before);
     this.#hooks.onPeople(this);
     this.#held = null;
     if (isKnown) {
@@ -91,6 +94,7 @@ export class Room {
     this.#last = last;
     this.#beginAt(messages[0]?.seq ?? last + 1, !more);
     this.log.append(...messages);
+    this.log.open();
     messages.forEach(this.#hooks.onPast);
     if (isAnew) this.say("The history of this room was lost, and begins anew.");
   }
@@ -107,33 +111,50 @@ export class Room {
   }
 
   /** Something has happened to somebody. */
-  takeMember({ name, event, new_name: newName }) {
+  takeMember({ name, event, new_name: newName, moderator }) {
     const isOut = OUTS.includes(event);
+    const wasModerator = this.moderators.has(name);
     if (isOut || event === "rename") this.members.delete(name);
     if (event === "join" || event === "rename") this.members.add(newName ?? name);
+    if (NO_MODERATOR_ANY_MORE.includes(event) || event === "rename") this.moderators.delete(name);
+    if (moderator || event === "op" || (event === "rename" && wasModerator)) this.moderators.add(newName ?? name);
     this.#peopleTimer ||= setTimeout(() => this.#showPeople(), PEOPLE_SHOWN_EVERY);
-    if (name !== this.#hooks.me().name) {
-      const isNoise = this.members.size > CROWD && COMINGS.includes(event);
-      if (!isNoise) this.#tell(newName ? sentence`${name} is ${newName} now.` : sentence`${name} ${NEWS[event] ?? event}.`);
-    } else if (isOut) this.putOut();
+    if (name !== this.#hooks.me().name) this.#tell(name, event, newName);
+    else if (isOut) this.putOut();
+  }
+
+  /** Return true unless the same has been told, or asked here, just now. */
+  isNews(event, name) {
+    return this.#news.isNew(event, name);
   }
 
   /** We are not in the room any more, until somebody wants to be. */
   putOut(said = sentence`You are not in ${this.name} any more.`, kind = "notice") {
     this.isJoined = false;
     this.isOut = true;
-    this.say(said, kind, makeButton("link", "Join again", () => this.#hooks.onRejoin(this)));
+    this.#out = this.say(said, kind, makeButton("link", "Join again", () => this.#hooks.onRejoin(this)));
+  }
+
+  /** The server says in words why we have been put out: these take the place of our own. Return false if it is about something else. */
+  explain(text) {
+    if (!this.#out || !text.endsWith(` ${this.name}.`)) return false;
+    this.#out.firstChild.replaceChildren(text);
+    this.#out = null;
+    return true;
   }
 
   /** Put a line of the page's own below the messages. */
   say(said, kind = "notice", ...actions) {
-    this.show(itemForNotice(said, kind, ...actions));
+    const item = itemForNotice(said, kind, ...actions);
+    this.show(item);
     if (!this.log.element.hidden) announce(said.textContent ?? said);
+    return item;
   }
 
   /** Put an item below the messages. */
   show(item) {
-    this.#news = null;
+    this.#news.close();
+    item.time = Date.now() / 1000;
     this.log.append(item);
   }
 
@@ -147,14 +168,11 @@ export class Room {
     return this.#connection.insist({ type, room: this.name, ...fields }, { onDelay, ...options });
   }
 
-  /** Say what happened, on the line where such things were said just before. */
-  #tell(said) {
-    const isLong = !this.#news || this.#news.textContent.length > LONGEST_NEWS;
-    if (isLong) {
-      const item = itemForNotice(said, "news");
-      this.show(item);
-      this.#news = item;
-    } else this.#news.firstChild.append(" ", said);
+  #tell(name, event, newName) {
+    const isCrowd = this.members.size > CROWD;
+    if (event === "rename") this.#news.rename(name, newName);
+    else if (event !== "join" && event !== "leave") this.#news.moderate(name, event);
+    else if (!isCrowd) this.#news[event](name);
   }
 
   /** Fetch what is missing up to a number; what comes meanwhile has to wait. */
@@ -180,7 +198,7 @@ export class Room {
   #append(messages) {
     const added = messages.filter(({ seq }) => seq > this.#last);
     if (added.length === 0) return;
-    this.#news = null;
+    this.#news.close();
     this.#last = added.at(-1).seq;
     this.log.append(...added);
     this.#drawEdge();
@@ -213,7 +231,7 @@ export class Room {
     let said = sentence`This is where ${this.name} begins.`;
     if (!this.#isWhole) said = sentence`Loading what was said before …`;
     else if (this.#first > 1) said = sentence`What was said before is no longer kept.`;
-    else if (this.#last === 0) said = sentence`Nothing has been said in ${this.name} yet.`;
+    else if (this.#last === 0) said = sentence`No messages in ${this.name} yet`;
     if (this.log.edge.textContent !== said.textContent) this.log.edge.replaceChildren(said);
   }
 }

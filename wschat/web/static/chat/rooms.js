@@ -34,6 +34,7 @@ export class Rooms {
     this.#hooks = {
       ...hooks,
       onMove: (room) => this.#moved(room),
+      seen: (room) => this.#seen.number(room.name),
       onRejoin: (room) => this.#comeBack(room),
       onMessage: (room, message) => {
         hooks.onMessage(room, message);
@@ -42,8 +43,11 @@ export class Rooms {
       },
     };
     window.addEventListener("hashchange", () => addressed() && this.open(addressed()));
-    document.addEventListener("visibilitychange", () => this.#moved(this.current));
-    document.addEventListener("visibilitychange", () => this.#keepFresh());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.current.log.lookAway();
+      else this.current.log.open();
+      this.#keepFresh();
+    });
     window.addEventListener("pagehide", () => this.#remember());
     setInterval(() => this.#keepFresh(), ASKED_EVERY / 4);
   }
@@ -53,6 +57,12 @@ export class Rooms {
     for (const name of local.get("rooms", [])) this.#make(name);
     for (const name of tab.get("out", [])) this.#make(name).putOut();
     this.#show(this.#make(keyOf(addressed()) || local.get("room", LOBBY)));
+  }
+
+  /** The server says something: about a room that we have just been put out of, or to whoever looks at one. */
+  notice(text) {
+    for (const room of this.#rooms.values()) if (room.explain(text)) return;
+    this.current.say(text);
   }
 
   /** Our room of this name. */
@@ -162,8 +172,8 @@ export class Rooms {
   #enter(joined) {
     const room = this.#make(joined.room);
     this.#left.delete(room.name);
+    this.#seen.enter(room.name, joined.last);
     room.admit(joined);
-    this.#seen.enter(room.name, room.head);
     this.#remember();
     this.#moved(room);
     return room;
@@ -199,7 +209,7 @@ export class Rooms {
   #findNowhere() {
     if (!this.#nowhere) {
       this.#nowhere = this.#makeRoom(NOWHERE);
-      this.#nowhere.say("You are in no room. Choose one, or make one.");
+      this.#nowhere.say("You are in no room. Join or create one.");
     }
     return this.#nowhere;
   }
@@ -248,16 +258,16 @@ export class Rooms {
 
   #drawNow() {
     const { log } = this.current;
-    const rooms = [...this.#rooms.values()].sort((one, other) => one.name.localeCompare(other.name));
+    const rooms = [...this.#rooms.values()];
     const others = this.#listed.filter(({ room }) => !this.#rooms.has(room));
     const counts = rooms.map((room) => this.#seen.unread(room.name, room.head) + room.whispers);
     const here = counts[rooms.indexOf(this.current)] ?? 0;
     const all = counts.reduce((sum, count) => sum + count, 0);
     const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
     showDirectory(rows, others.map(({ room, last }) => [room, this.#seen.unread(room, last), false]));
-    byId("leave").hidden = rooms.length < 2;
+    byId("leave").hidden = this.current === this.#nowhere;
     byId("newest").hidden = log.sticks;
-    byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "To the newest ↓";
+    byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "Jump to latest ↓";
     byId("elsewhere").hidden = all === here;
     byId("elsewhere").textContent = shortCount(all - here);
     this.#hooks.onUnread(all);

@@ -32,6 +32,11 @@ export class Seen {
     if (this.#numbers[room] === number - 1) this.#set(room, number);
   }
 
+  /** The number of the last message of a room that has been read; null where we have never been. */
+  number(room) {
+    return this.#numbers[room] ?? null;
+  }
+
   /** How many of a room's messages have not been read. */
   unread(room, head) {
     return Math.max(0, head - (this.#numbers[room] ?? head));

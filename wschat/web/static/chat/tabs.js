@@ -10,7 +10,7 @@ channel.addEventListener("message", ({ data: { wanted, taken } }) => {
   if (taken !== undefined) answered(taken);
 });
 
-/** We have this name, for the other tabs to know. */
+/** We have this name, for the other tabs to know; null for none. */
 export function claim(name) {
   ours = name;
 }

@@ -7,11 +7,14 @@ const TOKEN = /^#token=([^&]+)/; // nothing in a token needs to be written in an
 /** Whether the address has a token. */
 export const isTokenGiven = () => TOKEN.test(location.hash);
 
+/** Remember a token, in this tab only. */
+export const keepToken = (token) => tab.set("token", token);
+
 /** The token in the address, or the one that was there before, or null. */
 export function takeToken() {
   const found = TOKEN.exec(location.hash);
   if (found) {
-    tab.set("token", found[1]);
+    keepToken(found[1]);
     history.replaceState(null, "", location.pathname + location.search);
   }
   return tab.get("token", null);

@@ -26,6 +26,11 @@ export class Typing {
     this.#tell(this.#room);
   }
 
+  /** What we have typed has been said: the others take us for somebody who types no more. */
+  said() {
+    this.#toldAt = 0;
+  }
+
   /** Somebody is typing. */
   begin(room, name) {
     this.#until.set(`${room} ${name}`, Date.now() + FADES_AFTER);
@@ -40,6 +45,7 @@ export class Typing {
   /** Show who is typing in this room. */
   show(room) {
     this.#room = room;
+    this.#toldAt = 0;
     this.#draw();
   }
 

@@ -1,0 +1,139 @@
+"""One name in several tabs or devices, a name after a lost connection, and forms for what a chat wants to know of who comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.server.command import Command, running
+from tests.web.page.between import Between, enter
+from tests.web.page.wiring import SECRET, Guest, Windows, http
+from wschat.chat.tokens import mint
+
+
+def kept(guest: Guest, text: str) -> None:
+    guest.say(text)
+    expect(guest.message(text).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+
+
+def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, windows: Windows) -> None:
+    first = windows.enter(server, "alice")
+    between = Between(first.page)
+    first.page.reload()
+    expect(first.members).to_contain_text("alice (you)")
+    second = Guest(first.page.context.new_page())
+    second.page.goto(http(server))
+    expect(second.page.get_by_role("alert")).to_contain_text("You are alice in another tab")
+    second.page.get_by_role("button", name="Use it here").click()
+    expect(second.members).to_contain_text("alice (you)")
+    status = first.page.get_by_role("status")
+    expect(status).to_have_text("You are alice in another tab or on another device now.")
+    openings = len(between.asked("help"))
+    for event in ("online", "pageshow"):
+        first.page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
+    kept(second, "from the second")
+    assert len(between.asked("help")) == openings  # it does not come back by itself, or they would take it in turns
+    expect(status).to_have_text("You are alice in another tab or on another device now.")
+    expect(first.log.locator(".error")).to_have_count(0)
+    first.page.get_by_role("button", name="Use it here").click()
+    expect(status).to_be_empty()
+    kept(first, "from the first")
+    expect(second.page.get_by_role("status")).to_contain_text("in another tab")
+
+
+def test_who_was_cut_off_has_their_name_again_at_once(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice")
+    between.wait_for_answers()
+    between.is_silent = True  # the server does not know yet that this connection is gone
+    alice.page.reload()
+    between.is_silent = False
+    alice.page.reload()
+    expect(alice.members).to_contain_text("alice (you)", timeout=3000)
+    kept(alice, "back")
+
+
+def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Command, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+    other = windows.enter(server, "bob")
+    alice.page.goto("about:blank")
+    expect(other.members).not_to_contain_text("alice")
+    other.page.get_by_role("button", name="Change name").click()
+    other.page.get_by_label("Name", exact=True).fill("alice")
+    other.page.keyboard.press("Enter")
+    expect(other.page.get_by_role("dialog").get_by_role("alert")).to_contain_text("taken")
+    expect(other.page.get_by_role("button", name="Use it here")).to_be_hidden()
+    alice.page.goto(http(server))
+    expect(alice.members).to_contain_text("alice (you)")
+
+
+def complains_of_401(windows: Windows) -> None:
+    """A browser logs each refusal, of which the page cannot keep it."""
+    assert all("401" in complaint for complaint in windows.complaints)
+    windows.complaints.clear()
+
+
+def token_form(page: Page) -> None:
+    expect(page.get_by_role("dialog", name="This chat needs a token")).to_be_visible()
+
+
+def test_a_chat_that_needs_a_token_asks_for_it(guarded: Command, windows: Windows, axe: str) -> None:
+    page = windows.open(f"{http(guarded)}#/tea")
+    token_form(page)
+    page.evaluate(f"() => {{ {axe} }}")
+    assert page.evaluate("async () => (await axe.run()).violations.length") == 0
+    field, problem = page.get_by_label("Token", exact=True), page.get_by_role("dialog").get_by_role("alert")
+    expect(field).to_be_focused()
+    expect(problem).to_be_empty()
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(problem).to_contain_text("The token is not valid")
+    expect(field).to_have_value("wrong")
+    field.fill(f"  {http(guarded)}#token={mint(SECRET, 'alice')} ")
+    page.keyboard.press("Enter")
+    alice = Guest(page)
+    expect(alice.members).to_contain_text("alice (you)")
+    expect(page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
+    page.reload()
+    expect(alice.members).to_contain_text("alice (you)")
+    complains_of_401(windows)
+
+
+def test_a_wrong_password_is_said_to_be_wrong_and_can_be_corrected(windows: Windows, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sesame")
+    with running("--port", "0", "--history", "memory", "--moderator", f"root:{tmp_path / 'password'}") as server:
+        page = windows.open(http(server))
+        page.get_by_label("Name", exact=True).fill("root")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("belongs to a moderator")
+        field = page.get_by_label("Password")
+        for _ in range(2):
+            field.fill("sesam")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("alert")).to_have_text("The password is wrong.")
+            expect(field).to_have_value("sesam")
+            expect(field).to_be_focused()
+        page.keyboard.press("End")
+        page.keyboard.type("e")
+        page.keyboard.press("Enter")
+        expect(Guest(page).members).to_contain_text("root (you)")
+        expect(field).to_have_value("")
+    complains_of_401(windows)
+
+
+def test_who_has_tried_too_many_passwords_is_told_so_and_does_not_try_on(windows: Windows, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sesame")
+    with running("--port", "0", "--history", "memory", "--moderator", f"root:{tmp_path / 'password'}") as server:
+        page = windows.open(http(server))
+        page.get_by_text("I am a moderator").click()
+        page.get_by_label("Name", exact=True).fill("root")
+        alert = page.get_by_role("alert")
+        while "Too many" not in (alert.text_content() or ""):
+            page.get_by_label("Password").fill("wrong")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("dialog")).to_be_visible()
+            expect(alert).not_to_be_empty()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_role("status")).to_be_empty()
+    assert all("401" in complaint or "429" in complaint for complaint in windows.complaints)
+    windows.complaints.clear()
