@@ -16,6 +16,7 @@ from wschat.hub import Hub
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
+from wschat.server.answers import EventsResponse, Response
 from wschat.server.requests import Request
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketHandler, WebSocketServer
@@ -25,6 +26,7 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "Deflate",
+    "EventsResponse",
     "Hub",
     "Limits",
     "OpeningFailed",
@@ -32,6 +34,7 @@ __all__ = [
     "ProtocolViolation",
     "Request",
     "RequestRefused",
+    "Response",
     "UsageError",
     "WSChatError",
     "WebSocketHandler",

@@ -20,9 +20,9 @@ from tests.web.wiring import Http, chunked, plain
 from wschat import Limits, RequestRefused
 from wschat.connection.keepalive import Deadlines
 from wschat.errors import ConnectionClosed
-from wschat.server.answers import Call, Dialogue, EventsResponse, Response, json_response
+from wschat.server.answers import Dialogue, EventsResponse, Response, json_response
 from wschat.server.patience import Patience
-from wschat.server.requests import Exchange
+from wschat.server.requests import Exchange, Request
 
 MAX_BYTES = 1000
 NO_SUCH = RequestRefused(404, "There is nothing here.")
@@ -42,28 +42,28 @@ def broken() -> Iterator[bytes]:
     raise ValueError("a page is missing")
 
 
-def fail(call: Call) -> Response:
+def fail(request: Request) -> Response:
     raise ValueError("nobody has thought of this")
 
 
-TABLE: dict[str, Callable[[Call], Response | EventsResponse]] = {
-    "/": lambda call: Response(200, b"hello"),
-    "/echo": lambda call: Response(200, call.request.method.encode() + b" " + call.read_body(MAX_BYTES)),
-    "/parts": lambda call: Response(200, parts()),
-    "/name": lambda call: Response(200, headers={"X-Name": "é"}),
-    "/json": lambda call: json_response(200, {"a": "é"}),
-    "/nothing": lambda call: Response(204),
-    "/same": lambda call: Response(304, headers={"ETag": '"x"'}),
-    "/endless": lambda call: Response(200, endless()),
-    "/broken": lambda call: Response(200, broken()),
+TABLE: dict[str, Callable[[Request], Response | EventsResponse]] = {
+    "/": lambda request: Response(200, b"hello"),
+    "/echo": lambda request: Response(200, request.method.encode() + b" " + request.read_body(MAX_BYTES)),
+    "/parts": lambda request: Response(200, parts()),
+    "/name": lambda request: Response(200, headers={"X-Name": "é"}),
+    "/json": lambda request: json_response(200, {"a": "é"}),
+    "/nothing": lambda request: Response(204),
+    "/same": lambda request: Response(304, headers={"ETag": '"x"'}),
+    "/endless": lambda request: Response(200, endless()),
+    "/broken": lambda request: Response(200, broken()),
     "/fails": fail,
 }
 
 
-def handler(call: Call) -> Response | EventsResponse:
-    if call.request.path not in TABLE:
+def handler(request: Request) -> Response | EventsResponse:
+    if request.path not in TABLE:
         raise NO_SUCH
-    return TABLE[call.request.path](call)
+    return TABLE[request.path](request)
 
 
 @pytest.fixture
@@ -303,9 +303,9 @@ def test_requests_are_the_same_wherever_they_are_split(wanted: list[tuple[bytes,
         head = exchange.read_head()
         assert head is not None
         dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
-        call = Call(dialogue.request, dialogue.read_body)
+        request = dialogue.request
         try:
-            response = handler(call)
+            response = handler(request)
         except RequestRefused as refusal:
             response = json_response(refusal.status, {"code": "not-found", "text": refusal.text})
         assert isinstance(response, Response)
@@ -383,9 +383,9 @@ def test_who_takes_too_long_for_a_body_is_cut(serve: ServerFactory) -> None:
 def test_a_body_that_is_here_is_in_time_however_long_the_answer_takes(serve: ServerFactory, data: bytes) -> None:
     go_on = threading.Event()
 
-    def slow(call: Call) -> Response:
-        if call.request.method == "POST":
-            call.read_body(MAX_BYTES)
+    def slow(request: Request) -> Response:
+        if request.method == "POST":
+            request.read_body(MAX_BYTES)
         go_on.wait()
         return Response(200, b"in time")
 
@@ -429,7 +429,7 @@ def test_what_comes_slowly_is_sent_as_it_comes(serve: ServerFactory) -> None:
         go_on.wait()
         yield b"two\n"
 
-    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+    with Http.to(serve(echo, http=lambda request: Response(200, body()))) as http:
         http.send(plain())
         http.head()
         assert [http.line(), http.line()] == [b"4", b"one"]  # the chunk and what is in it
@@ -494,7 +494,7 @@ def test_whatever_comes_is_answered_or_refused_and_never_a_surprise(data: bytes,
         while head := exchange.read_head():
             dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
             try:
-                response = handler(Call(dialogue.request, dialogue.read_body))
+                response = handler(dialogue.request)
             except RequestRefused as refusal:
                 response = json_response(refusal.status, {"code": "refused", "text": refusal.text})
             assert isinstance(response, Response)
@@ -531,8 +531,8 @@ def test_an_answer_that_breaks_off_does_not_look_whole_without_chunks_either(htt
 
 
 def test_an_error_is_a_code_and_a_sentence(serve: ServerFactory) -> None:
-    def refuse(call: Call) -> Response:
-        raise RequestRefused(int(call.request.path[1:]), "Not for you.", {"Retry-After": "7"})
+    def refuse(request: Request) -> Response:
+        raise RequestRefused(int(request.path[1:]), "Not for you.", {"Retry-After": "7"})
 
     with Http.to(serve(echo, http=refuse)) as http:
         for status in (400, 401, 403, 404, 405, 413, 418, 429, 501, 503, 505):

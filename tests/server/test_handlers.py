@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -171,3 +172,25 @@ def test_a_server_says_where_it_listens(serve: ServerFactory, caplog: pytest.Log
     check_echo(server)
     server.stop()
     assert repr(server).startswith("<WebSocketServer ws://127.0.0.1:")
+
+
+def test_a_body_of_text_is_refused_where_it_is_made() -> None:
+    with pytest.raises(UsageError, match="encode it"):
+        wschat.Response(200, "hello")  # type: ignore[arg-type]
+
+
+def test_a_plain_request_has_a_body_and_an_opening_has_none(serve: ServerFactory) -> None:
+    def read(ws: wschat.Connection) -> None:
+        ws.send("open")
+
+    bodies: list[bytes] = []
+    server = serve(
+        read,
+        check_request=lambda request: bodies.append(request.read_body(10)),
+        http=lambda request: wschat.Response(200, request.read_body(10).upper()),
+    )
+    with wschat.connect(url_of(server)) as ws:
+        assert ws.recv(PATIENCE) == "open"
+    assert bodies == [b""]
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", data=b"hello", timeout=PATIENCE) as answer:
+        assert answer.read() == b"HELLO"

@@ -13,8 +13,9 @@ from tests.server.command import running
 from tests.server.raw import Raw, request
 from tests.web.wiring import Http, plain
 from wschat import RequestRefused, UsageError
-from wschat.server.answers import Call, Response
+from wschat.server.answers import Response
 from wschat.server.hosts import AllowedHosts
+from wschat.server.requests import Request
 
 REBOUND = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
 
@@ -86,7 +87,7 @@ def test_what_cannot_be_a_name_is_refused_at_the_start(text: str) -> None:
         wschat.serve(echo, port=0, allowed_hosts=[text])
 
 
-def page(call: Call) -> Response:
+def page(request: Request) -> Response:
     return Response(200, b"hello")
 
 

@@ -15,8 +15,9 @@ from tests.server.raw import PATIENCE, Raw, request
 from tests.web.wiring import Http, plain
 from wschat import Limits
 from wschat.connection.event_stream import EventStream
-from wschat.server.answers import Call, EventsResponse, Response
+from wschat.server.answers import EventsResponse, Response
 from wschat.server.idle import IdleConnections
+from wschat.server.requests import Request
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def clients() -> Iterator[contextlib.ExitStack]:
         yield stack
 
 
-def page(call: Call) -> Response | EventsResponse:
-    return EventsResponse(EventStream.wait) if call.request.path == "/events" else Response(200, b"hello")
+def page(request: Request) -> Response | EventsResponse:
+    return EventsResponse(EventStream.wait) if request.path == "/events" else Response(200, b"hello")
 
 
 def until_idle(server: wschat.WebSocketServer, count: int) -> None:

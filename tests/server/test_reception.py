@@ -24,7 +24,8 @@ from tests.web.wiring import Answer, Events, Http, plain
 from wschat import Limits, RequestRefused, UsageError
 from wschat.connection.event_stream import EventStream
 from wschat.figures import tally
-from wschat.server.answers import Call, EventsResponse, Response, json_response
+from wschat.server.answers import EventsResponse, Response, json_response
+from wschat.server.requests import Request
 from wschat.server.tls import Certificate
 
 
@@ -32,19 +33,19 @@ class Stage:
     """An `HttpHandler` whose answers wait for the test, and which remembers who has asked for what."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.requests: list[Request] = []
         self.streams: list[EventStream] = []
         self.go_on = threading.Event()
 
-    def __call__(self, call: Call) -> Response | EventsResponse:
-        self.calls.append(call)
-        if call.request.path == "/slow":
+    def __call__(self, request: Request) -> Response | EventsResponse:
+        self.requests.append(request)
+        if request.path == "/slow":
             self.go_on.wait()
-        if call.request.path == "/events":
+        if request.path == "/events":
             return EventsResponse(self.follow, {"X-Own": "yes"})
-        if call.request.path == "/body":
-            return Response(200, call.read_body(1000))
-        return json_response(200, {"path": call.request.path, "prefix": call.request.prefix, "query": call.request.query})
+        if request.path == "/body":
+            return Response(200, request.read_body(1000))
+        return json_response(200, {"path": request.path, "prefix": request.prefix, "query": request.query})
 
     def follow(self, stream: EventStream) -> None:
         self.streams.append(stream)
@@ -122,7 +123,7 @@ def test_a_bad_opening_is_no_plain_request(serve: ServerFactory, stage: Stage, d
     with Http.to(serve(echo, http=stage)) as http:
         assert http.call(data).status == status
         assert http.is_over()
-    assert stage.calls == []
+    assert stage.requests == []
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_a_bad_opening_is_no_plain_request(serve: ServerFactory, stage: Stage, d
     ],
 )
 def test_errors_are_nothing_but_what_they_say_they_are_whoever_answers(serve: ServerFactory, data: bytes, status: int) -> None:
-    with Http.to(serve(echo, http=lambda call: None, path_prefix="/chat")) as http:
+    with Http.to(serve(echo, http=lambda request: None, path_prefix="/chat")) as http:
         answer = http.call(data)
     assert (answer.status, answer.headers["x-content-type-options"]) == (status, "nosniff")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
@@ -159,7 +160,7 @@ def test_another_version_of_http_is_not_taken_for_one_that_is_known(serve: Serve
         answer = http.call(plain("GET", "/", version=version))
         assert (answer.status, answer.code, answer.headers["connection"]) == (505, "version-not-supported", "close")
         assert http.is_over()
-    assert stage.calls == []
+    assert stage.requests == []
 
 
 def test_who_begins_with_http_2_is_told_what_is_spoken_here(serve: ServerFactory, stage: Stage) -> None:
@@ -253,11 +254,11 @@ def test_which_pages_may_read_an_answer(
         assert answer.headers.get("access-control-allow-origin") == allowed
         assert answer.headers.get("access-control-allow-credentials") == with_credentials
         assert http.get("/", Origin=origin).status == status  # nobody is sent away for asking
-    assert len(stage.calls) == (2 if status == 200 else 0)
+    assert len(stage.requests) == (2 if status == 200 else 0)
 
 
 def test_pages_may_read_errors_too_and_what_they_say_about_time(serve: ServerFactory) -> None:
-    def refuse(call: Call) -> Response:
+    def refuse(request: Request) -> Response:
         raise RequestRefused(429, "Too fast.", {"Retry-After": "3"})
 
     with Http.to(serve(echo, http=refuse, origins=[PAGE])) as http:
@@ -268,7 +269,7 @@ def test_pages_may_read_errors_too_and_what_they_say_about_time(serve: ServerFac
 
 def test_what_is_kept_of_an_answer_is_not_for_other_pages(serve: ServerFactory) -> None:
     """Caches are told that it depends on who asks, besides what the answer itself depends on."""
-    server = serve(echo, http=lambda call: Response(200, b"x", {"Vary": "Accept-Encoding"}), origins=[PAGE])
+    server = serve(echo, http=lambda request: Response(200, b"x", {"Vary": "Accept-Encoding"}), origins=[PAGE])
     with Http.to(server) as http:
         assert set(http.get(Origin=PAGE).headers["vary"].split(", ")) == {"Origin", "Accept-Encoding"}
         assert http.get().headers["vary"] == "Accept-Encoding"
@@ -287,13 +288,13 @@ def test_a_browser_that_asks_first_is_told_what_it_may_do(serve: ServerFactory, 
         refused = http.call(plain("OPTIONS", "/body", b"", Origin="https://evil.test", **ask))
         assert refused.status == 403
         assert "access-control-allow-origin" not in refused.headers
-    assert stage.calls == []
+    assert stage.requests == []
 
 
 def test_options_of_nobody_in_particular_are_a_request_like_others(serve: ServerFactory, stage: Stage) -> None:
     with Http.to(serve(echo, http=stage)) as http:
         http.call(plain("OPTIONS", "/a"))
-    assert [call.request.method for call in stage.calls] == ["OPTIONS"]
+    assert [seen.method for seen in stage.requests] == ["OPTIONS"]
 
 
 def test_a_page_may_follow_events(serve: ServerFactory, stage: Stage) -> None:
@@ -313,13 +314,13 @@ def test_a_trusted_proxy_says_for_whom_it_asks_with_each_request(serve: ServerFa
         for address in ("203.0.113.1", "203.0.113.2", "2001:db8::1"):
             http.get(X_Forwarded_For=address)
         http.get()
-    assert [call.request.remote_address[0] for call in stage.calls] == ["203.0.113.1", "203.0.113.2", "2001:db8::1", "127.0.0.1"]  # type: ignore[index]
+    assert [seen.remote_address[0] for seen in stage.requests] == ["203.0.113.1", "203.0.113.2", "2001:db8::1", "127.0.0.1"]  # type: ignore[index]
 
 
 def test_nobody_else_does(serve: ServerFactory, stage: Stage) -> None:
     with Http.to(serve(echo, http=stage)) as http:
         http.get(X_Forwarded_For="203.0.113.1", Forwarded="for=203.0.113.1")
-        assert stage.calls[0].request.remote_address == http.socket.getsockname()
+        assert stage.requests[0].remote_address == http.socket.getsockname()
 
 
 def test_a_proxy_is_told_that_there_are_too_many_and_may_go_on_for_others(serve: ServerFactory, stage: Stage) -> None:
@@ -380,7 +381,7 @@ def test_events_over_tls_end_as_tls_does(tls_server: wschat.WebSocketServer, sta
 
 def test_who_reads_nothing_over_tls_is_cut(serve: ServerFactory, certificate: Path) -> None:
     context = Certificate(str(certificate)).context
-    server = serve(echo, http=lambda call: Response(200, b"x" * 50_000_000), tls=context, limits=Limits(send_timeout=0.1))
+    server = serve(echo, http=lambda request: Response(200, b"x" * 50_000_000), tls=context, limits=Limits(send_timeout=0.1))
     with tls_client(server, certificate) as http:
         http.send(plain())
         assert http.head()[0] == 200
@@ -440,7 +441,7 @@ def test_events_that_fail_end_and_are_logged_once(serve: ServerFactory, caplog: 
         stream.send("data: hello\n\n")
         raise ValueError("nobody has thought of this")
 
-    server = serve(echo, http=lambda call: EventsResponse(follow))
+    server = serve(echo, http=lambda request: EventsResponse(follow))
     with Http.to(server) as http:
         http.send(plain())
         assert [event.data for event in Events(http)] == ["hello"]
@@ -493,7 +494,7 @@ def test_a_request_that_is_being_answered_is_answered(serve: ServerFactory, stag
     server = serve(echo, http=stage)
     http = connections.enter_context(Http.to(server))
     http.send(plain("GET", "/slow"))
-    eventually(lambda: stage.calls)
+    eventually(lambda: stage.requests)
     stop_in_background(server, connections)
     stage.go_on.set()
     assert http.answer().status == 200
@@ -506,7 +507,7 @@ def test_a_request_that_is_not_whole_is_told_that_it_is_too_late(
     server = serve(echo, http=stage)
     http = connections.enter_context(Http.to(server))
     http.send(plain("POST", "/body", Content_Length="10") + b"half")
-    eventually(lambda: stage.calls)
+    eventually(lambda: stage.requests)
     stop_in_background(server, connections)
     answer: Answer = http.answer()
     assert (answer.status, answer.code) == (503, "unavailable")
@@ -516,15 +517,15 @@ def test_a_request_that_is_not_whole_is_told_that_it_is_too_late(
 def test_events_that_begin_as_the_server_ends_are_over_at_once(
     serve: ServerFactory, stage: Stage, connections: contextlib.ExitStack
 ) -> None:
-    def begin(call: Call) -> EventsResponse:
-        stage.calls.append(call)
+    def begin(request: Request) -> EventsResponse:
+        stage.requests.append(request)
         stage.go_on.wait()
         return EventsResponse(EventStream.wait)
 
     server = serve(echo, http=begin)
     http = connections.enter_context(Http.to(server))
     http.send(plain())
-    eventually(lambda: stage.calls)
+    eventually(lambda: stage.requests)
     stop_in_background(server, connections)
     stage.go_on.set()
     assert list(Events(http)) == []
@@ -540,14 +541,14 @@ def test_the_url_of_a_page_is_that_of_its_websocket(serve: ServerFactory, stage:
 
 
 def test_who_does_not_leave_after_the_last_answer_is_cut(serve: ServerFactory) -> None:
-    server = serve(echo, http=lambda call: Response(200, b"hello"), limits=Limits(opening_timeout=0.2))
+    server = serve(echo, http=lambda request: Response(200, b"hello"), limits=Limits(opening_timeout=0.2))
     with Http.to(server) as http:
         assert http.get(Connection="close").status == 200
         eventually(lambda: server.load().connections["http"] == 0)
 
 
 def test_what_is_refused_is_counted_whatever_was_asked_for(serve: ServerFactory) -> None:
-    def refuse(call: Call) -> Response:
+    def refuse(request: Request) -> Response:
         raise RequestRefused(404, "There is nothing here.")
 
     before = tally.read().refusals
@@ -556,9 +557,9 @@ def test_what_is_refused_is_counted_whatever_was_asked_for(serve: ServerFactory)
     assert tally.read().refusals - before == {"404": 1}
 
 
-@pytest.mark.parametrize("answer", [None, "hello", Response(200, "hello"), Response(200, b"x", {"X-Y": "a\r\nb: c"})])  # type: ignore[arg-type]
+@pytest.mark.parametrize("answer", [None, "hello", Response(200, ["hello"]), Response(200, b"x", {"X-Y": "a\r\nb: c"})])  # type: ignore[list-item]
 def test_an_answer_that_is_none_is_an_error_of_the_server(serve: ServerFactory, caplog: pytest.LogCaptureFixture, answer: object) -> None:
-    with Http.to(serve(echo, http=lambda call: answer)) as http:
+    with Http.to(serve(echo, http=lambda request: answer)) as http:
         assert http.get().status == 500
     until_logged(caplog, "the answer to GET /")
 
@@ -568,7 +569,7 @@ def test_a_body_that_refuses_in_the_middle_does_not_begin_another_answer(serve: 
         yield b"one"
         raise RequestRefused(503, "Not now.")
 
-    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+    with Http.to(serve(echo, http=lambda request: Response(200, body()))) as http:
         answer = http.get()
     assert (answer.status, answer.body, answer.is_whole) == (200, b"one", False)
     until_logged(caplog, "broke off")
@@ -579,5 +580,5 @@ def test_a_body_that_refuses_at_once_is_refused(serve: ServerFactory) -> None:
         raise RequestRefused(503, "Not now.")
         yield
 
-    with Http.to(serve(echo, http=lambda call: Response(200, body()))) as http:
+    with Http.to(serve(echo, http=lambda request: Response(200, body()))) as http:
         assert http.get().status == 503

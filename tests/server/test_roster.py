@@ -19,7 +19,8 @@ from tests.web.wiring import Http, plain
 from wschat import Limits
 from wschat.connection.event_stream import EventStream
 from wschat.figures import tally
-from wschat.server.answers import Call, EventsResponse, Response
+from wschat.server.answers import EventsResponse, Response
+from wschat.server.requests import Request
 
 needs_many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
 
@@ -196,8 +197,8 @@ def test_what_waits_for_all_is_added_up(serve: ServerFactory) -> None:
 # Plain requests of a proxy
 
 
-def page(call: Call) -> Response | EventsResponse:
-    return EventsResponse(EventStream.wait) if call.request.path == "/events" else Response(200, b"hello")
+def page(request: Request) -> Response | EventsResponse:
+    return EventsResponse(EventStream.wait) if request.path == "/events" else Response(200, b"hello")
 
 
 def ask_for(http: Http, address: str) -> int:
@@ -237,7 +238,7 @@ def test_a_connection_that_asks_for_nobody_else_counts_for_the_proxy(serve: Serv
 
 def test_followers_are_counted_apart(serve: ServerFactory) -> None:
     before = tally.read()
-    server = serve(echo, http=lambda call: EventsResponse(EventStream.wait))
+    server = serve(echo, http=lambda request: EventsResponse(EventStream.wait))
     with Http.to(server) as follower, Http.to(server) as other:
         follower.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert follower.head()[0] == 200

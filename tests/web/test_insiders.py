@@ -10,7 +10,6 @@ from tests.web.wiring import Answer, OpenWeb, Web
 from wschat import Request, RequestRefused
 from wschat.chat.access import Access
 from wschat.chat.tokens import mint
-from wschat.server.answers import Call
 from wschat.server.proxies import parse_networks
 from wschat.web.insiders import Insiders
 
@@ -113,12 +112,12 @@ def test_a_websocket_name_is_no_password(open_web: OpenWeb, path: str) -> None:
     ],
 )
 def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> None:
-    call = Call(Request("GET", "/metrics", {"host": "localhost"}, remote_address=address), lambda max_bytes: b"")
+    request = Request("GET", "/metrics", {"host": "localhost"}, remote_address=address)
     if is_local:
-        Insiders(web.chat.visits).check(call)
+        Insiders(web.chat.visits).check(request)
     else:
         with pytest.raises(RequestRefused):
-            Insiders(web.chat.visits).check(call)
+            Insiders(web.chat.visits).check(request)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +136,12 @@ def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> No
 def test_networks_may_be_named_whose_people_see_it_too(web: Web, address: object, headers: dict[str, str], is_one: bool) -> None:
     insiders = Insiders(web.chat.visits, parse_networks(["203.0.113.0/24", "2001:db8::1"]))
     host = {"host": "localhost" if address in ("", ("127.0.0.1", 1)) else "chat.test"}
-    call = Call(Request("GET", "/metrics", {**host, **headers}, remote_address=address), lambda max_bytes: b"")
+    request = Request("GET", "/metrics", {**host, **headers}, remote_address=address)
     if is_one:
-        insiders.check(call)
+        insiders.check(request)
     else:
         with pytest.raises(RequestRefused):
-            insiders.check(call)
+            insiders.check(request)
 
 
 def test_a_proxy_that_says_nothing_speaks_http_1_0(web: Web, path: str) -> None:

@@ -19,7 +19,7 @@ from typing import ClassVar
 import h11
 
 from wschat.connection.event_stream import EventStream
-from wschat.errors import ConnectionClosed, RequestRefused
+from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.protocol.frames import CloseCode
 from wschat.server.patience import Patience
 from wschat.server.refusals import JSON, NOSNIFF, error_content, json_body
@@ -33,11 +33,19 @@ _WRITE_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. A body that is an iterable is sent as it comes, and asked for more only when that has been sent."""
+    """An answer to an HTTP request.
+
+    A body that is an iterable is sent as it comes, and asked for more only when that has been sent. Raises UsageError for a body that
+    is a str.
+    """
 
     status: int
     body: bytes | Iterable[bytes] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.body, str):
+            raise UsageError("the body of a Response must be bytes, or an iterable of bytes, not a str: encode it")
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,8 @@ def error_response(refusal: RequestRefused, code: str | None = None) -> Response
     return json_response(refusal.status, error_content(refusal, code), {**NOSNIFF, **refusal.headers})
 
 
-class Call:
-    """A request to an `HttpHandler`. For the connection's own thread."""
-
-    def __init__(self, request: Request, read_body: Callable[[int], bytes]) -> None:
-        self.request = request
-        self.read_body = read_body
-        """Waits for the body, of at most so many bytes, and returns it. Raises RequestRefused (400, 413)."""
-
-
-HttpHandler = Callable[[Call], Response | EventsResponse]
-"""What answers plain requests. May raise RequestRefused, which becomes an answer in JSON."""
+HttpHandler = Callable[[Request], Response | EventsResponse]
+"""What answers plain requests, in the connection's own thread. May raise RequestRefused, which becomes an answer in JSON."""
 
 
 class Dialogue:
@@ -91,6 +90,7 @@ class Dialogue:
         exchange.already_read = b""
         self._event = next_request(self._http)
         self.request = request_of(self._event)
+        self.request.body_reader = self.read_body
         if self.request.method == "CONNECT":  # whose answer would not end, whatever the handler says
             raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "This is not a proxy.")
         if {"content-length", "transfer-encoding"} <= self.request.headers.keys():

@@ -23,7 +23,7 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_loopback
-from wschat.server.answers import Call, Dialogue, EventsResponse, HttpHandler, Response, error_response
+from wschat.server.answers import Dialogue, EventsResponse, HttpHandler, Response, error_response
 from wschat.server.hosts import AllowedHosts
 from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
 from wschat.server.opening import Handshake
@@ -194,7 +194,7 @@ class _Arrival:
             if is_preflight(request):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
             dialogue.request.remote_address = request.remote_address = self._remote_address(request)
-            response = http(Call(request, dialogue.read_body))
+            response = http(request)
             if not isinstance(response, (Response, EventsResponse)):
                 raise TypeError(f"a handler's answer is a Response or an EventsResponse, not {response!r}")
         except RequestRefused as refusal:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,10 @@ _VERSIONS = (b"1.0", b"1.1")
 _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
+def _no_body(_max_bytes: int) -> bytes:
+    return b""
+
+
 @dataclass
 class Request:
     """The head of an HTTP request; header names are in lower case, and a header that came twice is joined with commas."""
@@ -39,6 +44,8 @@ class Request:
     """Of HTTP."""
     remote_address: object = None
     """Who asks, as `Connection.remote_address`: by the word of a proxy that is trusted."""
+    body_reader: Callable[[int], bytes] = field(default=_no_body, repr=False, compare=False)
+    """How `read_body` gets it."""
 
     @property
     def path(self) -> str:
@@ -50,6 +57,13 @@ class Request:
         """The parameters of the query; the last one of a name counts."""
         query = self.target.partition("?")[2]
         return dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+
+    def read_body(self, max_bytes: int) -> bytes:
+        """Wait for the body, and return it; b"" for the opening of a WebSocket. For the connection's own thread.
+
+        Raises RequestRefused: 413 for more than `max_bytes`, 400 for what is no HTTP.
+        """
+        return self.body_reader(max_bytes)
 
     def below(self, prefix: str) -> Request:
         """The request without this beginning of its path. Raises RequestRefused (404) if it has another one."""

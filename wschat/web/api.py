@@ -15,7 +15,8 @@ from wschat.brokers.base import Message
 from wschat.chat.events import Event, message_fields, to_json
 from wschat.chat.visits import Visit
 from wschat.errors import Rejected
-from wschat.server.answers import Call, EventsResponse, Response, json_response
+from wschat.server.answers import EventsResponse, Response, json_response
+from wschat.server.requests import Request
 
 # By which those who ask say who they are, and which say nothing about what they ask for.
 _CREDENTIALS = frozenset({"name", "password", "token", "secret"})
@@ -26,33 +27,33 @@ class Asked(NamedTuple):
     """A call of the API: the visit of whoever asks, and the room that the path names."""
 
     visit: Visit
-    call: Call
+    request: Request
     room: str
     max_body_bytes: int
 
 
 def rooms(asked: Asked) -> Response:
     """The rooms that there are."""
-    return _event_response(asked.visit.ask("rooms", _parameters(asked.call, ())))
+    return _event_response(asked.visit.ask("rooms", _parameters(asked.request, ())))
 
 
 def messages(asked: Asked) -> Response:
     """What was said last, before a number, or after one."""
-    parameters = _parameters(asked.call, {"before", "since", "limit"})
+    parameters = _parameters(asked.request, {"before", "since", "limit"})
     return _event_response(asked.visit.ask("history", {**parameters, "room": asked.room}))
 
 
 def members(asked: Asked) -> Response:
     """Who is in a room."""
-    return _event_response(asked.visit.ask("who", {**_parameters(asked.call, ()), "room": asked.room}))
+    return _event_response(asked.visit.ask("who", {**_parameters(asked.request, ()), "room": asked.room}))
 
 
 def post(asked: Asked) -> Response:
     """Say something, once for each id."""
-    _parameters(asked.call, ())
-    fields = _fields_of(asked.call.read_body(asked.max_body_bytes))
+    _parameters(asked.request, ())
+    fields = _fields_of(asked.request.read_body(asked.max_body_bytes))
     _refuse_unknown(fields, {"text", "name", "id"})
-    header = asked.call.request.headers.get("idempotency-key")
+    header = asked.request.headers.get("idempotency-key")
     if header is not None:
         _take_key(fields, header)
     name = fields.pop("name", None)
@@ -63,9 +64,9 @@ def post(asked: Asked) -> Response:
 
 def events(asked: Asked) -> EventsResponse:
     """Everything that is said in a room from now on, or after an event."""
-    since = _parameters(asked.call, {"since"}).get("since")
+    since = _parameters(asked.request, {"since"}).get("since")
     # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
-    last_event_id = asked.call.request.headers.get("last-event-id") or (None if since is None else str(since))
+    last_event_id = asked.request.headers.get("last-event-id") or (None if since is None else str(since))
     asked.visit.check_follow(asked.room, last_event_id)
     return EventsResponse(lambda stream: asked.visit.follow(asked.room, stream, last_event_id))
 
@@ -77,7 +78,7 @@ def events_later(seconds: float) -> EventsResponse:
 
 def export(asked: Asked) -> Response:
     """All that is kept of a room, a line for each message."""
-    _parameters(asked.call, ())
+    _parameters(asked.request, ())
     pages = asked.visit.export(asked.room)
     return Response(HTTPStatus.OK, map(_lines, pages), {"Content-Type": "application/x-ndjson; charset=utf-8"})
 
@@ -93,9 +94,9 @@ CALLS: dict[tuple[str, str], Callable[[Asked], Response | EventsResponse]] = {
 """The calls, by what follows the name of the room (nothing where there is none), and by the method."""
 
 
-def _parameters(call: Call, known: Collection[str]) -> dict[str, object]:
+def _parameters(request: Request, known: Collection[str]) -> dict[str, object]:
     """What is asked for, without who asks. Raises Rejected for what is not known."""
-    parameters: dict[str, object] = {name: value for name, value in call.request.query.items() if name not in _CREDENTIALS}
+    parameters: dict[str, object] = {name: value for name, value in request.query.items() if name not in _CREDENTIALS}
     _refuse_unknown(parameters, known)
     for name in _NUMBERS & parameters.keys():
         text = str(parameters[name])

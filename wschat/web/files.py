@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wschat.errors import RequestRefused
-from wschat.server.answers import Call, Response
+from wschat.server.answers import Response
+from wschat.server.requests import Request
 from wschat.web.bundle import bundle
 
 _FOLDER = Path(__file__).parent / "static"
@@ -55,28 +56,28 @@ class Files:
         self._files: dict[str, _File] = {}  # by their paths below `static/`
         self._pages = {path.name: self._make_page(_read(path.name)) for path in sorted(_FOLDER.glob("*.html"))}
 
-    def page(self, call: Call, name: str) -> Response:
+    def page(self, request: Request, name: str) -> Response:
         """Return a page, by the name of its source."""
-        return self._answer(call, self._pages[name])
+        return self._answer(request, self._pages[name])
 
-    def file(self, call: Call, path: str) -> Response:
+    def file(self, request: Request, path: str) -> Response:
         """Return a file that a page names, by its path below `static/`. Raises RequestRefused (404)."""
         file = self._files.get(path)
         if file is None:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such file.")
-        return self._answer(call, file)
+        return self._answer(request, file)
 
-    def _answer(self, call: Call, file: _File) -> Response:
-        headers = call.request.headers
+    def _answer(self, request: Request, file: _File) -> Response:
+        headers = request.headers
         if file.headers["ETag"] in headers.get("if-none-match", ""):
             return Response(HTTPStatus.NOT_MODIFIED, headers=file.headers)
         if _takes_gzip(headers.get("accept-encoding", "")):
             return Response(HTTPStatus.OK, file.compressed, {**file.headers, "Content-Encoding": "gzip"})
         return Response(HTTPStatus.OK, file.content, file.headers)
 
-    def error_page(self, call: Call, refusal: RequestRefused) -> Response:
+    def error_page(self, request: Request, refusal: RequestRefused) -> Response:
         """Return a page that says what a refusal says. What it names is found from any path."""
-        depth = call.request.path.count("/") - 1
+        depth = request.path.count("/") - 1
         root = "../" * depth or "./"
         page = self._pages["error.html"]
         text = page.content.decode().replace('="static/', f'="{root}static/').replace('="./"', f'="{root}"')

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from wschat.chat.visits import Visits
 from wschat.errors import RequestRefused
 from wschat.server.addresses import is_loopback
-from wschat.server.answers import Call
 from wschat.server.proxies import Network, is_within
 from wschat.server.requests import Request
 
@@ -23,9 +22,8 @@ class Insiders:
         self._visits = visits
         self._networks = networks
 
-    def check(self, call: Call) -> None:
+    def check(self, request: Request) -> None:
         """Raise RequestRefused (401, 403, 429) for everybody else."""
-        request = call.request
         if not _is_for_somebody_else(request) and (self._is_in_network(request) or _is_local(request)):
             return
         if not self._visits.begin(request).is_moderator:

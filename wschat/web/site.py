@@ -18,9 +18,10 @@ from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.visits import Visits
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
 from wschat.figures import Load
-from wschat.server.answers import Call, EventsResponse, Response, error_response, json_response
+from wschat.server.answers import EventsResponse, Response, error_response, json_response
 from wschat.server.proxies import parse_networks
 from wschat.server.refusals import NOSNIFF
+from wschat.server.requests import Request
 from wschat.web.api import CALLS, Asked, events_later
 from wschat.web.dashboard import Samples
 from wschat.web.files import Files
@@ -62,12 +63,12 @@ class Site:
         self._read: Callable[[], Load] = lambda: Load({}, 0)
         self._samples = Samples(self._read_load)
 
-    def __call__(self, call: Call) -> AnyResponse:
+    def __call__(self, request: Request) -> AnyResponse:
         """Answer a request, whatever it is."""
         try:
-            response = self._answer(call)
+            response = self._answer(request)
         except RequestRefused as refusal:
-            response = self._files.error_page(call, refusal) if _is_for_a_person(call) else error_response(refusal)
+            response = self._files.error_page(request, refusal) if _is_for_a_person(request) else error_response(refusal)
         except Rejected as error:
             response = _rejection(error)
         except HistoryUnavailable as error:
@@ -85,75 +86,75 @@ class Site:
     def _read_load(self) -> Load:
         return self._read()
 
-    def _answer(self, call: Call) -> AnyResponse:
-        path = call.request.path
+    def _answer(self, request: Request) -> AnyResponse:
+        path = request.path
         api = _API_PATH.fullmatch(path)
         if api is not None:
-            return self._call_api(call, *api.groups(""))
+            return self._call_api(request, *api.groups(""))
         room = _ROOM_PATH.fullmatch(path)
-        if room is not None and _is_for_a_person(call):
-            return self._room(call, room[1])
+        if room is not None and _is_for_a_person(request):
+            return self._room(request, room[1])
         page = _PAGES.get(path)
         if page is None and not path.startswith("/static/"):
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is nothing here.")
-        _check_method(call, {"GET"})
-        return page(self, call) if page is not None else self._files.file(call, path.removeprefix("/static/"))
+        _check_method(request, {"GET"})
+        return page(self, request) if page is not None else self._files.file(request, path.removeprefix("/static/"))
 
-    def _call_api(self, call: Call, room_name: str, what: str) -> AnyResponse:
+    def _call_api(self, request: Request, room_name: str, what: str) -> AnyResponse:
         methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
         if not methods:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
-        method = _check_method(call, methods.keys())
+        method = _check_method(request, methods.keys())
         room = _room_of(room_name) if room_name else ""
-        visit = self._visits.begin(call.request)
+        visit = self._visits.begin(request)
         try:
             self._visits.count(visit)
         except Rejected as error:
             if what != "events":
                 raise
             return events_later(error.seconds or 0.0)
-        response = methods[method](Asked(visit, call, room, self._max_body_bytes))
+        response = methods[method](Asked(visit, request, room, self._max_body_bytes))
         return replace(response, headers={**_NO_STORE, **response.headers})
 
     # Pages
 
-    def _chat(self, call: Call) -> Response:
-        return self._files.page(call, "index.html")
+    def _chat(self, request: Request) -> Response:
+        return self._files.page(request, "index.html")
 
-    def _with_slash(self, call: Call) -> Response:
+    def _with_slash(self, request: Request) -> Response:
         """What the page names is beside it, which takes a slash at the end."""
-        query = call.request.target
-        return Response(HTTPStatus.PERMANENT_REDIRECT, headers={"Location": f"{call.request.prefix}/{query}"})
+        query = request.target
+        return Response(HTTPStatus.PERMANENT_REDIRECT, headers={"Location": f"{request.prefix}/{query}"})
 
-    def _room(self, call: Call, quoted: str) -> Response:
+    def _room(self, request: Request, quoted: str) -> Response:
         """The address that a WebSocket has for a room: a person is sent to the page, which shows that room."""
         room = quote(_room_of(quoted), safe="")
-        return Response(HTTPStatus.SEE_OTHER, headers={"Location": f"{call.request.prefix}/?room={room}", "Vary": "Accept"})
+        return Response(HTTPStatus.SEE_OTHER, headers={"Location": f"{request.prefix}/?room={room}", "Vary": "Accept"})
 
-    def _health(self, _: Call) -> Response:
+    def _health(self, _: Request) -> Response:
         return json_response(HTTPStatus.OK, {"status": "ok"}, _NO_STORE)
 
-    def _readiness(self, _: Call) -> Response:
+    def _readiness(self, _: Request) -> Response:
         unreadable = self._visits.check_history()
         return json_response(HTTPStatus.OK, {"status": "ready", **({"unreadable_messages": unreadable} if unreadable else {})}, _NO_STORE)
 
     # For insiders
 
-    def _dashboard(self, call: Call) -> Response:
+    def _dashboard(self, request: Request) -> Response:
         # Without figures: a browser that opens a page can't bring a token, but what the page asks for can.
-        return self._files.page(call, "stats.html")
+        return self._files.page(request, "stats.html")
 
-    def _data(self, call: Call) -> Response:
-        self._insiders.check(call)
-        since = call.request.query.get("since", "0")
+    def _data(self, request: Request) -> Response:
+        self._insiders.check(request)
+        since = request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) < 17):
             raise Rejected("bad-field", "'since' is the number of a sample.")
         return json_response(HTTPStatus.OK, self._samples.since(int(since)), _NO_STORE)
 
-    def _metrics(self, call: Call) -> Response:
-        self._insiders.check(call)
+    def _metrics(self, request: Request) -> Response:
+        self._insiders.check(request)
         try:
-            content_type, text = self._prometheus.render(call.request.headers.get("accept", ""))
+            content_type, text = self._prometheus.render(request.headers.get("accept", ""))
         except UsageError as error:
             raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
         return Response(HTTPStatus.OK, text, {"Content-Type": content_type, **_NO_STORE})
@@ -163,7 +164,7 @@ class Site:
         return Metrics(self._read_load)
 
 
-_PAGES: dict[str, Callable[[Site, Call], Response]] = {
+_PAGES: dict[str, Callable[[Site, Request], Response]] = {
     "": Site._with_slash,
     "/": Site._chat,
     "/healthz": Site._health,
@@ -174,15 +175,14 @@ _PAGES: dict[str, Callable[[Site, Call], Response]] = {
 }
 
 
-def _is_for_a_person(call: Call) -> bool:
+def _is_for_a_person(request: Request) -> bool:
     """Return True if a browser asks for a page, and not a program or a script for data."""
-    request = call.request
     return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "") and not request.path.startswith("/api/")
 
 
-def _check_method(call: Call, allowed: Collection[str]) -> str:
+def _check_method(request: Request, allowed: Collection[str]) -> str:
     """The method, of those that are allowed, HEAD as GET. Raises RequestRefused (405)."""
-    method = "GET" if call.request.method == "HEAD" else call.request.method
+    method = "GET" if request.method == "HEAD" else request.method
     if method not in allowed:
         listed = sorted({*allowed, *({"HEAD"} if "GET" in allowed else ())})
         raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"This takes {', '.join(listed)}.", {"Allow": ", ".join(listed)})
