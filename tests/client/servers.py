@@ -122,7 +122,8 @@ class SocksProxy(RawServer):
         if kind == 3:
             host = exactly(connection, exactly(connection, 1)[0]).decode()
         else:
-            host = socket.inet_ntop(*{1: (socket.AF_INET, exactly(connection, 4))}[kind])
+            family, length = {1: (socket.AF_INET, 4), 4: (socket.AF_INET6, 16)}[kind]
+            host = socket.inet_ntop(family, exactly(connection, length))
         return host, int.from_bytes(exactly(connection, 2), "big")
 
     def _read_4(self, connection: socket.socket) -> tuple[str, int]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
+import struct
+import threading
 
 import pytest
 
 import wschat
 from tests.client.conftest import RawServerFactory
-from tests.client.servers import accepting, opens, says, until_closed
+from tests.client.servers import RawServer, accepting, opens, says, until_closed
 from tests.conftest import ServerFactory, echo, url_of
 from wschat.connection.connection import Connection
 
@@ -175,3 +178,52 @@ def test_compression_is_agreed_on_or_done_without(serve: ServerFactory, deflate:
         for message in ("x" * 1000, "short", "y" * 100_000):
             ws.send(message)
             assert ws.recv(timeout=5) == message
+
+
+def test_without_an_opening_timeout_there_is_none(serve: ServerFactory) -> None:
+    server = serve(echo)
+    with wschat.connect(f"ws://localhost:{server.port}/", limits=wschat.Limits(opening_timeout=0)) as ws:
+        ws.send("hi")
+        assert ws.recv(timeout=5) == "hi"
+
+
+def test_a_peer_that_is_gone_at_once_has_opened_all_the_same(raw: RawServerFactory) -> None:
+    def answer(connection: socket.socket, head: bytes) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(accepting(head) + b"\x81\x02hi")
+
+    server = raw(answer)
+    with wschat.connect(server.url) as ws:
+        assert ws.remote_address == ("127.0.0.1", server.port)
+        assert list(ws) == ["hi"]
+
+
+class Raised(OSError):
+    pass
+
+
+@pytest.mark.parametrize("error", [Raised("mine"), TimeoutError("mine"), ConnectionResetError(errno.ECONNRESET, "mine")])
+@pytest.mark.parametrize(
+    ("scheme", "answer"), [("ws", b""), ("ws", b"HTTP/1.1 403 Forbidden\r\n\r\nNo"), ("wss", b"")], ids=["head", "body", "TLS"]
+)
+def test_what_a_signal_handler_raises_comes_out_as_it_is(raw: RawServerFactory, error: OSError, scheme: str, answer: bytes) -> None:
+    def wait(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(answer)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        until_closed(connection)
+
+    class EarlyServer(RawServer):
+        def talk(self, connection: socket.socket) -> None:
+            connection.recv(1)
+            wait(connection, b"")
+
+    def interrupt(*_: object) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with EarlyServer(wait) as server, pytest.raises(type(error)) as raised:
+            wschat.connect(f"{scheme}://{server.place}/", limits=wschat.Limits(opening_timeout=60))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert raised.value is error

@@ -188,6 +188,7 @@ def test_a_proxy_that_is_not_there_is_named(proxy: str) -> None:
     [
         ("socks5h", "name.test", "name.test"),
         ("socks5", "127.0.0.1", "127.0.0.1"),
+        ("socks5", "[::1]", "::1"),
         ("socks5", "localhost", "127.0.0.1"),
         ("socks4a", "name.test", "name.test"),
         ("socks4", "localhost", "127.0.0.1"),
@@ -238,3 +239,9 @@ def test_a_socket_and_a_proxy_are_one_too_many() -> None:
 
     with socket.socket() as sock, pytest.raises(wschat.UsageError, match="not both"):
         wschat.connect("ws://h/", sock=sock, proxy="http://p:1")
+
+
+def test_what_is_too_long_for_socks_is_the_callers_error(start: Start) -> None:
+    proxy = start(SocksProxy(credentials=("user", "pw")))
+    with pytest.raises(wschat.UsageError, match="255 bytes"):
+        wschat.connect("ws://h/", proxy=f"socks5h://{'u' * 256}:pw@{proxy.place}")

@@ -55,7 +55,10 @@ def test_a_server_without_tls_is_named(raw: RawServerFactory) -> None:
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             until_closed(connection)
 
-    with Plain(opens()) as server, pytest.raises(ssl.SSLError, match=f"{server.place} does not speak TLS: use ws:// instead") as failed:
+    with (
+        Plain(opens()) as server,
+        pytest.raises(ssl.SSLError, match=f"^{server.place} does not speak TLS: use ws:// instead of wss://$") as failed,
+    ):
         wschat.connect(f"wss://user:s3cret@{server.place}/?s3cret")
     assert "s3cret" not in str(failed.value)
 
@@ -68,7 +71,7 @@ def test_a_server_with_tls_says_so(raw: RawServerFactory, server_tls: ssl.SSLCon
 
 def test_a_certificate_of_nobody_known_is_named(raw: RawServerFactory, server_tls: ssl.SSLContext) -> None:
     server = raw(opens(), tls=server_tls)
-    with pytest.raises(ssl.SSLCertVerificationError, match=f"certificate of {server.place} .*self.signed.*cafile") as failed:
+    with pytest.raises(ssl.SSLCertVerificationError, match=rf"^the certificate of {server.place} .*self.signed.*cafile=") as failed:
         wschat.connect(server.url)
     assert failed.value.verify_code == 18
 
@@ -81,12 +84,27 @@ def test_a_certificate_for_another_name_is_named(
         wschat.connect("wss://other.test/", sock=connected(server), tls=client_context(certificate))
 
 
+def test_a_certificate_that_the_server_wants_is_asked_for_by_name(raw: RawServerFactory, certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = raw(opens(), tls=context)
+    with pytest.raises(
+        OSError, match=f"(^the TLS connection to {server.place} failed: .*CERTIFICATE_REQUIRED|(reset|closed) by {server.place})$"
+    ):
+        wschat.connect(server.url, tls=client_context(certificate))
+
+
 def test_a_connection_that_ends_in_the_handshake_is_named() -> None:
     class Curt(RawServer):
         def talk(self, connection: socket.socket) -> None:
             connection.recv(65536)
 
-    with Curt(says(b"")) as server, pytest.raises(OSError, match=f"{server.place} closed the connection during the TLS handshake"):
+    with (
+        Curt(says(b"")) as server,
+        pytest.raises(OSError, match=f"^{server.place} closed the connection during the TLS handshake: does it speak TLS\\?$"),
+    ):
         wschat.connect(f"wss://{server.place}/")
 
 

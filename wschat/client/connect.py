@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from wschat.client.cookies import Cookies
 from wschat.client.deadline import Deadline, DeadlinePassed, TimedSocket
+from wschat.client.failures import explained
 from wschat.client.handshake import Handshake
 from wschat.client.happy_eyeballs import create_connection
 from wschat.client.proxy import proxy_for
@@ -80,10 +81,12 @@ def connect(
             if sock is not None:
                 undo.callback(sock.close)
             try:
-                exchange, connected = opening.begin(uri, sock, undo)
+                connected = opening.begin(uri, sock, undo)
+                remote_address = _peer_name(connected, uri)
+                exchange = opening.exchange(connected, uri)
                 response = opening.ask(exchange, uri)
                 if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    connection = opening.connection(connected, uri, response, exchange.already_read())
+                    connection = opening.connection(connected, uri, response, exchange.already_read(), remote_address)
                     undo.pop_all()
                     return connection
                 if not (is_redirect(response) and redirects_left > 0):
@@ -105,7 +108,7 @@ class _Opening:
         self._limits = limits
         self._deadline = Deadline(limits.opening_timeout)
 
-    def begin(self, uri: WebSocketURI, sock: socket.socket | None, undo: contextlib.ExitStack) -> tuple[Exchange, socket.socket]:
+    def begin(self, uri: WebSocketURI, sock: socket.socket | None, undo: contextlib.ExitStack) -> socket.socket:
         """Connect to what a URI names, or take this socket; what closes it is put into `undo`."""
         if sock is None:
             proxy = proxy_for(uri, self._proxy)
@@ -117,7 +120,11 @@ class _Opening:
         if uri.is_secure and not isinstance(sock, ssl.SSLSocket):
             sock = start_tls(sock, uri.host, uri.place, self._tls, self._deadline, "use ws:// instead of wss://")
             undo.callback(sock.close)
-        return Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes), sock
+        return sock
+
+    def exchange(self, sock: socket.socket, uri: WebSocketURI) -> Exchange:
+        """The request and its answer on a socket."""
+        return Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes)
 
     def ask(self, exchange: Exchange, uri: WebSocketURI) -> Response:
         """Send the opening request and wait for the answer."""
@@ -125,7 +132,9 @@ class _Opening:
         self._cookies.take(uri, response)
         return response
 
-    def connection(self, sock: socket.socket, uri: WebSocketURI, response: Response, already_read: bytes) -> Connection:
+    def connection(
+        self, sock: socket.socket, uri: WebSocketURI, response: Response, already_read: bytes, remote_address: object
+    ) -> Connection:
         """What was opened. Raises OpeningFailed if that is not what was asked for."""
         subprotocol = self._handshake.subprotocol(response)
         deflate = self._handshake.agreed_deflate(response)
@@ -135,7 +144,7 @@ class _Opening:
             limits=self._limits,
             path=uri.target,
             headers=response.headers,
-            remote_address=sock.getpeername(),
+            remote_address=remote_address,
             subprotocol=subprotocol,
             deflate=deflate,
             already_read=already_read,
@@ -150,3 +159,11 @@ class _Opening:
         elif target.credentials is None:
             target = replace(target, credentials=uri.credentials)
         return target
+
+
+def _peer_name(sock: socket.socket, uri: WebSocketURI) -> object:
+    """The peer's address, which is asked for early: nobody knows it any more once the peer is gone."""
+    try:
+        return sock.getpeername()
+    except OSError as error:
+        raise explained(error, uri.place) from None

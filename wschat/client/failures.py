@@ -6,11 +6,14 @@ import errno
 import ssl
 from typing import TypeVar
 
+from wschat.connection.streams import is_of_socket
+
 _NOT_PERMITTED = "not permitted to connect to {place}: does a firewall or a sandbox forbid it?"
 _REASONS = {
     errno.ECONNREFUSED: "connection refused by {place}: is the server running?",
     errno.ECONNRESET: "connection reset by {place}",
     errno.EPIPE: "connection closed by {place}",
+    errno.ENOTCONN: "connection closed by {place}",
     errno.EHOSTUNREACH: "no route to {place}: is the host up?",
     errno.ENETUNREACH: "the network of {place} is unreachable: is this machine online?",
     errno.ETIMEDOUT: "no answer from {place}: is the host up, and does no firewall drop what is sent to it?",
@@ -26,9 +29,11 @@ _Error = TypeVar("_Error", bound=OSError)
 
 
 def explained(error: _Error, place: str) -> _Error:
-    """The same error, with its type and errno, and with a text for `place`."""
-    text = _REASONS.get(error.errno or 0, f"cannot talk to {{place}}: {error.strerror or error}")
-    return _with_text(error, text.format(place=place))
+    """The same error of a socket, with its type and errno, and with a text for `place`."""
+    if isinstance(error, ssl.SSLError):  # whose numbers are others
+        return _with_text(error, f"the TLS connection to {place} failed: {error.reason or error}")
+    reason = _REASONS.get(error.errno or 0, f"cannot talk to {{place}}: {error.strerror or error}")
+    return _with_text(error, reason.format(place=place))
 
 
 def explained_tls(error: OSError, place: str, hint: str) -> OSError:
@@ -48,9 +53,10 @@ def explained_tls(error: OSError, place: str, hint: str) -> OSError:
 
 
 def _with_text(error: _Error, text: str) -> _Error:
-    if error.errno is None:  # not the system's: a signal handler has raised it
+    if not is_of_socket(error):  # a signal handler's are nothing of ours
         return error
-    described = type(error)(text)
+    # The text of an OSError with a number begins with that, the text of an SSLError with one does not.
+    described = type(error)(error.errno, text) if isinstance(error, ssl.SSLError) else type(error)(text)
     described.errno = error.errno
     described.__dict__.update(error.__dict__)  # what ssl adds: reason, verify_code
     return described

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +12,7 @@ import h11
 from wschat.client.deadline import DeadlinePassed, TimedSocket
 from wschat.client.escapes import printable
 from wschat.client.failures import explained
+from wschat.connection.streams import is_of_socket
 from wschat.errors import OpeningFailed
 
 _READ_BYTES = 16 * 1024
@@ -51,7 +51,7 @@ class Exchange:
         made = self._http.send(request) or b""
         self._http.send(h11.EndOfMessage())
         try:
-            self._socket.sendall(head or made)
+            self._send(head or made)
             event = self._next_event()
             while isinstance(event, h11.InformationalResponse) and event.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
                 event = self._next_event()
@@ -67,9 +67,14 @@ class Exchange:
     def read_body(self) -> bytes:
         """The body of the answer, as far as it comes: it may be cut, too late or too long."""
         body = b""
-        with contextlib.suppress(DeadlinePassed, ConnectionError, ssl.SSLError, h11.RemoteProtocolError):
+        try:
             while len(body) < _MAX_BODY_BYTES and isinstance(event := self._next_event(), h11.Data):
                 body += event.data
+        except h11.RemoteProtocolError:
+            pass
+        except OSError as error:
+            if not is_of_socket(error):
+                raise
         return body[:_MAX_BODY_BYTES]
 
     def already_read(self) -> bytes:
@@ -85,6 +90,14 @@ class Exchange:
         if len(line) > _MAX_LINE:
             line = f"{line[:_MAX_LINE]}..."
         return OpeningFailed(printable(f"{text}: {line}" if line else text), response.status, response.headers, body)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except (ConnectionError, ssl.SSLError) as error:
+            # A peer that has hung up may have said why: an answer, or an alert of TLS, is there to be read.
+            if not is_of_socket(error):
+                raise
 
     def _next_event(self) -> object:
         """Wait for the next event. Raises h11.RemoteProtocolError."""

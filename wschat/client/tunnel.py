@@ -78,6 +78,8 @@ def _open_socks(sock: socket.socket, proxy: Proxy, uri: WebSocketURI, deadline: 
         SocksProxy(version, proxy.host, proxy.port, user, password, rdns=True, forward=dialed).connect(host, uri.port)
     except ProxyError as error:
         raise OSError(f"{proxy.place} did not connect to {uri.place}: {error}") from error
+    except ValueError:
+        raise UsageError(f"the user name and the password for {proxy.place} have 255 bytes at most, each") from None
     except TimeoutError:
         deadline.remaining()
         raise

@@ -16,6 +16,7 @@ _SCHEMES = {"ws": False, "wss": True}
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _HOST_NAME = re.compile(r"[a-z0-9_.-]+")
 _UP_TO_PATH = re.compile(r"[^:]*://[^/?#]*")
+_MAX_NAME = 254  # with a dot at its end (RFC 1035, section 2.3.4)
 # Python has IDNA 2003, which makes other names of these than IDNA 2008 does: those of other people's hosts.
 _DEVIATIONS = re.compile("[\u00df\u03c2\u200c\u200d]")
 
@@ -132,6 +133,6 @@ def _ascii_name(host: str) -> str:
         name = host.encode("idna").decode("ascii").lower()
     except UnicodeError:
         raise UsageError("the host in the URL is not a valid name") from None
-    if not _HOST_NAME.fullmatch(name):
+    if not _HOST_NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise UsageError("the host in the URL is not a valid name")
     return name
