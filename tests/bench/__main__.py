@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import chat, history, page, say
+from tests.bench import attacks, chat, history, page, say
 
 
 @click.group(context_settings={"show_default": True})
@@ -42,6 +42,15 @@ def measure_history(messages: int) -> None:
 def measure_page(rounds: int) -> None:
     """The page in Chromium: 1,000 messages in a second, so many times, in a room of 10,000."""
     sys.exit(not page.run(rounds))
+
+
+@main.command("attack", context_settings={"ignore_unknown_options": True})
+@click.argument("name", type=click.Choice(list(attacks.ATTACKS)))
+@click.argument("seconds", type=click.FloatRange(0.1), default=10)
+@click.argument("options", nargs=-1)
+def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
+    """20 visitors who ask for what costs most for SECONDS, and how long a bystander's words take; with OPTIONS of the server."""
+    sys.exit(not attacks.run(name, seconds, options))
 
 
 main()
