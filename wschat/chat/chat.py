@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,16 @@ from urllib.parse import unquote
 from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.addresses import address_of, place_of
+from wschat.chat.budgets import Budget, Budgets
+from wschat.chat.costs import cost_of_request, cost_of_telling, cost_of_text
 from wschat.chat.feed import Feed
 from wschat.chat.handlers import LATER, handle
-from wschat.chat.moderation import BAN, Moderation, shown_seconds
+from wschat.chat.moderation import BAN, Moderation
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.people import NameTaken, People
 from wschat.chat.plain import Plain
-from wschat.chat.rates import Allowance, Rate
+from wschat.chat.rates import Rate
 from wschat.chat.requests import Join, Say
 from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
@@ -42,24 +46,30 @@ _TOLD_ONCE: dict[str, type[AnyRequest]] = {"muted": Say, "banned": Join}
 class Chat:
     """A chat. `handle` and `check_request` are for a server; `close` is for the end, when no client is left.
 
-    `broker` keeps what is said (by default, nothing is kept), `access` says who may come in, and `rate` is what one
-    connection may send, None for no limit.
+    `broker` keeps what is said (by default, nothing is kept), `access` says who may come in, and `budgets` how much may be asked for.
+    `rate` is for budgets that limit only the requests of one connection.
     """
 
-    def __init__(self, broker: Broker | None = None, *, access: Access | None = None, rate: Rate | None = None) -> None:
-        self._rate = rate
-        self._plain, self._v1 = Plain(), V1(rate)
+    def __init__(
+        self, broker: Broker | None = None, *, access: Access | None = None, rate: Rate | None = None, budgets: Budgets | None = None
+    ) -> None:
+        self._budgets = budgets = budgets or Budgets(rate)
+        self._plain, self._v1 = Plain(), V1(budgets.rate)
         broker = broker or MemoryBroker(keeps_messages=False)
         feed = Feed(broker.epoch)
         moderation = Moderation(broker)
         rooms = Rooms((self._plain, self._v1, feed), broker, moderation.is_moderator)
         self._state = State(access or Access(), broker, moderation, People(), rooms)
-        self.visits = Visits(self._state, feed, rate)
+        self.visits = Visits(self._state, feed, budgets)
         """For those who come over HTTP."""
 
     def check_request(self, request: Request) -> None:
         """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403, 429)."""
         room = _room_of(request)
+        try:
+            self._budgets.check(_place_of(request))
+        except Rejected as error:
+            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, error.text, {"Retry-After": str(math.ceil(error.seconds or 0))}) from None
         identity = self._state.access.identify(request)
         try:
             identity.check_room(room)
@@ -104,31 +114,33 @@ class Chat:
         session.connection.send(session.dialect.greeting(session))
         if session.dialect.one_room:
             self._state.rooms.enter(room, session)
+            self._spend_on_telling(session)
 
     def _answer_requests(self, ws: Connection, session: Session) -> None:
-        allowance = Allowance(self._rate) if self._rate else None
+        budget = self._budgets.begin(place_of(session.address))
         for message in ws:
             text = message if isinstance(message, str) else ""
             if session.identity.has_expired:
                 return
+            if budget is not None:
+                refusal = budget.take()
+                if budget.is_abused:
+                    _send_away(ws, "too many messages")
+                    return
+                if refusal is not None:
+                    self._reject(session, text, refusal.error, is_news=refusal.is_news)
+                    continue
+                budget.spend(cost_of_text(text))
             try:
-                if allowance is not None and not allowance.take():
-                    left = allowance.seconds_left
-                    if allowance.is_abused:
-                        _send_away(ws, "too many messages")
-                        return
-                    too_fast = Rejected("too-fast", f"Too fast: at most {self._rate}. Wait {shown_seconds(left)}.", left)
-                    self._reject(session, text, too_fast, is_news=allowance.is_news)
-                elif isinstance(message, bytes):
+                if isinstance(message, bytes):
                     raise Rejected("bad-request", "This chat takes text, not binary messages.")
-                else:
-                    self._answer(session, message)
+                self._answer(session, message, budget)
             except Rejected as error:
                 self._reject(session, text, error)
             except HistoryUnavailable as error:
                 self._reject(session, text, Rejected("unavailable", f"Sorry, {error}."))
 
-    def _answer(self, session: Session, text: str) -> None:
+    def _answer(self, session: Session, text: str, budget: Budget | None) -> None:
         request = session.dialect.parse(session, text)
         room = getattr(request, "room", "")
         try:
@@ -139,6 +151,8 @@ class Chat:
             self._reject(session, text, error, is_news=(error.code, room) not in session.told)
             session.told.add((error.code, room))
             return
+        if budget is not None:
+            budget.spend(cost_of_request(self._state, session, request, answer))
         if session.told:
             session.told -= {(code, room) for code, kind in _TOLD_ONCE.items() if isinstance(request, kind)}
         if answer is not LATER:
@@ -158,9 +172,19 @@ class Chat:
             yield
         finally:
             try:
+                self._spend_on_telling(session)
                 self._state.rooms.leave_all(session)
             finally:
                 self._state.people.leave(session)
+
+    def _spend_on_telling(self, session: Session) -> None:
+        """Count that all in the rooms of a session are told of its coming or going, which nobody has asked for by a request."""
+        if session.member is not None:
+            self._budgets.spend(place_of(session.address), cost_of_telling(self._state.rooms, session.rooms))
+
+
+def _place_of(request: Request) -> str:
+    return place_of(address_of(request.remote_address))
 
 
 def _room_of(request: Request) -> str:

@@ -29,6 +29,7 @@ class Plain(Dialect):
 
     one_room = True
     needs_name = False
+    hears_of_members = False
 
     def greeting(self, session: Session) -> str:
         return GREETING

@@ -55,9 +55,7 @@ class Allowance:
 
     def take(self) -> bool:
         """Whether one more message is taken."""
-        now = monotonic()
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
-        self._at = now
+        self._fill_up()
         if self._left == self._burst:
             self._refused = 0
         if self._left < 1:
@@ -65,6 +63,16 @@ class Allowance:
             return False
         self._left -= 1
         return True
+
+    def spend(self, cost: float) -> None:
+        """Count so much more, which may be more than is left: then nothing is taken until that is made up for."""
+        self._fill_up()
+        self._left -= cost
+
+    def _fill_up(self) -> None:
+        now = monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
 
     def give_back(self) -> None:
         """The last message that was taken does not count."""
@@ -107,6 +115,19 @@ class Allowances:
                 self._forget_the_quiet()
             allowance = self._allowances.setdefault(caller, Allowance(self._rate))
             return None if allowance.take() else allowance.seconds_left
+
+    def spend(self, caller: str, cost: float) -> None:
+        """Count so much for this caller, which may be more than is left."""
+        with self._guard:
+            if len(self._allowances) >= self._look_again_at:
+                self._forget_the_quiet()
+            self._allowances.setdefault(caller, Allowance(self._rate)).spend(cost)
+
+    def seconds_left(self, caller: str) -> float:
+        """How long it is until one request of this caller would be taken."""
+        with self._guard:
+            allowance = self._allowances.get(caller)
+            return 0.0 if allowance is None else allowance.seconds_left
 
     def give_back(self, caller: str) -> None:
         """One request that was taken of this caller does not count."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from wschat.chat.addresses import canonical_address
 from wschat.chat.events import Id
@@ -23,6 +24,9 @@ DEFAULT_MESSAGES = 100
 _MAX_ID_LENGTH = 128
 _SHOWN_CHARACTERS = 32  # of what is not known
 _MAX_SECONDS = 100 * 366 * 86_400
+_MAX_STRUCTURE = 5000  # more than the digits of any number that Python reads
+# It matches whatever comes after a quote, or the time that it takes would grow with the square of the length.
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _MAX_NUMBER = (1 << 53) - 1  # what JavaScript can count to
 
 
@@ -182,13 +186,20 @@ class BadField(Rejected):
 
 def parse_request(text: str) -> Request:
     """The request that a JSON text makes. Raises Rejected."""
+    return make_request(parse_object(text))
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The fields of a JSON object. Raises Rejected, also for one with far more in it than texts: to make objects of that takes long."""
+    if len(text) > _MAX_STRUCTURE and len(_STRINGS.sub("", text)) > _MAX_STRUCTURE:
+        raise Rejected("bad-request", f"A request is one JSON object, with at most {_MAX_STRUCTURE} characters that are not in a text.")
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):  # ValueError is also what Python says of numbers with thousands of digits
-        raise Rejected("bad-request", "A request is one JSON object.") from None
+        fields = None
     if not isinstance(fields, dict):
         raise Rejected("bad-request", "A request is one JSON object.")
-    return make_request(fields)
+    return fields
 
 
 def make_request(fields: Mapping[str, object]) -> Request:
@@ -203,9 +214,8 @@ def make_request(fields: Mapping[str, object]) -> Request:
 def id_of(text: str) -> Id | None:
     """The id of a request that may be wrong in every other way."""
     try:
-        fields = json.loads(text)
-        return _id(fields.get("id"))
-    except (AttributeError, ValueError, RecursionError):
+        return _id(parse_object(text).get("id"))
+    except (Rejected, ValueError):
         return None
 
 

@@ -17,7 +17,7 @@ from wschat.chat.events import Event, Gap, Id, Joined, MemberEvent, message_fiel
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
 from wschat.errors import Rejected
-from wschat.hub import Hub, Member
+from wschat.hub import Hub, Member, flush_together
 
 # In how many rooms one connection may be: each of them costs memory.
 _MAX_ROOMS = 100
@@ -39,6 +39,16 @@ class Room:
         last = broker.subscribe(name, self)
         with self._order:
             self._last = max(self._last, last)  # something may have been taken meanwhile
+
+    @property
+    def audience(self) -> int:
+        """How many are told who comes and goes, as of some moment just now."""
+        return sum(len(hub) for dialect, hub in self._hubs.items() if dialect.hears_of_members)
+
+    @property
+    def last(self) -> int:
+        """The number of its last message, as of some moment just now."""
+        return self._last
 
     def take(self, messages: Sequence[Message]) -> None:
         """For the broker: the next messages."""
@@ -62,12 +72,21 @@ class Room:
 
     def announce(self, event: Event, exclude: Collection[Member] = ()) -> None:
         """Tell everybody in the room about something that happened. Never waits."""
+        self.add(event, exclude)
+        self.flush()
+
+    def add(self, event: Event, exclude: Collection[Member] = ()) -> None:
+        """Give an event its place after what was said before. `flush` has to follow, or `flush_together` with its hubs."""
         with self._order:  # whoever comes in just now has been told of it, or will be
             for dialect, hub in self._hubs.items():
                 text = None if hub.is_deserted else dialect.event(event)
                 if text is not None:
                     hub.add(text, exclude)
-        self.flush()
+
+    @property
+    def hubs(self) -> list[Hub]:
+        """One for each dialect."""
+        return list(self._hubs.values())
 
     def admit(self, session: Session, request: Join | None) -> None:
         """Let somebody in, from now on or, for a request that asks for it, with what was said before.
@@ -265,15 +284,21 @@ class Rooms:
 
     def rename(self, session: Session, name: str) -> None:
         """Somebody has another name now, or the first one."""
-        with ExitStack() as steps, self._guard:  # what is in `steps` is done without the lock, and also if another room raises
-            for room in [self._rooms[room_name] for room_name in session.rooms]:
-                old = room.sessions[session]
-                self._broker.enter(room.name, name)
-                room.sessions[session] = name
-                event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
-                steps.callback(room.announce, event)
-                if old is not None:
-                    self._broker.leave(room.name, old)
+        events: list[tuple[Room, MemberEvent]] = []
+        try:
+            with self._guard:
+                for room in [self._rooms[room_name] for room_name in session.rooms]:
+                    old = room.sessions[session]
+                    self._broker.enter(room.name, name)
+                    room.sessions[session] = name
+                    event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
+                    events.append((room, event))
+                    if old is not None:
+                        self._broker.leave(room.name, old)
+        finally:  # also for the rooms before one that raises
+            for room, event in events:
+                room.add(event)
+            flush_together([hub for room, _ in events for hub in room.hubs])
 
     def sessions_in(self, name: str) -> list[Session]:
         """Everybody in a room."""

@@ -69,6 +69,9 @@ class Dialect(ABC):
     needs_name: bool
     """Whether only those who have a name may be in rooms and talk."""
 
+    hears_of_members: bool = True
+    """Whether a client is told who comes and goes."""
+
     is_seen: bool = True
     """Whether a client is one of those who are in a room, and not only somebody who listens."""
 

@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from wschat.brokers.base import Broker, Draft, Known, Message, Outcome
 from wschat.chat.addresses import place_of
+from wschat.chat.budgets import Budgets
+from wschat.chat.costs import cost_of_request, cost_of_text
 from wschat.chat.events import Event, Gap
 from wschat.chat.feed import Feed
 from wschat.chat.handlers import handle, say_key
 from wschat.chat.moderation import BAN, MUTE
 from wschat.chat.names import NAMELESS, key_of
-from wschat.chat.rates import Allowances, Rate
+from wschat.chat.rates import Allowances
 from wschat.chat.requests import MAX_MESSAGES, Nick, Say, make_request
 from wschat.chat.sessions import Identity, Peer, Person, Session, expiring
 from wschat.chat.state import State
@@ -36,23 +38,24 @@ class Posted(NamedTuple):
 
 
 class Visits:
-    """Those who come with a request. From any thread. `rate` is what one of them may ask for, None for no limit."""
+    """Those who come with a request. From any thread. `budgets` are what they may ask for."""
 
-    def __init__(self, state: State, feed: Feed, rate: Rate | None) -> None:
+    def __init__(self, state: State, feed: Feed, budgets: Budgets) -> None:
         self._state = state
         self._feed = feed
-        self._rate = rate
-        self._allowances = Allowances(rate) if rate else None
+        self._budgets = budgets
+        self._allowances = Allowances(budgets.rate) if budgets.rate else None
 
     def begin(self, request: Request) -> Visit:
         """Somebody has come. Raises RequestRefused (400, 401, 429)."""
-        return Visit(self._state, self._feed, self._state.access.identify(request), request.remote_address)
+        return Visit(self._state, self._feed, self._state.access.identify(request), request.remote_address, self._budgets)
 
     def count(self, visit: Visit) -> None:
         """Raise Rejected for who comes too often."""
         seconds = self._allowances.take(visit.caller) if self._allowances is not None else None
         if seconds is not None:
-            raise Rejected("too-fast", f"Too fast: at most {self._rate}.", seconds)
+            raise Rejected("too-fast", f"Too fast: at most {self._budgets.rate}.", seconds)
+        self._budgets.check(visit.place)
 
     def check_history(self) -> int:
         """Return how many messages cannot be read. Raises HistoryUnavailable if nothing can be kept just now."""
@@ -67,9 +70,10 @@ class Visits:
 class Visit:
     """One request of somebody. For one thread; what reads or writes waits, and raises Rejected and HistoryUnavailable."""
 
-    def __init__(self, state: State, feed: Feed, identity: Identity, remote_address: object) -> None:
+    def __init__(self, state: State, feed: Feed, identity: Identity, remote_address: object, budgets: Budgets) -> None:
         self._state = state
         self._feed = feed
+        self._budgets = budgets
         self._session = self._session_of(identity, _Caller(remote_address))
 
     def _session_of(self, identity: Identity, peer: Peer) -> Session:
@@ -84,7 +88,12 @@ class Visit:
         identity = self._session.identity
         if identity.is_proven and self._session.person is not None:
             return f"name {self._session.person.key}"
-        return f"at {place_of(self._session.address)}"
+        return f"at {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where somebody is."""
+        return place_of(self._session.address)
 
     @property
     def is_moderator(self) -> bool:
@@ -93,12 +102,17 @@ class Visit:
 
     def ask(self, kind: str, fields: Mapping[str, object]) -> Event | None:
         """Carry a request out that only reads, by its type and its fields."""
-        return handle(self._state, self._session, make_request({**fields, "type": kind}))
+        self._spend(cost_of_text(""))
+        request = make_request({**fields, "type": kind})
+        answer = handle(self._state, self._session, request)
+        self._spend(cost_of_request(self._state, self._session, request, answer))
+        return answer
 
     def post(self, fields: Mapping[str, object], name: object = None) -> Posted:
         """Say something, by a name if they have none yet. What begins with a slash is no command here."""
         say = make_request({**fields, "type": Say.type})
         assert isinstance(say, Say)
+        self._spend(cost_of_text(say.text))
         if name is not None:
             self._take_name(name)
         self._check_room(say.room)
@@ -143,6 +157,7 @@ class Visit:
         since = last if last_event_id is None else self._feed.since(last_event_id)
         if since is not None and since <= last:
             stream.send(self._feed.place(since))
+            self._spend(min(last - since, MAX_MESSAGES))
             return since
         first = next(iter(broker.read_since(room, 0, 1)), None)
         begins_at = first.seq if first else last + 1
@@ -152,8 +167,12 @@ class Visit:
     def _pages(self, room: str, last: int) -> Iterator[Sequence[Message]]:
         seq = 0
         while seq < last and (messages := self._state.broker.read_since(room, seq, MAX_MESSAGES)):
+            self._spend(len(messages))
             yield [message for message in messages if message.seq <= last]
             seq = messages[-1].seq
+
+    def _spend(self, cost: float) -> None:
+        self._budgets.spend(self.place, cost)
 
     def _check_room(self, room: str) -> None:
         self._session.identity.check_room(room)

@@ -17,6 +17,7 @@ from wschat.brokers.base import Broker, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access, read_moderator
+from wschat.chat.budgets import Budgets
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.chat.names import key_of
 from wschat.chat.rates import Rate
@@ -109,6 +110,7 @@ def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> 
 
 
 option = partial(click.option, show_envvar=True)
+rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
@@ -190,13 +192,9 @@ option = partial(click.option, show_envvar=True)
     help=f"The header in which trusted proxies say for whom they ask; others are ignored.  [default: {PROXY_HEADERS[0]}]",
 )
 @option("--path-prefix", default="", callback=check_prefix, help="What all paths begin with, as behind a proxy: /chat.")
-@option(
-    "--rate",
-    default="10/1",
-    metavar="N/SECONDS|off",
-    callback=check_rate,
-    help="The chat messages that one connection may send; three times as many at once.",
-)
+@rate_option("--rate", default="10/1", help="The chat messages that one connection may send; three times as many at once.")
+@rate_option("--work", default="5000/1", help="The messages and events that one connection may have read and delivered for it.")
+@rate_option("--work-per-ip", default="50000/1", help="The same for all connections and HTTP requests of one address.")
 @option(
     "--max-message-bytes",
     type=COUNT,
@@ -304,7 +302,8 @@ def open_chat(options: dict[str, Any]) -> Chat:
         retention = Retention(options["keep_messages"], options["keep_days"])
         secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] is not None else None
         access = Access(secret, options["moderators"], audience=options["auth_audience"])
-        return Chat(open_history(options["history"], retention), access=access, rate=options["rate"])
+        budgets = Budgets(options["rate"], options["work"], options["work_per_ip"]) if options["rate"] else Budgets()
+        return Chat(open_history(options["history"], retention), access=access, budgets=budgets)
     except (HistoryUnavailable, UsageError) as error:
         raise CannotServe(str(error)) from None
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from wschat.brokers.base import Message
 from wschat.chat.events import Event, message_fields, to_json
+from wschat.chat.requests import parse_object
 from wschat.chat.visits import Visit
 from wschat.errors import Rejected
 from wschat.server.answers import EventsResponse, Response, json_response
@@ -129,14 +130,11 @@ def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
 
 def _fields_of(body: bytes) -> dict[str, object]:
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
+        return parse_object(body.decode(json.detect_encoding(body)))
+    except (Rejected, ValueError):
         raise Rejected(
             "bad-request", 'The body is one JSON object: {"text": "...", "name": "...", "id": "..."}, of which only the text has to be.'
-        )
-    return fields
+        ) from None
 
 
 def _event_response(event: Event | None) -> Response:

@@ -1,0 +1,257 @@
+"""Budgets: who asks for much has to wait, and nobody else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+import wschat
+from tests.chat.conftest import ChatFactory
+from tests.chat.test_rates import Clock
+from tests.chat.wiring import Client, Event, Guests
+from tests.connection.wiring import PATIENCE
+from wschat.brokers.base import Draft, Outcome
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat import rates
+from wschat.chat.budgets import Budget, Budgets
+from wschat.chat.chat import Chat
+from wschat.chat.rates import Rate
+from wschat.errors import Rejected
+from wschat.server.requests import Request
+
+ROOM = "tea"
+FEW = Budgets(work=Rate(100, 60))
+
+
+def few_per_address() -> Budgets:
+    """Budgets that know nobody yet."""
+    return Budgets(work_per_address=Rate(100, 60))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rates, "monotonic", clock)
+    return clock
+
+
+class Nobody:
+    """An author who does not care."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        pass
+
+
+def full_of(messages: int) -> MemoryBroker:
+    """A log with so much in one room."""
+    broker = MemoryBroker()
+    for _ in range(messages):
+        broker.append(Draft(ROOM, "somebody", "x"), Nobody())
+    return broker
+
+
+def asked(client: Client, most: int, **request: object) -> tuple[int, Event]:
+    """How often this could be asked for until one had to wait, and what was said then."""
+    for times in range(most):
+        answer = client.ask(**request)
+        if answer["type"] == "error":
+            return times, answer
+    return most, {}
+
+
+# Budgets by themselves
+
+
+def begin(budgets: Budgets, place: str = "here") -> Budget:
+    budget = budgets.begin(place)
+    assert budget is not None
+    return budget
+
+
+def test_what_is_spent_has_to_be_waited_for(clock: Clock) -> None:
+    budget = begin(Budgets(Rate(10, 1), Rate(100, 1), Rate(1000, 1)))
+    assert budget.take() is None
+    budget.spend(499)
+    refusal = budget.take()
+    assert refusal is not None
+    assert (refusal.error.code, refusal.is_news) == ("too-fast", True)
+    assert refusal.error.seconds == pytest.approx(2.01)  # 300 at once, and 100 in each second
+    clock.now += 2.02
+    assert budget.take() is None
+
+
+def test_who_was_quiet_has_not_saved_up_for_what_is_spent_later(clock: Clock) -> None:
+    budget = begin(Budgets(work=Rate(100, 1)))
+    clock.now += 3600
+    budget.spend(400)
+    assert budget.take() is not None
+
+
+def test_an_address_pays_for_all_its_connections(clock: Clock) -> None:
+    budgets = Budgets(None, Rate(1000, 1), Rate(100, 1))
+    one, two, elsewhere = begin(budgets), begin(budgets), begin(budgets, "there")
+    one.spend(500)
+    refusal = two.take()
+    assert refusal is not None
+    assert refusal.error.seconds == pytest.approx(2.01)
+    assert elsewhere.take() is None
+    with pytest.raises(Rejected):
+        budgets.check("here")
+    clock.now += 2.02
+    assert two.take() is None
+    budgets.check("here")
+
+
+def test_without_limits_nothing_is_counted() -> None:
+    budgets = Budgets()
+    assert budgets.begin("here") is None
+    budgets.spend("here", 1e9)
+    budgets.check("here")
+
+
+# What requests cost
+
+
+@pytest.mark.parametrize(
+    ("request_made", "times"),
+    [
+        ({"type": "join", "since": 0}, (1, 1)),
+        ({"type": "join"}, (3, 3)),
+        ({"type": "history", "limit": 1000}, (1, 1)),
+        ({"type": "history"}, (3, 3)),
+        ({"type": "history", "limit": 10}, (14, 15)),
+        ({"type": "join", "since": 1000}, (20, 30)),  # who comes back and has missed nothing
+        ({"type": "who", "id": "x" * 128}, (20, 30)),
+    ],
+)
+def test_what_is_read_is_paid_for(open_chat: ChatFactory, request_made: dict[str, Any], times: tuple[int, int]) -> None:
+    alice = open_chat(full_of(1000), budgets=FEW).v1("alice")
+    count, error = asked(alice, 40, room=ROOM, **request_made)
+    assert times[0] <= count <= times[1]
+    assert error["code"] == "too-fast"
+    assert error["seconds"] > 0
+    assert "Wait" in error["text"]
+
+
+@pytest.mark.parametrize(
+    ("make_requests", "costs"),
+    [
+        (lambda step: [{"type": "nick", "name": f"n{step}"}], True),
+        (lambda _: [{"type": "leave", "room": ROOM}, {"type": "join", "room": ROOM}], True),
+        (lambda _: [{"type": "typing", "room": ROOM}], True),
+        (lambda _: [{"type": "say", "room": ROOM, "text": "hi"}], False),
+    ],
+)
+def test_what_many_are_told_is_paid_for_unless_it_is_said(
+    open_chat: ChatFactory, make_requests: Callable[[int], list[dict[str, Any]]], costs: bool
+) -> None:
+    guests = open_chat(budgets=Budgets(work=Rate(300, 60)))
+    alice = guests.v1("alice", ROOM)
+    for number in range(50):
+        guests.v1(f"guest{number}", ROOM)
+    requests = 0
+    for step in range(100):
+        for request in make_requests(step):
+            if alice.ask(**request)["type"] == "error":
+                break
+            requests += 1
+        else:
+            continue
+        break
+    assert (requests < 30) == costs
+
+
+def test_a_long_text_is_paid_for(open_chat: ChatFactory) -> None:
+    alice = open_chat(budgets=FEW).v1("alice", ROOM)
+    assert asked(alice, 10, type="say", room=ROOM, text="x" * 30_000)[0] == 1
+
+
+def test_who_hears_of_nobody_costs_nothing(open_chat: ChatFactory) -> None:
+    """A crowd in plain text, as of the tutorial's client."""
+    guests = open_chat(budgets=few_per_address())
+    for number in range(40):
+        guests.connect(f"/?name=n{number}")
+
+
+def test_others_do_not_wait(open_chat: ChatFactory) -> None:
+    guests = open_chat(full_of(1000), budgets=FEW)
+    alice, bob = guests.v1("alice", ROOM), guests.v1("bob", ROOM)
+    assert asked(alice, 10, type="history", room=ROOM, limit=1000)[0] < 10
+    bob.say("hello")
+
+
+def test_another_address_does_not_wait(open_chat: ChatFactory) -> None:
+    guests = open_chat(full_of(1000), budgets=few_per_address(), server_options={"trusted_proxies": ["127.0.0.1"]})
+
+    def come(name: str, address: str) -> Client:
+        return guests.v1(name, headers={"X-Forwarded-For": address})
+
+    alice, bob, carol = come("alice", "203.0.113.1"), come("bob", "203.0.113.1"), come("carol", "203.0.113.2")
+    asked(alice, 10, type="history", room=ROOM, limit=1000)
+    assert bob.ask(type="who", room=ROOM)["code"] == "too-fast"
+    assert carol.ask(type="who", room=ROOM)["type"] == "members"
+
+
+def test_who_comes_and_goes_where_many_are_told_cannot_come_again_for_a_while(open_chat: ChatFactory) -> None:
+    guests = open_chat(budgets=few_per_address())
+    watchers = [guests.v1(f"w{number}") for number in range(20)]
+    for watcher in watchers:
+        watcher.tell(type="join", room="lobby")
+    refused: wschat.OpeningFailed | None = None
+    for _ in range(50):
+        try:
+            guests.connect("/?name=alice").close()
+        except wschat.OpeningFailed as error:
+            refused = error
+            break
+        except wschat.ConnectionClosed:
+            pass
+    assert refused is not None
+    assert refused.status == HTTPStatus.TOO_MANY_REQUESTS
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_what_is_asked_for_over_http_is_paid_for_by_the_address() -> None:
+    chat = Chat(full_of(1000), budgets=few_per_address())
+    here, there = (Request("GET", "/", {}, remote_address=(address, 1)) for address in ("203.0.113.1", "203.0.113.2"))
+    for use in (
+        lambda visit: list(visit.export(ROOM)),
+        lambda visit: visit.ask("history", {"room": ROOM, "limit": 1000}),
+    ):
+        visit = chat.visits.begin(here)
+        chat.visits.count(visit)
+        use(visit)
+        with pytest.raises(Rejected) as caught:
+            chat.visits.count(visit)
+        assert caught.value.code == "too-fast"
+        chat.visits.count(chat.visits.begin(there))
+        here, there = there, Request("GET", "/", {}, remote_address=("203.0.113.3", 1))
+
+
+# Normal use
+
+
+def test_a_class_of_thirty_never_notices(open_chat: ChatFactory) -> None:
+    """All behind one address, at once, in five rooms each, and they talk."""
+    budgets = Budgets(Rate(10, 1), Rate(10_000, 1), Rate(50_000, 1))
+    guests: Guests = open_chat(full_of(200), budgets=budgets)
+    pupils = [guests.v1(f"pupil{number}") for number in range(30)]
+    for pupil in pupils:
+        for room in (ROOM, "lobby", "maths", "music", "sports"):
+            pupil.join(room)
+    for pupil in pupils:
+        pupil.ask(type="history", room=ROOM)
+        pupil.say("hello")
+    assert pupils[0].ask(type="nick", name="teacher")["type"] == "ack"
+
+
+def test_plain_text_is_told_to_wait(open_chat: ChatFactory) -> None:
+    ws = open_chat(full_of(1000), budgets=FEW).plain(f"/rooms/{ROOM}")
+    for _ in range(3):
+        ws.send("/history 1000")
+        if str(answer := ws.recv(PATIENCE)).startswith("Too much"):
+            break
+    assert answer == "Too much was asked for at once. Wait 7 min. This was not sent: /history 1000"
