@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,22 @@ def test_what_is_no_message_is_the_callers_error_and_reaches_nobody(wire: Wiring
         hub.broadcast(message)
     hub.broadcast("next")
     assert client.recv(timeout=PATIENCE) == "next"
+
+
+@pytest.mark.parametrize("stranger", ["x", None, 3, object()])
+@pytest.mark.parametrize("method", [Hub.join, Hub.admit, Hub.leave, lambda hub, member: hub.answer(member, "x")])
+def test_what_is_no_connection_is_the_callers_error_at_once(method: Any, stranger: Any) -> None:
+    with pytest.raises(UsageError, match="a member of a hub must be a Connection, not "):
+        method(Hub(), stranger)
+
+
+def test_who_is_excluded_is_a_list_of_connections(wire: Wiring) -> None:
+    hub = Hub()
+    members, _ = room(wire, hub, 1)
+    with pytest.raises(UsageError, match=r"exclude=\[connection\]"):
+        hub.broadcast("x", exclude=members[0])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a member of a hub must be a Connection, not 'me'"):
+        hub.broadcast("x", exclude=["me"])  # type: ignore[list-item]
 
 
 def test_a_buffer_may_be_used_again_after_the_broadcast(wire: Wiring) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 import wschat
 from tests.server.command import environment
+from tests.server.command import running as command
 from wschat.chat.access import Access
 from wschat.chat.commands import COMMANDS
 from wschat.chat.requests import KINDS
@@ -64,7 +65,8 @@ def running(*arguments: str, port: int) -> Iterator[None]:
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
-    assert process.returncode in (0, -signal.SIGINT), output
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
 
 
 def run(code: str) -> str:
@@ -93,9 +95,19 @@ def test_the_broadcast() -> None:
         assert heard == ["hi"]
 
 
-def test_the_handler_class() -> None:
-    code, output = block("python", "class Greeter")
+@pytest.mark.parametrize("containing", ["class Greeter", "http=answer", "request_shutdown"])
+def test_the_programs_that_end_by_themselves(containing: str) -> None:
+    code, output = block("python", containing)
     assert run(code) == output
+
+
+@pytest.mark.parametrize(("containing", "handler"), [("def echo", "echo"), ("def talk", "talk")])
+def test_a_sample_can_be_served_by_the_command(tmp_path: Path, containing: str, handler: str) -> None:
+    (tmp_path / "sample.py").write_text(block("python", containing)[0])
+    with command("--port", "0", "--app", f"sample:{handler}", cwd=tmp_path) as server:
+        assert server.port != 8080
+        with wschat.connect(server.url):
+            pass
 
 
 def test_the_tutorials_client() -> None:
@@ -141,7 +153,7 @@ def test_every_call_of_the_api_has_a_transcript() -> None:
 
 
 def test_every_python_example_is_run() -> None:
-    assert len([kind for kind, _ in BLOCKS if kind == "python"]) == 5
+    assert len([kind for kind, _ in BLOCKS if kind == "python"]) == 7
 
 
 def test_the_program_that_speaks_json() -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, cast
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.turns import current
+from wschat.errors import UsageError
 from wschat.figures import tally
 from wschat.protocol.encoding import payload_of
 
@@ -74,8 +75,14 @@ class _Answer(NamedTuple):
 _Pending = _Item | _Admission | _Answer
 
 
+_NOBODY: frozenset[Member] = frozenset()
+
+
 class Hub:
-    """A set of connections. Every method may be called from any thread, and none waits for a peer."""
+    """A set of connections. Every method may be called from any thread, and none waits for a peer.
+
+    Raises UsageError at once for what is no connection and no message.
+    """
 
     def __init__(self) -> None:
         self._members_guard = threading.Lock()  # guards the three below; no other lock is taken while it is held
@@ -88,6 +95,7 @@ class Hub:
 
     def join(self, connection: Member) -> None:
         """Have this connection get what is broadcast from now on, and perhaps what is still on its way."""
+        _check_member(connection)
         with self._members_guard:
             self._members.add(connection)
             self._snapshot = None
@@ -99,6 +107,7 @@ class Hub:
 
         Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
         """
+        _check_member(connection)
         admission = _Admission(connection, None if greeting is None else _sendable(greeting))
         with self._members_guard:
             replaced = self._admissions.get(connection)
@@ -111,6 +120,7 @@ class Hub:
 
     def leave(self, connection: Member) -> str | bytes | None:
         """Take it out again; nothing happens if it is not in. Returns the greeting, if it was admitted and has not got it yet."""
+        _check_member(connection)
         with self._members_guard:
             self._members.discard(connection)
             self._snapshot = None
@@ -148,10 +158,11 @@ class Hub:
 
         For callers that hold a lock of their own while they decide on the order: this one never writes.
         """
-        self._pending.append(_Item(_sendable(message), frozenset(exclude), monotonic()))
+        self._pending.append(_Item(_sendable(message), _members_of(exclude) if exclude else _NOBODY, monotonic()))
 
     def answer(self, connection: Member, message: str | bytes) -> None:
         """Give a message to one connection a place in the order, after what was added before. Like `add`, it does not write."""
+        _check_member(connection)
         self._pending.append(_Answer(connection, _sendable(message)))
 
     def send_soon(self) -> None:
@@ -280,6 +291,20 @@ def flush_together(hubs: Collection[Hub]) -> None:
             hub._flushing.release()
     for hub in hubs:  # what was appended meanwhile
         hub.flush()
+
+
+def _check_member(connection: object) -> None:
+    if not hasattr(connection, "offer"):
+        raise UsageError(f"a member of a hub must be a Connection, not {connection!r}")
+
+
+def _members_of(exclude: Collection[Member]) -> frozenset[Member]:
+    if hasattr(exclude, "offer"):  # to iterate over a connection would be to receive from it
+        raise UsageError("exclude must be a collection of connections, not a connection: exclude=[connection]")
+    members = frozenset(exclude)
+    for member in members:
+        _check_member(member)
+    return members
 
 
 def _sendable(message: str | bytes) -> str | bytes:

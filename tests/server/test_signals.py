@@ -101,3 +101,29 @@ def test_under_nohup_a_server_outlives_its_terminal() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+SAMPLE = """
+import wschat, wschat.apps
+with wschat.serve(wschat.apps.echo, port=0) as server:
+    print(server.port, flush=True)
+    server.serve_forever()
+print("cleaned up")
+"""
+
+
+def test_ctrl_c_ends_a_program_that_serves_without_a_traceback() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        with wschat.connect(f"ws://127.0.0.1:{process.stdout.readline().strip()}/") as ws:
+            ws.send("x")
+            assert ws.recv(PATIENCE) == "x"
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(wschat.ConnectionClosed, match="1001"):
+                ws.recv(PATIENCE)
+        assert process.communicate(timeout=PATIENCE) == ("cleaned up\n", "")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
