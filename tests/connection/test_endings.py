@@ -1,0 +1,299 @@
+"""How connections end with the program, and by signal handlers, `__del__`, `atexit` and forks: real processes, real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from queue import SimpleQueue
+from textwrap import dedent
+
+import pytest
+
+from tests.conftest import ServerFactory, url_of
+from tests.connection.wiring import PATIENCE
+from tests.programs import run_program
+from wschat import Connection, ConnectionClosed, Limits
+
+Ends = SimpleQueue[tuple[int, str]]
+
+needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+@pytest.fixture
+def ends() -> Ends:
+    """How each connection of the server ended, as the server saw it."""
+    return SimpleQueue()
+
+
+@pytest.fixture
+def url(serve: ServerFactory, ends: Ends) -> str:
+    """A server that sends two messages, then each message back but "silence", and notes how it ended."""
+
+    def talk(ws: Connection) -> None:
+        try:
+            ws.send("one")
+            ws.send("two")
+            while True:
+                message = ws.recv()
+                if message != "silence":
+                    ws.send(message)
+        except ConnectionClosed as closed:
+            ends.put((closed.code, closed.reason))
+
+    return url_of(serve(talk))
+
+
+# The end of the program
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        # a generator that is never asked for the rest
+        """
+        def lines():
+            with wschat.connect(sys.argv[1]) as ws:
+                yield from ws
+        kept = [lines() for _ in range(3)]
+        for each in kept:
+            assert next(each) == "one"
+        """,
+        """
+        class Closing:
+            def __init__(self):
+                self.ws = wschat.connect(sys.argv[1])
+                self.itself = self  # so that nothing but the end of the program finds it
+            def __del__(self):
+                self.ws.close()
+        kept = [Closing() for _ in range(3)]
+        """,
+        """
+        import atexit
+        for _ in range(3):
+            atexit.register(wschat.connect(sys.argv[1]).close)
+        """,
+    ],
+    ids=["generator", "__del__", "atexit"],
+)
+def test_a_program_ends_with_three_connections_open_and_closes_them(keep: str, url: str, ends: Ends) -> None:
+    run_program(f"import sys\nimport wschat\n{dedent(keep)}", url)
+    assert [ends.get(timeout=PATIENCE)[0] for _ in range(3)] == [1000] * 3
+
+
+def test_a_program_ends_that_forgets_its_connections_and_its_server(url: str, ends: Ends) -> None:
+    source = """
+    import sys
+    import wschat
+    def talk(ws):
+        for message in ws:
+            ws.send(message)
+    server = wschat.serve(talk, port=0).start()
+    own = [wschat.connect(f"ws://127.0.0.1:{server.port}") for _ in range(3)]
+    others = [wschat.connect(sys.argv[1]) for _ in range(3)]
+    own[0].send("still there?")
+    print(own[0].recv(timeout=20))
+    """
+    assert run_program(source, url) == "still there?\n"
+    assert [ends.get(timeout=PATIENCE)[0] for _ in range(3)] == [1006] * 3
+
+
+@pytest.mark.parametrize("how", ["atexit.register(server.stop)", "kept = Stopping()"])
+def test_a_server_may_be_stopped_at_the_very_end(how: str) -> None:
+    source = f"""
+    import atexit
+    import wschat
+    server = wschat.serve(lambda ws: [ws.send(message) for message in ws], port=0).start()
+    ws = wschat.connect(f"ws://127.0.0.1:{{server.port}}")
+    ws.send("x")
+    assert ws.recv(timeout=20) == "x"
+    class Stopping:
+        def __init__(self):
+            self.itself = self
+        def __del__(self, server=server):
+            server.stop()
+    {how}
+    """
+    run_program(source)
+
+
+# Signal handlers
+
+
+@needs_signals
+@pytest.mark.parametrize("waiting", ["ws.recv()", "list(ws)", "ws.ping()", "ws.recv(timeout=30)"])
+def test_a_signal_handler_may_close_what_its_thread_waits_for(waiting: str, url: str, ends: Ends) -> None:
+    source = f"""
+    import signal, sys
+    import wschat
+    ws = wschat.connect(sys.argv[1])
+    assert [ws.recv(), ws.recv()] == ["one", "two"]
+    signal.signal(signal.SIGALRM, lambda *_: ws.close(4001, "a signal"))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        {waiting}
+        ws.recv()
+    except wschat.ConnectionClosed as closed:
+        print(closed.code, closed.reason)
+    """
+    if "ping" in waiting:  # the pong must not come before the signal
+        source = source.replace("ws.ping()", "while True: ws.ping()")
+    assert run_program(source, url) == "4001 a signal\n"
+    assert ends.get(timeout=PATIENCE) == (4001, "a signal")
+
+
+@needs_signals
+def test_signal_handlers_may_close_at_any_moment(url: str) -> None:
+    """Also while a lock is held: some of these signals come then."""
+    source = """
+    import signal, sys
+    import wschat
+    for number in range(60):
+        ws = wschat.connect(sys.argv[1])
+        signal.signal(signal.SIGALRM, lambda *_: ws.close(4001, "a signal"))
+        signal.setitimer(signal.ITIMER_REAL, 0.0005 + number / 20_000)
+        try:
+            while True:
+                ws.send("x")
+                ws.ping()
+        except wschat.ConnectionClosed as closed:
+            assert (closed.code, closed.reason) == (4001, "a signal"), closed
+        ws.close()
+    print("done")
+    """
+    assert run_program(source, url) == "done\n"
+
+
+@needs_signals
+@pytest.mark.parametrize("error", ["TimeoutError", "ConnectionResetError", "OSError", "KeyboardInterrupt", "BlockingIOError"])
+@pytest.mark.parametrize("waiting", ["ws.recv()", "next(iter(ws))", "ws.recv(timeout=30)"])
+def test_what_a_signal_handler_raises_passes_and_the_connection_lives(error: str, waiting: str, url: str, ends: Ends) -> None:
+    source = f"""
+    import signal, sys
+    import wschat
+    def on_alarm(signum, frame):
+        raise {error}("mine")
+    signal.signal(signal.SIGALRM, on_alarm)
+    with wschat.connect(sys.argv[1]) as ws:
+        assert [ws.recv(), ws.recv()] == ["one", "two"]
+        ws.send("silence")
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            {waiting}
+        except {error} as raised:
+            print(raised)
+        ws.send("still there?")
+        print(ws.recv(timeout=20))
+    """
+    assert run_program(source, url) == "mine\nstill there?\n"
+    assert ends.get(timeout=PATIENCE)[0] == 1000
+
+
+@needs_signals
+def test_a_signal_handler_that_would_wait_for_its_own_thread_is_told_so(url: str) -> None:
+    source = """
+    import signal, sys
+    import wschat
+    def on_alarm(signum, frame):
+        try:
+            ws.recv()
+        except wschat.UsageError as error:
+            print(error)
+        ws.close()
+    ws = wschat.connect(sys.argv[1])
+    assert [ws.recv(), ws.recv()] == ["one", "two"]
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    print(list(ws))
+    """
+    assert run_program(source, url) == "a signal handler has interrupted a call on this connection, and cannot wait for it\n[]\n"
+
+
+def test_a_del_may_close_while_its_thread_sends(url: str) -> None:
+    """The garbage collector calls it wherever an object is made, which may be where a lock is held."""
+    source = """
+    import gc, sys
+    import wschat
+    class Closing:
+        def __init__(self):
+            self.itself = self
+        def __del__(self):
+            ws.close()
+    gc.set_threshold(1)
+    for _ in range(30):
+        ws = wschat.connect(sys.argv[1])
+        Closing()
+        try:
+            for _ in range(1000):
+                ws.send("x" * 300)
+        except wschat.ConnectionClosed as closed:
+            assert closed.code == 1000, closed
+        ws.close()
+    """
+    run_program(source, url)
+
+
+# Forks
+
+
+@needs_fork
+def test_a_forked_child_has_deadlines_of_its_own(url: str, serve: ServerFactory) -> None:
+    """It notices a dead peer, and its close ends."""
+    is_over = threading.Event()
+
+    def play_dead(_: Connection) -> None:
+        is_over.wait(3 * PATIENCE)
+
+    source = """
+    import os, sys, warnings
+    import wschat
+    warnings.simplefilter("ignore", DeprecationWarning)
+    url, dead_url = sys.argv[1:]
+    ws = wschat.connect(url)
+    if os.fork() == 0:
+        limits = wschat.Limits(ping_interval=0.1, ping_timeout=0.1, close_timeout=0.2)
+        try:
+            wschat.connect(dead_url, limits=limits).recv()
+        except wschat.ConnectionClosed as closed:
+            print("the child:", closed.code, flush=True)
+        wschat.connect(dead_url, limits=limits).close()
+        os._exit(0)
+    os.wait()
+    ws.send("parent")
+    print([ws.recv(timeout=20) for _ in range(3)])
+    ws.close()
+    """
+    dead = serve(play_dead, limits=Limits(ping_interval=0, close_timeout=0.1))
+    assert run_program(source, url, url_of(dead)) == "the child: 1011\n['one', 'two', 'parent']\n"
+    is_over.set()
+
+
+@needs_fork
+def test_a_forked_child_may_go_on_with_a_connection_and_a_server(url: str, ends: Ends) -> None:
+    """As a program does that becomes a daemon: the parent ends and touches nothing."""
+    source = """
+    import os, sys, warnings
+    import wschat
+    warnings.simplefilter("ignore", DeprecationWarning)
+    def talk(ws):
+        for message in ws:
+            ws.send(message)
+    ws = wschat.connect(sys.argv[1], limits=wschat.Limits(ping_interval=0.1))
+    server = wschat.serve(talk, port=0)
+    if os.fork():
+        os.wait()
+        os._exit(0)
+    assert [ws.recv(timeout=20) for _ in range(2)] == ["one", "two"]
+    ws.send("child")
+    print(ws.recv(timeout=20))
+    server.start()
+    for _ in range(3):
+        with wschat.connect(f"ws://127.0.0.1:{server.port}") as own:
+            own.send("served")
+            print(own.recv(timeout=20))
+    server.stop()
+    ws.close()
+    """
+    assert run_program(source, url) == "child\nserved\nserved\nserved\n"
+    assert ends.get(timeout=PATIENCE)[0] == 1000

@@ -1,0 +1,134 @@
+"""The last frame arrives: with and without TLS, whatever the peer is still sending when the connection is closed."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+import websockets.exceptions
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as foreign_connect
+
+import wschat
+from tests.conftest import ServerFactory, echo
+from tests.connection.wiring import PATIENCE
+from tests.tls import client_context
+from wschat import CloseCode, Connection, ConnectionClosed, Limits
+
+CLIENTS = 10
+TOO_BIG = bytes(4_000_000)
+
+Connect = Callable[[wschat.WebSocketServer], Connection]
+
+
+@pytest.fixture(params=["ws", "wss"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def start(scheme: str, serve: ServerFactory, certificate: Path) -> ServerFactory:
+    """Starts a server of this scheme."""
+
+    def start(handler: Callable[[Connection], None], **limits: float) -> wschat.WebSocketServer:
+        context = None
+        if scheme == "wss":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+        return serve(handler, tls=context, limits=Limits(**limits))  # type: ignore[arg-type]
+
+    return start
+
+
+@pytest.fixture
+def connect(scheme: str, certificate: Path) -> Connect:
+    """Connects to it."""
+
+    def connect(server: wschat.WebSocketServer) -> Connection:
+        tls = client_context(certificate) if scheme == "wss" else None
+        return wschat.connect(f"{scheme}://127.0.0.1:{server.port}", tls=tls, deflate=None)
+
+    return connect
+
+
+def code_after_sending(ws: Connection, message: bytes) -> int:
+    """Send until that fails, and only then read: the code that the connection was closed with."""
+    with ws:
+        try:
+            ws.send(message)
+            while True:
+                ws.recv(PATIENCE)
+        except ConnectionClosed as closed:
+            return closed.code
+
+
+def codes(server: wschat.WebSocketServer, connect: Connect, message: bytes = TOO_BIG) -> list[int]:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        return list(pool.map(lambda _: code_after_sending(connect(server), message), range(CLIENTS)))
+
+
+def test_a_message_that_is_too_big_is_answered_by_1009(start: ServerFactory, connect: Connect) -> None:
+    assert codes(start(echo), connect) == [1009] * CLIENTS
+
+
+def test_a_foreign_client_sees_1009_too(start: ServerFactory, scheme: str, certificate: Path) -> None:
+    server = start(echo)
+    tls = client_context(certificate) if scheme == "wss" else None
+    seen = []
+    for _ in range(CLIENTS):
+        with foreign_connect(f"{scheme}://127.0.0.1:{server.port}", ssl=tls, compression=None, max_size=None) as ws:
+            with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
+                send_and_receive(ws)
+            seen.append(caught.value.rcvd and caught.value.rcvd.code)
+    assert seen == [1009] * CLIENTS
+
+
+def send_and_receive(ws: ClientConnection) -> None:
+    ws.send(TOO_BIG)
+    ws.recv(PATIENCE)
+
+
+def test_a_handler_that_fails_or_returns_is_seen_by_one_that_sends(start: ServerFactory, connect: Connect) -> None:
+    def fail(ws: Connection) -> None:
+        raise KeyError("mine")
+
+    def refuse(ws: Connection) -> None:
+        ws.close(CloseCode.POLICY_VIOLATION, "not you")
+
+    for handler, code in ((fail, 1011), (refuse, 1008), (lambda ws: None, 1000)):
+        assert codes(start(handler, max_message_bytes=0), connect) == [code] * CLIENTS
+
+
+def test_a_server_that_stops_is_seen_by_those_who_send(start: ServerFactory, connect: Connect) -> None:
+    are_there = threading.Barrier(CLIENTS + 1)
+
+    def talk(ws: Connection) -> None:
+        are_there.wait(PATIENCE)
+        for _ in ws:
+            pass
+
+    server = start(talk, max_message_bytes=0)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [connect(server) for _ in range(CLIENTS)]
+        seen = [pool.submit(code_after_sending, ws, TOO_BIG) for ws in clients]
+        are_there.wait(PATIENCE)
+        server.stop()
+        assert [each.result() for each in seen] == [1001] * CLIENTS
+
+
+def test_a_server_that_sends_too_much_sees_why_its_client_leaves(start: ServerFactory, connect: Connect) -> None:
+    seen: SimpleQueue[int] = SimpleQueue()
+
+    def flood(ws: Connection) -> None:
+        seen.put(code_after_sending(ws, TOO_BIG))
+
+    server = start(flood, max_message_bytes=0)
+    for _ in range(CLIENTS):
+        with connect(server) as ws, pytest.raises(ConnectionClosed, match="1009"):
+            ws.recv(PATIENCE)
+    assert [seen.get(timeout=PATIENCE) for _ in range(CLIENTS)] == [1009] * CLIENTS

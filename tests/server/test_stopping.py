@@ -1,0 +1,132 @@
+"""`stop` and `shutdown` from wherever they are called: no thread waits for itself."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import socketserver
+import sys
+import threading
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, echo, url_of
+from tests.connection.wiring import PATIENCE, end_of, eventually
+from tests.programs import run_program
+
+needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+
+
+@needs_signals
+@pytest.mark.parametrize("call", ["stop()", "stop(1)", "shutdown()", "request_shutdown()"])
+def test_a_signal_handler_may_stop_the_server_that_its_thread_runs(call: str) -> None:
+    """The clients are told before `serve_forever` returns, or with the end of the block."""
+    source = f"""
+    import signal, threading
+    import wschat
+    ended = []
+    def talk(ws):
+        try:
+            ws.recv()
+        except wschat.ConnectionClosed as closed:
+            ended.append(closed.code)
+    with wschat.serve(talk, port=0) as server:
+        signal.signal(signal.SIGALRM, lambda *_: server.{call})
+        clients = []
+        def come():
+            clients.append(wschat.connect(f"ws://127.0.0.1:{{server.port}}"))
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        threading.Thread(target=come).start()
+        server.serve_forever()
+    try:
+        clients[0].recv(timeout=20)
+    except wschat.ConnectionClosed as closed:
+        print(closed.code, closed.reason, ended)
+    server.stop()
+    """
+    assert run_program(source) == "1001 the server is stopping [1001]\n"
+
+
+@needs_signals
+def test_what_a_signal_handler_raises_leaves_serve_forever() -> None:
+    """And nothing of it is taken for a connection that could not be accepted."""
+    source = """
+    import signal
+    import wschat
+    def on_alarm(signum, frame):
+        raise ConnectionAbortedError("mine")
+    signal.signal(signal.SIGALRM, on_alarm)
+    with wschat.serve(print, port=0) as server:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            server.serve_forever()
+        except ConnectionAbortedError as error:
+            print(error)
+    """
+    assert run_program(source) == "mine\n"
+
+
+@pytest.mark.parametrize("call", ["stop", "shutdown"])
+def test_a_handler_may_stop_its_server_without_waiting_for_itself(
+    call: str, serve: ServerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_stopped = threading.Event()
+
+    def talk(ws: wschat.Connection) -> None:
+        ws.recv()
+        getattr(server, call)()
+        has_stopped.set()
+
+    server = serve(talk, limits=wschat.Limits(close_timeout=PATIENCE))
+    with wschat.connect(url_of(server)) as ws, wschat.connect(url_of(server)) as other:
+        threads = [threading.Thread(target=end_of, args=[each]) for each in (ws, other)]
+        for thread in threads:
+            thread.start()
+        ws.send("stop")
+        assert has_stopped.wait(PATIENCE / 2)
+        for thread in threads:
+            thread.join()
+    assert "still running" not in caplog.text
+
+
+def test_a_check_of_requests_may_stop_the_server() -> None:
+    """`verify_request` is called by the thread that accepts."""
+
+    class Stopping(wschat.WebSocketServer):
+        def verify_request(self, request: object, client_address: object) -> bool:
+            self.stop()
+            return False
+
+    class Handler(wschat.WebSocketHandler):
+        pass
+
+    server = Stopping(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.settimeout(PATIENCE)
+        assert sock.recv(1) == b""
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    server.stop()
+
+
+def test_a_connection_leaves_the_server_even_if_its_socket_cannot_be_shut_down(
+    serve: ServerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of the clean-up that fails does not keep the next from being taken."""
+    server = serve(echo)
+    failures: list[object] = []
+
+    def fail(request: socket.socket) -> None:
+        socketserver.TCPServer.shutdown_request(server, request)
+        raise RuntimeError("mine")
+
+    monkeypatch.setattr(sys, "unraisablehook", failures.append)  # where a thread reports it
+    monkeypatch.setattr(server, "shutdown_request", fail)
+    with wschat.connect(url_of(server)):
+        pass
+    eventually(lambda: failures)
+    assert server.load().connections["websocket"] == 0
+    server.stop()
