@@ -188,7 +188,7 @@ class Hub:
         """Have the writer thread go on flushing. Return False if there is none."""
         try:
             crew = join_crew()
-        except (OSError, RuntimeError):
+        except OSError:
             return False
         crew.writer.take_over(self)
         leave_crew(crew)

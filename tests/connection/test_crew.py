@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
+import pytest
+
 from tests.connection.wiring import PATIENCE, Wiring, narrow_sockets
+from tests.programs import run_program
 from tests.protocol.wire import TEXT
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.limits import Limits
@@ -71,3 +76,91 @@ def test_connections_come_and_go_in_many_threads(wire: Wiring) -> None:
     for task in [wire.run(come_and_go) for _ in range(8)]:
         task.result()
     assert crew_threads() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a limit of the address space does not keep threads from starting")
+def test_no_thread_to_be_had_is_an_error_that_leaves_no_trace() -> None:
+    source = """
+    import resource, sys
+    import wschat
+    from wschat.connection.crew import join_crew, leave_crew
+
+    def limit(megabytes):
+        pages = int(open("/proc/self/statm").read().split()[0])
+        soft = pages * resource.getpagesize() + megabytes * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
+
+    def lift():
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    for megabytes in (2, 10):  # for no stack, and for one of the two
+        limit(megabytes)
+        for ask in (join_crew, lambda: wschat.serve(print, port=0), lambda: wschat.connect("ws://127.0.0.1:9")):
+            try:
+                ask()
+            except ConnectionRefusedError:
+                raise
+            except OSError as error:
+                print(error.strerror)
+        lift()
+    hub = wschat.Hub()
+    def talk(ws):
+        hub.join(ws)
+        for message in ws:
+            hub.broadcast(message)
+    with wschat.serve(talk, port=0) as server:
+        server.start()
+        with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+            limit(2)
+            try:
+                with wschat.connect(f"ws://127.0.0.1:{server.port}"):
+                    pass
+            except wschat.OpeningFailed as failed:
+                print(failed.status)
+            for size in (1, 1_000_000, 1):
+                ws.send("x" * size)
+                assert len(ws.recv(timeout=20)) == size
+            lift()
+    """
+    lines = run_program(source).splitlines()
+    assert lines[:-1] == ["can't start new thread"] * 6
+    assert lines[-1] in ("can't start new thread", "503")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no limits of descriptors")
+@pytest.mark.parametrize("free", range(6))
+def test_descriptors_that_run_out_leave_no_trace(free: int) -> None:
+    source = """
+    import os, resource, sys
+    import wschat
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    received = []
+    def talk(ws):
+        for message in ws:
+            ws.send(message)
+    def attempt():
+        with wschat.serve(talk, port=0) as server:
+            server.start()
+            with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+                ws.send("x" * 10_000_000)
+                return len(ws.recv(timeout=20))
+    limits = wschat.Limits()
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + 1 + int(sys.argv[1]), hard))
+    for _ in range(3):
+        try:
+            attempt()
+        except (OSError, wschat.OpeningFailed, wschat.ConnectionClosed) as error:
+            pass
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    def talk(ws):
+        for size in (10_000_000, 10_000_000):
+            ws.send("x" * size)
+        ws.recv()
+    with wschat.serve(talk, port=0) as server:
+        server.start()
+        limits = wschat.Limits(max_message_bytes=0)
+        with wschat.connect(f"ws://127.0.0.1:{server.port}", limits=limits) as ws:
+            print([len(ws.recv(timeout=20)) for _ in range(2)])
+    """
+    assert run_program(source, str(free)) == "[10000000, 10000000]\n"

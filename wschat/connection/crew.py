@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -20,9 +21,12 @@ class Crew:
         """How often the process was forked since: a connection that was made before has no deadlines in the child."""
 
     def start(self) -> None:
-        """Start the threads that do not run yet. Raises OSError or RuntimeError if a descriptor or a thread is missing."""
-        self.writer.start()
-        self.deadlines.start()
+        """Start the threads that do not run yet. Raises OSError if a descriptor or a thread is missing."""
+        try:
+            self.writer.start()
+            self.deadlines.start()
+        except RuntimeError as error:  # which is what `threading` raises then
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     def stop(self) -> None:
         """End both threads, and wait until they have ended."""
@@ -44,7 +48,7 @@ _crew = Crew()
 def join_crew() -> Crew:
     """Use the threads; they run, and stay until `leave_crew` has been called as often. From any thread; never waits.
 
-    Raises OSError or RuntimeError if they cannot be started; nothing has changed then.
+    Raises OSError if they cannot be started, for want of a thread or a descriptor; nothing has changed then.
     """
     with _users_of_crew:
         crew = _crew
@@ -69,7 +73,7 @@ def leave_crew(crew: Crew) -> None:
 def _start(crew: Crew) -> None:
     try:
         crew.start()
-    except (OSError, RuntimeError):
+    except OSError:
         if not crew.users:
             global _crew
             _crew = Crew()
