@@ -333,3 +333,30 @@ def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None
     assert after.deliveries - before.deliveries == 3 + 2 + 0 + 3
     assert sum(after.fan_outs) - sum(before.fan_outs) == 4
     assert 0 < after.fan_out_seconds - before.fan_out_seconds < 4 * PATIENCE
+
+
+class Failing:
+    """A member for which sending fails, by its own fault."""
+
+    def __init__(self, encoding: object) -> None:
+        self.encoding = encoding
+
+    def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
+        raise OSError("no descriptor is left")
+
+
+def test_a_member_for_which_sending_fails_costs_the_others_nothing(wire: Wiring, caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub()
+    _, clients = room(wire, hub, 3)
+    failing = Failing(next(iter(hub)).encoding)
+    hub.join(failing)  # type: ignore[arg-type]
+    _, more = room(wire, hub, 3)
+    for message in ("one", "two"):
+        hub.broadcast(message, exclude=[])
+        assert [client.recv(timeout=PATIENCE) for client in clients + more] == [message] * 6
+    hub.answer(failing, "an answer")  # type: ignore[arg-type]
+    hub.admit(failing, "a greeting")  # type: ignore[arg-type]
+    hub.broadcast("three")
+    assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["three"] * 6
+    assert {record.getMessage().partition(" to ")[0] for record in caplog.records} == {"a broadcast"}
+    assert "no descriptor is left" in caplog.text

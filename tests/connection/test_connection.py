@@ -685,3 +685,24 @@ def test_ends_are_found_from_wherever_one_is(wire: Wiring) -> None:
         peer.close()
         for task in waiting:
             task.exception(PATIENCE)
+
+
+def test_of_threads_that_close_at_once_all_are_told_the_code_on_the_wire(wire: Wiring) -> None:
+    for _ in range(50):
+        server, peer = wire.raw()
+        are_ready = threading.Barrier(8)
+
+        def close(code: int, server: Connection = server, are_ready: threading.Barrier = are_ready) -> None:
+            are_ready.wait(PATIENCE)
+            server.begin_close(code, str(code))
+
+        closing = [wire.run(close, 4000 + number) for number in range(8)]
+        for each in closing:
+            each.result(PATIENCE)
+        (_, payload) = peer.frame()
+        code = int.from_bytes(payload[:2], "big")
+        assert server.closed is not None
+        assert (server.closed.code, server.closed.reason) == (code, str(code)) == (code, payload[2:].decode())
+        peer.close()
+        assert end_of(server) == (code, str(code))
+        wire.forget(server)

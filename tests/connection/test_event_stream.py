@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, SocketPair, Wiring, eventually, narrow_sockets, unix_sockets
+from tests.connection.wiring import PATIENCE, SocketPair, Wiring, eventually, narrow_sockets, tcp_sockets, unix_sockets
 from wschat.connection import event_stream
 from wschat.connection.event_stream import EventStream, Utf8
 from wschat.connection.streams import open_stream
@@ -229,3 +229,17 @@ def test_a_hub_reaches_streams_and_forgets_those_who_left(make: MakeStream) -> N
     wanted = b"".join(b"data: %d\n\n" % number for number in range(10))
     for _, peer in streams[1:]:
         assert read(peer, len(wanted)) == wanted
+
+
+def test_a_listener_that_vanishes_is_told_from_one_that_leaves(make: MakeStream) -> None:
+    stream, listener = make(tcp_sockets())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    listener.close()  # as when the network is gone: there is no end of the stream, but an error
+    stream.wait()
+    stream.begin_close()
+    assert (stream.closed and stream.closed.code) == 1006
+    stream, listener = make(tcp_sockets())
+    listener.close()
+    stream.wait()
+    stream.begin_close()
+    assert (stream.closed and stream.closed.code) == 1000

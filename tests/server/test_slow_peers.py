@@ -98,3 +98,35 @@ def test_five_that_never_read_are_gone_when_something_has_waited_for_too_long(se
         eventually(lambda: len(hub) == 1)
         hub.broadcast("the others are gone")
         assert reader.recv(PATIENCE) == "the others are gone"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_many_that_never_read_cost_no_more_than_one_address_may(serve: ServerFactory) -> None:
+    """However many they are, and nothing of those at other addresses."""
+    hub = Hub()
+    are_in = threading.Semaphore(0)
+
+    def stay(ws: wschat.Connection) -> None:
+        hub.join(ws)
+        are_in.release()
+        for _ in ws:
+            pass
+        hub.leave(ws)
+
+    limits = Limits(outbox_bytes_per_address=1_000_000, outbox_seconds=0, close_timeout=0.2, ping_interval=0)
+    server = serve(stay, limits=limits, deflate=None)
+    with contextlib.ExitStack() as people:
+        for _ in range(30):
+            people.enter_context(never_reads(server.port, None))
+        sock = socket.create_connection(("127.0.0.1", server.port), PATIENCE, source_address=("127.0.0.2", 0))
+        reader = people.enter_context(wschat.connect(f"ws://127.0.0.1:{server.port}", sock=sock))
+        for _ in range(31):
+            assert are_in.acquire(timeout=PATIENCE)
+        most = 0
+        while len(hub) > 1:
+            hub.broadcast(MESSAGE)
+            most = max(most, server.load().waiting_bytes)
+            assert reader.recv(PATIENCE) == MESSAGE
+        assert most < 1_000_000 + 30 * len(MESSAGE)
+        hub.broadcast("the others are gone")
+        assert reader.recv(PATIENCE) == "the others are gone"

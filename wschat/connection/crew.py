@@ -26,7 +26,7 @@ class Crew:
             self.writer.start()
             self.deadlines.start()
         except RuntimeError as error:  # which is what `threading` raises then
-            raise OSError(errno.EAGAIN, str(error)) from None
+            raise OSError(errno.ENOMEM, str(error)) from None
 
     def stop(self) -> None:
         """End both threads, and wait until they have ended."""

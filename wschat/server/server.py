@@ -134,12 +134,16 @@ class WebSocketServer(socketserver.TCPServer):
         check_path_prefix(path_prefix)
         origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
         proxies = Proxies.parse(trusted_proxies, proxy_header)
-        self._scarcity = Scarcity()  # first: it may not be to be had, and then nothing else has to be given back
+        with contextlib.ExitStack() as undo:
+            # What there may be no descriptor or no thread for.
+            self._crew = join_crew()
+            undo.callback(leave_crew, self._crew)
+            self._scarcity = undo.enter_context(contextlib.closing(Scarcity()))
+            self._wake_up, self._woken = socket.socketpair()
+            undo.pop_all()
+        self._wake_up.setblocking(False)
         self.limits = limits
         self._tls = tls
-        self._wake_up, self._woken = socket.socketpair()
-        self._wake_up.setblocking(False)
-        self._crew = join_crew()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._serving_thread = 0  # the one that runs `serve_forever`
