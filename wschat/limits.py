@@ -32,7 +32,7 @@ class Limits:
     keep_alive_timeout: float = 10.0
     """From one answered HTTP request to the end of the next one; past it the socket is closed."""
     max_head_bytes: int = 16 * 1024
-    """A request's head; past it the answer is 431."""
+    """A request's head; past it the answer is 431. A client's: the head of the answer; past it `connect` raises OpeningFailed."""
     max_headers: int = 100
     """The headers of a request; past it the answer is 431."""
     ping_interval: float = 20.0

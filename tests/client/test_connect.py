@@ -144,8 +144,9 @@ def test_a_server_that_chooses_what_was_not_offered_fails(raw: RawServerFactory,
         connection.sendall(accepting(head, header))
         until_closed(connection)
 
-    with pytest.raises(wschat.OpeningFailed):
-        wschat.connect(raw(answer).url, **options)  # type: ignore[arg-type]
+    server = raw(answer)
+    with pytest.raises(wschat.OpeningFailed, match=server.place):
+        wschat.connect(server.url, **options)  # type: ignore[arg-type]
 
 
 def test_frames_that_come_with_the_answer_are_not_lost(raw: RawServerFactory) -> None:

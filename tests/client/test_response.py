@@ -117,8 +117,8 @@ def test_a_head_without_end_is_cut(raw: RawServerFactory) -> None:
         while True:
             connection.sendall(b"X: " + b"y" * 10_000 + b"\r\n")
 
-    with pytest.raises(wschat.OpeningFailed):
-        wschat.connect(raw(answer).url)
+    with pytest.raises(wschat.OpeningFailed, match="more than 2000 bytes"):
+        wschat.connect(raw(answer).url, limits=wschat.Limits(max_head_bytes=2000))
 
 
 def test_headers_that_come_twice_are_joined(raw: RawServerFactory) -> None:

@@ -58,11 +58,11 @@ def connect(
     `cookies` are sent, too; if they are an `http.cookiejar.CookieJar`, those of its cookies are sent that are for the URL, and
     those that the server sets are put into it. `deflate` is the compression to offer, None for none.
 
-    `proxy` is the URL of an HTTP or SOCKS proxy (`http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; SOCKS takes the
-    extra `socks`), "" for none. Without it the environment counts as in curl: `ws_proxy`, `http_proxy`, `wss_proxy`,
-    `https_proxy`, `all_proxy` and `no_proxy`. `tls` is the context for `wss://` and for an `https` proxy; without it,
-    certificates are verified with the system's authorities. `sock` is a connected socket to use, a Unix one for example; for
-    `wss://`, TLS is spoken on it. It belongs to the connection from then on, and is closed if there is none.
+    `proxy` is the URL of an HTTP or SOCKS proxy (`http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; `https` for
+    `ws://` only; SOCKS takes the extra `socks`), "" for none. Without it the environment counts as in curl: `ws_proxy`,
+    `http_proxy`, `wss_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. `tls` is the context for `wss://` and for an `https`
+    proxy; without it, certificates are verified with the system's authorities. `sock` is a connected socket to use, a Unix one
+    for example; for `wss://`, TLS is spoken on it. It belongs to the connection from then on, and is closed if there is none.
 
     Up to `max_redirects` redirects are followed, never from `wss://` to `ws://`, and never with `sock`. To another scheme, host
     or port, neither `headers`, nor `cookies` that are not in a jar, nor a password in the URL are sent.
@@ -136,8 +136,8 @@ class _Opening:
         self, sock: socket.socket, uri: WebSocketURI, response: Response, already_read: bytes, remote_address: object
     ) -> Connection:
         """What was opened. Raises OpeningFailed if that is not what was asked for."""
-        subprotocol = self._handshake.subprotocol(response)
-        deflate = self._handshake.agreed_deflate(response)
+        subprotocol = self._handshake.subprotocol(response, uri.place)
+        deflate = self._handshake.agreed_deflate(response, uri.place)
         return Connection(
             open_stream(sock),
             is_client=True,

@@ -90,24 +90,26 @@ class Handshake:
             raise OpeningFailed(text, response.status, response.headers)
         return response
 
-    def subprotocol(self, response: Response) -> str | None:
+    def subprotocol(self, response: Response, place: str) -> str | None:
         """The subprotocol that the server has chosen. Raises OpeningFailed if it was not offered."""
         chosen = response.headers.get("sec-websocket-protocol")
         if chosen is not None and chosen not in self._subprotocols:
-            raise OpeningFailed(f"the server chose a subprotocol that was not offered: {chosen!r}", response.status, response.headers)
+            text = f"{place} chose a subprotocol that was not offered: {chosen!r}"
+            raise OpeningFailed(text, response.status, response.headers)
         return chosen
 
-    def agreed_deflate(self, response: Response) -> Deflate | None:
+    def agreed_deflate(self, response: Response, place: str) -> Deflate | None:
         """The compression that has been agreed on. Raises OpeningFailed if the server chose what was not offered."""
         chosen = response.headers.get("sec-websocket-extensions", "")
         if self._deflate is None:
             if chosen:
-                raise OpeningFailed(f"the server chose extensions that were not offered: {chosen!r}", response.status, response.headers)
+                text = f"{place} chose extensions that were not offered: {chosen!r}"
+                raise OpeningFailed(text, response.status, response.headers)
             return None
         try:
             return permessage_deflate.accept_answer(chosen, self._deflate)
         except ValueError as error:
-            raise OpeningFailed(str(error), response.status, response.headers) from None
+            raise OpeningFailed(f"{place}: {error}", response.status, response.headers) from None
 
     def _header(self, name: str) -> str:
         return self._headers.get(self._names.get(name, ""), "")

@@ -40,6 +40,7 @@ class Exchange:
     def __init__(self, sock: TimedSocket, place: str, max_head_bytes: int) -> None:
         self._socket = sock
         self._place = place
+        self._max_head_bytes = max_head_bytes
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head_bytes or _UNLIMITED)
         self._first_bytes = b""
 
@@ -112,6 +113,8 @@ class Exchange:
             return f"{self._place} closed the connection without an answer"
         if self._first_bytes.startswith(_TLS_ALERT):
             return f"{self._place} speaks TLS: use wss:// instead of ws://"
+        if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            return f"the head of the answer of {self._place} has more than {self._max_head_bytes} bytes"
         line = self._first_bytes.splitlines()[0].decode("latin-1")
         return f"{self._place} does not answer in HTTP ({str(error).partition(': ')[0]}): {line!r}"
 
