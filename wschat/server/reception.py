@@ -36,8 +36,10 @@ from wschat.server.roster import Roster
 
 logger = logging.getLogger("wschat.server")
 
-BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", {"Retry-After": "10"})
-STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", {"Retry-After": "10"})
+# Programs know Retry-After; a browser that has asked for a page obeys Refresh (HTML, section 7.4.5), and comes again by itself.
+_LATER = {"Retry-After": "10", "Refresh": "10"}
+BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", _LATER)
+STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", _LATER)
 FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
 
 # Two comments on a stream of events.

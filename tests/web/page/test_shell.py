@@ -102,3 +102,15 @@ def test_thirty_browsers_at_one_address_leave_room_for_the_next(windows: Windows
         alice.take_name("alice")
         alice.say("There is room.")
         alice.hears("There is room.")
+
+
+def test_a_page_that_there_is_no_room_for_is_asked_for_again(windows: Windows) -> None:
+    with running("--port", "0", "--history", "memory", "--max-connections", "8") as server:
+        with ExitStack() as guests:
+            for number in range(8):
+                guests.enter_context(wschat.connect(f"{server.url}?name=guest-{number}")).recv(PATIENCE)
+            page = windows.open("about:blank")
+            answer = page.goto(http(server))
+            assert answer is not None
+            assert (answer.status, answer.headers["refresh"]) == (503, "10")
+        expect(page.get_by_role("dialog")).to_be_visible(timeout=30_000)
