@@ -99,7 +99,8 @@ def test_a_check_of_requests_may_stop_the_server() -> None:
             return False
 
     class Handler(wschat.WebSocketHandler):
-        pass
+        def handle(self) -> None:
+            raise AssertionError
 
     server = Stopping(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
