@@ -169,6 +169,16 @@ def test_a_long_text_is_paid_for(open_chat: ChatFactory) -> None:
     assert asked(alice, 10, type="say", room=ROOM, text="x" * 30_000)[0] == 1
 
 
+def test_a_long_text_that_many_hear_is_paid_for(open_chat: ChatFactory) -> None:
+    guests = open_chat(budgets=Budgets(work=Rate(500, 60)))
+    alice = guests.v1("alice", ROOM)
+    for _ in range(49):
+        guests.plain(f"/rooms/{ROOM}")
+    assert asked(alice, 10, type="say", room=ROOM, text="x" * 60_000)[0] in (1, 2)
+    bob = guests.v1("bob", "elsewhere")
+    assert asked(bob, 10, type="say", room="elsewhere", text="x" * 10_000)[0] == 10
+
+
 def test_who_hears_of_nobody_costs_nothing(open_chat: ChatFactory) -> None:
     """A crowd in plain text, as of the tutorial's client."""
     guests = open_chat(budgets=few_per_address())

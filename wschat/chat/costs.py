@@ -1,7 +1,7 @@
 """Costs: how much work a request is. To charge for another one, add it to the table.
 
-The unit is a message that is read, or an event that goes to one member: some microseconds. What is said costs no more than any
-request, however many hear it: messages share their writes, and the rate of requests bounds them.
+The unit is a message that is read, or an event that goes to one member: some microseconds. What is said costs by its length only,
+so that a short message costs nearly nothing, however many hear it: messages share their writes, and their rate is bounded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from wschat.chat.state import State
 _REQUEST = 10.0
 _CHARACTER = 0.01  # that is parsed
 _NAME = 0.1  # in a list
+_SAID_CHARACTER = 1 / 4096  # for each who hears it
 _RENAME = 0.5  # a member who is in many rooms with somebody is told of all of them at once
 
 
@@ -37,6 +38,12 @@ def cost_of_telling(rooms: Rooms, names: Iterable[str]) -> float:
     """What it costs to tell all in these rooms that something happened to somebody."""
     found = map(rooms.find, tuple(names))
     return float(sum(room.audience for room in found if room is not None))
+
+
+def cost_of_saying(rooms: Rooms, name: str, text: str) -> float:
+    """What it costs to have all in a room hear a text."""
+    room = rooms.find(name)
+    return 0.0 if room is None else _SAID_CHARACTER * len(text) * room.hearers
 
 
 def _join(state: State, session: Session, request: requests.Join, _: Event | None) -> float:
@@ -59,6 +66,7 @@ _COSTS: dict[type[requests.Request], Callable[[State, Session, Any, Any], float]
     requests.Join: _join,
     requests.Leave: _one_room,
     requests.Typing: _one_room,
+    requests.Say: lambda state, _, request, __: cost_of_saying(state.rooms, request.room, request.text),
     requests.Nick: _all_rooms,
     requests.History: lambda _, __, ___, answer: len(answer.messages),
     requests.Who: lambda _, __, ___, answer: len(answer.members) * _NAME,

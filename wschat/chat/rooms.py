@@ -46,6 +46,11 @@ class Room:
         return sum(len(hub) for dialect, hub in self._hubs.items() if dialect.hears_of_members)
 
     @property
+    def hearers(self) -> int:
+        """How many hear what is said, as of some moment just now."""
+        return sum(map(len, self._hubs.values()))
+
+    @property
     def last(self) -> int:
         """The number of its last message, as of some moment just now."""
         return self._last
@@ -308,8 +313,8 @@ class Rooms:
 
     def _moderators_in(self, name: str) -> list[str]:
         """The members of a room who moderate it."""
-        sessions = self.sessions_in(name)
-        return sorted({session.member for session in sessions if session.member and self._is_moderator(session, name)})
+        moderators = [session for session in self.sessions_in(name) if self._is_moderator(session, name)]
+        return sorted({session.member for session in moderators if session.member})
 
     def _register(self, name: str, session: Session) -> tuple[Room, bool]:
         """Have somebody in a room, and whether it is the first time that they are, by their name."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from wschat.brokers.base import Broker, Draft, Known, Message, Outcome
 from wschat.chat.addresses import place_of
 from wschat.chat.budgets import Budgets
-from wschat.chat.costs import cost_of_request, cost_of_text
+from wschat.chat.costs import cost_of_request, cost_of_saying, cost_of_text
 from wschat.chat.events import Event, Gap
 from wschat.chat.feed import Feed
 from wschat.chat.handlers import handle, say_key
@@ -112,7 +112,7 @@ class Visit:
         """Say something, by a name if they have none yet. What begins with a slash is no command here."""
         say = make_request({**fields, "type": Say.type})
         assert isinstance(say, Say)
-        self._spend(cost_of_text(say.text))
+        self._spend(cost_of_text(say.text) + cost_of_saying(self._state.rooms, say.room, say.text))
         if name is not None:
             self._take_name(name)
         self._check_room(say.room)
