@@ -40,20 +40,20 @@ def test_somebody_is_answered_and_the_descriptor_is_there_again(scarcity: Scarci
     for _ in range(3):
         with socket.create_connection(listener.getsockname(), PATIENCE) as sock, Raw(sock) as raw:
             raw.send(request())
-            assert scarcity.refuse_one(listener, BUSY)
+            assert scarcity.refuse_one(listener, lambda head: BUSY)
             assert raw.response().status == 503
             assert raw.rest() == b""
     assert descriptors() == before
 
 
 def test_nobody_is_waited_for(scarcity: Scarcity, listener: socket.socket) -> None:
-    assert not scarcity.refuse_one(listener, BUSY)
+    assert not scarcity.refuse_one(listener, lambda head: BUSY)
 
 
 def test_who_has_left_already_harms_nobody(scarcity: Scarcity, listener: socket.socket) -> None:
     Raw(socket.create_connection(listener.getsockname(), PATIENCE)).vanish()
-    scarcity.refuse_one(listener, BUSY)
-    assert not scarcity.refuse_one(listener, BUSY)
+    scarcity.refuse_one(listener, lambda head: BUSY)
+    assert not scarcity.refuse_one(listener, lambda head: BUSY)
 
 
 @pytest.mark.parametrize(

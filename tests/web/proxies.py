@@ -102,10 +102,10 @@ def program_of(name: str, package: str) -> str:
 
 @contextmanager
 def server_behind_a_proxy(*options: str) -> Iterator[Command]:
-    """A server with the options that the README gives for one behind a proxy, and with these."""
+    """A server with the options that the README gives for one behind a proxy, and with these; at any free port if they have none."""
     match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", README)
     assert match
-    with running(*match[1].split(), "--port", "0", "--history", "memory", "--log-level", "debug", *options) as server:
+    with running("--port", "0", *match[1].split(), "--history", "memory", "--log-level", "debug", *options) as server:
         yield server
 
 

@@ -22,7 +22,7 @@ from wschat.connection.event_stream import EventStream
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.protocol.frames import CloseCode
 from wschat.server.patience import Patience
-from wschat.server.refusals import JSON, NOSNIFF, error_content, json_body
+from wschat.server.refusals import JSON, NOSNIFF, error_content, events_later, json_body
 from wschat.server.requests import Exchange, Request, next_request, reason_of, request_of
 
 _READ_BYTES = 16 * 1024
@@ -65,6 +65,12 @@ def json_response(status: int, content: object, headers: Mapping[str, str] | Non
 def error_response(refusal: RequestRefused, code: str | None = None) -> Response:
     """The answer that says no: a code for programs, and a sentence for people."""
     return json_response(refusal.status, error_content(refusal, code), {**NOSNIFF, **refusal.headers})
+
+
+def response_later(response: Response | EventsResponse) -> Response:
+    """Return what an EventSource is told instead of this 503."""
+    headers, body = events_later(response.headers)
+    return Response(HTTPStatus.OK, body, {**response.headers, **headers})
 
 
 HttpHandler = Callable[[Request], Response | EventsResponse]

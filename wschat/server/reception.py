@@ -23,7 +23,7 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_loopback
-from wschat.server.answers import Dialogue, EventsResponse, HttpHandler, Response, error_response
+from wschat.server.answers import Dialogue, EventsResponse, HttpHandler, Response, error_response, response_later
 from wschat.server.hosts import AllowedHosts
 from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
 from wschat.server.opening import Handshake
@@ -78,7 +78,8 @@ class Reception:
         try:
             return arrival.open_websocket()
         except RequestRefused as refusal:
-            refuse(sock, refusal, with_body=arrival.exchange.wants_body, in_json=self.http is not None and not arrival.is_opening)
+            exchange, in_json = arrival.exchange, self.http is not None and not arrival.is_opening
+            refuse(sock, refusal, with_body=exchange.wants_body, in_json=in_json, to_events=exchange.wants_events)
             raise
         except OSError:
             raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
@@ -166,6 +167,8 @@ class _Arrival:
         log_answered(self._client_address, dialogue.request, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
             tally.count_refusal(f"{response.status:d}")
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE and self.exchange.wants_events:
+            response = response_later(response)
         if isinstance(response, EventsResponse):
             self._send_events(dialogue, response)
             raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")

@@ -1,25 +1,26 @@
-"""Refusals: the answer to those who do not get what they have asked for, and turning somebody away without spending a thread on it."""
+"""Refusals: the answer to those who do not get what they have asked for.
+
+A browser's EventSource does not come back after an error status. A 503 is answered to it with 200 and `retry:`, which it obeys.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
-import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from http.client import responses
 
 import h11
 
-from wschat.connection.keepalive import Deadlines
-from wschat.connection.streams import AT_ONCE
 from wschat.errors import RequestRefused
+from wschat.server.requests import accepts_events
 
 _READ_BYTES = 4096
-# What is still read of a refused client's request, and how long its answer is left to it.
+# What is still read of a refused client's request.
 _MAX_UNREAD_BYTES = 1 << 20
-_SECONDS_TO_READ = 1.0
-# More than this are not answered: they are closed at once.
-_MAX_WAITING = 100
+# When EventSource comes back, where the refusal does not say when that would be of use.
+_RETRY_SECONDS = 5
 
 # What programs tell the errors by that are known by their status.
 _CODES = {
@@ -57,26 +58,41 @@ def json_body(content: object) -> bytes:
     return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
-def response_to(refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False) -> bytes:
-    """The HTTP response that says no: a status, and a sentence as plain text, or the same in JSON."""
+def events_later(headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body that have an EventSource come back when the headers of a refusal say."""
+    seconds = headers.get("Retry-After", "")
+    body = f"retry: {int(seconds) if seconds.isdecimal() else _RETRY_SECONDS}000\n\n".encode()
+    return {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}, body
+
+
+def responder(refusal: RequestRefused, *, in_json: bool) -> Callable[[bytes], bytes]:
+    """Return a function that returns the response to a request's head. All that it can return is made here, once."""
+    usual = response_to(refusal, in_json=in_json)
+    to_event_source = response_to(refusal, to_events=True)
+    return lambda head: to_event_source if accepts_events(head) else usual
+
+
+def response_to(refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False, to_events: bool = False) -> bytes:
+    """The HTTP response that says no: a status, and a sentence as plain text, or the same in JSON; or what an EventSource understands."""
+    status = refusal.status
     body = json_body(error_content(refusal)) if in_json else (refusal.text + "\n").encode()
-    headers = {
-        "Content-Type": JSON if in_json else _TEXT,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **NOSNIFF,
-        **refusal.headers,
-    }
+    headers = {"Content-Type": JSON if in_json else _TEXT, "Connection": "close", **NOSNIFF, **refusal.headers}
+    if to_events and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        status = HTTPStatus.OK
+        events_headers, body = events_later(refusal.headers)
+        # Nobody learns anything by it, and a page of an allowed origin must be able to read it.
+        headers |= {**events_headers, "Access-Control-Allow-Origin": "*"}
+    headers["Content-Length"] = str(len(body))
     http = h11.Connection(h11.SERVER)
-    reason = responses.get(refusal.status, "")
-    head = http.send(h11.Response(status_code=refusal.status, headers=list(headers.items()), reason=reason)) or b""
+    reason = responses.get(status, "")
+    head = http.send(h11.Response(status_code=status, headers=list(headers.items()), reason=reason)) or b""
     return head + (http.send(h11.Data(data=body)) or b"" if with_body else b"")
 
 
-def refuse(sock: socket.socket, refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False) -> None:
+def refuse(sock: socket.socket, refusal: RequestRefused, *, with_body: bool = True, in_json: bool = False, to_events: bool = False) -> None:
     """Answer, end the stream, and read on until the client has left. For the connection's own thread: waits."""
     try:
-        sock.sendall(response_to(refusal, with_body=with_body, in_json=in_json))
+        sock.sendall(response_to(refusal, with_body=with_body, in_json=in_json, to_events=to_events))
     except (OSError, ValueError):
         return  # it left without waiting for the answer
     linger(sock)
@@ -92,37 +108,3 @@ def linger(sock: socket.socket) -> None:
             left -= len(data)
     except (OSError, ValueError):
         pass  # it has left
-
-
-class Turnstile:
-    """Those who are turned away as they come: answered without waiting, and closed a moment later."""
-
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
-        self._guard = threading.Lock()  # guards the set; the deadlines' lock is taken after it
-        self._waiting: set[socket.socket] = set()
-
-    def turn_away(self, sock: socket.socket, response: bytes) -> None:
-        """Send a response, and close the socket when the client has had time to read it. Never waits."""
-        with self._guard:
-            if len(self._waiting) >= _MAX_WAITING:
-                sock.close()
-                return
-            self._waiting.add(sock)
-        with contextlib.suppress(OSError):
-            sock.send(response, AT_ONCE)
-            sock.shutdown(socket.SHUT_WR)
-        # Not at once: what the client is still sending would be answered by a reset, and the response be lost.
-        self._deadlines.after(_SECONDS_TO_READ, lambda: self._close(sock))
-
-    def close(self) -> None:
-        """Close everybody's socket now."""
-        with self._guard:
-            waiting = list(self._waiting)
-        for sock in waiting:
-            self._close(sock)
-
-    def _close(self, sock: socket.socket) -> None:
-        with self._guard:
-            self._waiting.discard(sock)
-        sock.close()

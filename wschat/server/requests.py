@@ -20,7 +20,8 @@ from wschat.limits import Limits
 
 _READ_BYTES = 4096
 _UNLIMITED = 1 << 30
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_ACCEPTS_EVENTS = re.compile(rb"\naccept:[^\n]*text/event-stream", re.IGNORECASE)
+END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SCHEME_AND_HOST = re.compile(r"(?:http|ws)s?://([^/?]*)", re.IGNORECASE)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _VERSIONS = (b"1.0", b"1.1")
@@ -96,7 +97,7 @@ class Exchange:
         # Line ends before a request are passed over: some send one after a body (RFC 9112, section 2.2).
         self._head, read = b"", self.already_read.lstrip(b"\r\n")
         left = (self._limits.max_head_bytes or _UNLIMITED) - len(read)
-        while not (end := _END_OF_HEAD.search(read)):
+        while not (end := END_OF_HEAD.search(read)):
             if left <= 0:
                 raise RequestRefused(_TOO_LARGE, f"A request's head may have {self._limits.max_head_bytes} bytes.")
             data = self._socket.recv(min(_READ_BYTES, left))
@@ -113,9 +114,19 @@ class Exchange:
         return self._head
 
     @property
+    def wants_events(self) -> bool:
+        """Return True if an EventSource asks for this."""
+        return accepts_events(self._head)
+
+    @property
     def wants_body(self) -> bool:
         """Whether the answer may have a body."""
         return not self._head.startswith(b"HEAD ")
+
+
+def accepts_events(head: bytes) -> bool:
+    """Return True if this is the head of a request that an EventSource makes."""
+    return _ACCEPTS_EVENTS.search(head) is not None
 
 
 def check_path_prefix(prefix: str) -> None:

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from time import monotonic
 
 from wschat.server.logs import log_refused
@@ -43,8 +44,9 @@ class Scarcity:
             self._complained_at = monotonic()
             logger.error("cannot accept connections: %s", error)
 
-    def refuse_one(self, listener: socket.socket, response: bytes) -> bool:
-        """Accept somebody, send a response and close, all without waiting; False if nobody could be accepted even so."""
+    def refuse_one(self, listener: socket.socket, respond: Callable[[bytes], bytes]) -> bool:
+        """Accept somebody, send the response to what has come of a request and close, all without waiting; False if nobody could be
+        accepted even so."""
         self.close()
         try:
             sock, client_address = listener.accept()
@@ -54,10 +56,11 @@ class Scarcity:
             with sock:
                 sock.setblocking(False)
                 # With a request unread, closing would be a reset, and the answer might be lost.
+                head = b""
                 with contextlib.suppress(OSError):
-                    sock.recv(_READ_BYTES)
+                    head = sock.recv(_READ_BYTES)
                 with contextlib.suppress(OSError):
-                    sock.send(response)
+                    sock.send(respond(head))
             log_refused(client_address, "no descriptor is left")
             return True
         finally:

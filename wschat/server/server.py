@@ -37,12 +37,13 @@ from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, Proxies
 from wschat.server.reception import BUSY, FAILED, Reception, is_on_loopback
-from wschat.server.refusals import Turnstile, response_to
+from wschat.server.refusals import responder
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
 from wschat.server.threads import Threads
 from wschat.server.tls import check_server_context
+from wschat.server.turnstile import Turnstile
 
 logger = logging.getLogger("wschat.server")
 
@@ -150,9 +151,9 @@ class WebSocketServer(socketserver.TCPServer):
         self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        self._busy = response_to(BUSY, in_json=http is not None)
+        self._busy = responder(BUSY, in_json=http is not None)
         self._roster = Roster(limits)
-        self._turnstile = Turnstile(self._crew.deadlines)
+        self._turnstile = Turnstile(self._crew.deadlines, self._busy)
         self._threads = Threads(self._handle)
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
@@ -224,8 +225,11 @@ class WebSocketServer(socketserver.TCPServer):
             with selectors.DefaultSelector() as selector:
                 selector.register(self._woken, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
+                with contextlib.suppress(ValueError):  # where it has no descriptor: its clients are answered a second late
+                    selector.register(self._turnstile, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
+                    self._turnstile.read_requests()
                     if not self._accept():
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
@@ -320,7 +324,7 @@ class WebSocketServer(socketserver.TCPServer):
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
         if self._tls is None:
-            self._turnstile.turn_away(request, self._busy)
+            self._turnstile.turn_away(request)
         else:
             request.close()  # it would take a handshake to say why
 
@@ -350,7 +354,7 @@ class WebSocketServer(socketserver.TCPServer):
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already
             self._scarcity.complain(error)
-            return self._scarcity.refuse_one(self.socket, b"" if self._tls else self._busy)
+            return self._scarcity.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:

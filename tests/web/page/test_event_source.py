@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import wschat
 from tests.server.command import Command, running
 from tests.test_readme import free_port
 from tests.web.page.wiring import Windows, http, until
+from tests.web.proxies import Proxy, server_behind_a_proxy
 
 FOLLOW = """() => {
     window.heard = [];
     window.opened = 0;
+    window.failures = [];
     const events = new EventSource("api/rooms/tea/events");
+    events.onerror = () => window.failures.push(events.readyState);
     events.onopen = () => window.opened++;
     events.onmessage = ({ data }) => window.heard.push(JSON.parse(data).text);
 }"""
+
+
+CONNECTING = 0  # and not CLOSED, as after an error status
 
 
 def post(server: Command, *texts: str) -> None:
@@ -37,3 +45,27 @@ def test_it_follows_a_room_and_misses_nothing_while_the_server_is_away(windows: 
         post(server, "three")
         until(page, "window.heard.length === 3")
         assert page.evaluate("window.heard") == ["one", "two", "three"]
+
+
+def test_it_comes_back_when_a_server_behind_nginx_does(windows: Windows, nginx: Proxy) -> None:
+    page = windows.open(f"http://127.0.0.1:{nginx.port}/chat/")
+    nginx.server.stop()
+    page.evaluate(FOLLOW)  # which nginx cannot pass on
+    until(page, "window.failures.length > 0")
+    with server_behind_a_proxy("--port", str(nginx.server.port)) as server:
+        until(page, "window.opened > 1")
+        post(server, "one")
+        until(page, "window.heard.length > 0")
+    assert set(page.evaluate("window.failures")) == {CONNECTING}
+    assert page.evaluate("window.heard") == ["one"]
+
+
+def test_it_is_not_given_up_when_it_is_one_too_many(windows: Windows) -> None:
+    with running("--port", "0", "--max-connections", "2") as server, ExitStack() as others:
+        page = windows.open(http(server))
+        for _ in range(2):
+            with suppress(wschat.OpeningFailed):  # if the page has a WebSocket of its own by then
+                others.enter_context(wschat.connect(server.url))
+        page.evaluate(FOLLOW)
+        until(page, "window.failures.length > 0")
+        assert page.evaluate("window.failures") == [CONNECTING]

@@ -19,6 +19,7 @@ _NO_FAULT_OF_THE_PAGE = (
     "ERR_CONNECTION_RESET",
     "ERR_EMPTY_RESPONSE",
     "ERR_INTERNET_DISCONNECTED",
+    "a status of 502",
     "a status of 503",
 )
 
