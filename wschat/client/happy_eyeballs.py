@@ -46,10 +46,12 @@ def create_connection(host: str, port: int, deadline: Deadline) -> socket.socket
 
 def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UNSPEC) -> Sequence[AddressInfo]:
     """The addresses of a host, at least one. Raises OSError if there is none, and DeadlinePassed."""
+    # This machine's name and addresses are found without asking a network (RFC 6761, section 6.3).
+    flags = 0 if host == "localhost" else socket.AI_NUMERICHOST
     try:
-        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:
-        pass  # it is a name
+        pass  # it is the name of another one
     remaining = deadline.remaining()
     # The system's resolver knows no deadline, and nothing can interrupt it: it is left behind in a thread that ends when it does.
     results: queue.SimpleQueue[Sequence[AddressInfo] | OSError] = queue.SimpleQueue()
