@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -267,9 +267,12 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         raise CannotServe("--proxy-header goes with a --trusted-proxy")
     certificate = load_certificate(options["tls_cert"], options["tls_key"])
     chat = open_chat(options) if is_chat else None
-    site: Site | None = None
-    try:
+    with ExitStack() as opened:  # all of it is closed, whatever another part raises
+        if chat is not None:
+            opened.callback(chat.close)
         site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
+        if site is not None:
+            opened.callback(site.close)
         handler = chat.handle if chat else app_handler(app, options)
         with listen(app, handler, chat, site, (host, port), limits, certificate, options) as server:
             if site is not None:
@@ -282,11 +285,6 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
             with Signals(actions_on_signals(server, certificate)):
                 run(server, announcement, one_core=options["one_core"])
                 server.stop(options["drain"])
-    finally:
-        if site is not None:
-            site.close()
-        if chat is not None:
-            chat.close()
 
 
 def served_by(app: str, options: dict[str, Any]) -> str:
