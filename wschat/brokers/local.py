@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -97,6 +98,8 @@ class LocalBroker(Presence, Broker):
 
     def close(self) -> None:
         self._work.close()
+        if sys.is_finalizing():
+            return  # the writer, a daemon, never runs again; what was acknowledged is on the disk
         self._writer.join()
         for _ in range(_CONNECTIONS):  # whoever reads just now ends first
             self._connections.acquire()
