@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wschat
 from tests.client.conftest import RawServerFactory
 from tests.client.servers import RawServer, opens, redirects_to, says
 from tests.tls import client_context
+from wschat.client.redirects import redirected
+from wschat.client.response import Response
+from wschat.client.uri import parse_uri
 
 PRIVATE: dict[str, Any] = {
     "headers": {"Authorization": "Bearer s3cret", "X-Key": "s3cret", "Cookie": "c=s3cret"},
@@ -146,3 +152,14 @@ def test_a_redirect_of_a_unix_socket_is_not_followed(serve: Any, tmp_path: Path)
     with pytest.raises(wschat.OpeningFailed, match="302"):
         wschat.connect("ws://localhost/", sock=sock)
     assert sock.fileno() == -1
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["", "ws://", "http://", "//", "/", "?", "http:"]), st.text(st.characters(max_codepoint=255)))
+def test_any_location_leads_to_a_uri_or_fails(beginning: str, rest: str) -> None:
+    response = Response(302, "Found", {"location": beginning + rest}, [])
+    try:
+        target = redirected(parse_uri("ws://h/a/b?c"), response)
+    except wschat.OpeningFailed:
+        return
+    assert re.fullmatch("[!-~]+", target.http_url)

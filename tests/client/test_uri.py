@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.client.conftest import RawServerFactory
 from tests.client.servers import opens
@@ -29,6 +33,7 @@ from wschat.client.uri import WebSocketURI, parse_uri
         ("ws://[::1]:81/", "::1", 81, "/"),
         ("ws://[FE80::1%25eth0]/", "fe80::1%eth0", 80, "/"),
         ("ws://[fe80::1%eth0]/", "fe80::1%eth0", 80, "/"),
+        ("ws://[fe80::1%25br-1]/", "fe80::1%br-1", 80, "/"),
     ],
 )
 def test_a_text_becomes_host_port_and_target(text: str, host: str, port: int, target: str) -> None:
@@ -67,6 +72,9 @@ def test_the_host_header_has_no_zone_and_no_default_port(text: str, host_header:
         ("ws://h/\r\nX: y", "control characters"),
         ("ws://h/\x7f", "control characters"),
         ("ws://[::1/", "host"),
+        ("ws://[zz::1]/", "host|address"),
+        ("ws://[::1%25]/", "host|zone"),
+        ("ws://[fe80::1%25é]/", "host|zone"),
         ("ws://a..b/", "valid name"),
         (f"ws://{'a' * 64}.example/", "valid name"),
         (f"ws://{'a.' * 126}com/", "valid name"),
@@ -80,6 +88,19 @@ def test_the_host_header_has_no_zone_and_no_default_port(text: str, host_header:
 def test_what_is_no_websocket_url_is_the_callers_error(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         connect(text)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["", "ws://", "WSS://h", "ws://[", "ws://u:p@", "ws://[fe80::1%25"]),
+    st.text(st.characters() | st.sampled_from("ws:/@[]%25.?#;\u00e9\u200f\u00df")),
+)
+def test_any_text_is_a_uri_in_ascii_or_the_callers_error(beginning: str, rest: str) -> None:
+    try:
+        uri = parse_uri(beginning + rest)
+    except UsageError:
+        return
+    assert re.fullmatch("[!-~]+", uri.http_url + uri.host)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from wschat.errors import UsageError
@@ -16,6 +17,7 @@ _SCHEMES = {"ws": False, "wss": True}
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _HOST_NAME = re.compile(r"[a-z0-9_.-]+")
 _UP_TO_PATH = re.compile(r"[^:]*://[^/?#]*")
+_ZONE = re.compile(r"[A-Za-z0-9._~-]+")
 _MAX_NAME = 254  # with a dot at its end (RFC 1035, section 2.3.4)
 # Python has IDNA 2003, which makes other names of these than IDNA 2008 does: those of other people's hosts.
 _DEVIATIONS = re.compile("[\u00df\u03c2\u200c\u200d]")
@@ -97,8 +99,7 @@ def host_and_port(parts: SplitResult) -> tuple[str, int | None]:
     host = parts.hostname
     if not host:
         raise UsageError("the URL has no host")
-    # In brackets is an IPv6 address; the % of its zone is written as %25 (RFC 6874), or as it is.
-    return (host.replace("%25", "%", 1) if ":" in host else _ascii_name(unquote(host))), port
+    return (_ipv6_address(host) if ":" in host else _ascii_name(unquote(host))), port
 
 
 def credentials_of(parts: SplitResult) -> Credentials | None:
@@ -124,6 +125,19 @@ def place_of(host: str, port: int) -> str:
 def bracketed(host: str) -> str:
     """A host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
+
+
+def _ipv6_address(host: str) -> str:
+    """The address, and behind a % its zone, whose % is written in a URL as %25 (RFC 6874), or as it is."""
+    address, percent, zone = host.partition("%")
+    zone = zone.removeprefix("25")
+    try:
+        IPv6Address(address)
+    except ValueError:
+        raise UsageError("the address in the URL is no IPv6 address") from None
+    if percent and not _ZONE.fullmatch(zone):
+        raise UsageError("the zone of the address in the URL is not valid")
+    return address + percent + zone
 
 
 def _ascii_name(host: str) -> str:
