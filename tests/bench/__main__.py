@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, chat, history, page, say
+from tests.bench import attacks, chat, history, page, rooms, say
 
 
 @click.group(context_settings={"show_default": True})
@@ -51,6 +51,14 @@ def measure_page(rounds: int) -> None:
 def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
     """20 visitors who ask for what costs most for SECONDS, and how long a bystander's words take; with OPTIONS of the server."""
     sys.exit(not attacks.run(name, seconds, options))
+
+
+@main.command("rooms")
+@click.argument("number", type=click.IntRange(1), default=100_000)
+@click.argument("seconds", type=click.FloatRange(0.1), default=15)
+def measure_rooms(number: int, seconds: float) -> None:
+    """So many rooms, which 20 visitors list at the default rate for SECONDS while somebody talks."""
+    sys.exit(not rooms.run(number, seconds))
 
 
 main()

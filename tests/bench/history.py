@@ -17,6 +17,7 @@ import click
 import wschat
 from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop
+from tests.brokers.wiring import last_numbers
 from tests.server.command import Command
 from tests.server.raw import PATIENCE
 from wschat.brokers.base import Draft, Outcome, Retention
@@ -137,8 +138,8 @@ def fill(file: Path, messages: int) -> None:
         for number in range(messages):
             broker.append(Draft("bench", f"m{number % 100}", text_of(number)), nobody)
     with closing(LocalBroker(file, Retention(0, 0))) as broker:
-        if broker.last_numbers() != {"bench": messages}:
-            raise RuntimeError(f"the history has {broker.last_numbers()}")
+        if last_numbers(broker) != {"bench": messages}:
+            raise RuntimeError(f"the history has {last_numbers(broker)}")
 
 
 def text_of(number: int) -> str:

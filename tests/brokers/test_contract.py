@@ -15,8 +15,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.brokers.wiring import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
+from tests.brokers.test_clock import DAY, Hands
+from tests.brokers.wiring import (
+    EVERYTHING,
+    SECOND,
+    TEXTS,
+    Listener,
+    Speaker,
+    append,
+    last_numbers,
+    log_of,
+    numbers,
+    say,
+    switching_often,
+    texts,
+    upto,
+)
 from tests.connection.wiring import PATIENCE, eventually
+from wschat.brokers import local
 from wschat.brokers.base import MAX_TEXT_READ, Broker, Draft, Message, Outcome, Result, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
@@ -441,7 +457,7 @@ def test_nothing_was_said_in_a_room_that_nobody_knows_nor_in_an_empty_one(broker
             assert broker.read_since(room, seq, 5) == []
             assert broker.read_before(room, seq, 5) == []
         assert broker.read_before(room, None, 5) == []
-    assert broker.last_numbers() == {"lobby": 1}
+    assert last_numbers(broker) == {"lobby": 1}
 
 
 def test_a_room_can_be_read_in_pages_from_either_end(broker: Broker) -> None:
@@ -497,18 +513,94 @@ def test_nothing_can_be_read_that_was_not_handed_on(broker: Broker) -> None:
         while not talking.done():
             read = numbers(broker.read_before("lobby", None, 1))
             assert read <= [len(listener.messages)]
-            assert read <= [broker.last_numbers().get("lobby", 0)]
+            assert read <= [broker.last_number("lobby")]
         talking.result(PATIENCE)
     assert numbers(listener.messages) == upto(1500)
 
 
 def test_the_last_numbers_are_those_of_the_rooms_in_which_something_was_said(broker: Broker) -> None:
-    assert broker.last_numbers() == {}
+    assert last_numbers(broker) == {}
     broker.subscribe("empty", Listener())
     append(broker, Draft("a", "alice", "x"), Draft("b", "alice", "x"), Draft("a", "alice", "x"))
-    assert broker.last_numbers() == {"a": 2, "b": 1}
+    assert last_numbers(broker) == {"a": 2, "b": 1}
     say(broker, "b", "x", "x")
-    assert broker.last_numbers() == {"a": 2, "b": 3}
+    assert last_numbers(broker) == {"a": 2, "b": 3}
+
+
+def test_rooms_are_listed_in_pages_by_name(broker: Broker) -> None:
+    names = ["B", "a", "b", "c", "ß", "é", "😀", "\uffff"]
+    broker.subscribe("silent", Listener())
+    assert (broker.rooms(None, 5), broker.count_rooms(), broker.has_room("silent")) == ([], 0, False)
+    append(broker, *(Draft(name, "alice", "x") for name in random.Random(1).sample(names, len(names))), Draft("a", "alice", "x"))
+    assert broker.rooms(None, EVERYTHING) == [(name, 2 if name == "a" else 1) for name in sorted(names)]
+    assert (broker.count_rooms(), broker.has_room("a"), broker.has_room("silent")) == (len(names), True, False)
+    pages: list[str] = []
+    while page := broker.rooms(pages[-1] if pages else None, 3):
+        pages += [name for name, _ in page]
+    assert pages == sorted(names)
+    assert broker.rooms("aa", 1) == [("b", 1)]
+    assert broker.rooms(None, 0) == []
+
+
+def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
+    speaker = Speaker(broker)
+
+    def talk() -> None:
+        for number in range(500):
+            speaker.begin(Draft(f"{number:03}", "alice", "x"))
+
+    with switching_often(), ThreadPoolExecutor(1) as pool:
+        talking = pool.submit(talk)
+        while not talking.done():
+            names = [name for name, _ in broker.rooms("1", 100)]
+            assert names == sorted(set(names))
+        talking.result(PATIENCE)
+    speaker.wait_for(500)
+    assert broker.count_rooms() == 500
+
+
+def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for_long_and_nobody_is_in_it(
+    make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    hands = Hands(monkeypatch)
+    with closing(make_broker(Retention(days=10))) as broker:
+        append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
+        say(broker, "gone", "one more")
+        listener = Listener()
+        broker.subscribe("followed", listener)
+        hands.go_on(9 * DAY)
+        say(broker, "busy", "still here")
+        hands.go_on(1.5 * DAY)
+
+        def rooms() -> list[str]:
+            say(broker, "busy", "x")
+            broker.count_rooms()
+            return list(last_numbers(broker))
+
+        eventually(lambda: rooms() == ["busy", "followed"])
+        assert not broker.has_room("gone")
+        assert log_of(broker, "gone") == log_of(broker, "followed") == []
+        assert broker.last_number("followed") == 3
+        assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all that it ever had"
+        (new,) = say(broker, "new", "x")
+        assert new == 5, "and so does every room that is made after it"
+        assert say(broker, "followed", "x") == [4]
+        assert numbers(listener.messages) == [4]
+        assert numbers(log_of(broker, "gone")) == [5]
+
+
+def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    hands = Hands(monkeypatch)
+    with closing(make_broker(Retention(days=10))) as broker:
+        say(broker, "tea", "x")
+        hands.now += 365 * DAY
+        for number in upto(20):
+            assert say(broker, f"coffee{number}", "x") == [1]
+            threading.Event().wait(0.01)  # time for some rounds
+        assert broker.has_room("tea")
+        assert texts(log_of(broker, "tea")) == ["x"]
 
 
 def test_a_log_has_an_epoch_of_its_own(make_broker: BrokerFactory) -> None:
@@ -533,7 +625,7 @@ def test_no_more_than_so_many_messages_are_kept(make_broker: BrokerFactory, said
         assert broker.read_before("lobby", kept[0], 5) == []
         assert numbers(broker.read_before("lobby", kept[0] + 1, 5)) == kept[:1]
         assert numbers(broker.read_before("lobby", None, 2)) == kept[-2:]
-        assert broker.last_numbers() == {"lobby": said, "other": 1}
+        assert last_numbers(broker) == {"lobby": said, "other": 1}
         assert texts(log_of(broker, "other")) == ["still there"]
 
 
@@ -542,7 +634,7 @@ def test_messages_are_kept_for_so_many_days(make_broker: BrokerFactory) -> None:
         assert say(broker, "lobby", "one", "two") == [1, 2]
         eventually(lambda: not log_of(broker, "lobby"))
         assert broker.read_before("lobby", None, 5) == broker.read_since("lobby", 1, 5) == []
-        assert broker.last_numbers() == {"lobby": 2}
+        assert last_numbers(broker) == {"lobby": 2}
         newest: list[Result] = []
 
         def is_shown() -> bool:
@@ -550,7 +642,7 @@ def test_messages_are_kept_for_so_many_days(make_broker: BrokerFactory) -> None:
             return numbers(broker.read_before("lobby", None, 1)) == newest
 
         eventually(is_shown)  # at once, unless this machine sleeps for longer than messages are kept
-        assert broker.last_numbers() == {"lobby": newest[0]}
+        assert last_numbers(broker) == {"lobby": newest[0]}
         assert "one" not in texts(log_of(broker, "lobby"))
 
 
@@ -581,7 +673,7 @@ def test_a_broker_that_keeps_no_messages_numbers_them_all_the_same() -> None:
     assert [say(broker, "lobby", "three", key="k"), say(broker, "lobby", "three", key="k")] == [[3], [3]]
     assert texts(listener.messages) == ["one", "two", "three"]
     assert log_of(broker, "lobby") == broker.read_before("lobby", None, 5) == []
-    assert broker.last_numbers() == {"lobby": 3}
+    assert last_numbers(broker) == {"lobby": 3}
     broker.close()
 
 
@@ -592,6 +684,7 @@ def test_members_are_counted(broker: Broker) -> None:
     assert broker.members("lobby") == []
     assert [broker.enter("lobby", member) for member in ("bob", "alice", "bob", "carol")] == [True, True, False, True]
     assert broker.members("lobby") == ["bob", "alice", "carol"]
+    assert (broker.count_members("lobby"), broker.count_members("nowhere")) == (3, 0)
     assert broker.enter("other", "alice")
     assert [broker.leave("lobby", "bob"), broker.leave("lobby", "alice")] == [False, True]
     assert broker.members("lobby") == ["bob", "carol"]
@@ -602,10 +695,10 @@ def test_members_are_counted(broker: Broker) -> None:
 
 def test_members_and_what_is_said_are_two_things(broker: Broker) -> None:
     broker.enter("lobby", "alice")
-    assert broker.last_numbers() == {}
+    assert last_numbers(broker) == {}
     say(broker, "lobby", "x")
     broker.leave("lobby", "alice")
-    assert (broker.members("lobby"), broker.last_numbers()) == ([], {"lobby": 1})
+    assert (broker.members("lobby"), last_numbers(broker)) == ([], {"lobby": 1})
 
 
 def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
@@ -721,4 +814,4 @@ def test_whatever_is_done_it_is_a_list_for_each_room(
         for room, listener in listeners.items():
             assert [message[:4] for message in listener.messages] == model.since(room, 0, EVERYTHING)
             assert listener.sent == len(listener.messages)
-        assert broker.last_numbers() == {room: len(log) for room, log in model.log.items()}
+        assert last_numbers(broker) == {room: len(log) for room, log in model.log.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.test_local import Gate
-from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, log_of, numbers, say, texts, upto
+from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
 from wschat.brokers.base import Draft, Retention, Rule
 from wschat.brokers.local import LocalBroker
 from wschat.errors import HistoryUnavailable
@@ -160,7 +160,7 @@ def test_a_room_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest
     change(path, f"UPDATE rooms SET {change_of_room} WHERE name = 'tea'")
     with closing(LocalBroker(path)) as broker:
         assert say(broker, "coffee", "two") == [2]
-        assert [room for room in broker.last_numbers() if room != "tea"] == ["coffee"]
+        assert [room for room in last_numbers(broker) if room != "tea"] == ["coffee"]
     assert "cannot be read, and is passed over" in caplog.text
 
 
@@ -169,7 +169,7 @@ def test_a_room_whose_number_fell_behind_its_messages_counts_on(path: Path) -> N
         say(broker, "tea", "one", "two", "three")
     change(path, "UPDATE rooms SET last = 1")
     with closing(LocalBroker(path)) as broker:
-        assert broker.last_numbers() == {"tea": 3}
+        assert last_numbers(broker) == {"tea": 3}
         assert say(broker, "tea", "four") == [4]
 
 

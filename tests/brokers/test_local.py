@@ -20,7 +20,22 @@ from time import monotonic
 
 import pytest
 
-from tests.brokers.wiring import EVERYTHING, SECOND, TEXTS, Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
+from tests.brokers.test_clock import DAY, Hands
+from tests.brokers.wiring import (
+    EVERYTHING,
+    SECOND,
+    TEXTS,
+    Listener,
+    Speaker,
+    append,
+    last_numbers,
+    log_of,
+    numbers,
+    say,
+    switching_often,
+    texts,
+    upto,
+)
 from tests.connection.wiring import PATIENCE, eventually
 from wschat.brokers import local, log, work
 from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
@@ -132,7 +147,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
     with closing(LocalBroker(path)) as broker:
         assert broker.epoch == epoch
         assert [log_of(broker, "lobby"), log_of(broker, "other")] == said
-        assert broker.last_numbers() == {"lobby": len(TEXTS), "other": 2}
+        assert last_numbers(broker) == {"lobby": len(TEXTS), "other": 2}
         assert broker.subscribe("lobby", Listener()) == len(TEXTS)
         assert append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS)) == upto(len(TEXTS))
         assert append(broker, Draft("lobby", "alice", "x"), Draft("other", "alice", "x")) == [len(TEXTS) + 1, 3]
@@ -177,7 +192,7 @@ def test_a_room_of_which_nothing_is_kept_counts_on(path: Path) -> None:
     for again in range(2):
         with closing(LocalBroker(path, Retention(days=1e-6 * SECOND))) as broker:
             assert log_of(broker, "lobby") == []
-            assert broker.last_numbers() == {"lobby": 3 + again}
+            assert last_numbers(broker) == {"lobby": 3 + again}
             assert say(broker, "lobby", "x") == [4 + again]
             assert say(broker, "lobby", "three", key="k") == [3]
 
@@ -188,6 +203,36 @@ def test_what_is_too_old_is_not_in_the_file_after_a_restart(path: Path) -> None:
         say(broker, "lobby", "one", "two")
     with closing(LocalBroker(path, Retention(days=1e-6 * SECOND))):
         assert rows_of(path, "messages") == 0
+
+
+def test_numbers_go_on_above_those_of_forgotten_rooms_after_a_restart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hands = Hands(monkeypatch)
+    with closing(LocalBroker(path, Retention(days=10))) as broker:
+        say(broker, "tea", "one", "two", key=None)
+    for _ in range(11):
+        hands.go_on(0.95 * DAY)
+        with closing(LocalBroker(path, Retention(days=10))) as broker:
+            say(broker, "coffee", "x")
+    for _ in range(2):
+        with closing(LocalBroker(path, Retention(days=10))) as broker:
+            assert list(last_numbers(broker)) == ["coffee"]
+            assert (broker.last_number("tea"), broker.subscribe("tea", Listener())) == (2, 2)
+    with closing(LocalBroker(path, Retention(days=10))) as broker:
+        assert say(broker, "tea", "three") == [3]
+    assert rows_of(path, "rooms") == 2
+
+
+def test_what_is_too_old_does_not_stay_in_the_file_of_a_server_that_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    hands = Hands(monkeypatch)
+    with closing(LocalBroker(path, Retention(days=0.5))) as broker:
+        append(broker, *(Draft(f"room{number}", "alice", "x") for number in range(500)))
+        hands.go_on(0.6 * DAY)
+        eventually(lambda: rows_of(path, "messages") == 0)
+        assert broker.count_rooms() == 500
+        hands.go_on(0.6 * DAY)
+        eventually(lambda: broker.count_rooms() == 0)
+        assert (rows_of(path, "rooms"), rows_of(path, "keys")) == (0, 0)
 
 
 def test_what_is_not_kept_any_more_does_not_pile_up_in_the_file(path: Path) -> None:
@@ -483,7 +528,7 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
     with pytest.raises(HistoryUnavailable):
         speaker.begin(Draft("lobby", "alice", "x"))
     with closing(LocalBroker(path)) as broker:
-        assert broker.last_numbers() == {"gate": 1, "lobby": len(begun)}
+        assert last_numbers(broker) == {"gate": 1, "lobby": len(begun)}
 
 
 # Who else wants something of the file
@@ -583,7 +628,7 @@ def test_while_another_program_has_locked_the_file_nothing_is_said(
             assert [str(result) for result in results] == ["the history cannot be written: database is locked"] * 3
             assert all(isinstance(result, HistoryUnavailable) for result in results)
             assert texts(log_of(broker, "lobby")) == texts(listener.messages) == ["one"], "who only reads does not notice"
-            assert broker.last_numbers() == {"lobby": 1}
+            assert last_numbers(broker) == {"lobby": 1}
             with pytest.raises(HistoryUnavailable, match="database is locked"):
                 broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
             assert broker.rules() == []
@@ -678,7 +723,7 @@ def fill_the_disk(path: str) -> None:
         refused = range(said, said + 5)
         assert [talk(number) for number in refused] == [None] * 5
         assert numbers(listener.messages) == numbers(log_of(broker, "lobby")) == upto(said)
-        assert broker.last_numbers() == {"lobby": said}
+        assert last_numbers(broker) == {"lobby": said}
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         assert [talk(number) for number in refused] == [number + 1 for number in refused]
         assert [talk(number) for number in range(said)] == upto(said), "their keys are known"

@@ -114,6 +114,11 @@ def upto(last: int) -> list[int]:
     return list(range(1, last + 1))
 
 
+def last_numbers(broker: Broker) -> dict[str, int]:
+    """Every room that something was said in, and its last number."""
+    return dict(broker.rooms(None, EVERYTHING))
+
+
 def log_of(broker: Broker, room: str) -> list[Message]:
     """All of it, as often as one has to ask."""
     log: list[Message] = []

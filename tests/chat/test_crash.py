@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wschat
-from tests.brokers.wiring import log_of
+from tests.brokers.wiring import last_numbers, log_of
 from tests.chat.wiring import Client, Event
 from tests.connection.wiring import PATIENCE
 from tests.server.command import Command, running
@@ -98,7 +98,7 @@ def test_ten_kills_in_the_middle_of_fifty_that_talk(tmp_path: Path) -> None:
 
     broker = LocalBroker(tmp_path / "history", Retention(0, 0))
     try:
-        logs = {room: log_of(broker, room) for room in broker.last_numbers()}
+        logs = {room: log_of(broker, room) for room in last_numbers(broker)}
     finally:
         broker.close()
     for talker in talkers:

@@ -461,6 +461,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "room": NAMES.map(key_of).filter(lambda key: normalize_name(key) == key),
     "since": st.none() | st.integers(0, MAX_NUMBER),
     "before": st.none() | st.integers(0, MAX_NUMBER),
+    "after": NAMES.map(key_of).filter(lambda key: normalize_name(key) == key),
     "epoch": st.none() | st.text(),
     "text": st.text().filter(str.strip),
     "to": NAMES,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.wiring import last_numbers
 from tests.connection.wiring import PATIENCE, eventually
 from wschat import Request, RequestRefused
 from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Retention
@@ -168,7 +169,7 @@ def test_reading_on_and_on_takes_no_more_than_is_asked_for(chat: Chat, broker: B
 
     for number in range(1, 1502):
         broker.append(Draft("tea", "m", str(number)), Nobody())
-    eventually(lambda: broker.last_numbers() == {"tea": 1501})
+    eventually(lambda: last_numbers(broker) == {"tea": 1501})
     answer = begin(chat).ask("history", {"room": "tea", "since": 0, "limit": MAX_MESSAGES})
     assert isinstance(answer, HistoryEvent)
     assert (len(answer.messages), answer.more) == (MAX_MESSAGES, True)

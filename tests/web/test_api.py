@@ -431,7 +431,7 @@ def test_what_is_no_parameter_is_a_bad_request(web: Web, query: str) -> None:
     assert answer.code in ("bad-field", "bad-request")
 
 
-@pytest.mark.parametrize("path", ["/api/rooms", "/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"])
+@pytest.mark.parametrize("path", ["/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"])
 def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, path: str) -> None:
     answer = web.get(f"{path}?limit=5")
     assert (answer.status, answer.code) == (400, "bad-field")

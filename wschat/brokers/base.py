@@ -128,6 +128,10 @@ class Retention:
         """What is from before that is not kept; nothing if it is not known what time it is."""
         return now - self.days * 86_400 if self.days and now is not None else 0.0
 
+    def quiet_time(self, now: float | None) -> float:
+        """Return since when a room has to be silent to be forgotten: until then one may say something again, which is said once."""
+        return now - max(self.days, 1.0) * 86_400 if self.days and now is not None else 0.0
+
     def oldest_seq(self, last: int) -> int:
         """The first number that may still be there in a room whose last one is given."""
         return max(1, last - self.messages + 1) if self.messages else 1
@@ -147,7 +151,11 @@ class Rule(NamedTuple):
 
 
 class Broker(ABC):
-    """The log of every room. Methods may be called from any thread."""
+    """The log of every room. Methods may be called from any thread.
+
+    A room of which nothing has been kept for a day is forgotten when nobody subscribes to it. If something is said there again, its
+    numbers go on above those of all rooms that were forgotten, so that a number never means two messages.
+    """
 
     clock: Clock
     """By which the age of what is kept is judged."""
@@ -184,11 +192,25 @@ class Broker(ABC):
 
     @abstractmethod
     def last_number(self, room: str) -> int:
-        """Return the number of the last message of a room; 0 if nothing was ever said there."""
+        """Return the number of the last message of a room.
+
+        0 if nothing was ever said there; after rooms were forgotten, the highest number that any of them had.
+        """
 
     @abstractmethod
-    def last_numbers(self) -> dict[str, int]:
-        """Every room that something was ever said in, and its last number."""
+    def has_room(self, room: str) -> bool:
+        """Return True if something was said in a room, and it is not forgotten."""
+
+    @abstractmethod
+    def count_rooms(self) -> int:
+        """Return how many rooms there are in the sense of `has_room`."""
+
+    @abstractmethod
+    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Return the first of these rooms whose names come after this one, or of all, in order, and their last numbers.
+
+        So many at most; it takes time for these only.
+        """
 
     @abstractmethod
     def enter(self, room: str, member: str) -> bool:
@@ -197,6 +219,10 @@ class Broker(ABC):
     @abstractmethod
     def leave(self, room: str, member: str) -> bool:
         """Undo one `enter`; whether it is not there any more."""
+
+    @abstractmethod
+    def count_members(self, room: str) -> int:
+        """Return how many members are in a room."""
 
     @abstractmethod
     def members(self, room: str) -> list[str]:

@@ -15,6 +15,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -26,6 +28,7 @@ from wschat.brokers.log import Appended, Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.reading import Reading, Unreadable, is_damage
 from wschat.brokers.schema import check, migrate
+from wschat.brokers.sorted_names import SortedNames
 from wschat.brokers.work import Job, Waiting, Work
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.figures import tally
@@ -36,6 +39,7 @@ logger = logging.getLogger("wschat.brokers")
 _SECONDS_TO_WAIT_FOR_LOCK = 10.0
 # How often the file is looked after.
 _SECONDS_BETWEEN_ROUNDS = 3600.0
+_ROOMS_AT_ONCE = 200  # between two batches of messages
 _CONNECTIONS = 4
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 
@@ -45,10 +49,11 @@ _NOT_IN_PLACE = "its file has been removed or replaced"
 class _Room:
     """What is known of a room without asking the disk; under the broker's lock."""
 
-    __slots__ = ("last", "subscribers")
+    __slots__ = ("is_spoken_in", "last", "subscribers")
 
-    def __init__(self, last: int = 0) -> None:
+    def __init__(self, last: int, *, is_spoken_in: bool = False) -> None:
         self.last = last
+        self.is_spoken_in = is_spoken_in
         self.subscribers: list[Subscriber] = []
 
 
@@ -85,8 +90,11 @@ class LocalBroker(Presence, Broker):
         # For reads: so many connections, taken and put back by any thread.
         self._connections = threading.Semaphore(_CONNECTIONS)
         self._idle: deque[sqlite3.Connection] = deque()
-        self._log_guard = threading.Lock()  # guards the one below; the locks of subscribers are taken while it is held
-        self._rooms = {name: _Room(last) for name, last in self._log.last_numbers().items()}
+        # Guards the two below; the locks of subscribers and of the names are taken while it is held.
+        self._log_guard = threading.Lock()
+        self._rooms = {name: _Room(last, is_spoken_in=True) for name, last in self._log.last_numbers().items()}
+        self._floor = self._log.floor
+        self._names = SortedNames(self._rooms)  # of the rooms that were spoken in
         self._work = Work()
         self._writer = threading.Thread(target=self._run, name="wschat-history", daemon=True)
         self._writer.start()
@@ -111,17 +119,29 @@ class LocalBroker(Presence, Broker):
         self._lock.close()
 
     def _run(self) -> None:
-        round_at = monotonic() + _SECONDS_BETWEEN_ROUNDS
-        while turn := self._work.next(round_at):
+        steps = self._rounds()
+        step_at = monotonic() + next(steps)
+        while turn := self._work.next(step_at):
             for job in turn.jobs:
                 self._run_job(job)
             if turn.batch:
                 self._settle(turn.batch)
-            if monotonic() >= round_at:
-                self._run_job(Job(self._look_after_file))
-                round_at = monotonic() + _SECONDS_BETWEEN_ROUNDS
+            if monotonic() >= step_at:
+                step_at = monotonic() + next(steps)
         self._database.execute("PRAGMA busy_timeout = 0")  # whoever stops a server does not wait for other programs
-        self._run_job(Job(self._look_after_file))
+        self._run_job(Job(self._note_seen))
+
+    def _rounds(self) -> Iterator[float]:
+        """Look after the file again and again, in steps between which messages are written; yield the seconds until the next one."""
+        while True:
+            yield _SECONDS_BETWEEN_ROUNDS
+            self._run_job(Job(self._note_seen))
+            for names in _chunks(self._log.names()):
+                self._run_job(Job(partial(self._log.delete_old, names)))
+                yield 0.0
+            for names in _chunks(self._log.quiet(self._log.names())):
+                self._run_job(Job(partial(self._forget, names)))
+                yield 0.0
 
     def _run_job(self, job: Job) -> None:
         try:
@@ -129,9 +149,24 @@ class LocalBroker(Presence, Broker):
         except Exception as error:  # whoever waits for it is told
             logger.error("%s cannot be written: %s", self.path, error)
 
-    def _look_after_file(self) -> None:
+    def _note_seen(self) -> None:
         self._check_files()
         self._log.note_seen()
+
+    def _forget(self, names: list[str]) -> None:
+        """Forget those of these rooms that nobody subscribes to, and where nothing has been said meanwhile."""
+        quiet = set(self._log.quiet(names))
+        with self._log_guard:
+            names = [name for name in quiet if not self._rooms[name].subscribers]
+        self._log.forget(names)
+        with self._log_guard:
+            self._floor = self._log.floor
+            for name in names:
+                self._names.remove(name)
+                if self._rooms[name].subscribers:  # who came meanwhile goes on with the numbers that are next
+                    self._rooms[name].is_spoken_in, self._rooms[name].last = False, self._floor
+                else:
+                    del self._rooms[name]
 
     def _settle(self, batch: list[Waiting]) -> None:
         """Make these durable, hand them on, and tell their authors."""
@@ -171,8 +206,11 @@ class LocalBroker(Presence, Broker):
         told: list[Subscriber] = []
         with self._log_guard:
             for name, messages in messages_of.items():
-                room = self._rooms.setdefault(name, _Room())
+                room = self._room(name)
                 room.last = messages[-1].seq
+                if not room.is_spoken_in:
+                    room.is_spoken_in = True
+                    self._names.add(name)
                 for subscriber in room.subscribers:
                     hand_on(subscriber.take, messages)
                     told.append(subscriber)
@@ -205,7 +243,7 @@ class LocalBroker(Presence, Broker):
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
         with self._log_guard:
-            known = self._rooms.setdefault(room, _Room())
+            known = self._room(room)
             known.subscribers.append(subscriber)
             return known.last
 
@@ -213,17 +251,33 @@ class LocalBroker(Presence, Broker):
         with self._log_guard:
             known = self._rooms[room]
             known.subscribers.remove(subscriber)
-            if not known.last and not known.subscribers:
+            if not known.is_spoken_in and not known.subscribers:
                 del self._rooms[room]  # nothing was ever said there
 
     def last_number(self, room: str) -> int:
         with self._log_guard:
             known = self._rooms.get(room)
-            return known.last if known is not None else 0
+            return known.last if known is not None else self._floor
 
-    def last_numbers(self) -> dict[str, int]:
+    def has_room(self, room: str) -> bool:
         with self._log_guard:
-            return {name: room.last for name, room in self._rooms.items() if room.last}
+            known = self._rooms.get(room)
+            return known is not None and known.is_spoken_in
+
+    def count_rooms(self) -> int:
+        return len(self._names)
+
+    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        names = self._names.after(after, limit)
+        # One number after the other, each as it is just now: who appends does not wait for those who list.
+        return [(name, known.last) for name in names if (known := self._rooms.get(name)) is not None]
+
+    def _room(self, name: str) -> _Room:
+        """With the lock of the log held."""
+        known = self._rooms.get(name)
+        if known is None:
+            known = self._rooms[name] = _Room(self._floor)
+        return known
 
     # Rules
 
@@ -291,6 +345,12 @@ class LocalBroker(Presence, Broker):
                 logger.error("%s cannot be read: %s", self.path, error)
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
+
+
+def _chunks(names: Sequence[str]) -> Iterator[list[str]]:
+    rest = iter(names)
+    while some := list(islice(rest, _ROOMS_AT_ONCE)):
+        yield some
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -19,6 +19,8 @@ logger = logging.getLogger("wschat.brokers")
 
 # Rows go into one statement by so many: each statement lets go of the GIL once, and then has to wait for its turn to go on.
 _ROWS_TOGETHER = 64
+# Of so many rooms, what is old is deleted together: messages wait meanwhile.
+_ROOMS_TOGETHER = 200
 # What is not kept any more is deleted when there is so much of it; until then it is only not shown.
 _DELETED_TOGETHER = 256
 
@@ -60,11 +62,14 @@ class Log:
         self._database = database
         self._retention = retention
         self._rooms = dict(self._read_rooms())
-        (seen,) = database.execute("SELECT seen FROM log").fetchone()
+        seen, floor = database.execute("SELECT seen, floor FROM log").fetchone()
+        self.floor = floor if type(floor) is int else 0
         newest = max((room.time for room in self._rooms.values()), default=0.0)
         self.clock = Clock(seen if type(seen) is float else None, newest)
         self.note_seen()
-        self._delete_apart(list(self._rooms.values()))
+        for rooms in _chunks(self._rooms, _ROOMS_TOGETHER):
+            self.delete_old(rooms)
+        self.forget(self.quiet(self._rooms))
 
     def _read_rooms(self) -> Iterator[tuple[str, _Room]]:
         # As bytes, because SQLite does not go on after a text that is no UTF-8.
@@ -86,7 +91,7 @@ class Log:
         return newest if type(newest) is int else 0
 
     def last_numbers(self) -> dict[str, int]:
-        """The last number of each room."""
+        """Return the last number of each room."""
         return {name: room.last for name, room in self._rooms.items()}
 
     def append(self, drafts: Sequence[Draft]) -> Appended:
@@ -141,8 +146,8 @@ class Log:
     def _find(self, name: str) -> _Room:
         known = self._rooms.get(name)
         if known is None:
-            cursor = self._database.execute("INSERT INTO rooms (name, last) VALUES (?, 0)", (name,))
-            known = _Room(cursor.lastrowid or 0, 0, 0.0, 0)
+            cursor = self._database.execute("INSERT INTO rooms (name, last) VALUES (?, ?)", (name, self.floor))
+            known = _Room(cursor.lastrowid or 0, self.floor, 0.0, self.floor)
         return known
 
     def _insert(self, drafts: Sequence[Draft], rooms: dict[str, _Room], *, deletes: bool) -> Appended:
@@ -194,6 +199,48 @@ class Log:
             values = ",".join([f"({','.join('?' * len(some[0]))})"] * len(some))
             self._database.execute(f"{insert} VALUES {values}", [value for row in some for value in row])
 
+    def names(self) -> list[str]:
+        """Return the rooms that there are."""
+        return list(self._rooms)
+
+    def quiet(self, names: Iterable[str]) -> list[str]:
+        """Return those of these rooms in which nothing has been said for so long that they can be forgotten."""
+        quiet_time = self._retention.quiet_time(self.clock.relied_on())
+        rooms = ((name, self._rooms[name].time) for name in names if name in self._rooms)
+        return [name for name, said_at in rooms if said_at < quiet_time and not 0 < said_at < UNSET]
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget these rooms. The numbers of all others that are made go on above theirs."""
+        for some in _chunks(names, _ROOMS_TOGETHER):
+            rooms = [self._rooms[name] for name in some]
+            floor = max(self.floor, *(room.last for room in rooms))
+            with self._transaction():
+                self._database.execute("UPDATE log SET floor = ?", (floor,))
+                for statement in ("messages WHERE room", "keys WHERE room", "rooms WHERE id"):
+                    self._database.executemany(f"DELETE FROM {statement} = ?", [(room.id,) for room in rooms])
+            self.floor = floor
+            for name in some:
+                del self._rooms[name]
+
+    def delete_old(self, names: Iterable[str]) -> None:
+        """Delete what is not kept any more in these rooms, all in one transaction."""
+        oldest_time = self._retention.oldest_time(self.clock.relied_on())
+        rooms = [self._rooms[name] for name in names if name in self._rooms]
+        if rooms := [room for room in rooms if self._has_old(room, oldest_time)]:
+            self._delete_apart(rooms)
+
+    def _has_old(self, room: _Room, oldest_time: float) -> bool:
+        try:
+            first = self._database.execute("SELECT seq, time FROM messages WHERE room = ? ORDER BY seq LIMIT 1", (room.id,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return True
+        if first is None:
+            return False
+        seq, said_at = first
+        return bool(seq < self._retention.oldest_seq(room.last) or said_at < oldest_time)
+
     def _delete_apart(self, rooms: Sequence[_Room]) -> None:
         """Delete what is not kept any more in these rooms. What cannot be deleted, because it is damaged, stays: it is not shown."""
         try:
@@ -216,7 +263,7 @@ class Log:
         self._database.execute("DELETE FROM keys WHERE room = ? AND seq <= ?", (room.id, last - KEYS_KEPT))
 
 
-def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+def _chunks(rows: Iterable[_Row], size: int = _ROWS_TOGETHER) -> Iterator[list[_Row]]:
     rest = iter(rows)
-    while some := list(islice(rest, _ROWS_TOGETHER)):
+    while some := list(islice(rest, size)):
         yield some

@@ -7,6 +7,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from operator import attrgetter
 
 from wschat.brokers.base import (
@@ -27,16 +28,19 @@ from wschat.brokers.base import (
 )
 from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.presence import Presence
+from wschat.brokers.sorted_names import SortedNames
 from wschat.figures import tally
 
 _seq = attrgetter("seq")
+_ROOMS_AT_ONCE = 20  # are looked at when a room is made
 
 
 class _Room:
     """The log of one room; under the broker's lock."""
 
-    def __init__(self, retention: Retention) -> None:
-        self.last = 0
+    def __init__(self, retention: Retention, floor: int) -> None:
+        self.last = floor
+        self.is_spoken_in = False
         self.time = 0.0  # of the last message
         self.messages: deque[Message] = deque(maxlen=retention.messages or None)
         self.keys: dict[str, tuple[int, bytes]] = {}  # the number, and the digest of the text
@@ -69,14 +73,18 @@ class MemoryBroker(Presence, Broker):
         self.clock = Clock()
         self._retention = retention or Retention()
         self._keeps_messages = keeps_messages
-        self._log_guard = threading.Lock()  # guards the two below; the locks of subscribers are taken while it is held
+        # Guards all below; the locks of subscribers and of the names are taken while it is held.
+        self._log_guard = threading.Lock()
         self._rooms: dict[str, _Room] = {}
+        self._floor = 0
+        self._names = SortedNames()  # of the rooms that were spoken in
         self._rules: dict[tuple[str, str, str], Rule] = {}
 
     def append(self, draft: Draft, author: Author) -> None:
         with self._log_guard:
             room = self._room(draft.room)
             result = room.append(draft, self.clock.time_after(room.time))
+            self._note_spoken(draft.room, room)
             if not self._keeps_messages:
                 room.messages.clear()
             subscribers = tuple(room.subscribers)
@@ -104,17 +112,28 @@ class MemoryBroker(Presence, Broker):
         with self._log_guard:
             known = self._rooms[room]
             known.subscribers.remove(subscriber)
-            if not known.last and not known.subscribers:
+            if not known.is_spoken_in and not known.subscribers:
                 del self._rooms[room]  # nothing was ever said there
 
     def last_number(self, room: str) -> int:
         with self._log_guard:
             known = self._rooms.get(room)
-            return known.last if known is not None else 0
+            return known.last if known is not None else self._floor
 
-    def last_numbers(self) -> dict[str, int]:
+    def has_room(self, room: str) -> bool:
         with self._log_guard:
-            return {name: room.last for name, room in self._rooms.items() if room.last}
+            known = self._rooms.get(room)
+            return known is not None and known.is_spoken_in
+
+    def count_rooms(self) -> int:
+        with self._log_guard:
+            self._forget_some()
+        return len(self._names)
+
+    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        names = self._names.after(after, limit)
+        # One number after the other, each as it is just now: who appends does not wait for those who list.
+        return [(name, known.last) for name in names if (known := self._rooms.get(name)) is not None]
 
     def rules(self) -> list[Rule]:
         with self._log_guard:
@@ -139,8 +158,28 @@ class MemoryBroker(Presence, Broker):
 
     def _room(self, name: str) -> _Room:
         if name not in self._rooms:
-            self._rooms[name] = _Room(self._retention)
+            self._rooms[name] = _Room(self._retention, self._floor)
         return self._rooms[name]
+
+    def _note_spoken(self, name: str, room: _Room) -> None:
+        self._rooms[name] = self._rooms.pop(name)  # those that have been quiet for the longest are first
+        if not room.is_spoken_in:
+            room.is_spoken_in = True
+            self._names.add(name)
+            self._forget_some()
+
+    def _forget_some(self) -> None:
+        """Forget rooms that have been quiet for long."""
+        quiet_time = self._retention.quiet_time(self.clock.relied_on())
+        for name, room in list(islice(self._rooms.items(), _ROOMS_AT_ONCE)):
+            if room.is_spoken_in and room.time >= quiet_time:
+                return
+            if not room.is_spoken_in or room.subscribers or room.time < UNSET:
+                self._rooms[name] = self._rooms.pop(name)  # to look at others the next time
+            else:
+                self._floor = max(self._floor, room.last)
+                self._names.remove(name)
+                del self._rooms[name]
 
     def _kept(self, name: str) -> list[Message]:
         room = self._rooms.get(name)

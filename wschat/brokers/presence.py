@@ -32,6 +32,11 @@ class Presence:
                 del self._members[room]
             return True
 
+    def count_members(self, room: str) -> int:
+        """How many they are."""
+        with self._presence_guard:
+            return len(self._members.get(room, ()))
+
     def members(self, room: str) -> list[str]:
         """Whoever came first first."""
         with self._presence_guard:

@@ -19,6 +19,7 @@ from wschat.chat.feed import Feed
 from wschat.chat.handlers import LATER, handle
 from wschat.chat.moderation import BAN, Moderation
 from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.chat.new_rooms import NewRooms
 from wschat.chat.people import NameTaken, People
 from wschat.chat.plain import Plain
 from wschat.chat.rates import Rate
@@ -51,7 +52,14 @@ class Chat:
     """
 
     def __init__(
-        self, broker: Broker | None = None, *, access: Access | None = None, rate: Rate | None = None, budgets: Budgets | None = None
+        self,
+        broker: Broker | None = None,
+        *,
+        access: Access | None = None,
+        rate: Rate | None = None,
+        budgets: Budgets | None = None,
+        max_rooms: int = 0,
+        rooms_per_address: Rate | None = None,
     ) -> None:
         self._budgets = budgets = budgets or Budgets(rate)
         self._plain, self._v1 = Plain(), V1(budgets.rate)
@@ -59,7 +67,7 @@ class Chat:
         feed = Feed(broker.epoch)
         moderation = Moderation(broker)
         rooms = Rooms((self._plain, self._v1, feed), broker, moderation.is_moderator)
-        self._state = State(access or Access(), broker, moderation, People(), rooms)
+        self._state = State(access or Access(), broker, moderation, NewRooms(broker, max_rooms, rooms_per_address), People(), rooms)
         self.visits = Visits(self._state, feed, budgets)
         """For those who come over HTTP."""
 

@@ -16,7 +16,7 @@ Id = str | int
 """What a client calls its request by."""
 
 _NAMES = {"sender": "from"}
-_LEFT_OUT = frozenset({"id", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
+_LEFT_OUT = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -132,10 +132,14 @@ class Members(Event):
 
 @dataclass(frozen=True)
 class RoomList(Event):
-    """The answer to `rooms`: those with somebody in them and those where something was said."""
+    """The answer to `rooms`: those with somebody in them and those where something was said.
+
+    `more` says that there are others; it is left out where there are none and nobody asked for a page.
+    """
 
     type = "rooms"
     rooms: Sequence[Mapping[str, object]]
+    more: bool | None
     id: Id | None = None
 
 

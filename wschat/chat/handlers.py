@@ -21,7 +21,6 @@ from wschat.chat.events import (
     MemberEvent,
     Members,
     Notice,
-    RoomList,
     TypingEvent,
     WhisperEvent,
     message_fields,
@@ -29,6 +28,7 @@ from wschat.chat.events import (
 )
 from wschat.chat.moderation import BAN, MUTE, OP, log, shown_seconds, subjects_of
 from wschat.chat.names import NAMELESS, key_of
+from wschat.chat.room_list import list_rooms
 from wschat.chat.sessions import Person, Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
@@ -36,8 +36,6 @@ from wschat.protocol.frames import CloseCode
 
 LATER = Event()
 """What a handler returns whose answer comes another way."""
-
-_MAX_ROOMS_LISTED = 1000
 
 
 def handle(state: State, session: Session, request: requests.Request) -> Event | None:
@@ -77,6 +75,7 @@ def _leave(state: State, session: Session, request: requests.Leave) -> Event | N
 
 def _say(state: State, session: Session, request: requests.Say) -> Event | None:
     _check_may_speak(state, session, request.room)
+    state.new_rooms.check(session, request.room)
     key = say_key(session.person, request.id)
     session.say(state.broker, Draft(request.room, session.name or NAMELESS, spoken_text(request.text), key, request.id))
     return LATER
@@ -122,17 +121,11 @@ def _nick(state: State, session: Session, request: requests.Nick) -> Event | Non
 
 def _who(state: State, session: Session, request: requests.Who) -> Event | None:
     state.moderation.check(BAN, session, request.room)
-    unnamed = sum(1 for other in _seen_in(state, request.room) if other.person is None)
-    return Members(request.room, state.broker.members(request.room), unnamed, request.id)
+    return Members(request.room, state.broker.members(request.room), state.rooms.count_unnamed(request.room), request.id)
 
 
 def _rooms(state: State, session: Session, request: requests.Rooms) -> Event | None:
-    lasts = state.broker.last_numbers()
-    # Not those that somebody only follows, and where nothing was said yet.
-    inhabited = sorted(name for name in filter(session.identity.may_be_in, state.rooms.names()) if name in lasts or _seen_in(state, name))
-    others = sorted(filter(session.identity.may_be_in, lasts.keys() - set(inhabited)))
-    names = sorted([*inhabited, *others][:_MAX_ROOMS_LISTED])
-    return RoomList([{"room": name, "members": _count_people(state, name), "last": lasts.get(name, 0)} for name in names], request.id)
+    return list_rooms(state, session, request)
 
 
 def _history(state: State, session: Session, request: requests.History) -> Event | None:
@@ -273,16 +266,6 @@ def _depose(state: State, session: Session, room: str, person: Person | None) ->
     if person is not None and any(state.moderation.is_moderator(other, room) for other in _sessions(state, person)):
         person.moderates.discard(room)
         state.moderation.lift(OP, room, person.key, str(session.name))
-
-
-def _count_people(state: State, room: str) -> int:
-    """How many are in a room: a person counts once, and each of those who have no name."""
-    return len({other.person or other for other in _seen_in(state, room)})
-
-
-def _seen_in(state: State, room: str) -> list[Session]:
-    """Everybody in a room but those who only listen."""
-    return [other for other in state.rooms.sessions_in(room) if other.dialect.is_seen]
 
 
 def _sessions(state: State, person: Person | None) -> list[Session]:

@@ -21,7 +21,7 @@ GREETING = "Welcome to the chat!"
 
 _SHOWN_CHARACTERS = 40
 # The errors after which one has to say something again.
-_NOT_SENT = frozenset({"too-fast", "muted", "unavailable"})
+_NOT_SENT = frozenset({"too-fast", "too-many-rooms", "muted", "unavailable"})
 
 
 class Plain(Dialect):
@@ -86,7 +86,7 @@ def _who(_: Any, answer: Any) -> str:
 
 def _rooms(_: Any, answer: Any) -> str:
     shown = [f"{room['room']} ({room['members']})" for room in answer.rooms]
-    return f"Rooms: {', '.join(shown) or 'none'}."
+    return f"Rooms: {', '.join(shown) or 'none'}{', and more' if answer.more else ''}."
 
 
 def _history(_: Any, answer: Any) -> str:

@@ -21,6 +21,8 @@ from wschat.errors import Rejected
 MAX_MESSAGES = 1000
 """The most that one answer brings."""
 DEFAULT_MESSAGES = 100
+MAX_ROOMS = 1000
+"""The most rooms that are listed at once."""
 _MAX_ID_LENGTH = 128
 _SHOWN_CHARACTERS = 32  # of what is not known
 _MAX_SECONDS = 100 * 366 * 86_400
@@ -102,9 +104,11 @@ class Who(Request):
 
 @dataclass(frozen=True)
 class Rooms(Request):
-    """Ask which rooms there are."""
+    """Ask which rooms there are: the first of them after a name, or of all."""
 
     type = "rooms"
+    after: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -300,6 +304,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "room": _room,
     "since": _number,
     "before": _number,
+    "after": _room,
     "epoch": _text,
     "text": _spoken,
     "to": _name,

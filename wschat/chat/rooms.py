@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wschat.brokers.base import Broker, Message
+from wschat.brokers.sorted_names import SortedNames
 from wschat.chat.events import Event, Gap, Id, Joined, MemberEvent, message_fields
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES, Join
 from wschat.chat.sessions import Dialect, Session
@@ -28,7 +29,8 @@ class Room:
 
     def __init__(self, name: str, dialects: Collection[Dialect], broker: Broker, moderators: Callable[[], Sequence[str]]) -> None:
         self.name = name
-        self.sessions: dict[Session, str | None] = {}  # by which name each is in; guarded by the lock of `Rooms`
+        self.sessions: dict[Session, str | None] = {}  # by which name each is in; guarded, as the next, by the lock of `Rooms`
+        self.unnamed = 0  # how many of them are seen and have no name
         self._broker = broker
         self._moderators = moderators
         # Guards all below, and what is before what in the hubs. Taken after a broker's lock, before those of hubs.
@@ -224,6 +226,11 @@ def _read_past(broker: Broker, room: str, request: Join, last: int) -> _Past:
     return _Past(room, broker.epoch, since, [message_fields(message) for message in read], is_whole, is_cut, is_lost)
 
 
+def _is_unnamed(session: Session, member: str | None) -> bool:
+    """Return True if somebody is seen in a room without a name; they are in by `member`."""
+    return member is None and session.dialect.is_seen
+
+
 class Rooms:
     """The rooms with somebody in them. Every method may be called from any thread."""
 
@@ -233,15 +240,25 @@ class Rooms:
         self._is_moderator = is_moderator
         self._guard = threading.Lock()  # guards all below; the broker's lock and those of rooms are taken while it is held
         self._rooms: dict[str, Room] = {}
+        self._names = SortedNames()
 
     def find(self, name: str) -> Room | None:
         """The room, if somebody is in it."""
         return self._rooms.get(name)
 
-    def names(self) -> list[str]:
-        """Those with somebody in them."""
+    def names(self, after: str | None, limit: int) -> list[str]:
+        """Return the first rooms with somebody in them whose names come after this one, or of all, in order."""
+        return self._names.after(after, limit)
+
+    def count_people(self, name: str) -> int:
+        """Return how many are in a room: a person counts once, and each of those who have no name."""
+        return self._broker.count_members(name) + self.count_unnamed(name)
+
+    def count_unnamed(self, name: str) -> int:
+        """Return how many are in a room who have no name."""
         with self._guard:
-            return list(self._rooms)
+            room = self._rooms.get(name)
+            return room.unnamed if room else 0
 
     def follow(self, name: str, session: Session, since: int) -> None:
         """Let somebody into a room who gets all that was said after a number: see `Room.admit_after`."""
@@ -273,6 +290,7 @@ class Rooms:
             if room is None or session not in room.sessions:
                 return False
             member = room.sessions.pop(session)
+            room.unnamed -= _is_unnamed(session, member)
             session.rooms.pop(name, None)
             steps.callback(self._forget_if_deserted, room)
             steps.callback(room.expel, session)
@@ -294,6 +312,7 @@ class Rooms:
             with self._guard:
                 for room in [self._rooms[room_name] for room_name in session.rooms]:
                     old = room.sessions[session]
+                    room.unnamed -= _is_unnamed(session, old)
                     self._broker.enter(room.name, name)
                     room.sessions[session] = name
                     event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
@@ -323,6 +342,7 @@ class Rooms:
                 raise Rejected("too-many-rooms", f"One connection may be in {_MAX_ROOMS} rooms.")
             if name not in self._rooms:
                 self._rooms[name] = Room(name, self._dialects, self._broker, lambda: self._moderators_in(name))
+                self._names.add(name)
             room = self._rooms[name]
             if session in room.sessions:
                 return room, False
@@ -332,6 +352,7 @@ class Rooms:
                 self._forget_if_deserted(room)
                 raise
             room.sessions[session] = session.member
+            room.unnamed += _is_unnamed(session, session.member)
             session.rooms[name] = room
             return room, is_first
 
@@ -339,4 +360,5 @@ class Rooms:
         """With the lock held."""
         if not room.sessions:
             del self._rooms[room.name]
+            self._names.remove(room.name)
             self._broker.unsubscribe(room.name, room)

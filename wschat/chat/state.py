@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wschat.brokers.base import Broker
 from wschat.chat.access import Access
 from wschat.chat.moderation import Moderation
+from wschat.chat.new_rooms import NewRooms
 from wschat.chat.people import People
 from wschat.chat.rooms import Rooms
 
@@ -18,5 +19,6 @@ class State:
     access: Access
     broker: Broker
     moderation: Moderation
+    new_rooms: NewRooms
     people: People
     rooms: Rooms

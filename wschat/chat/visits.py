@@ -119,6 +119,7 @@ class Visit:
         self._check_not_somebody_else()
         session = self._session
         self._state.moderation.check(MUTE, session, say.room)
+        self._state.new_rooms.check(session, say.room)
         key = say_key(session.person, say.id)
         return _Post(self._state.broker).append(Draft(say.room, session.name or NAMELESS, say.text, key))
 

@@ -195,6 +195,8 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
 @rate_option("--rate", default="10/1", help="The chat messages that one connection may send; three times as many at once.")
 @rate_option("--work", default="5000/1", help="The messages and events that one connection may have read and delivered for it.")
 @rate_option("--work-per-ip", default="50000/1", help="The same for all connections and HTTP requests of one address.")
+@option("--max-rooms", default=100_000, type=COUNT, help="The rooms that something was said in; 0 for no limit.")
+@rate_option("--rooms-per-address", default="30/3600", help="The rooms that may be made from one address; three times as many at once.")
 @option(
     "--max-message-bytes",
     type=COUNT,
@@ -301,7 +303,13 @@ def open_chat(options: dict[str, Any]) -> Chat:
         secret = read_secret(options["auth_secret_file"]) if options["auth_secret_file"] is not None else None
         access = Access(secret, options["moderators"], audience=options["auth_audience"])
         budgets = Budgets(options["rate"], options["work"], options["work_per_ip"]) if options["rate"] else Budgets()
-        return Chat(open_history(options["history"], retention), access=access, budgets=budgets)
+        return Chat(
+            open_history(options["history"], retention),
+            access=access,
+            budgets=budgets,
+            max_rooms=options["max_rooms"],
+            rooms_per_address=options["rooms_per_address"],
+        )
     except (HistoryUnavailable, UsageError) as error:
         raise CannotServe(str(error)) from None
 

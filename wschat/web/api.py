@@ -34,8 +34,8 @@ class Asked(NamedTuple):
 
 
 def rooms(asked: Asked) -> Response:
-    """The rooms that there are."""
-    return _event_response(asked.visit.ask("rooms", _parameters(asked.request, ())))
+    """The rooms that there are, a page at a time."""
+    return _event_response(asked.visit.ask("rooms", _parameters(asked.request, {"after", "limit"})))
 
 
 def messages(asked: Asked) -> Response:

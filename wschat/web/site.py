@@ -41,6 +41,7 @@ _STATUSES = {
     "id-used": HTTPStatus.CONFLICT,
     "name-taken": HTTPStatus.CONFLICT,
     "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many-rooms": HTTPStatus.TOO_MANY_REQUESTS,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -1,0 +1,131 @@
+"""`rooms`: what visitors who list rooms all the time cost somebody who talks, in a chat with very many rooms."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from time import monotonic
+
+import click
+
+import wschat
+from tests.bench.crowd import Member, masked
+from tests.bench.report import Report
+from tests.bench.server import history_file, stop, watch
+from tests.server.command import Command, running
+from wschat.brokers.base import Draft, Outcome, Retention
+from wschat.brokers.local import LocalBroker
+from wschat.chat.v1 import SUBPROTOCOL
+
+_VISITORS = 20
+_SECONDS_BETWEEN_REQUESTS = 0.1  # the default rate
+_SECONDS_BETWEEN_MESSAGES = 0.15
+_REQUIRED_SECONDS = 0.1
+_SECONDS_TO_ANSWER = 120.0
+_READ_BYTES = 256 * 1024
+
+
+class _Nobody:
+    """An author who is content with whatever becomes of messages."""
+
+    def settled(self, outcomes: list[Outcome]) -> None:
+        pass
+
+
+class Visitor(Member):
+    """Somebody who asks for the rooms at the default rate, and reads what comes."""
+
+    def __init__(self, number: int, port: int) -> None:
+        super().__init__(number, port, f"/?name=v{number}", SUBPROTOCOL)
+        self.socket.settimeout(_SECONDS_TO_ANSWER)
+        self.read_bytes = 0
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=action, daemon=True) for action in (self._ask, self._read)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Stop asking, and close."""
+        self._is_over.set()
+        self._threads[0].join()
+        self.begin_close()
+        self.socket.settimeout(_SECONDS_TO_ANSWER)
+        self._threads[1].join()
+        self.socket.close()
+
+    def _ask(self) -> None:
+        self._is_over.wait(_SECONDS_BETWEEN_REQUESTS * self.number / _VISITORS)
+        while not self._is_over.wait(_SECONDS_BETWEEN_REQUESTS):
+            self.socket.sendall(masked(b'{"type":"rooms","id":1}'))
+
+    def _read(self) -> None:
+        while data := self.socket.recv(_READ_BYTES):
+            self.read_bytes += len(data)
+
+
+def run(rooms: int, seconds: float) -> bool:
+    """Measure; whether nothing was refused or lost."""
+    report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors who list them at the default rate, for {seconds:g} s")
+    with history_file() as file:
+        click.echo(f"making {rooms:,} rooms ...")
+        with closing(LocalBroker(file, Retention(0, 0))) as broker:
+            for number in range(rooms - 1):  # and one more for who talks
+                broker.append(Draft(f"room-{number:06}", "alice", "x"), _Nobody())
+        began_at = monotonic()
+        with running("--port", "0", "--history", str(file), "--log-level", "warning") as server:
+            report.add("the start of the server", f"{monotonic() - began_at:.1f} s")
+            with talking(server) as say:
+                report.add_times("say to ack, alone", _say_for(say, min(seconds, 3.0)), _REQUIRED_SECONDS)
+                visitors = [Visitor(number, server.port) for number in range(_VISITORS)]
+                times: list[float] = []
+                usage = watch(server, lambda: times.extend(_say_for(say, seconds)))
+                report.add_times("say to ack, with the visitors", times, _REQUIRED_SECONDS)
+                for visitor in visitors:
+                    visitor.end()
+            report.add("read by the visitors", f"{sum(visitor.read_bytes for visitor in visitors) / seconds / 2**20:.1f} MiB/s")
+            usage.show_in(report)
+            stop(server, report)
+    return report.show()
+
+
+@contextmanager
+def talking(server: Command) -> Iterator[Say]:
+    """Somebody in a room of their own."""
+    with wschat.connect(f"{server.url}?name=bystander", subprotocols=[SUBPROTOCOL], deflate=None) as ws:
+        say = Say(ws)
+        say.ask(type="join", room="bystanders")
+        yield say
+
+
+class Say:
+    """Says messages, and looks at the clock."""
+
+    def __init__(self, ws: wschat.Connection) -> None:
+        self._ws = ws
+        self._number = 0
+
+    def __call__(self) -> float:
+        """The seconds from a message to its ack."""
+        began_at = monotonic()
+        self.ask(type="say", room="bystanders", text="x")
+        return monotonic() - began_at
+
+    def ask(self, **fields: object) -> None:
+        """Ask for something, and wait for the answer."""
+        self._number += 1
+        self._ws.send(json.dumps({**fields, "id": self._number}))
+        while (answer := json.loads(self._ws.recv(_SECONDS_TO_ANSWER))).get("id") != self._number:
+            pass
+        if answer["type"] == "error":
+            raise RuntimeError(f"{fields} was answered with {answer}")
+
+
+def _say_for(say: Say, seconds: float) -> list[float]:
+    times = []
+    ends_at = monotonic() + seconds
+    while monotonic() < ends_at:
+        times.append(say())
+        threading.Event().wait(_SECONDS_BETWEEN_MESSAGES)
+    return times
