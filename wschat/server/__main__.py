@@ -13,9 +13,8 @@ from typing import IO, Any
 import click
 import platformdirs
 
-from wschat.brokers.base import Broker, Retention
-from wschat.brokers.local import LocalBroker
-from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.base import Retention
+from wschat.brokers.places import open_history
 from wschat.chat.access import Access, read_moderator
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import SUBPROTOCOLS, Chat
@@ -323,13 +322,6 @@ def default_history() -> str:
     if not folder.is_absolute():
         raise CannotServe("this user has no home directory to keep a history in: give --history PATH, memory or off, or set HOME")
     return str(folder / "history.sqlite")
-
-
-def open_history(place: str, retention: Retention) -> Broker:
-    """The broker that keeps what is said in this place. Raises UsageError."""
-    if place in ("memory", "off"):
-        return MemoryBroker(retention, keeps_messages=place == "memory")
-    return LocalBroker(place, retention)
 
 
 def listen(
