@@ -42,6 +42,19 @@ def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, wi
     expect(second.page.get_by_role("status")).to_contain_text("in another tab")
 
 
+def test_who_goes_on_elsewhere_may_take_another_name_here(server: Command, windows: Windows) -> None:
+    first = windows.enter(server, "alice")
+    second = Guest(first.page.context.new_page())
+    second.page.goto(http(server))
+    second.page.get_by_role("button", name="Use it here").click()
+    expect(first.page.get_by_role("status")).to_contain_text("in another tab")
+    first.page.get_by_role("button", name="Change name").click()
+    first.page.get_by_label("Name", exact=True).fill("alicia")
+    first.page.keyboard.press("Enter")
+    expect(first.members).to_contain_text("alicia (you)")
+    expect(second.members).to_contain_text("alice (you)")
+
+
 def test_who_was_cut_off_has_their_name_again_at_once(server: Command, windows: Windows) -> None:
     alice, between = enter(windows, server, "alice")
     between.wait_for_answers()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+import wschat
 from tests.server.command import Command, running
 from tests.web.page.between import Between, enter, ignore, refuse, someone
 from tests.web.page.wiring import Guest, Windows, http, until
@@ -54,6 +55,25 @@ def live(guest: Guest, between: Between, seconds: int) -> None:
     for _ in range(0, seconds, 5):
         guest.page.clock.run_for(5000)
         between.wait_for_answers()
+
+
+def test_what_is_missing_in_the_middle_is_told_in_its_place(server: Command, windows: Windows) -> None:
+    room = "holes"
+    alice, between = enter(windows, server, someone(), room)
+    alice.say("one")
+    alice.hears("one")
+    with wschat.connect(f"{server.url}?name={someone()}", subprotocols=["wschat.v1"]) as ws:
+        ws.recv()
+        ws.send(json.dumps({"id": 1, "type": "join", "room": room}))
+        joined = json.loads(ws.recv())
+    said = [{**joined["messages"][0], "seq": seq, "text": f"number {seq}"} for seq in (2, 4, 5, 8)]
+    damaged = {**joined, "messages": said, "last": 8, "gap": True, "more": False}
+    between.faults.append(lambda request: {**damaged, "id": request["id"]} if request["type"] == "join" else None)
+    come_back(between)
+    alice.hears("number 8")
+    items = alice.log.locator(".message .text, .notice .text")
+    missing = ("1 message is missing here", "2 messages are missing here")
+    expect(items).to_contain_text(["one", "number 2", missing[0], "number 4", "number 5", missing[1], "number 8"])
 
 
 def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: Windows) -> None:

@@ -29,6 +29,7 @@ export class Names {
   #dialog = byId("names");
   #isSettled = false; // the server knows our name
   #replaces = false; // we want it even if we have it elsewhere
+  #isReplaced = false; // we go on elsewhere, and there is no connection until somebody wants one here
   #settled = () => {};
   #timer = 0;
 
@@ -67,6 +68,7 @@ export class Names {
    */
   async settle({ name, secret }, signal) {
     clearTimeout(this.#timer);
+    this.#isReplaced = false;
     if (secret && local.get("secret", null) === null) local.set("secret", secret);
     this.#isSettled = false;
     this.isGiven = name !== null && !this.#password;
@@ -120,6 +122,7 @@ export class Names {
   /** Another connection has taken our name, because that was wanted there. */
   replaced() {
     this.#isSettled = false;
+    this.#isReplaced = true;
     claim(null);
   }
 
@@ -177,7 +180,7 @@ export class Names {
     this.#wanted = name;
     this.#password = password;
     this.#dialog.close();
-    if (!isGuest) this.#connection.open();
+    if (!isGuest || this.#isReplaced) this.#connection.open();
   }
 
   #ask(problem, mayCancel) {

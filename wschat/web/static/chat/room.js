@@ -63,8 +63,10 @@ export class Room {
       if (this.epoch !== null) return await this.#insist("join", { since: this.#last, epoch: this.epoch }, { isPatient });
       const seen = this.#hooks.seen(this);
       if (seen !== null) {
-        const joined = await this.#insist("join", { since: Math.max(0, seen - SEEN_BEFORE) }, { isPatient });
-        if (!joined.more) return { ...joined, more: joined.messages[0]?.seq > 1 && !joined.gap }; // as if asked for the last ones
+        const since = Math.max(0, seen - SEEN_BEFORE);
+        const joined = await this.#insist("join", { since }, { isPatient });
+        const mayHaveOlder = since > 0 && joined.messages.length > 0;
+        if (!joined.more) return { ...joined, more: mayHaveOlder }; // which is what `more` says of the last ones
       }
       return await this.#insist("join", {}, { isPatient });
     } finally {
@@ -191,13 +193,21 @@ export class Room {
   }
 
   #skipTo(seq, why = "the server has not kept them.") {
-    this.say(`${(seq - this.#last - 1).toLocaleString()} messages are missing here: ${why}`);
+    const count = seq - this.#last - 1;
+    this.say(`${count.toLocaleString()} ${count === 1 ? "message is" : "messages are"} missing here: ${why}`);
     this.#last = seq - 1;
   }
 
   #append(messages) {
     const added = messages.filter(({ seq }) => seq > this.#last);
     if (added.length === 0) return;
+    const hole = added.findIndex(({ seq }, place) => place > 0 && seq !== added[place - 1].seq + 1);
+    if (hole > 0) {
+      this.#append(added.slice(0, hole));
+      this.#skipTo(added[hole].seq);
+      this.#append(added.slice(hole));
+      return;
+    }
     this.#news.close();
     this.#last = added.at(-1).seq;
     this.log.append(...added);
