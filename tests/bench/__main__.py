@@ -53,12 +53,13 @@ def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
     sys.exit(not attacks.run(name, seconds, options))
 
 
-@main.command("rooms")
+@main.command("rooms", context_settings={"ignore_unknown_options": True})
 @click.argument("number", type=click.IntRange(1), default=100_000)
 @click.argument("seconds", type=click.FloatRange(0.1), default=15)
-def measure_rooms(number: int, seconds: float) -> None:
-    """So many rooms, which 20 visitors list at the default rate for SECONDS while somebody talks."""
-    sys.exit(not rooms.run(number, seconds))
+@click.argument("options", nargs=-1)
+def measure_rooms(number: int, seconds: float, options: tuple[str, ...]) -> None:
+    """So many rooms, which 20 visitors list at the default rate for SECONDS while somebody talks; with OPTIONS of the server."""
+    sys.exit(not rooms.run(number, seconds, options))
 
 
 main()

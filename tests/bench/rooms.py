@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from time import monotonic
 
 import click
@@ -47,26 +48,27 @@ class Visitor(Member):
             thread.start()
 
     def end(self) -> None:
-        """Stop asking, and close."""
+        """Stop asking, and go without a word."""
         self._is_over.set()
-        self._threads[0].join()
-        self.begin_close()
-        self.socket.settimeout(_SECONDS_TO_ANSWER)
-        self._threads[1].join()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
         self.socket.close()
 
     def _ask(self) -> None:
         self._is_over.wait(_SECONDS_BETWEEN_REQUESTS * self.number / _VISITORS)
-        while not self._is_over.wait(_SECONDS_BETWEEN_REQUESTS):
-            self.socket.sendall(masked(b'{"type":"rooms","id":1}'))
+        with suppress(OSError):
+            while not self._is_over.wait(_SECONDS_BETWEEN_REQUESTS):
+                self.socket.sendall(masked(b'{"type":"rooms","id":1}'))
 
     def _read(self) -> None:
-        while data := self.socket.recv(_READ_BYTES):
-            self.read_bytes += len(data)
+        with suppress(OSError):
+            while data := self.socket.recv(_READ_BYTES):
+                self.read_bytes += len(data)
 
 
-def run(rooms: int, seconds: float) -> bool:
-    """Measure; whether nothing was refused or lost."""
+def run(rooms: int, seconds: float, options: Sequence[str] = ()) -> bool:
+    """Measure, with these options of the server; whether nothing was refused or lost."""
     report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors who list them at the default rate, for {seconds:g} s")
     with history_file() as file:
         click.echo(f"making {rooms:,} rooms ...")
@@ -74,7 +76,7 @@ def run(rooms: int, seconds: float) -> bool:
             for number in range(rooms - 1):  # and one more for who talks
                 broker.append(Draft(f"room-{number:06}", "alice", "x"), _Nobody())
         began_at = monotonic()
-        with running("--port", "0", "--history", str(file), "--log-level", "warning") as server:
+        with running("--port", "0", "--history", str(file), "--log-level", "warning", *options) as server:
             report.add("the start of the server", f"{monotonic() - began_at:.1f} s")
             with talking(server) as say:
                 report.add_times("say to ack, alone", _say_for(say, min(seconds, 3.0)), _REQUIRED_SECONDS)
@@ -92,8 +94,9 @@ def run(rooms: int, seconds: float) -> bool:
 
 @contextmanager
 def talking(server: Command) -> Iterator[Say]:
-    """Somebody in a room of their own."""
-    with wschat.connect(f"{server.url}?name=bystander", subprotocols=[SUBPROTOCOL], deflate=None) as ws:
+    """Somebody at another address, in a room of their own."""
+    sock = socket.create_connection((server.host, server.port), source_address=("127.0.0.2", 0))
+    with wschat.connect(f"{server.url}?name=bystander", sock=sock, subprotocols=[SUBPROTOCOL], deflate=None) as ws:
         say = Say(ws)
         say.ask(type="join", room="bystanders")
         yield say
