@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
+import wschat
 from tests.server.command import Command, running
-from tests.web.page.between import Between, enter
+from tests.server.raw import PATIENCE
+from tests.web.page.between import Between
 from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.tokens import mint
 
@@ -56,14 +59,18 @@ def test_who_goes_on_elsewhere_may_take_another_name_here(server: Command, windo
 
 
 def test_who_was_cut_off_has_their_name_again_at_once(server: Command, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice")
-    between.wait_for_answers()
-    between.is_silent = True  # the server does not know yet that this connection is gone
-    alice.page.reload()
-    between.is_silent = False
-    alice.page.reload()
-    expect(alice.members).to_contain_text("alice (you)", timeout=3000)
-    kept(alice, "back")
+    alice = windows.enter(server, "alice")
+    secret = alice.page.evaluate("JSON.parse(localStorage.getItem('wschat / secret'))")
+    alice.page.goto("about:blank")
+    # As if the server had not noticed that the connection is gone.
+    with wschat.connect(f"{server.url}?name=alice&secret={secret}&replace=1", subprotocols=["wschat.v1"]) as ws:
+        ws.recv(PATIENCE)
+        alice.page.goto(http(server))
+        expect(alice.members).to_contain_text("alice (you)", timeout=3000)
+        kept(alice, "back")
+        with pytest.raises(wschat.ConnectionClosed) as closed:
+            all(ws.recv(PATIENCE) for _ in range(100))
+        assert closed.value.code == 4001
 
 
 def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Command, windows: Windows) -> None:
