@@ -28,6 +28,7 @@ from wschat.brokers.base import Broker, Draft, Message, Outcome, Retention
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.budgets import Budgets
 from wschat.chat.moderation import BAN
 from wschat.chat.rates import Rate
 from wschat.chat.sessions import Identity
@@ -201,6 +202,18 @@ def test_what_is_no_longer_kept_is_a_gap(open_web: OpenWeb) -> None:
     assert events.texts(3) == ["6", "7", "8"]
     events = web.follow(last_event_id="5")
     assert next(iter(events)).json["text"] == "6"
+
+
+def test_what_was_missed_is_paid_for_by_the_address(open_web: OpenWeb) -> None:
+    web = open_web(MemoryBroker(), budgets=Budgets(work_per_address=Rate(1000, 60)))
+    for number in range(100):
+        web.post(str(number))
+    assert web.get("/api/rooms").status == 200
+    for _ in range(40):
+        web.follow(last_event_id="1").texts(1)
+        if web.get("/api/rooms").status == 429:
+            break
+    assert web.get("/api/rooms").code == "too-fast"
 
 
 def test_without_a_history_what_was_missed_is_a_gap(open_web: OpenWeb) -> None:

@@ -70,5 +70,5 @@ _COSTS: dict[type[requests.Request], Callable[[State, Session, Any, Any], float]
     requests.Nick: _all_rooms,
     requests.History: lambda _, __, ___, answer: len(answer.messages),
     requests.Who: lambda _, __, ___, answer: len(answer.members) * _NAME,
-    requests.Rooms: lambda _, __, ___, answer: len(answer.rooms) + _NAME * sum(room["members"] for room in answer.rooms),
+    requests.Rooms: lambda _, __, ___, answer: len(answer.rooms),
 }

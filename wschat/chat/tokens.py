@@ -32,6 +32,8 @@ class Tokens:
     """The tokens that are signed with one secret, for one audience if it is given. From any thread. Raises UsageError without PyJWT."""
 
     def __init__(self, secret: bytes, audience: str | None = None) -> None:
+        if audience == "":
+            raise UsageError("an audience is a text that is not empty")
         self._secret = secret
         self._audience = audience
         self._jwt = _import_jwt()

@@ -158,7 +158,8 @@ class Visit:
         since = last if last_event_id is None else self._feed.since(last_event_id)
         if since is not None and since <= last:
             stream.send(self._feed.place(since))
-            self._spend(min(last - since, MAX_MESSAGES))
+            next_one = next(iter(broker.read_since(room, since, 1)), None)
+            self._spend(last - next_one.seq + 1 if next_one else 0)
             return since
         first = next(iter(broker.read_since(room, 0, 1)), None)
         begins_at = first.seq if first else last + 1

@@ -130,7 +130,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     type=Text(),
     help="Let only those into the chat who have a token that was signed with the secret in this file (see python -m wschat.chat.mint).",
 )
-@option("--auth-audience", help="Take only tokens that are for this audience (their claim aud).")
+@option("--auth-audience", type=Text(), help="Take only tokens that are for this audience (their claim aud).")
 @option(
     "--moderator",
     "moderators",
