@@ -82,6 +82,18 @@ def test_a_day_stands_above_all_that_is_of_that_day(server: Command, windows: Wi
     assert kinds == ["day", "news", "message"]
 
 
+def test_news_after_midnight_are_below_the_new_day(server: Command, windows: Windows) -> None:
+    alice, between = enter(windows, server, "alice", clock=True)
+    alice.say("Good night!")
+    alice.hears("Good night!")
+    between.wait_for_answers()
+    alice.page.clock.fast_forward("24:00:00")
+    with chatting(server, "bob"):
+        expect(news(alice)).to_have_text("bob has joined.")
+    kinds = alice.log.locator("li").evaluate_all("items => items.map((item) => item.className)")
+    assert kinds == ["day", "message", "day", "news"]
+
+
 def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows) -> None:
     root = come_as_root(windows, moderated)
     bob, carol = windows.enter(moderated, "bob"), windows.enter(moderated, "carol")

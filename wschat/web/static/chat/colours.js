@@ -1,4 +1,4 @@
-// The colours of names: a hue for each, which stays as long as the page is open and is unlike those of the others who are here.
+// The colours of names: a hue for each, which stays as long as the page is open, and differs from those of the others in the room.
 
 const HUES = 24;
 const DEGREES = 360 / HUES;
@@ -19,8 +19,8 @@ export function hueOf(name) {
 }
 
 /**
- * The hue for a new name: unlike those of who is here; if it can be, one that nobody has; and of these the nearest to the one that
- * the name alone would give, which is the same for everybody.
+ * Choose the hue for a new name: far from those of the people in the room, then one that no other name has, then the nearest to the
+ * one that the name alone would give, so that most people see a name in the same colour.
  */
 function choose(name) {
   const wanted = hash(name.toLowerCase()) % HUES;

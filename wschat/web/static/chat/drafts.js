@@ -11,7 +11,7 @@ export class Drafts {
 
   constructor() {
     window.addEventListener("pagehide", () => this.#save());
-    document.addEventListener("visibilitychange", () => this.#save()); // a phone may end a hidden page without a word
+    document.addEventListener("visibilitychange", () => this.#save()); // a phone may end a hidden page without an event
   }
 
   /** The draft for a room; empty if there is none. */

@@ -34,9 +34,9 @@ export class Log {
   #height = 0;
   #time = 0; // of what was drawn last
   #latest = 0; // the number of the last message of somebody else
-  #lookedUpTo = 0; // the same, when somebody looked at this last
+  #lookedUpTo = 0; // the same, when the user looked here last
   #seen = null; // what comes after the message of this number is below a line that says that it is new
-  #isOpening = false; // that line is to be gone to when it is drawn
+  #isOpening = false; // the log has still to go to that line, when it is drawn
   #draw = oncePerFrame(() => this.#drawNow());
   #remember = oncePerFrame(() => this.#rememberNow());
 
@@ -105,7 +105,7 @@ export class Log {
     this.open();
   }
 
-  /** Somebody begins to look at it: at what is new, below a line, if something has come since they looked last; else where it was. */
+  /** The user looks at it: go to the line above what has come since they looked last, or else to where it was. */
   open() {
     if (this.element.hidden) return;
     this.#line()?.remove();
@@ -117,7 +117,7 @@ export class Log {
     if (!this.#isOpening && this.#seen === null) this.#restore();
   }
 
-  /** Nobody looks at it any more: remember its place. */
+  /** The user looks elsewhere: remember the place, and what has come so far. */
   lookAway() {
     this.#place = this.#topmost();
     this.#lookedUpTo = this.#latest;
@@ -198,7 +198,7 @@ export class Log {
     return line;
   }
 
-  /** Show the line, and something of what is above it. Where all that is new is in sight, there is nothing to go to. */
+  /** Put the line there and scroll to it, with a little of what is above it. At the end, the log sticks to the newest again. */
   #goToLine() {
     const line = this.#placeLine();
     if (!line) return;
@@ -299,7 +299,7 @@ export class Log {
 
   #scrolled() {
     const { clientHeight, hidden } = this.element;
-    if (hidden || clientHeight !== this.#height) return; // a larger field has moved it, and nobody has scrolled
+    if (hidden || clientHeight !== this.#height) return; // a larger field has moved it, and not the user
     this.sticks = this.#isAtBottom();
     if (!this.sticks) this.#remember();
     this.#moved();

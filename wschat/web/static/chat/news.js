@@ -1,5 +1,5 @@
-// What is told of the members of a room, with as few words as can be: who comes back within some seconds has never left, what
-// happens one after the other is one line as long as nothing else is said, and of who comes and goes the last is what counts.
+// What a room is told of its members, in few words: a member who is back within some seconds has not left, news that follow each
+// other share a line as long as nothing else is said, and of a member who comes and goes only the last event is told.
 
 import { itemForNotice } from "./message.js";
 import { sentence } from "./text.js";
@@ -19,27 +19,27 @@ const TEXTS = {
 /** The news of one room; `show(item)` puts an item below the messages. */
 export class News {
   #show;
-  #leaving = new Map(); // timers of those who may come back, by their names
-  #told = new Map(); // when something was told, by what it was
-  #line = null; // the item that more can be told on
-  #entries = new Map(); // what it tells: of each name who has come or gone last, and sentences
+  #leaving = new Map(); // timers of members who have left and may come back, by their names
+  #told = new Map(); // when an event was told last, by the event and the name
+  #line = null; // the item that still takes news
+  #entries = new Map(); // the news in that item: the last coming or going of each name, and other sentences
 
   constructor(show) {
     this.#show = show;
   }
 
-  /** Something else has been said: what comes next is on another line. */
+  /** Something else has been said: the next news begin another line. */
   close() {
     this.#line = null;
     this.#entries.clear();
   }
 
-  /** Somebody has come, or come back. */
+  /** A member has come, or come back. */
   join(name) {
     if (!this.#cancel(name)) this.#tell(name, "joined");
   }
 
-  /** Somebody has gone, perhaps for a moment only. */
+  /** A member has gone, perhaps for a moment only. */
   leave(name) {
     this.#cancel(name);
     const tell = () => {
@@ -49,25 +49,25 @@ export class News {
     this.#leaving.set(name, setTimeout(tell, BACK_WITHIN));
   }
 
-  /** These are here after a lost connection, and those were before it, who may be on their way back. */
+  /** Compare the members after a lost connection with those before: who is missing may be on the way back. */
   resume(here, before) {
     for (const name of here) this.#cancel(name);
     for (const name of before) if (!here.has(name)) this.leave(name);
   }
 
-  /** Somebody is called otherwise now. */
+  /** A member has another name. */
   rename(name, newName) {
     this.#cancel(newName);
     this.#tell(name, sentence`${name} is ${newName} now.`);
   }
 
-  /** Something was done about somebody. */
+  /** A moderator has done something about a member. */
   moderate(name, event) {
     this.#cancel(name);
     if (this.isNew(event, name)) this.#tell(name, sentence`${name} ${TEXTS[event] ?? event}.`);
   }
 
-  /** Return true unless this has been asked just now, as the same thing may be known in two ways: by an event and by an answer. */
+  /** Return true the first time in some seconds: a moderator learns of the same thing by an event and by an answer. */
   isNew(event, name) {
     const key = `${event} ${name.toLowerCase()}`;
     const before = this.#told.get(key) ?? -Infinity;
@@ -75,7 +75,7 @@ export class News {
     return performance.now() - before > TOLD_ONCE_WITHIN;
   }
 
-  /** Return true if somebody was about to be said to have left. */
+  /** Return true if it was about to be told that a member has left. */
   #cancel(name) {
     clearTimeout(this.#leaving.get(name));
     return this.#leaving.delete(name);

@@ -1,4 +1,4 @@
-// The form for a token, where nobody is let in without one.
+// The form for a token, for a chat that lets nobody in without one.
 
 import { byId } from "./dom.js";
 
