@@ -99,6 +99,22 @@ def test_more_clients_than_descriptors() -> None:
 
 
 @needs_linux
+def test_who_is_idle_gives_its_descriptor_up() -> None:
+    with running("--port", "0") as command, contextlib.ExitStack() as clients:
+        resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        answered = 0
+        while True:  # until there is no descriptor left but those of idle connections
+            raw = clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port))))
+            assert raw.ask(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200
+            answered += 1
+            if "cannot accept connections: " in command.errors():
+                break
+        assert answered > 32
+        with wschat.connect(command.url) as ws:
+            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+
+
+@needs_linux
 def test_a_decompression_bomb() -> None:
     """A gigabyte of zeros in a megabyte, and not in our memory."""
     compressor = zlib.compressobj(wbits=-15)

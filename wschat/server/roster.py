@@ -97,6 +97,14 @@ class Roster:
             address = self._idle.remove(sock)
             return address is None or self._count(sock, address)
 
+    def make_room(self) -> bool:
+        """Close the connection that has been idle for longest. Return False if none is."""
+        with self._changed:
+            if not self._idle:
+                return False
+            self._cut(self._idle.longest())
+            return True
+
     def _cut(self, sock: socket.socket) -> None:
         self._idle.remove(sock)
         self._cut_idle.add(sock)

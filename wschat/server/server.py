@@ -354,6 +354,8 @@ class WebSocketServer(socketserver.TCPServer):
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already
             self._scarcity.complain(error)
+            if self._roster.make_room():
+                return False  # who waits is accepted in a moment, when the one that is cut has left
             return self._scarcity.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
