@@ -14,7 +14,7 @@ from tests.brokers.test_local import Gate
 from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
 from wschat.brokers.base import Draft, Retention, Rule
 from wschat.brokers.local import LocalBroker
-from wschat.errors import HistoryUnavailable
+from wschat.errors import HistoryUnavailable, UsageError
 
 SECRET = "what nobody is to read in a log"
 NO_TEXT = {"text": "CAST(x'ff' || text AS TEXT)"}
@@ -162,6 +162,26 @@ def test_a_room_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest
         assert say(broker, "coffee", "two") == [2]
         assert [room for room in last_numbers(broker) if room != "tea"] == ["coffee"]
     assert "cannot be read, and is passed over" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM log", "UPDATE log SET epoch = CAST(x'ff' AS TEXT)", "DROP TABLE log"])
+def test_a_file_that_has_lost_its_epoch_is_refused_in_words(path: Path, damage: str) -> None:
+    LocalBroker(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(damage)
+    with pytest.raises(UsageError, match="cannot keep a history in"):
+        LocalBroker(path)
+
+
+@pytest.mark.parametrize("value", ["'yesterday'", "x'ff'", "9e999"])
+def test_a_note_of_when_the_server_was_seen_that_is_none_does_no_harm(path: Path, value: str) -> None:
+    with closing(LocalBroker(path)) as broker:
+        say(broker, "tea", "one")
+    change(path, f"UPDATE log SET seen = {value}")
+    change(path, f"UPDATE rooms SET time = {value}")
+    with closing(LocalBroker(path)) as broker:
+        assert say(broker, "tea", "two") == [2]
+        assert texts(log_of(broker, "tea")) == ["one", "two"]
 
 
 def test_a_room_whose_number_fell_behind_its_messages_counts_on(path: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.test_clock import DAY, NOW, Hands
 from tests.connection.wiring import PATIENCE, Wiring, eventually
 from wschat.brokers import local
+from wschat.brokers.base import Rule
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.addresses import canonical_address
@@ -465,3 +467,19 @@ def test_a_rule_is_written_with_who_made_it_and_until_when(come: Come) -> None:
     assert rule[:3] == ("lobby", BAN, "bob")
     assert rule.by == "root"
     assert before + 60 <= rule.until <= time.time() + 60
+
+
+def test_a_clock_that_is_wrong_at_the_start_ends_no_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hands = Hands(monkeypatch)
+    rules = [Rule("tea", BAN, name, NOW + seconds, "root") for name, seconds in (("mallory", 3600), ("trent", 60))]
+    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+        broker.set_rules(rules)
+    hands.now += 365 * DAY
+    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+        moderation = Moderation(broker)
+        hands.now -= 365 * DAY
+        assert moderation._find(BAN, "tea", "mallory", None) == rules[0]
+    hands.go_on(600)
+    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+        assert Moderation(broker)._find(BAN, "tea", "mallory", None) == rules[0]
+        assert broker.rules() == rules[:1], "a ban whose time is over goes when the clock is right"

@@ -77,7 +77,7 @@ class LocalBroker(Presence, Broker):
                 check(self._database, str(self.path))
                 _make_durable(self._database)
                 migrate(self._database)
-                (self.epoch,) = self._database.execute("SELECT epoch FROM log").fetchone()
+                self.epoch = _epoch_of(self._database)
                 self._log = Log(self._database, self._retention)
                 self.clock = self._log.clock
                 self._files = self._files_in_place()
@@ -359,6 +359,13 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         address, uri=True, timeout=_SECONDS_TO_WAIT_FOR_LOCK, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+
+
+def _epoch_of(database: sqlite3.Connection) -> str:
+    (epoch,) = database.execute("SELECT CAST(epoch AS BLOB) FROM log").fetchone() or (None,)
+    if not isinstance(epoch, bytes) or not epoch.isalnum():  # which it goes into ids of events as
+        raise sqlite3.DatabaseError("it has no epoch that can be read")
+    return epoch.decode()
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:

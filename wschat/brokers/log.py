@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from math import isfinite
+from math import inf, isfinite
 from typing import TypeVar
 
 from wschat.brokers.base import KEYS_KEPT, Draft, Known, Message, Result, Retention, digest_of, rejected_key
@@ -204,10 +204,10 @@ class Log:
         return list(self._rooms)
 
     def quiet(self, names: Iterable[str]) -> list[str]:
-        """Return those of these rooms in which nothing has been said for so long that they can be forgotten."""
+        """Return those of these rooms in which nothing has been said for so long, and nothing is kept, that they can be forgotten."""
         quiet_time = self._retention.quiet_time(self.clock.relied_on())
-        rooms = ((name, self._rooms[name].time) for name in names if name in self._rooms)
-        return [name for name, said_at in rooms if said_at < quiet_time and not 0 < said_at < UNSET]
+        rooms = ((name, self._rooms[name]) for name in names if name in self._rooms)
+        return [name for name, room in rooms if room.time < quiet_time and not self._has_messages(room)]
 
     def forget(self, names: Iterable[str]) -> None:
         """Forget these rooms. The numbers of all others that are made go on above theirs."""
@@ -226,10 +226,11 @@ class Log:
         """Delete what is not kept any more in these rooms, all in one transaction."""
         oldest_time = self._retention.oldest_time(self.clock.relied_on())
         rooms = [self._rooms[name] for name in names if name in self._rooms]
-        if rooms := [room for room in rooms if self._has_old(room, oldest_time)]:
+        if rooms := [room for room in rooms if self._has_messages(room, oldest_time)]:
             self._delete_apart(rooms)
 
-    def _has_old(self, room: _Room, oldest_time: float) -> bool:
+    def _has_messages(self, room: _Room, before: float = inf) -> bool:
+        """Return True if the first message in a room, which may be damaged, is from before this time, or one too many."""
         try:
             first = self._database.execute("SELECT seq, time FROM messages WHERE room = ? ORDER BY seq LIMIT 1", (room.id,)).fetchone()
         except sqlite3.DatabaseError as error:
@@ -239,7 +240,9 @@ class Log:
         if first is None:
             return False
         seq, said_at = first
-        return bool(seq < self._retention.oldest_seq(room.last) or said_at < oldest_time)
+        if type(seq) is not int or type(said_at) is not float:
+            return True
+        return said_at <= before or seq < self._retention.oldest_seq(room.last)
 
     def _delete_apart(self, rooms: Sequence[_Room]) -> None:
         """Delete what is not kept any more in these rooms. What cannot be deleted, because it is damaged, stays: it is not shown."""

@@ -33,6 +33,7 @@ class Moderation:
         self._guard = threading.Lock()  # guards the rules; nothing else is locked while it is held
         self._rules: dict[tuple[str, str], dict[str, Rule]] = {}  # by room and kind, and then by subject
         stored = broker.rules()
+        # By a clock that is wrong, no rule is over for good.
         over = [rule for rule in stored if not _holds(rule)] if broker.clock.relied_on() is not None else []
         for rule in set(stored) - set(over):
             self._rules.setdefault((rule.room, rule.kind), {})[rule.subject] = rule
