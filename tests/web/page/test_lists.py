@@ -77,6 +77,21 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
         expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()
 
 
+def test_where_not_all_rooms_are_listed_that_is_said(windows: Windows, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    broker = LocalBroker(path)
+    append(broker, *(Draft(f"room-{number:04}", "bob", f"It is {number}") for number in range(1100)))
+    broker.close()
+    with running("--port", "0", "--history", str(path)) as server:
+        alice = windows.enter(server, "alice")
+        expect(alice.rooms).to_contain_text(re.compile("and [78][0-9]{2} more"))
+        alice.page.get_by_label("Room to join").fill("room-1099")
+        expect(alice.rooms).to_contain_text("There are more rooms: type the whole name of one")
+        alice.page.keyboard.press("Enter")
+        expect(alice.page.get_by_role("heading", name="room-1099", exact=True)).to_be_visible()
+        alice.hears("It is 1099")
+
+
 def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     broker = LocalBroker(path)

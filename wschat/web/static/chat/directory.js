@@ -8,12 +8,17 @@ import { compare } from "./order.js";
 const MOST_LISTED = 200;
 
 let others = [];
+let areAll = true; // the rooms that there are besides
 
 byId("join-room").addEventListener("input", showOthers);
 byId("join").addEventListener("reset", () => setTimeout(showOthers)); // when it is empty
 
-/** Show rooms: of each its name, how many messages have not been read, and whether it is the one that is shown. */
-export function showDirectory(joined, besides) {
+/**
+ * Show rooms: of each its name, how many messages have not been read, and whether it is the one that is shown. `isWhole` is false if
+ * the server has more rooms than those.
+ */
+export function showDirectory(joined, besides, isWhole) {
+  areAll = isWhole;
   others = besides.sort(inOrder);
   fillList(byId("joined"), joined.sort(inOrder), itemFor, update);
   showOthers();
@@ -28,9 +33,11 @@ function showOthers() {
   const wanted = keyOf(byId("join-room").value);
   const found = others.filter(([name]) => name.includes(wanted));
   const more = found.length - MOST_LISTED;
-  byId("others-part").hidden = found.length === 0;
-  byId("others-more").hidden = more <= 0;
-  byId("others-more").textContent = more > 0 ? `and ${more.toLocaleString()} more: type a part of a name` : "";
+  const unlisted = areAll ? "" : "There are more rooms: type the whole name of one";
+  const text = more > 0 ? `and ${more.toLocaleString()} more: type a part of a name` : unlisted;
+  byId("others-part").hidden = found.length === 0 && !text;
+  byId("others-more").hidden = !text;
+  byId("others-more").textContent = text;
   fillList(byId("others"), found.slice(0, MOST_LISTED), itemFor, update);
 }
 

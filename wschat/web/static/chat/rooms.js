@@ -21,6 +21,7 @@ export class Rooms {
   #hooks;
   #rooms = new Map();
   #listed = []; // what the server has said last of all rooms
+  #isListWhole = true;
   #askedAt = 0;
   #refused = new Set(); // rooms that we were not let into
   #left = new Set(); // rooms that we did not want to be in any more
@@ -134,7 +135,9 @@ export class Rooms {
     if (!this.#isSettled) return;
     this.#askedAt = Date.now();
     try {
-      this.#listed = (await this.#connection.request({ type: "rooms" }, { isPatient: true })).rooms;
+      const { rooms, more = false } = await this.#connection.request({ type: "rooms" }, { isPatient: true });
+      this.#listed = rooms;
+      this.#isListWhole = !more;
       this.#draw();
     } catch {
       // The next time.
@@ -264,7 +267,7 @@ export class Rooms {
     const here = counts[rooms.indexOf(this.current)] ?? 0;
     const all = counts.reduce((sum, count) => sum + count, 0);
     const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
-    showDirectory(rows, others.map(({ room, last }) => [room, this.#seen.unread(room, last), false]));
+    showDirectory(rows, others.map(({ room, last }) => [room, this.#seen.unread(room, last), false]), this.#isListWhole);
     byId("leave").hidden = this.current === this.#nowhere;
     byId("newest").hidden = log.sticks;
     byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "Jump to latest ↓";
