@@ -7,6 +7,7 @@ bounds, HEAD, keep-alive, pipelined requests, and peers that do not read what th
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,8 @@ from wschat.server.requests import Exchange, Request, next_request, reason_of, r
 
 _READ_BYTES = 16 * 1024
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+# SO_LINGER: a struct of two shorts on Windows, and of two ints elsewhere.
+_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 # A peer that reads so much in `Limits.send_timeout` is not too slow.
 _WRITE_BYTES = 64 * 1024
 
@@ -150,7 +153,7 @@ class Dialogue:
         """Have nobody take what was sent of an answer for all of it: without chunks, it is whole when the connection ends."""
         if self._event.http_version == b"1.0":
             with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # that is, with a reset
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)  # that is, with a reset
                 self._socket.close()
 
     def begin_events(self, response: EventsResponse) -> None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 
 from wschat.connection.keepalive import Deadline, Deadlines
 
@@ -82,8 +81,7 @@ class Placement:
         return self.core
 
     def _remember(self) -> None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._busy, self._own, self._at = self._busy_seconds(), usage.ru_utime + usage.ru_stime, monotonic()
+        self._busy, self._own, self._at = self._busy_seconds(), process_time(), monotonic()
 
     def _move(self, cores: set[int]) -> None:
         # A thread takes over the placement of the one that starts it: the second round is for those started during the first.

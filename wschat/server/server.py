@@ -105,7 +105,7 @@ class WebSocketServer(socketserver.TCPServer):
     As a context manager it stops itself.
     """
 
-    allow_reuse_address = True
+    allow_reuse_address = os.name != "nt"  # where it would let another program take the port over
     request_queue_size = 1024
 
     def __init__(

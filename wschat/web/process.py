@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
+
+try:
+    import resource
+except ImportError:  # as on Windows
+    resource = None  # type: ignore[assignment]
 
 _PROC = Path("/proc/self")
 _FIELDS = re.compile(r"^(Threads|VmRSS):\s*(\d+)", re.MULTILINE)
@@ -35,7 +39,9 @@ def read_process() -> Process:
         fields = dict(_FIELDS.findall((_PROC / "status").read_text()))
         threads, memory = int(fields["Threads"]), int(fields["VmRSS"]) * 1024
     except FileNotFoundError:
-        threads, memory = threading.active_count(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+        threads = threading.active_count()
+        if resource is not None:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     except OSError:
         pass  # no descriptor is left to read it with
     return Process(threads, memory, _descriptors(), times.user + times.system)
