@@ -10,15 +10,18 @@ import pytest
 
 import wschat
 from tests.chat.conftest import ChatFactory
+from tests.chat.test_access import SECRET
 from tests.chat.test_rates import Clock
 from tests.chat.wiring import Client, Event, Guests
 from tests.connection.wiring import PATIENCE
 from wschat.brokers.base import Draft, Outcome
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat import rates
+from wschat.chat.access import Access
 from wschat.chat.budgets import Budget, Budgets
 from wschat.chat.chat import Chat
 from wschat.chat.rates import Rate
+from wschat.chat.tokens import mint
 from wschat.errors import Rejected
 from wschat.server.requests import Request
 
@@ -162,6 +165,17 @@ def test_what_many_are_told_is_paid_for_unless_it_is_said(
             continue
         break
     assert (requests < 30) == costs
+
+
+def test_looking_for_the_few_rooms_where_one_may_be_is_paid_for(open_chat: ChatFactory) -> None:
+    broker = MemoryBroker()
+    for number in range(1000):
+        broker.append(Draft(f"room{number}", "somebody", "x"), Nobody())
+    guests = open_chat(broker, access=Access(SECRET), budgets=FEW)
+    narrow = guests.v1(path=f"/?token={mint(SECRET, 'alice', rooms=['tea'])}")
+    assert asked(narrow, 10, type="rooms")[0] == 2
+    wide = guests.v1(path=f"/?token={mint(SECRET, 'bob')}")
+    assert asked(wide, 5, type="rooms", limit=10)[0] == 5
 
 
 def test_a_long_text_is_paid_for(open_chat: ChatFactory) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from wschat.chat import requests
-from wschat.chat.events import Event
+from wschat.chat.events import Event, RoomList
 from wschat.chat.requests import DEFAULT_MESSAGES, MAX_MESSAGES
 from wschat.chat.rooms import Rooms
 from wschat.chat.sessions import Session
@@ -19,6 +19,7 @@ from wschat.chat.state import State
 _REQUEST = 10.0
 _CHARACTER = 0.01  # that is parsed
 _NAME = 0.1  # in a list
+_ROOM_LOOKED_AT = 0.25
 _SAID_CHARACTER = 1 / 4096  # for each who hears it
 _RENAME = 0.5  # a member who is in many rooms with somebody is told of all of them at once
 
@@ -54,6 +55,12 @@ def _join(state: State, session: Session, request: requests.Join, _: Event | Non
     return room.audience * (1 + _NAME) + (0 if session.dialect.one_room else min(past, room.last))
 
 
+def _rooms(state: State, session: Session, _: requests.Rooms, answer: RoomList) -> float:
+    # Who may not be in all rooms has each of them looked at, to find those where they may be.
+    looked_at = 0 if session.identity.may_be_anywhere else state.broker.count_rooms()
+    return len(answer.rooms) + _ROOM_LOOKED_AT * looked_at
+
+
 def _one_room(state: State, _: Session, request: Any, __: Event | None) -> float:
     return cost_of_telling(state.rooms, [request.room])
 
@@ -70,5 +77,5 @@ _COSTS: dict[type[requests.Request], Callable[[State, Session, Any, Any], float]
     requests.Nick: _all_rooms,
     requests.History: lambda _, __, ___, answer: len(answer.messages),
     requests.Who: lambda _, __, ___, answer: len(answer.members) * _NAME,
-    requests.Rooms: lambda _, __, ___, answer: len(answer.rooms),
+    requests.Rooms: _rooms,
 }

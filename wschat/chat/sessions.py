@@ -46,9 +46,14 @@ class Identity:
         """Whether all this has ended."""
         return self.expires_at is not None and self.expires_at <= time.time()
 
+    @property
+    def may_be_anywhere(self) -> bool:
+        """Return True if they may be in all rooms."""
+        return "*" in self.rooms
+
     def may_be_in(self, room: str) -> bool:
         """Whether they have any business in this room."""
-        return "*" in self.rooms or any(fnmatchcase(room, pattern) for pattern in self.rooms)
+        return self.may_be_anywhere or any(fnmatchcase(room, pattern) for pattern in self.rooms)
 
     def moderates(self, room: str) -> bool:
         """Whether they are a moderator of this room."""
