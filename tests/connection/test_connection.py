@@ -706,3 +706,10 @@ def test_of_threads_that_close_at_once_all_are_told_the_code_on_the_wire(wire: W
         peer.close()
         assert end_of(server) == (code, str(code))
         wire.forget(server)
+
+
+def test_a_connection_is_shown_without_its_query(wire: Wiring) -> None:
+    server, _ = wire.raw()
+    server.path = "/rooms/tea?token=secret"
+    assert "/rooms/tea open" in repr(server)
+    assert "secret" not in repr(server)

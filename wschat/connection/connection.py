@@ -229,7 +229,8 @@ class Connection:
         self.close(CloseCode.INTERNAL_ERROR if has_failed else CloseCode.NORMAL)
 
     def __repr__(self) -> str:
-        return f"<Connection {self.remote_address} {self.path} {'open' if self._end is None else f'closed {self._end[0]}'}>"
+        path = self.path.partition("?")[0]  # a query may hold a token
+        return f"<Connection {self.remote_address} {path} {'open' if self._end is None else f'closed {self._end[0]}'}>"
 
     # Sending
 
