@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import pytest
 import simple_websocket
@@ -34,6 +36,8 @@ LARGE_BINARY = os.urandom(200_000)
 MESSAGES: list[str | bytes] = ["hello", "", "Grüße 👋", b"\x00\xff", b"", "x" * 125, "x" * 126, b"y" * 65_536, LARGE_TEXT, LARGE_BINARY]
 # What comes again and again, so that a window kept between messages shows, and breaks if the two sides differ.
 REPEATED = [f"message {number} of many that look alike, " * 20 for number in range(20)]
+
+Result = TypeVar("Result")
 
 NODE_MODULES = Path(__file__).parents[1] / ".cache/node/node_modules"
 # From the tutorial, word by word.
@@ -88,6 +92,12 @@ def test_the_tutorials_client_under_node_talks_to_the_chat() -> None:
         with node(script) as lines:
             assert next(lines) == "Server says: Welcome to the chat!"
             assert next(lines) == "Server says: Server: Hello server!"
+
+
+def run_in_a_loop(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run this in an event loop. That of a browser in another test may run in this thread, so it gets a thread of its own."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, work).result()
 
 
 # Clients of others
@@ -215,7 +225,7 @@ def test_websockets_with_asyncio(echo_server: EchoServer, compression: str | Non
                 await ws.recv()
             assert (ws.close_code, ws.close_reason) == (4001, "as you wish")
 
-    asyncio.run(asyncio.wait_for(talk(), PATIENCE * 3))
+    run_in_a_loop(asyncio.wait_for(talk(), PATIENCE * 3))
     assert echo_server.end() == (4002, "enough")
 
 
@@ -333,4 +343,4 @@ def test_tornados_client_compresses_where_it_may_refer_to_what_it_has_sent(compr
         return answers
 
     with running("--port", "0", "--app", "wschat.apps:echo", "--compression", compression) as command:
-        assert asyncio.run(asyncio.wait_for(talk(command.url), PATIENCE)) == REPEATED
+        assert run_in_a_loop(asyncio.wait_for(talk(command.url), PATIENCE)) == REPEATED
