@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import socket
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,6 +151,15 @@ def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, cap
         ({"subprotocols": "chat"}, "subprotocols must be a list of texts, not the text 'chat'"),
         ({"origins": "https://app.example"}, "origins must be a list"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies must be a list"),
+        ({"subprotocols": [b"chat"]}, "subprotocols must be a list of texts: b'chat' is none"),
+        ({"subprotocols": ["a b"]}, "a subprotocol must have letters"),
+        ({"limits": {"max_connections": 3}}, "limits must be a wschat.Limits"),
+        ({"deflate": True}, "deflate must be a wschat.Deflate, or None"),
+        ({"host": None}, "an address must be a host and a port"),
+        ({"port": "8080"}, "a port must be a number from 0 to 65535, not '8080'"),
+        ({"port": 65536}, "a port must be a number from 0 to 65535"),
+        ({"listener": socket.socket()}, "a listener must be a stream socket that listens"),
+        ({"listener": socket.socket(type=socket.SOCK_DGRAM)}, "a listener must be a stream socket that listens"),
         ({"tls": "certificate.pem"}, "tls must be an ssl.SSLContext, not 'certificate.pem'"),
         ({"tls": ssl.create_default_context()}, "a context for a client"),
         ({"http": 3}, "http must be a function of the request"),
@@ -157,7 +168,7 @@ def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, cap
 )
 def test_options_that_could_never_work_are_refused_at_the_start(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        wschat.serve(echo, port=0, **options)
+        wschat.serve(echo, **{"port": 0, **options})
 
 
 def test_a_server_says_where_it_listens(serve: ServerFactory, caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
@@ -194,3 +205,32 @@ def test_a_plain_request_has_a_body_and_an_opening_has_none(serve: ServerFactory
     assert bodies == [b""]
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", data=b"hello", timeout=PATIENCE) as answer:
         assert answer.read() == b"HELLO"
+
+
+@pytest.mark.parametrize("address", [{"port": "taken"}, {"host": "no.such.invalid", "port": 0}, {"unix_path": "/no/such/folder/socket"}])
+def test_an_error_of_listening_names_the_address(address: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        if address.get("port") == "taken":
+            address = {"port": taken.getsockname()[1]}
+        place = address.get("unix_path") or f"{address.get('host', '127.0.0.1')} port {address['port']}"
+        with pytest.raises(OSError, match=f"cannot listen on {place}: "):
+            wschat.serve(echo, **address)
+
+
+def test_a_path_of_a_socket_may_be_a_path_and_it_has_no_port(serve: ServerFactory, tmp_path: Path) -> None:
+    server = serve(echo, unix_path=tmp_path / "socket")
+    with pytest.raises(UsageError, match="has no port"):
+        server.port  # noqa: B018
+
+
+def test_a_server_serves_once(serve: ServerFactory) -> None:
+    server = serve(echo)
+    check_echo(server)
+    for again in (server.start, server.serve_forever):
+        with pytest.raises(UsageError, match="serves already"):
+            again()
+    check_echo(server)
+    server.stop()
+    for again in (server.start, server.serve_forever):
+        with pytest.raises(UsageError, match="has been stopped"):
+            again()

@@ -356,7 +356,7 @@ def listen(
     except UsageError as error:
         raise CannotServe(f"--app {app}: {error}") from None
     except OSError as error:
-        raise CannotServe(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+        raise CannotServe(error.strerror or str(error)) from None
 
 
 def load_certificate(certificate: str | None, key: str | None) -> Certificate | None:

@@ -5,8 +5,42 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wschat.errors import UsageError
+from wschat.server.logs import name_of
+
+
+def check_address(address: object) -> None:
+    """Raise UsageError for what is no (host, port), no path, and no socket that listens."""
+    if isinstance(address, socket.socket):
+        listens = address.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) if hasattr(socket, "SO_ACCEPTCONN") else True
+        if address.type != socket.SOCK_STREAM or not listens:
+            raise UsageError(f"a listener must be a stream socket that listens, as socket.create_server makes it, not {address!r}")
+    elif not isinstance(address, str):
+        if not isinstance(address, tuple) or len(address) != 2 or not isinstance(address[0], str):
+            raise UsageError(f"an address must be a host and a port, a path, or a socket, not {address!r}")
+        if not isinstance(address[1], int) or not 0 <= address[1] <= 65535:
+            raise UsageError(f"a port must be a number from 0 to 65535, not {address[1]!r}")
+
+
+@contextmanager
+def naming(address: tuple[str, int] | str) -> Iterator[None]:
+    """Have an OSError say which address cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        place = address if isinstance(address, str) else f"{address[0]} port {address[1]}"
+        why = error.strerror or str(error)
+        raise type(error)(error.errno, f"cannot listen on {place}: {why}") from None
+
+
+def shown_address(address: object, path_prefix: str, *, is_secure: bool) -> str:
+    """Return where a server listens, for people: a URL, or the path of a Unix socket."""
+    if not isinstance(address, tuple):
+        return os.fsdecode(address)  # type: ignore[arg-type]  # a socket without a name has an empty one
+    return f"{'wss' if is_secure else 'ws'}://{name_of(address)}{path_prefix}/"
 
 
 def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
@@ -22,7 +23,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     *,
-    unix_path: str | None = None,
+    unix_path: str | os.PathLike[str] | None = None,
     listener: socket.socket | None = None,
     check_request: Callable[[Request], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -47,7 +48,7 @@ def serve(
     if listener is not None:
         address = listener
     elif unix_path is not None:
-        address = unix_path
+        address = os.fspath(unix_path)
     return WebSocketServer(
         address,
         _handler_class(handler, check_request),

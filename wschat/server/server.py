@@ -30,9 +30,10 @@ from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of
 from wschat.server.answers import HttpHandler
+from wschat.server.arguments import check_lists, check_types
 from wschat.server.handlers import check_class, check_function
 from wschat.server.hosts import AllowedHosts
-from wschat.server.listening import family_of
+from wschat.server.listening import check_address, family_of, naming, shown_address
 from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, Proxies
@@ -127,10 +128,8 @@ class WebSocketServer(socketserver.TCPServer):
         check_class(handler_class, WebSocketHandler)
         if http is not None:
             check_function(http, "http", "the request")
-        lists = {"subprotocols": subprotocols, "origins": origins, "allowed_hosts": allowed_hosts, "trusted_proxies": trusted_proxies}
-        for name, values in lists.items():
-            if isinstance(values, str):
-                raise UsageError(f"{name} must be a list of texts, not the text {values!r}")
+        check_types(limits, deflate)
+        check_lists(subprotocols=subprotocols, origins=origins, allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies)
         check_server_context(tls)
         check_path_prefix(path_prefix)
         origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
@@ -180,25 +179,26 @@ class WebSocketServer(socketserver.TCPServer):
         return f"<{type(self).__name__} {self._place()}>"
 
     def _place(self) -> str:
-        """Where the server listens, for people."""
-        if not isinstance(self.server_address, tuple):
-            return os.fsdecode(self.server_address)
-        return f"{'wss' if self._tls else 'ws'}://{name_of(self.server_address)}{self._reception.path_prefix}/"
+        return shown_address(self.server_address, self._reception.path_prefix, is_secure=self._tls is not None)
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
+        check_address(address)
         if isinstance(address, socket.socket):
             socketserver.BaseServer.__init__(self, address.getsockname(), handler_class)
             self.socket = address
             self.address_family = address.family
         else:
             self.address_family = family_of(address)
-            super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
+            with naming(address):
+                super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
             self._unix_path = address if isinstance(address, str) else None
         self.socket.setblocking(False)
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on."""
+        """The TCP port that is listened on. Raises UsageError for a Unix socket."""
+        if not isinstance(self.server_address, tuple):
+            raise UsageError(f"{self!r} has no port")
         return int(self.server_address[1])
 
     def load(self) -> Load:
@@ -206,7 +206,8 @@ class WebSocketServer(socketserver.TCPServer):
         return self._roster.load()
 
     def start(self) -> WebSocketServer:
-        """Serve in a background thread, and return at once. `stop` ends it."""
+        """Serve in a background thread, and return at once. `stop` ends it. Raises UsageError if it serves already, or was stopped."""
+        self._check_may_serve()
         # A daemon, so that a program that forgets to stop its server can end all the same.
         self._has_stopped_accepting.clear()
         self._thread = threading.Thread(target=self.serve_forever, name="wschat-acceptor", daemon=True)
@@ -218,6 +219,7 @@ class WebSocketServer(socketserver.TCPServer):
 
         There is no polling: the interval is ignored.
         """
+        self._check_may_serve()
         self._has_stopped_accepting.clear()
         self._serving_thread = threading.get_ident()
         try:
@@ -242,6 +244,12 @@ class WebSocketServer(socketserver.TCPServer):
             self._has_stopped_accepting.set()
             if self._end_serving is not None:
                 self._end_serving()
+
+    def _check_may_serve(self) -> None:
+        if self.socket.fileno() < 0:
+            raise UsageError(f"{self!r} has been stopped: make another one")
+        if self._serving_thread or self._thread not in (None, threading.current_thread()):
+            raise UsageError(f"{self!r} serves already, in another thread")
 
     def request_shutdown(self) -> None:
         """Have `serve_forever` return, and return at once: for signal handlers. `shutdown` still has to follow."""
