@@ -73,3 +73,13 @@ def test_the_chat_works(behind: Behind, tmp_path: Path) -> None:
         assert ws.recv(PATIENCE) == "Welcome to the chat!"
         assert proxy.ask("POST", "/chat/api/rooms/tea/messages", '{"text": "I am a script."}')[0] == 201
         assert ws.recv(PATIENCE) == "Server: I am a script."
+
+
+@both
+def test_only_an_event_source_is_told_to_come_back_while_the_server_is_away(behind: Behind, tmp_path: Path) -> None:
+    with behind(tmp_path) as proxy:
+        proxy.server.stop()
+        status, headers, _ = proxy.ask("GET", "/chat/api/rooms/tea/events")
+        types = [value for name, value in headers.items() if name.lower() == "content-type"]
+        assert (status, types) == (200, ["text/event-stream"])
+        assert proxy.ask("GET", "/chat/api/rooms")[0] in (502, 503)
