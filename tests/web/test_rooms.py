@@ -103,7 +103,7 @@ def test_a_room_in_which_nothing_was_said_is_nothing(open_web: OpenWeb) -> None:
 
 
 def test_the_limits_are_options_of_the_command() -> None:
-    with running("--port", "0", "--max-rooms", "4", "--rooms-per-address", "1/3600") as command:
+    with running("--port", "0", "--max-rooms", "4", "--rooms-per-ip", "1/3600") as command:
         with Http(socket.create_connection((command.host, command.port), PATIENCE)) as http:
             posted = [http.call(plain("POST", f"/api/rooms/r{number}/messages", b'{"text":"x"}')).status for number in range(4)]
         assert posted == [201, 201, 201, 429]

@@ -195,7 +195,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
 @rate_option("--work", default="5000/1", help="The messages and events that one connection may have read and delivered for it.")
 @rate_option("--work-per-ip", default="50000/1", help="The same for all connections and HTTP requests of one address.")
 @option("--max-rooms", default=100_000, type=COUNT, help="The rooms that something was said in; 0 for no limit.")
-@rate_option("--rooms-per-address", default="30/3600", help="The rooms that may be made from one address; three times as many at once.")
+@rate_option("--rooms-per-ip", default="30/3600", help="The rooms that may be made from one address; three times as many at once.")
 @option(
     "--max-message-bytes",
     type=COUNT,
@@ -307,7 +307,7 @@ def open_chat(options: dict[str, Any]) -> Chat:
             access=access,
             budgets=budgets,
             max_rooms=options["max_rooms"],
-            rooms_per_address=options["rooms_per_address"],
+            rooms_per_address=options["rooms_per_ip"],
         )
     except (HistoryUnavailable, UsageError) as error:
         raise CannotServe(str(error)) from None
