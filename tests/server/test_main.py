@@ -229,6 +229,19 @@ def test_a_home_that_is_not_the_users_is_said_in_one_line(tmp_path: Path) -> Non
     assert "Permission denied" in only_line(result.stderr)
 
 
+@pytest.mark.parametrize("descriptors", range(10, 17))
+def test_too_few_descriptors_are_said_in_one_line_or_are_enough(descriptors: int) -> None:
+    limited = f'ulimit -n {descriptors} && exec "$@"'
+    command = ["bash", "-c", limited, "bash", *COMMAND, *ANY_PORT, "--history", "memory", "--log-level", "error"]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if process.stdout.readline().startswith("wschat serves chat"):
+            process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in errors
+    assert process.returncode == 0 or (process.returncode, only_line(errors)[:8]) == (2, "wschat: "), errors
+
+
 BAD_APPS = [
     ("exiting:handler", "if __name__"),
     ("two_lines:handler", "ValueError: one two"),

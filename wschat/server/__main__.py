@@ -24,13 +24,21 @@ from wschat.chat.tokens import read_secret
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.protocol.deflate import Deflate
-from wschat.server.hosts import AllowedHosts
 from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
-from wschat.server.option_types import COUNT, Number, PortOption, Text, report_ignored_variables
-from wschat.server.origins import parse_origins
-from wschat.server.proxies import PROXY_HEADERS, parse_networks
-from wschat.server.requests import check_path_prefix
+from wschat.server.option_types import (
+    COUNT,
+    Number,
+    PortOption,
+    Text,
+    bad_parameters,
+    check_hosts,
+    check_networks,
+    check_origins,
+    check_prefix,
+    report_ignored_variables,
+)
+from wschat.server.proxies import PROXY_HEADERS
 from wschat.server.running import run
 from wschat.server.serve import serve
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketServer
@@ -54,43 +62,6 @@ class CannotServe(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Say so on standard error."""
         click.echo(f"wschat: {self.message}", file=file, err=True)
-
-
-@contextmanager
-def bad_parameters() -> Iterator[None]:
-    """Have what cannot be said about the option that it was given to."""
-    try:
-        yield
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def check_networks(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what is no address and no network."""
-    with bad_parameters():
-        parse_networks(texts)
-    return texts
-
-
-def check_origins(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what no page could have as its origin."""
-    with bad_parameters():
-        parse_origins(texts)
-    return texts
-
-
-def check_hosts(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what cannot be the name of a host."""
-    with bad_parameters():
-        AllowedHosts(texts)
-    return texts
-
-
-def check_prefix(_context: click.Context, _option: click.Parameter, text: str) -> str:
-    """The prefix, without a slash at its end."""
-    with bad_parameters():
-        check_path_prefix(prefix := text.rstrip("/"))
-    return prefix
 
 
 def check_moderators(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -271,7 +242,8 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
     with ExitStack() as opened:  # all of it is closed, whatever another part raises
         if chat is not None:
             opened.callback(chat.close)
-        site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
+        with starting():
+            site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
         if site is not None:
             opened.callback(site.close)
         handler = chat.handle if chat else app_handler(app, options)
@@ -283,9 +255,19 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
             announcement = (
                 f"wschat serves {served_by(app, options)} on {f'http{secure}://{place} and ' if site else ''}ws{secure}://{place}"
             )
-            with Signals(actions_on_signals(server, certificate)):
+            with starting():
+                opened.enter_context(Signals(actions_on_signals(server, certificate)))
                 run(server, announcement, one_core=options["one_core"])
-                server.stop(options["drain"])
+            server.stop(options["drain"])
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Turn a lack of descriptors or threads into CannotServe."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise CannotServe(f"cannot start: {error}") from None
 
 
 def served_by(app: str, options: dict[str, Any]) -> str:

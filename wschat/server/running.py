@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 
 from wschat.connection.crew import join_crew, leave_crew
@@ -19,7 +20,9 @@ def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
     crew = join_crew()
-    placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
+    placement = None
+    with contextlib.suppress(OSError):  # no descriptor left to look at the cores with
+        placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
     if placement is not None:
         placement.start()
     try:
