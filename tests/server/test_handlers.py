@@ -207,7 +207,15 @@ def test_a_plain_request_has_a_body_and_an_opening_has_none(serve: ServerFactory
         assert answer.read() == b"HELLO"
 
 
-@pytest.mark.parametrize("address", [{"port": "taken"}, {"host": "no.such.invalid", "port": 0}, {"unix_path": "/no/such/folder/socket"}])
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"port": "taken"},
+        {"host": "no.such.invalid", "port": 0},
+        {"unix_path": "/no/such/folder/socket"},
+        {"unix_path": f"/tmp/{'x' * 200}"},
+    ],
+)
 def test_an_error_of_listening_names_the_address(address: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         if address.get("port") == "taken":

@@ -32,8 +32,8 @@ def naming(address: tuple[str, int] | str) -> Iterator[None]:
         yield
     except OSError as error:
         place = address if isinstance(address, str) else f"{address[0]} port {address[1]}"
-        why = error.strerror or str(error)
-        raise type(error)(error.errno, f"cannot listen on {place}: {why}") from None
+        text = f"cannot listen on {place}: {error.strerror or error}"
+        raise (OSError(text) if error.errno is None else type(error)(error.errno, text)) from None
 
 
 def shown_address(address: object, path_prefix: str, *, is_secure: bool) -> str:
