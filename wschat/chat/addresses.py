@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from wschat.server.addresses import host_of, parse_address
 
 
+@lru_cache(1024)  # an opening asks for it three times
 def canonical_address(text: str) -> str | None:
     """Return the address in the form in which addresses are compared, or None if the text is not one."""
     address = parse_address(text)

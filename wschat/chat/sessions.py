@@ -174,7 +174,7 @@ class Session:
         self.dialect = dialect
         self.identity = identity
         self.person: Person | None = None
-        self.secret = identity.secret or (None if identity.is_proven else make_secret())
+        self.secret = identity.secret or (make_secret() if dialect.needs_name and not identity.is_proven else None)
         """By which a guest is known again, None for a name that is proven. This and the next one change under the lock of `People`."""
         self.has_brought_secret = identity.secret is not None
         self.rooms: dict[str, Place] = {}

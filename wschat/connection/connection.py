@@ -120,7 +120,7 @@ class Connection:
     @property
     def closed(self) -> ConnectionClosed | None:
         """How the connection ended, from the first thing that ended it on; None before."""
-        return None if self._end is None else self._closed()
+        return None if self._end is None else ConnectionClosed(*self._end)
 
     def send(self, message: str | bytes | bytearray | memoryview | Iterable[str] | Iterable[bytes]) -> None:
         """Send a message: text for str, binary for bytes. An iterable is sent as one message, a fragment for each item.
@@ -136,7 +136,7 @@ class Connection:
             else:
                 self._send_in_context(self._deflater, *payload_of(message))
         except OutboxClosed:
-            raise self._closed() from None
+            raise ConnectionClosed(*(self._end or _LOST)) from None
 
     def recv(self, timeout: float | None = None) -> str | bytes:
         """Wait for a message: str for text, bytes for binary.
@@ -152,7 +152,7 @@ class Connection:
                 return inbox.popleft()
             except IndexError:
                 if self._is_over:
-                    raise self._closed() from None
+                    raise ConnectionClosed(*(self._end or _LOST)) from None
             if not self._read_until(inbox.__len__, until):
                 raise TimeoutError(f"no message within {timeout} s")
 
@@ -190,7 +190,7 @@ class Connection:
         finally:
             self._pings.forget(ping)
         if ping.took is None:
-            raise self._closed()
+            raise ConnectionClosed(*(self._end or _LOST))
         return ping.took
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -200,25 +200,15 @@ class Connection:
         any thread; does nothing when the connection is over. A signal handler or a `__del__` that has interrupted a call of this
         package in the same thread does not wait: the connection is closed when that call goes on.
         """
-        self.begin_close(code, reason)
-        if is_reentrant() or sys.is_finalizing():
-            return
-        self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
+        if self._start_close(code, reason, None):
+            self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
         """Send the close frame and return: whoever receives finds the end. From any thread; never waits.
 
         The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
         """
-        check_close(code, reason)
-        if sys.is_finalizing():
-            self._abandon(code, reason)
-        elif is_reentrant():
-            # The locks that it takes may be held by the call that was interrupted.
-            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
-        else:
-            end_turn()  # a broadcast of this thread may still be on its way to this peer
-            self._say_goodbye(code, reason, timeout)
+        self._start_close(code, reason, timeout)
 
     def __enter__(self) -> Connection:
         return self
@@ -311,6 +301,20 @@ class Connection:
                 # The server ends the TCP connection, so that it is the one that keeps its port busy (section 7.1.1).
                 self._outbox.end_stream()
 
+    def _start_close(self, code: int, reason: str, timeout: float | None) -> bool:
+        """Close, and return True if the caller may wait for the end."""
+        check_close(code, reason)
+        if sys.is_finalizing():
+            self._abandon(code, reason)
+            return False
+        if is_reentrant():
+            # The locks that this takes may be held by the call that was interrupted.
+            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
+            return False
+        end_turn()  # a broadcast of this thread may still be on its way to this peer
+        self._say_goodbye(code, reason, timeout)
+        return True
+
     def _say_goodbye(self, code: int, reason: str, timeout: float | None = None) -> None:
         def make_close_frame() -> bytes:
             self._end = self._end or (int(code), reason)  # with the frame, so that it tells the code that is on the wire
@@ -351,9 +355,6 @@ class Connection:
                 deadline.cancel()
         self._is_over = True
         leave_crew(self._crew)
-
-    def _closed(self) -> ConnectionClosed:
-        return ConnectionClosed(*(self._end or _LOST))
 
     # Keeping alive
 

@@ -50,7 +50,7 @@ def check_runs_when_called(function: Callable[..., object], role: str) -> None:
 
 def check_has_run(result: object, role: str) -> None:
     """Raise UsageError if a function has returned what has still to be run, as a lambda does that calls an `async def` function."""
-    if inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result):
+    if result is not None and (inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)):
         getattr(result, "close", lambda: None)()
         raise UsageError(f"{role} must run when it is called: it has returned {result!r}, which nobody runs")
 
