@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -360,3 +361,29 @@ def test_a_member_for_which_sending_fails_costs_the_others_nothing(wire: Wiring,
     assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["three"] * 6
     assert {record.getMessage().partition(" to ")[0] for record in caplog.records} == {"a broadcast"}
     assert "no descriptor is left" in caplog.text
+
+
+class Interrupted(Failing):
+    """A member in whose sending a signal arrives."""
+
+    def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
+        signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no such signal")
+def test_what_a_signal_handler_raises_comes_out_of_a_broadcast_that_reaches_all_others(wire: Wiring) -> None:
+    hub = Hub()
+    _, clients = room(wire, hub, 3)
+    hub.join(Interrupted(next(iter(hub)).encoding))  # type: ignore[arg-type]
+    _, more = room(wire, hub, 3)
+
+    def on_signal(signum: int, frame: object) -> None:
+        raise TimeoutError("mine")
+
+    before = signal.signal(signal.SIGALRM, on_signal)
+    try:
+        with pytest.raises(TimeoutError, match="mine"):
+            hub.broadcast("to all")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["to all"] * 6

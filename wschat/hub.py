@@ -16,13 +16,13 @@ from typing import NamedTuple, Protocol, cast
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.streams import was_interrupted
 from wschat.connection.turns import current
 from wschat.errors import UsageError
 from wschat.figures import tally
 from wschat.protocol.encoding import payload_of
 
 logger = logging.getLogger("wschat.hub")
-_OFFER_FAILED = "a broadcast to %r failed"
 
 # How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
 _ROUNDS = 4
@@ -232,6 +232,7 @@ class Hub:
         excluded = frozenset[Member]().union(*(item.exclude for item in items))
         members = self._current_members()
         deliveries = len(members) * len(items)
+        interruption: BaseException | None = None  # raised when the others have got their messages
         for member in members:
             if excluded and member in excluded:
                 wanted = [item.message for item in items if member not in item.exclude]
@@ -244,8 +245,10 @@ class Hub:
                 frames = encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
             try:
                 member.offer(frames)
-            except Exception:
-                logger.exception(_OFFER_FAILED, member)
+            except BaseException as error:
+                interruption = _failed(member, error) or interruption
+        if interruption is not None:
+            raise interruption
         if deliveries:
             now = monotonic()
             tally.count_fan_out(deliveries, [now - item.added_at for item in items])
@@ -321,8 +324,17 @@ def _offer_frames(member: Member, frames: bytes, *, is_droppable: bool = True) -
     """Send frames to one member. An error there is logged, or the others would lose their messages by it."""
     try:
         member.offer(frames, is_droppable=is_droppable)
-    except Exception:
-        logger.exception(_OFFER_FAILED, member)
+    except BaseException as error:
+        if _failed(member, error) is not None:
+            raise
+
+
+def _failed(member: Member, error: BaseException) -> BaseException | None:
+    """Log what a member's `offer` has raised. Return what is not the member's, but that of a signal handler."""
+    if not isinstance(error, Exception) or was_interrupted(error):
+        return error
+    logger.error("a broadcast to %r failed", member, exc_info=error)
+    return None
 
 
 def _encode(messages: list[str | bytes], encoding: Wire) -> bytes:

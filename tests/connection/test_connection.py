@@ -10,10 +10,11 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
+from functools import partial
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, SocketPair, Wiring, end_of, eventually, received, tcp_sockets
+from tests.connection.wiring import PATIENCE, SocketPair, Wiring, end_of, eventually, is_receiving, received, tcp_sockets
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, CONTINUATION, CONTINUATION_PART, PING, PONG, TEXT, TEXT_PART, stream
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, UsageError
@@ -258,7 +259,7 @@ def test_a_recv_that_times_out_leaves_the_connection_as_it_was(wire: Wiring, soc
 def test_a_recv_times_out_while_another_thread_receives(wire: Wiring) -> None:
     server, client = wire.pair()
     receiving = wire.run(server.recv)
-    eventually(server._seat.lock.locked)
+    eventually(lambda: is_receiving(server))
     with pytest.raises(TimeoutError):
         server.recv(timeout=0.01)
     client.send("for the one that waits")
@@ -269,7 +270,7 @@ def test_receiving_goes_on_with_whoever_is_left(wire: Wiring) -> None:
     """The thread that reads may give up, and those that waited for it take its place."""
     server, client = wire.pair()
     with_timeout = wire.run(server.recv, 0.05)
-    eventually(server._seat.lock.locked)
+    eventually(lambda: is_receiving(server))
     without = wire.run(server.recv)
     assert isinstance(with_timeout.exception(), TimeoutError)
     client.send("x")
@@ -466,7 +467,7 @@ def test_without_a_close_timeout_the_peer_has_all_the_time(wire: Wiring) -> None
 def test_close_drops_what_was_not_received_and_wakes_who_receives(wire: Wiring) -> None:
     server, client = wire.pair()
     receiving = wire.run(received, server)
-    eventually(server._seat.lock.locked)
+    eventually(lambda: is_receiving(server))
     wire.run(received, client)
     closers = [wire.run(server.close, 1001) for _ in range(4)]
     for closer in closers:
@@ -681,7 +682,7 @@ def test_ends_are_found_from_wherever_one_is(wire: Wiring) -> None:
         server, peer = wire.raw()
         waiting: list[Future[object]] = []
         waiting += [wire.run(server.recv), wire.run(server.ping), wire.run(received, server), wire.run(server.recv, PATIENCE)]
-        eventually(server._seat.lock.locked)
+        eventually(partial(is_receiving, server))
         peer.close()
         for task in waiting:
             task.exception(PATIENCE)

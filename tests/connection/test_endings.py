@@ -234,6 +234,76 @@ def test_a_del_may_close_while_its_thread_sends(url: str) -> None:
     run_program(source, url)
 
 
+def test_what_a_del_closes_while_its_thread_waits_for_another_connection_is_closed_whole(url: str, ends: Ends) -> None:
+    """And the waiting goes on: by another thread, since this one has been interrupted."""
+    source = """
+    import gc, signal, sys
+    import wschat
+    class Closing:
+        def __init__(self):
+            self.ws = wschat.connect(sys.argv[1])
+            self.itself = self
+        def __del__(self):
+            self.ws.close()
+    with wschat.connect(sys.argv[1]) as ws:
+        assert [ws.recv(), ws.recv()] == ["one", "two"]
+        gc.disable()
+        for _ in range(5):
+            Closing()
+        signal.signal(signal.SIGALRM, lambda *_: gc.collect())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            ws.recv(timeout=1)
+        except TimeoutError:
+            print("waited")
+    """
+    assert run_program(source, url) == "waited\n"
+    assert [ends.get(timeout=PATIENCE)[0] for _ in range(6)] == [1000] * 6
+
+
+def test_the_parts_of_a_message_may_come_from_another_connection(url: str, ends: Ends) -> None:
+    source = """
+    import sys
+    import wschat
+    def parts():
+        with wschat.connect(sys.argv[1]) as other:
+            yield from [other.recv(), other.recv()]
+        assert other.closed
+    with wschat.connect(sys.argv[1]) as ws:
+        ws.send(parts())
+        print([ws.recv(timeout=20) for _ in range(3)])
+    """
+    assert run_program(source, url) == "['one', 'two', 'onetwo']\n"
+    assert [ends.get(timeout=PATIENCE)[0] for _ in range(2)] == [1000] * 2
+
+
+def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: ServerFactory) -> None:
+    is_over = threading.Event()
+
+    def play_dead(_: Connection) -> None:
+        is_over.wait(3 * PATIENCE)
+
+    source = """
+    import sys, threading
+    import wschat
+    from wschat.connection.crew import join_crew
+    deadlines = join_crew().deadlines
+    class Closing:
+        def __init__(self):
+            self.ws = wschat.connect(sys.argv[1], limits=wschat.Limits(close_timeout=0))
+        def __del__(self):
+            self.ws.close()
+    kept = [Closing()]
+    is_kept = threading.Event()
+    deadlines.after(0, kept.clear)
+    deadlines.after(0.1, is_kept.set)
+    print(is_kept.wait(20))
+    """
+    dead = serve(play_dead, limits=Limits(ping_interval=0, close_timeout=0.1))
+    assert run_program(source, url_of(dead)) == "True\n"
+    is_over.set()
+
+
 # Forks
 
 
@@ -297,3 +367,22 @@ def test_a_forked_child_may_go_on_with_a_connection_and_a_server(url: str, ends:
     """
     assert run_program(source, url) == "child\nserved\nserved\nserved\n"
     assert ends.get(timeout=PATIENCE)[0] == 1000
+
+
+@needs_fork
+def test_a_forked_child_may_close_what_a_thread_of_its_parent_was_receiving_on(url: str) -> None:
+    source = """
+    import os, sys, threading, warnings
+    import wschat
+    warnings.simplefilter("ignore", DeprecationWarning)
+    ws = wschat.connect(sys.argv[1])
+    seen = threading.Semaphore(0)
+    threading.Thread(target=lambda: [seen.release() for _ in ws], daemon=True).start()
+    assert seen.acquire(timeout=20) and seen.acquire(timeout=20)
+    if os.fork() == 0:
+        ws.close()
+        print("closed", flush=True)
+        os._exit(0)
+    os.wait()
+    """
+    assert run_program(source, url) == "closed\n"

@@ -164,6 +164,14 @@ def wire() -> Iterator[Wiring]:
         yield wiring
 
 
+def is_receiving(connection: Connection) -> bool:
+    """Return True if some other thread waits for what comes on this connection."""
+    if not connection._seat.lock.acquire(blocking=False):
+        return True
+    connection._seat.lock.release()
+    return False
+
+
 def received(connection: Connection) -> list[str | bytes]:
     """All messages until the connection is over."""
     return list(connection)

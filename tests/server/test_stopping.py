@@ -90,6 +90,74 @@ def test_a_handler_may_stop_its_server_without_waiting_for_itself(
     assert "still running" not in caplog.text
 
 
+def test_handlers_that_stop_the_server_at_once_do_not_wait_for_each_other(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    are_there = threading.Barrier(3)
+    have_stopped = threading.Semaphore(0)
+
+    def talk(ws: wschat.Connection) -> None:
+        are_there.wait(PATIENCE)
+        server.stop()
+        have_stopped.release()
+
+    server = serve(talk, limits=wschat.Limits(close_timeout=2 * PATIENCE))
+    clients = [wschat.connect(url_of(server)) for _ in range(2)]
+    are_there.wait(PATIENCE)
+    threads = [threading.Thread(target=end_of, args=[ws]) for ws in clients]
+    for thread in threads:
+        thread.start()
+    for _ in clients:
+        assert have_stopped.acquire(timeout=PATIENCE)
+    for thread in threads:
+        thread.join()
+    assert "still running" not in caplog.text
+
+
+@needs_signals
+def test_a_signal_handler_may_stop_the_server_in_the_middle_of_a_broadcast() -> None:
+    """While the hub's right to flush is held, and whatever lock a member has taken."""
+    source = """
+    import signal, threading
+    import wschat
+    hub = wschat.Hub()
+    def talk(ws):
+        hub.join(ws)
+        is_in.set()
+        for _ in ws:
+            pass
+        hub.leave(ws)
+    class Signalling:
+        def __init__(self, encoding):
+            self.encoding = encoding
+        def offer(self, frames, *, is_droppable=True):
+            signal.raise_signal(signal.SIGALRM)
+    is_in = threading.Event()
+    server = wschat.serve(talk, port=0, limits=wschat.Limits(close_timeout=60)).start()
+    with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+        assert is_in.wait(20)
+        hub.join(Signalling(next(iter(hub)).encoding))
+        signal.signal(signal.SIGALRM, lambda *_: server.stop())
+        hub.broadcast("the last")
+        print(list(ws), ws.closed.code)
+    """
+    assert run_program(source) == "['the last'] 1001\n"
+
+
+def test_a_server_that_got_no_thread_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = wschat.serve(echo, port=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(OSError, match="can't start new thread"):
+            server.start()
+    server.start()
+    with wschat.connect(url_of(server)) as ws:
+        ws.send("x")
+        assert ws.recv(PATIENCE) == "x"
+    server.stop()
+
+
 def test_a_check_of_requests_may_stop_the_server() -> None:
     """`verify_request` is called by the thread that accepts."""
 

@@ -6,7 +6,7 @@ import errno
 import ssl
 from typing import TypeVar
 
-from wschat.connection.streams import is_of_socket
+from wschat.connection.streams import was_interrupted
 
 _NOT_PERMITTED = "not permitted to connect to {place}: does a firewall or a sandbox forbid it?"
 _REASONS = {
@@ -53,7 +53,7 @@ def explained_tls(error: OSError, place: str, hint: str) -> OSError:
 
 
 def _with_text(error: _Error, text: str) -> _Error:
-    if not is_of_socket(error):  # a signal handler's are nothing of ours
+    if was_interrupted(error):  # a signal handler's are nothing of ours
         return error
     # The text of an OSError with a number begins with that, the text of an SSLError with one does not.
     described = type(error)(error.errno, text) if isinstance(error, ssl.SSLError) else type(error)(text)

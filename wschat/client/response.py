@@ -12,7 +12,7 @@ import h11
 from wschat.client.deadline import DeadlinePassed, TimedSocket
 from wschat.client.escapes import printable
 from wschat.client.failures import explained
-from wschat.connection.streams import is_of_socket
+from wschat.connection.streams import was_interrupted
 from wschat.errors import OpeningFailed
 
 _READ_BYTES = 16 * 1024
@@ -74,7 +74,7 @@ class Exchange:
         except h11.RemoteProtocolError:
             pass
         except OSError as error:
-            if not is_of_socket(error):
+            if was_interrupted(error):
                 raise
         return body[:_MAX_BODY_BYTES]
 
@@ -97,7 +97,7 @@ class Exchange:
             self._socket.sendall(data)
         except (ConnectionError, ssl.SSLError) as error:
             # A peer that has hung up may have said why: an answer, or an alert of TLS, is there to be read.
-            if not is_of_socket(error):
+            if was_interrupted(error):
                 raise
 
     def _next_event(self) -> object:

@@ -110,11 +110,12 @@ class Backlog:
             self.add(pong)
 
     def drop(self) -> None:
-        """Forget everything but what has been begun."""
+        """Forget everything but what has been begun. That counts no more for any quota: it is going to be gone soon."""
         begun = self._take_begun()
         self.clear()
         self._chunks.extend(begun)
         self._begun = len(begun)
+        self._quotas = ()
         self._count(sum(len(chunk) for chunk in self))
 
     def drop_oldest(self, is_too_much: Callable[[float], bool]) -> None:

@@ -5,6 +5,7 @@ How it was opened is not known here, nor what is said on it. Whichever thread ne
 
 from __future__ import annotations
 
+import _thread
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
@@ -19,7 +20,7 @@ from wschat.connection.pings import Pings
 from wschat.connection.quota import Quota
 from wschat.connection.reentrance import is_reentrant
 from wschat.connection.seat import Seat
-from wschat.connection.streams import Stream, is_of_socket, recv_until
+from wschat.connection.streams import Stream, recv_until, was_interrupted
 from wschat.connection.turns import Turn, current, end_turn
 from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
@@ -80,7 +81,7 @@ class Connection:
             max_fragments=limits.max_fragments,
             inflater=deflate.inflater(is_client=is_client) if deflate else None,
         )
-        self._incoming = Incoming(reader, self._pings, self._answer_pings)
+        self._incoming = Incoming(reader, self._pings, self.encoding, self._outbox.pong)
         self._inbox = self._incoming.messages
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
@@ -130,7 +131,7 @@ class Connection:
         """
         try:
             if type(message) is not str and not isinstance(message, _MESSAGE_TYPES):
-                send_fragments(self._outbox, message, masks=self._is_client, give_up=self._give_up_message)
+                send_fragments(self._outbox, message, masks=self._is_client, give_up=self._say_goodbye)
             elif self._deflater is None:
                 self._outbox.write(self._encode(message))
             else:
@@ -158,6 +159,7 @@ class Connection:
 
     def __iter__(self) -> Iterator[str | bytes]:
         inbox, seat = self._inbox, self._seat
+        self._settle_in_child()
         while inbox or not self._is_over:
             while inbox:
                 try:
@@ -198,9 +200,13 @@ class Connection:
 
         That takes one round trip, and `Limits.close_timeout` at most. Messages that were not received yet are dropped. From
         any thread; does nothing when the connection is over. A signal handler or a `__del__` that has interrupted a call of this
-        package in the same thread does not wait: the connection is closed when that call goes on.
+        package in the same thread does not wait: another thread closes the connection when that call goes on.
         """
-        if self._start_close(code, reason, None):
+        if not self._start_close(code, reason, None):
+            return
+        if self._crew.is_caller():
+            _thread.start_new_thread(self.close, ())  # the shared threads have to be there for all
+        else:
             self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
@@ -235,6 +241,7 @@ class Connection:
 
     def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
         """Read until something is done or the connection is over; False if it gets too late."""
+        self._settle_in_child()
         return self._seat.read_until(lambda: is_done() or self._is_over, self._read, until)
 
     def _read(self, until: float | None) -> bool:
@@ -243,8 +250,6 @@ class Connection:
             end_turn()
         if self._is_over:
             return True
-        if self._crew.forks != self._forks:
-            self._settle_in_child()
         incoming = self._incoming
         if incoming.verdict is not None:
             return self._end_after(incoming.verdict, until)
@@ -252,7 +257,7 @@ class Connection:
             # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
             data = self._stream.recv(incoming.read_size) if until is None else recv_until(self._stream, incoming.read_size, until)
         except OSError as error:
-            if not is_of_socket(error):
+            if was_interrupted(error):
                 raise
             data = b""
         if data is None:
@@ -275,16 +280,13 @@ class Connection:
             try:
                 data = recv_until(self._stream, LARGE_READ, until)
             except OSError as error:
-                if not is_of_socket(error):
+                if was_interrupted(error):
                     raise
                 data = b""
         if data is None:
             return False
         self._finish()
         return True
-
-    def _answer_pings(self, payloads: list[bytes]) -> None:
-        self._outbox.pong([self.encoding.frame(Opcode.PONG, payload) for payload in payloads])
 
     # Ending
 
@@ -307,9 +309,10 @@ class Connection:
         if sys.is_finalizing():
             self._abandon(code, reason)
             return False
-        if is_reentrant():
+        self._settle_in_child()
+        if self._seat.is_taken_by_caller() or is_reentrant():
             # The locks that this takes may be held by the call that was interrupted.
-            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
+            _thread.start_new_thread(self.close, (code, reason))
             return False
         end_turn()  # a broadcast of this thread may still be on its way to this peer
         self._say_goodbye(code, reason, timeout)
@@ -322,9 +325,6 @@ class Connection:
 
         if self._outbox.close(make_close_frame):
             self._limit_close(timeout)
-
-    def _give_up_message(self) -> None:
-        self._say_goodbye(CloseCode.INTERNAL_ERROR, "a message could not be finished")
 
     def _abandon(self, code: int, reason: str) -> None:
         """End the connection while the interpreter is finalizing: the shared threads never run again, and no lock is safe."""
@@ -356,14 +356,15 @@ class Connection:
         self._is_over = True
         leave_crew(self._crew)
 
-    # Keeping alive
-
     def _settle_in_child(self) -> None:
         """In a forked child that goes on with a connection of its parent's: have threads of its own look after it."""
-        self._forks = self._crew.forks
-        self._crew.start()
-        if self._limits.ping_interval:
-            self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
+        if self._crew.forks != self._forks:
+            self._forks = self._crew.forks
+            self._crew.start()
+            self._outbox.renew()
+            self._seat.renew()
+            if self._limits.ping_interval:
+                self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     def _keep_alive(self) -> None:
         """For the deadlines' thread, again and again: send pings, and see whether the peer is still there."""

@@ -28,6 +28,10 @@ class Crew:
         except RuntimeError as error:  # which is what `threading` raises then
             raise OSError(errno.ENOMEM, str(error)) from None
 
+    def is_caller(self) -> bool:
+        """Return True if the calling thread is one of the two."""
+        return threading.get_ident() in (self.writer.ident, self.deadlines.ident)
+
     def stop(self) -> None:
         """End both threads, and wait until they have ended."""
         self.writer.stop()

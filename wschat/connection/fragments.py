@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.errors import UsageError
 from wschat.protocol.encoding import encode_fragments
+from wschat.protocol.frames import CloseCode
 
 
-def send_fragments(outbox: Outbox, parts: object, *, masks: bool, give_up: Callable[[], None]) -> None:
+def send_fragments(outbox: Outbox, parts: object, *, masks: bool, give_up: Callable[[int, str], None]) -> None:
     """Send a message, a fragment for each part; nothing if there is none. Waits for room before each.
 
-    `give_up` is called if the parts break off: the peer has half a message then, which nothing but the end of the connection can
-    take back. Raises OutboxClosed, UsageError for what is no iterable of str or bytes, and whatever the iterable raises.
+    `give_up` is called with a close code and a reason if the parts break off: the peer has half a message then, which nothing but
+    the end of the connection can take back. Raises OutboxClosed, UsageError for what is no iterable of str or bytes, and whatever
+    the iterable raises.
     """
     if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
         raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
@@ -29,7 +31,7 @@ def send_fragments(outbox: Outbox, parts: object, *, masks: bool, give_up: Calla
     except OutboxClosed:
         raise
     except BaseException:
-        give_up()
+        give_up(CloseCode.INTERNAL_ERROR, "a message could not be finished")
         raise
     finally:
         outbox.close_message()

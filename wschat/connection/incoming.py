@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from wschat.connection.pings import Pings
 from wschat.errors import ProtocolViolation
+from wschat.protocol.encoding import Encoding
+from wschat.protocol.frames import Opcode
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
 # What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
@@ -21,13 +23,14 @@ Verdict = Close | ProtocolViolation | EOFError
 class Incoming:
     """Only for the thread that reads; `messages` may be looked at and emptied by any."""
 
-    __slots__ = ("_answer_pings", "_pings", "_reader", "bytes_received", "messages", "read_size", "verdict")
+    __slots__ = ("_encoding", "_pings", "_reader", "_send_pongs", "bytes_received", "messages", "read_size", "verdict")
 
-    def __init__(self, reader: MessageReader, pings: Pings, answer_pings: Callable[[list[bytes]], None]) -> None:
-        """`answer_pings` is called with the payloads of pings; it must not wait."""
+    def __init__(self, reader: MessageReader, pings: Pings, encoding: Encoding, send_pongs: Callable[[list[bytes]], None]) -> None:
+        """`send_pongs` is called with frames, in this encoding, that answer pings; it must not wait."""
         self._reader = reader
         self._pings = pings
-        self._answer_pings = answer_pings
+        self._encoding = encoding
+        self._send_pongs = send_pongs
         self.messages = reader.messages
         """The messages that have not been received yet, the oldest first."""
         self.verdict: Verdict | None = None
@@ -56,9 +59,9 @@ class Incoming:
 
     def _take_control(self) -> None:
         control = self._reader.control
-        pings = [frame.payload for frame in control if isinstance(frame, Ping)]
-        if pings:
-            self._answer_pings(pings)
+        pongs = [self._encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
+        if pongs:
+            self._send_pongs(pongs)
         for frame in control:
             if isinstance(frame, Pong):
                 self._pings.answer(frame.payload)

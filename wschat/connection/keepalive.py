@@ -101,6 +101,7 @@ class Deadlines:
         """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
         self._starting = threading.Lock()  # guards `_thread`; nothing else is locked while it is held
         self._thread = None
+        self.ident = 0
         self._new: deque[tuple[float, Deadline]] = deque()  # appended to by any thread, emptied by the deadlines' own
         self._queue: list[tuple[float, int, Deadline]] = []  # a heap, for the deadlines' thread only
         self._number = 0  # of the newest in the heap, so that two deadlines of one time are never compared
@@ -116,6 +117,7 @@ class Deadlines:
     # All below: for the deadlines' thread.
 
     def _run(self) -> None:
+        self.ident = threading.get_ident()
         while not self._is_stopping:
             self._wakes_at = -math.inf
             self._take_new()
@@ -157,5 +159,5 @@ class Deadlines:
 
 def join_unless_ending(thread: threading.Thread) -> None:
     """Wait until a daemon thread has ended: not by itself, and not while the interpreter is finalizing, when it never runs again."""
-    if thread is not threading.current_thread() and not sys.is_finalizing():
+    if thread.ident != threading.get_ident() and not sys.is_finalizing():
         thread.join()

@@ -14,7 +14,7 @@ from time import monotonic
 from wschat.connection.backlog import WRITE_BYTES, Backlog
 from wschat.connection.crew import Crew
 from wschat.connection.quota import Quota
-from wschat.connection.streams import AT_ONCE, Stream, is_of_socket
+from wschat.connection.streams import AT_ONCE, Stream, was_interrupted
 from wschat.connection.turns import Turn, current
 from wschat.errors import UsageError
 from wschat.figures import Eviction, tally
@@ -40,6 +40,7 @@ class Outbox:
         self.lock = threading.Lock()
         self._stream = stream
         self._send_now = stream.send
+        self.fileno = stream.fileno
         self._limits = limits
         self._writer, self._deadlines = crew.writer, crew.deadlines
         self._on_evict = on_evict  # called with the lock held when the peer is too slow; returns the close frame to send
@@ -51,10 +52,8 @@ class Outbox:
         self._sender = 0  # the thread that does
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
         self.bytes_sent = 0
-        self._is_closed = False
-        self._ends_stream = False
-        self._is_watched = False  # by the writer
-        self._is_aging = False  # with a deadline for its oldest part
+        self._is_closed = self._ends_stream = False
+        self._is_watched = self._is_aging = False  # by the writer; by a deadline for its oldest part
 
     def write(self, frame: bytes) -> None:
         """Send a data frame, waiting for room in the backlog if there is none. Raises OutboxClosed."""
@@ -70,7 +69,7 @@ class Outbox:
                 send = self._send_now
                 try:
                     sent = send(frame, AT_ONCE)
-                except OSError as error:
+                except BaseException as error:
                     sent = self._sent_nothing(error)
                 self.bytes_sent += sent
                 if sent < len(frame):
@@ -103,7 +102,7 @@ class Outbox:
                     send = self._send_now
                     try:
                         sent = send(frames, AT_ONCE)
-                    except OSError as error:
+                    except BaseException as error:
                         sent = self._sent_nothing(error)
                     self.bytes_sent += sent
                     if sent < len(frames):
@@ -195,6 +194,10 @@ class Outbox:
                 self._writer.forget(self._stream.fileno())
             self._stream.close()
 
+    def renew(self) -> None:
+        """In a forked child: what a thread of the parent had locked is nobody's here."""
+        self.lock, self._changed = threading.Lock(), None
+
     def flush(self) -> None:
         """Write what has been put off. Never waits."""
         with self.lock:
@@ -213,10 +216,6 @@ class Outbox:
         with self.lock:
             while self._backlog and not self._is_closed:
                 self._wait(None)
-
-    def fileno(self) -> int:
-        """The descriptor to select on, -1 once released."""
-        return self._stream.fileno()
 
     def drain(self) -> bool:
         """Write as much of the backlog as can be written; whether some is left. For the writer thread."""
@@ -305,17 +304,17 @@ class Outbox:
         """How many bytes the kernel takes now. Raises OutboxClosed."""
         try:
             sent = self._send_now(data, AT_ONCE)
-        except OSError as error:
+        except BaseException as error:
             sent = self._sent_nothing(error)
         self.bytes_sent += sent
         return sent
 
-    def _sent_nothing(self, error: OSError) -> int:
+    def _sent_nothing(self, error: BaseException) -> int:
         """Why a write failed: the kernel has no room (0 bytes were sent), or the peer is gone. For the frame that has called `send`.
 
         Raises OutboxClosed, and again what a signal handler has raised.
         """
-        if not is_of_socket(error):
+        if not isinstance(error, OSError) or was_interrupted(error):
             self._lose()  # nobody knows how much was sent, and a message must not be torn
             raise error
         if isinstance(error, BlockingIOError):
@@ -344,6 +343,8 @@ class Outbox:
     def _wait_for_room(self) -> None:
         if not self._has_no_room(1):
             return
+        if not self._backlog.has_room(1):
+            self._evict("outbox full")  # others have to make room in a quota, so that nothing can be waited for here
         give_up_at = monotonic() + self._limits.send_timeout if self._limits.send_timeout else None
         while self._has_no_room(1):
             if not self._wait(give_up_at):
@@ -394,7 +395,6 @@ class Outbox:
         self._stream.abort()
 
     def _shut(self) -> None:
-        self._is_closed = True
+        self._is_closed, self._is_clear = True, False
         self._backlog.keep_pong(None)
-        self._is_clear = False
         self._notify()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# The modules that hold locks, or the right to read, while they run. The shared threads' own loops are not among them.
+# The modules that hold locks, or the right to read, while they run. Where they call an iterable of a caller's, or an action, they
+# hold none.
 _MODULES = frozenset(
     {
         "wschat.connection.backlog",
-        "wschat.connection.connection",
         "wschat.connection.crew",
         "wschat.connection.event_stream",
         "wschat.connection.outbox",

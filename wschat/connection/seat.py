@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from wschat.connection.reentrance import is_reentrant
 from wschat.errors import UsageError
 
 
@@ -19,7 +18,7 @@ class Seat:
     __slots__ = ("lock", "waiters")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # not to be taken twice, but to know whose it is
         self.waiters: list[threading.Event] = []  # told whenever somebody has read
 
     def read_until(self, is_done: Callable[[], object], read: Callable[[float | None], bool], until: float | None) -> bool:
@@ -30,6 +29,8 @@ class Seat:
         """
         changed: threading.Event | None = None
         try:
+            if self.is_taken_by_caller():
+                raise UsageError("a signal handler has interrupted a call on this connection, and cannot wait for it")
             while not is_done():
                 if self.lock.acquire(blocking=False):
                     try:
@@ -39,8 +40,6 @@ class Seat:
                         self.tell()
                     if not in_time:
                         return False
-                elif is_reentrant():
-                    raise UsageError("a signal handler has interrupted a call on this connection, and cannot wait for it")
                 elif changed is None:
                     # Announced before the next try, so that no change after it goes unnoticed.
                     changed = threading.Event()
@@ -53,6 +52,15 @@ class Seat:
         finally:
             if changed is not None:
                 self.waiters.remove(changed)
+
+    def is_taken_by_caller(self) -> bool:
+        """Return True if the calling thread reads: it is in a signal handler then, or in a `__del__`."""
+        return self.lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # `threading.Condition` asks for it, too
+
+    def renew(self) -> None:
+        """In a forked child: whoever read in the parent does not read here."""
+        self.lock = threading.RLock()
+        self.waiters.clear()
 
     def tell(self) -> None:
         """Have those who wait look again."""

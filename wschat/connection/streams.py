@@ -10,6 +10,7 @@ import contextlib
 import select
 import socket
 import ssl
+import sys
 import threading
 from time import monotonic
 from typing import Protocol
@@ -141,14 +142,18 @@ class PollingStream:
     def send(self, data: bytes | memoryview, at_once: int, /) -> int:
         view = memoryview(data)
         sent = 0
+        # While the interpreter is finalizing, a thread that never runs again may hold the lock.
+        if not self._tls_object.acquire(blocking=not sys.is_finalizing()):
+            raise BlockingIOError
         try:
-            with self._tls_object:
-                # A record at a time: OpenSSL insists on being given again all that it was given in a call that failed.
-                while sent < len(view):
-                    sent += self._socket.send(view[sent : sent + self.record_bytes])
+            # A record at a time: OpenSSL insists on being given again all that it was given in a call that failed.
+            while sent < len(view):
+                sent += self._socket.send(view[sent : sent + self.record_bytes])
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if not sent:
                 raise BlockingIOError from None
+        finally:
+            self._tls_object.release()
         return sent
 
     def fileno(self) -> int:
@@ -175,15 +180,17 @@ def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | N
     if until is None:
         return stream.recv(max_bytes)
     # What made the socket readable need not be ours to read: TLS has messages of its own.
-    while stream.wait(max(0.0, until - monotonic())):
+    while True:
+        remaining = until - monotonic()
+        if not stream.wait(max(0.0, remaining)):
+            return None
         data = stream.recv_now(max_bytes)
-        if data is not None:
+        if data is not None or remaining <= 0:
             return data
-    return None
 
 
-def is_of_socket(error: OSError) -> bool:
-    """Return True if a call of a socket has raised this, and not a signal handler that interrupted the call.
+def was_interrupted(error: BaseException) -> bool:
+    """Return True if a signal handler has raised this, and not the call that it interrupted.
 
     A signal handler is called with the frame that it has interrupted, and by that it is known in the traceback.
     """
@@ -192,8 +199,8 @@ def is_of_socket(error: OSError) -> bool:
         interrupted, traceback = traceback.tb_frame, traceback.tb_next
         arguments = traceback.tb_frame.f_locals.values()
         if any(value is interrupted or (isinstance(value, tuple) and interrupted in value) for value in arguments):
-            return False
-    return True
+            return True
+    return False
 
 
 def _wait(sock: socket.socket, timeout: float | None) -> bool:

@@ -67,6 +67,7 @@ class Writer:
         """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
         self._starting = threading.Lock()  # guards the two below; taken last of all locks
         self._thread = None
+        self.ident = 0
         if self._wake_up is not None:
             self._wake_up.close()
         self._wake_up = None
@@ -119,6 +120,7 @@ class Writer:
                     pass  # full, so it is awake; or closed, so it has stopped
 
     def _run(self, selector: selectors.BaseSelector, woken: socket.socket) -> None:
+        self.ident = threading.get_ident()
         with selector, woken:
             turns_due: float | None = None
             while not self._is_stopping:

@@ -49,6 +49,7 @@ class Roster:
         total = limits.outbox_bytes_total
         self._quota_of_all = (Quota(total),) if total else ()
         self._quotas: WeakValueDictionary[str, Quota] = WeakValueDictionary()  # of each address, as long as somebody has it
+        self._stopping: set[socket.socket] = set()  # those whose threads are in `close_all`, and wait for the others
         self._own = threading.local()  # `sock` is the connection that the thread is for
         self._is_closing = False
         self._drain: float | None = None
@@ -167,15 +168,15 @@ class Roster:
         """The connection is over, and its handler has returned; what it was, if it was open."""
         with self._changed:
             ws = self._active.pop(sock, None)
-            if ws is not None:
-                tally.count_closed()
             self._opening.discard(sock)
             self._idle.remove(sock)
             self._cut_idle.discard(sock)
             self._uncount(sock)
-            if len(self._active) <= 1:
-                self._changed.notify_all()  # one may be that of the thread that waits
-            return ws
+            if len(self._active) <= len(self._stopping):
+                self._changed.notify_all()
+        if ws is not None:
+            tally.count_closed()
+        return ws
 
     def cut(self, sock: socket.socket) -> None:
         """End a connection that is still reading or answering plain requests; do nothing to others."""
@@ -197,12 +198,12 @@ class Roster:
             else:
                 _go_away(ws, drain)
         with self._changed:
-            if not self._changed.wait_for(self._is_deserted, None if drain is None else drain + _GRACE):
+            own = getattr(self._own, "sock", None)
+            if own in self._active:
+                self._stopping.add(own)
+                self._changed.notify_all()
+            if not self._changed.wait_for(lambda: self._active.keys() <= self._stopping, None if drain is None else drain + _GRACE):
                 logger.warning("%d handlers are still running", len(self._active))
-
-    def _is_deserted(self) -> bool:
-        """Return True if no connection is left but that of the calling thread, which would wait for itself."""
-        return len(self._active) == (getattr(self._own, "sock", None) in self._active)
 
     def _end_opening(self, sock: socket.socket, how: int) -> None:
         with self._changed:

@@ -22,7 +22,8 @@ from typing import Any
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.keepalive import join_unless_ending
-from wschat.connection.streams import is_of_socket
+from wschat.connection.reentrance import is_reentrant
+from wschat.connection.streams import was_interrupted
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -42,9 +43,10 @@ from wschat.server.refusals import responder
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
-from wschat.server.threads import Threads
+from wschat.server.threads import Threads, start_daemon
 from wschat.server.tls import check_server_context
 from wschat.server.turnstile import Turnstile
+from wschat.server.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.server")
 
@@ -102,7 +104,6 @@ class WebSocketServer(socketserver.TCPServer):
     context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask, in the header
     `proxy_header`: x-forwarded-for, forwarded or x-real-ip. `http` answers the requests that are no openings, which are refused
     without it (426); all paths are below `path_prefix`. Raises UsageError for what is none of these.
-
     As a context manager it stops itself.
     """
 
@@ -139,9 +140,8 @@ class WebSocketServer(socketserver.TCPServer):
             self._crew = join_crew()
             undo.callback(leave_crew, self._crew)
             self._scarcity = undo.enter_context(contextlib.closing(Scarcity()))
-            self._wake_up, self._woken = socket.socketpair()
+            self._wake_up = WakeUp()
             undo.pop_all()
-        self._wake_up.setblocking(False)
         self.limits = limits
         self._tls = tls
         self._is_stopping = False
@@ -208,24 +208,24 @@ class WebSocketServer(socketserver.TCPServer):
     def start(self) -> WebSocketServer:
         """Serve in a background thread, and return at once. `stop` ends it. Raises UsageError if it serves already, or was stopped."""
         self._check_may_serve()
-        # A daemon, so that a program that forgets to stop its server can end all the same.
         self._has_stopped_accepting.clear()
-        self._thread = threading.Thread(target=self.serve_forever, name="wschat-acceptor", daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_daemon(self.serve_forever, "wschat-acceptor")
+        except OSError:
+            self._has_stopped_accepting.set()
+            raise
         return self
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Accept connections until `shutdown` or `stop` is called, or until Ctrl-C (KeyboardInterrupt): then it returns.
-
-        There is no polling: the interval is ignored.
-        """
+        """Accept connections until `shutdown`, `stop` or Ctrl-C (KeyboardInterrupt): then it returns. It ignores the interval."""
         self._check_may_serve()
+        self._serving_thread = threading.get_ident()  # set before the event is cleared, or a signal handler could wait for it
         self._has_stopped_accepting.clear()
-        self._serving_thread = threading.get_ident()
         try:
             self._crew.start()  # which it is already, but in a forked child
+            self._wake_up.renew_in_child()
             with selectors.DefaultSelector() as selector:
-                selector.register(self._woken, selectors.EVENT_READ)
+                selector.register(self._wake_up, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
                 with contextlib.suppress(ValueError):  # where it has no descriptor: its clients are answered a second late
                     selector.register(self._turnstile, selectors.EVENT_READ)
@@ -240,8 +240,8 @@ class WebSocketServer(socketserver.TCPServer):
         except KeyboardInterrupt:
             logger.info("interrupted")
         finally:
-            self._serving_thread = 0
             self._has_stopped_accepting.set()
+            self._serving_thread = 0
             if self._end_serving is not None:
                 self._end_serving()
 
@@ -254,18 +254,17 @@ class WebSocketServer(socketserver.TCPServer):
     def request_shutdown(self) -> None:
         """Have `serve_forever` return, and return at once: for signal handlers. `shutdown` still has to follow."""
         self._is_stopping = True
-        with contextlib.suppress(OSError):
-            self._wake_up.send(b"\0")
+        self._wake_up.send()
 
     def shutdown(self, drain: float | None = None) -> None:
         """Stop listening, close every connection with 1001, and wait until their handlers have returned.
 
         Requests in progress are answered with 503. What waits for slow peers is still sent, for at most `drain` seconds
         (`Limits.close_timeout`, if it is not given). Waits for that long and a little more at most: what a handler does
-        otherwise cannot be stopped from outside. From any thread: a signal handler that has interrupted `serve_forever` does not
-        wait, and `serve_forever` does all this before it returns; a connection's handler does not wait for its own connection.
+        otherwise cannot be stopped from outside. From any thread: a signal handler that has interrupted code of this package does
+        not wait, but leaves this to `serve_forever`, or to a thread; a connection's handler does not wait for its own connection.
         """
-        if self._ask_own_thread(lambda: self.shutdown(drain)):
+        if self._leave_to_another(lambda: self.shutdown(drain)):
             return
         self.request_shutdown()
         self._has_stopped_accepting.wait()
@@ -273,11 +272,14 @@ class WebSocketServer(socketserver.TCPServer):
         self._roster.close_all((self.limits.close_timeout or None) if drain is None else drain)
         self._threads.close()
 
-    def _ask_own_thread(self, end_serving: Callable[[], None]) -> bool:
-        """Have `serve_forever` call this as it returns, if the caller has interrupted it. Return False if not."""
-        if self._serving_thread != threading.get_ident():
+    def _leave_to_another(self, end_serving: Callable[[], None]) -> bool:
+        """If the caller has interrupted code that this would wait for, have `serve_forever` or a thread call it, and return True."""
+        if self._serving_thread == threading.get_ident():
+            self._end_serving = end_serving
+        elif is_reentrant():
+            threading.Thread(target=end_serving, name="wschat-stop").start()
+        else:
             return False
-        self._end_serving = end_serving
         self.request_shutdown()
         return True
 
@@ -293,7 +295,6 @@ class WebSocketServer(socketserver.TCPServer):
                 with contextlib.suppress(OSError):  # somebody has removed it
                     os.unlink(self._unix_path)
             self._wake_up.close()
-            self._woken.close()
             self._turnstile.close()
             self._threads.close()
             self._scarcity.close()
@@ -301,7 +302,7 @@ class WebSocketServer(socketserver.TCPServer):
 
     def stop(self, drain: float | None = None) -> None:
         """`shutdown` and `server_close`, and wait for the background thread. From any thread, as `shutdown`. May be called again."""
-        if sys.is_finalizing() or self._ask_own_thread(lambda: self.stop(drain)):
+        if sys.is_finalizing() or self._leave_to_another(lambda: self.stop(drain)):
             return  # no thread of a connection ever runs again, or will when this one has gone on
         self.shutdown(drain)
         self.server_close()
@@ -357,7 +358,7 @@ class WebSocketServer(socketserver.TCPServer):
                 # The handshake itself is for the connection's own thread.
                 request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
-            if not is_of_socket(error):
+            if was_interrupted(error):
                 raise
             if not self._scarcity.is_behind(error):
                 return True  # nobody there, or gone already

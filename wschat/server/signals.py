@@ -5,10 +5,13 @@ A signal handler does neither: it interrupts the main thread wherever that is, a
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
+
+logger = logging.getLogger("wschat.server")
 
 _READ_BYTES = 4096
 
@@ -42,7 +45,10 @@ class Signals:
     def _act(self) -> None:
         while numbers := self._arrivals.recv(_READ_BYTES):
             for number in set(numbers) & self._actions.keys():
-                self._actions[number]()
+                try:
+                    self._actions[number]()
+                except Exception:
+                    logger.exception("what signal %d asks for failed", number)  # the others have still to be heard
 
 
 def _do_nothing(*_: object) -> None:
