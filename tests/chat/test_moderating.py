@@ -346,7 +346,7 @@ def test_a_room_says_which_of_its_members_moderate_it(chat: Guests, root: Client
     assert alice.join("tea")["moderators"] == ["root"]
     assert "moderators" not in alice.join("coffee")
     root.ask(type="op", room="tea", name="alice")
-    alice.tell(type="leave", room="tea")
+    alice.ask(type="leave", room="tea")
     guest = chat.v1("guest")
     assert guest.join("tea")["moderators"] == ["root"]
     alice.join("tea")

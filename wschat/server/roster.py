@@ -50,7 +50,7 @@ class Roster:
         self._quota_of_all = (Quota(total),) if total else ()
         self._quotas: WeakValueDictionary[str, Quota] = WeakValueDictionary()  # of each address, as long as somebody has it
         self._stopping: set[socket.socket] = set()  # those whose threads are in `close_all`, and wait for the others
-        self._own = threading.local()  # `sock` is the connection that the thread is for
+        self._own: dict[int, socket.socket] = {}  # by the identifier of each connection's thread, for that thread only
         self._is_closing = False
         self._drain: float | None = None
 
@@ -136,9 +136,11 @@ class Roster:
 
     def quotas(self, sock: socket.socket) -> tuple[Quota, ...]:
         """What bounds that which waits for this connection's peer and others: of its address, and of all."""
+        if not self._limits.max_connections_per_address or not self._limits.outbox_bytes_per_address:
+            return self._quota_of_all
         with self._changed:
             address = self._counted.get(sock)
-            if not self._limits.max_connections_per_address or not self._limits.outbox_bytes_per_address or address is None:
+            if address is None:
                 return self._quota_of_all
             quota = self._quotas.get(address)
             if quota is None:
@@ -147,7 +149,7 @@ class Roster:
 
     def work_for(self, sock: socket.socket) -> None:
         """The calling thread is this connection's, from here to its end."""
-        self._own.sock = sock
+        self._own[threading.get_ident()] = sock
 
     def answer(self, sock: socket.socket) -> None:
         """It is about to become a WebSocket or a stream of events: from here on it is closed as such, and not cut."""
@@ -168,6 +170,7 @@ class Roster:
         """The connection is over, and its handler has returned; what it was, if it was open."""
         with self._changed:
             ws = self._active.pop(sock, None)
+            self._own.pop(threading.get_ident(), None)
             self._opening.discard(sock)
             self._idle.remove(sock)
             self._cut_idle.discard(sock)
@@ -198,8 +201,8 @@ class Roster:
             else:
                 _go_away(ws, drain)
         with self._changed:
-            own = getattr(self._own, "sock", None)
-            if own in self._active:
+            own = self._own.get(threading.get_ident())
+            if own is not None and own in self._active:
                 self._stopping.add(own)
                 self._changed.notify_all()
             if not self._changed.wait_for(lambda: self._active.keys() <= self._stopping, None if drain is None else drain + _GRACE):
