@@ -340,6 +340,8 @@ def test_tornados_client_compresses_where_it_may_refer_to_what_it_has_sent(compr
             await ws.write_message(message)
             answers.append(await ws.read_message())
         ws.close()
+        while await ws.read_message() is not None:
+            pass  # up to its end, which it does not wait for otherwise
         return answers
 
     with running("--port", "0", "--app", "wschat.apps:echo", "--compression", compression) as command:

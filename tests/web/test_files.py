@@ -151,3 +151,9 @@ def test_files_are_only_read(web: Web) -> None:
     for path in ("/", f"/{files_of(web.get('/'))[0]}"):
         answer = web.ask("POST", path, b"x")
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_browsers_get_an_icon_where_a_page_names_none(web: Web) -> None:
+    answer = web.get("/favicon.ico")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.body == (STATIC / "icon.svg").read_bytes()

@@ -90,7 +90,7 @@ def test_pages_are_only_read(web: Web, path: str, method: str) -> None:
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method-not-allowed", "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/favicon.ico", "/stats/", "/stats/more", "/healthz/", "/rooms/tea", "/robots.txt", "/%2F", "//"])
+@pytest.mark.parametrize("path", ["/stats/", "/stats/more", "/healthz/", "/rooms/tea", "/robots.txt", "/%2F", "//"])
 def test_elsewhere_there_is_nothing(web: Web, path: str) -> None:
     answer = web.connect().get(path)
     assert (answer.status, answer.code) == (404, "not-found")

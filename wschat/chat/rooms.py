@@ -73,6 +73,10 @@ class Room:
         for hub in self._hubs.values():
             hub.send_soon()
 
+    def flush_for(self, session: Session) -> None:
+        """As `flush`, for those who speak the dialect of this session."""
+        self._hubs[session.dialect].send_soon()
+
     def answer(self, session: Session, text: str) -> None:
         """Have somebody in the room get this after what was said before. `flush` has to follow."""
         self._hubs[session.dialect].answer(session.connection, text)
@@ -98,20 +102,20 @@ class Room:
     def admit(self, session: Session, request: Join | None) -> None:
         """Let somebody in, from now on or, for a request that asks for it, with what was said before.
 
-        Who is in already begins anew. Reads from the broker, which may wait for a disk. Raises HistoryUnavailable.
+        Who is in already begins anew. `flush_for` has to follow. Reads from the broker, which may wait for a disk. Raises
+        HistoryUnavailable.
         """
         hub = self._hubs[session.dialect]
         if request is None:
             hub.admit(session.connection)
         else:
             self._admit_with_past(session, hub, request)
-        hub.send_soon()
 
     def admit_after(self, session: Session, since: int) -> None:
         """Let somebody in who gets all that was said after a number, however much it is, and then what is new.
 
-        For those who cannot ask for the rest. Waits for them to take it, and reads from the broker. Raises HistoryUnavailable,
-        and what sending raises.
+        For those who cannot ask for the rest. `flush_for` has to follow. Waits for them to take it, and reads from the broker.
+        Raises HistoryUnavailable, and what sending raises.
         """
         hub, tell = self._hubs[session.dialect], _Teller(self.name, session.dialect, since)
         while messages := self._broker.read_since(self.name, tell.told, MAX_MESSAGES):
@@ -123,7 +127,6 @@ class Room:
             with self._order:
                 rest += tell(heard) + tell.what_is_missing(self._last)
                 hub.admit(session.connection, rest or None)
-        hub.send_soon()
 
     def expel(self, session: Session) -> None:
         """Let somebody out."""
@@ -282,6 +285,7 @@ class Rooms:
         with self._guard:
             if session not in room.sessions:
                 room.expel(session)  # a moderator was quicker
+        room.flush_for(session)
 
     def leave(self, name: str, session: Session, event: str = "leave") -> bool:
         """Let somebody out of a room. Return False if that was not in it. `event` says how it came to that."""

@@ -54,7 +54,12 @@ class Files:
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}  # by their paths below `static/`
+        self._icon = _make_file(".svg", _read("icon.svg"), {"Cache-Control": "public, max-age=86400"})
         self._pages = {path.name: self._make_page(_read(path.name)) for path in sorted(_FOLDER.glob("*.html"))}
+
+    def icon(self, request: Request) -> Response:
+        """Return the icon that browsers ask for where a page names none, as a refusal does not."""
+        return self._answer(request, self._icon)
 
     def page(self, request: Request, name: str) -> Response:
         """Return a page, by the name of its source."""

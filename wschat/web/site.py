@@ -139,6 +139,9 @@ class Site:
         unreadable = self._visits.check_history()
         return json_response(HTTPStatus.OK, {"status": "ready", **({"unreadable_messages": unreadable} if unreadable else {})}, _NO_STORE)
 
+    def _favicon(self, request: Request) -> Response:
+        return self._files.icon(request)
+
     # For insiders
 
     def _dashboard(self, request: Request) -> Response:
@@ -168,6 +171,7 @@ class Site:
 _PAGES: dict[str, Callable[[Site, Request], Response]] = {
     "": Site._with_slash,
     "/": Site._chat,
+    "/favicon.ico": Site._favicon,
     "/healthz": Site._health,
     "/readyz": Site._readiness,
     "/stats": Site._dashboard,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,11 @@ def test_who_is_back_within_some_seconds_has_never_left(server: Command, windows
 
 def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: Command, windows: Windows) -> None:
     alice, _ = enter(windows, server, "alice", clock=True)
-    with chatting(server, "bob"), chatting(server, "carol"):
+    with ExitStack() as guests:
+        guests.enter_context(chatting(server, "bob"))
+        expect(news(alice)).to_have_text("bob has joined.")
+        guests.enter_context(chatting(server, "carol"))
+        expect(news(alice)).to_have_text("bob and carol have joined.")
         with chatting(server, "dave"):
             expect(news(alice)).to_have_text("bob, carol and dave have joined.")
         expect(alice.members).not_to_contain_text("dave")
