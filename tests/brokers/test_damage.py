@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,17 +24,6 @@ BAD_ROWS = {
     "a time that is a word": {"time": "'yesterday'"},
     "a time that is not finite": {"time": "9e999"},
 }
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
-
-
-@pytest.fixture
-def broker(path: Path) -> Iterator[LocalBroker]:
-    with closing(LocalBroker(path)) as made:
-        yield made
 
 
 def change(path: Path, statement: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,17 +22,6 @@ WITHOUT = {
     "any locks": "import sys; sys.modules['fcntl'] = None; ",
 }
 SERVE = "import runpy; runpy.run_module('wschat.server', run_name='__main__', alter_sys=True)"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
-
-
-@pytest.fixture
-def broker(path: Path) -> Iterator[LocalBroker]:
-    with closing(LocalBroker(path)) as made:
-        yield made
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:

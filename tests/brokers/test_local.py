@@ -45,17 +45,6 @@ from wschat.errors import HistoryUnavailable, UsageError
 ALL = Retention(messages=0, days=0)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
-
-
-@pytest.fixture
-def broker(path: Path) -> Iterator[LocalBroker]:
-    with closing(LocalBroker(path)) as made:
-        yield made
-
-
 @contextmanager
 def looking_into(path: Path) -> Iterator[sqlite3.Connection]:
     """The file as another program sees it."""

@@ -253,13 +253,7 @@ class Connection:
         incoming = self._incoming
         if incoming.verdict is not None:
             return self._end_after(incoming.verdict, until)
-        try:
-            # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
-            data = self._stream.recv(incoming.read_size) if until is None else recv_until(self._stream, incoming.read_size, until)
-        except OSError as error:
-            if was_interrupted(error):
-                raise
-            data = b""
+        data = self._receive(incoming.read_size, until)
         if data is None:
             return False
         incoming.take(data)
@@ -269,6 +263,16 @@ class Connection:
             self._turn.begin()
         return True
 
+    def _receive(self, max_bytes: int, until: float | None) -> bytes | None:
+        """Wait for bytes; b"" at the end of the stream, None if it gets too late."""
+        try:
+            # Without a limit it is the kernel's call alone: this is the way of every message to a handler.
+            return self._stream.recv(max_bytes) if until is None else recv_until(self._stream, max_bytes, until)
+        except OSError as error:
+            if was_interrupted(error):
+                raise
+            return b""
+
     def _end_after(self, verdict: Verdict, until: float | None) -> bool:
         """Do what follows from what the stream ends with, and read up to its end; False if it gets too late."""
         if isinstance(verdict, Close) and self.before_goodbye is not None:
@@ -277,12 +281,7 @@ class Connection:
         self._answer_verdict(verdict)
         data: bytes | None = b"" if isinstance(verdict, EOFError) else b"more"
         while data:
-            try:
-                data = recv_until(self._stream, LARGE_READ, until)
-            except OSError as error:
-                if was_interrupted(error):
-                    raise
-                data = b""
+            data = self._receive(LARGE_READ, until)
         if data is None:
             return False
         self._finish()

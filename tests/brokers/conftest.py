@@ -1,0 +1,22 @@
+"""Fixtures of the tests of histories in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from wschat.brokers.local import LocalBroker
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture
+def broker(path: Path) -> Iterator[LocalBroker]:
+    with closing(LocalBroker(path)) as made:
+        yield made
