@@ -27,8 +27,8 @@ from wschat.brokers.filelock import FileLock, Identity, identity_of
 from wschat.brokers.log import Appended, Log
 from wschat.brokers.presence import Presence
 from wschat.brokers.reading import Reading, Unreadable, is_damage
+from wschat.brokers.room_table import KnownRoom, RoomTable
 from wschat.brokers.schema import check, migrate
-from wschat.brokers.sorted_names import SortedNames
 from wschat.brokers.work import Job, Waiting, Work
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.figures import tally
@@ -46,25 +46,15 @@ _MAX_INTEGER = (1 << 63) - 1  # of SQLite's
 _NOT_IN_PLACE = "its file has been removed or replaced"
 
 
-class _Room:
-    """What is known of a room without asking the disk; under the broker's lock."""
-
-    __slots__ = ("is_spoken_in", "last", "subscribers")
-
-    def __init__(self, last: int, *, is_spoken_in: bool = False) -> None:
-        self.last = last
-        self.is_spoken_in = is_spoken_in
-        self.subscribers: list[Subscriber] = []
-
-
-class LocalBroker(Presence, Broker):
+class LocalBroker(RoomTable[KnownRoom], Presence, Broker):
     """Keeps the log in a file, made if it is not there. Raises UsageError if that cannot be.
 
     One server has a file for itself: a second one that is given the same is refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], retention: Retention | None = None) -> None:
-        super().__init__()
+        RoomTable.__init__(self)
+        Presence.__init__(self)
         self._retention = retention or Retention()
         try:
             self.path = Path(path).resolve()  # the same file whatever becomes of links and of the current folder
@@ -90,11 +80,8 @@ class LocalBroker(Presence, Broker):
         # For reads: so many connections, taken and put back by any thread.
         self._connections = threading.Semaphore(_CONNECTIONS)
         self._idle: deque[sqlite3.Connection] = deque()
-        # Guards the two below; the locks of subscribers and of the names are taken while it is held.
-        self._log_guard = threading.Lock()
-        self._rooms = {name: _Room(last, is_spoken_in=True) for name, last in self._log.last_numbers().items()}
-        self._floor = self._log.floor
-        self._names = SortedNames(self._rooms)  # of the rooms that were spoken in
+        last_numbers = self._log.last_numbers().items()
+        self.know(((name, KnownRoom(last, is_spoken_in=True)) for name, last in last_numbers), self._log.floor)
         self._work = Work()
         self._writer = threading.Thread(target=self._run, name="wschat-history", daemon=True)
         self._writer.start()
@@ -208,9 +195,7 @@ class LocalBroker(Presence, Broker):
             for name, messages in messages_of.items():
                 room = self._room(name)
                 room.last = messages[-1].seq
-                if not room.is_spoken_in:
-                    room.is_spoken_in = True
-                    self._names.add(name)
+                self._note_spoken(name, room)
                 for subscriber in room.subscribers:
                     hand_on(subscriber.take, messages)
                     told.append(subscriber)
@@ -241,43 +226,8 @@ class LocalBroker(Presence, Broker):
             self._unreadable.note(room, reading.unreadable)
         return read
 
-    def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        with self._log_guard:
-            known = self._room(room)
-            known.subscribers.append(subscriber)
-            return known.last
-
-    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
-        with self._log_guard:
-            known = self._rooms[room]
-            known.subscribers.remove(subscriber)
-            if not known.is_spoken_in and not known.subscribers:
-                del self._rooms[room]  # nothing was ever said there
-
-    def last_number(self, room: str) -> int:
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known.last if known is not None else self._floor
-
-    def has_room(self, room: str) -> bool:
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known is not None and known.is_spoken_in
-
-    def count_rooms(self) -> int:
-        return len(self._names)
-
-    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
-        names = self._names.after(after, limit)
-        # One number after the other, each as it is just now: who appends does not wait for those who list.
-        return [(name, known.last) for name in names if (known := self._rooms.get(name)) is not None]
-
-    def _room(self, name: str) -> _Room:
-        """With the lock of the log held."""
-        known = self._rooms.get(name)
-        if known is None:
-            known = self._rooms[name] = _Room(self._floor)
-        return known
+    def _new_room(self) -> KnownRoom:
+        return KnownRoom(self._floor)
 
     # Rules
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from wschat.brokers.base import (
     Result,
     Retention,
     Rule,
-    Subscriber,
     digest_of,
     hand_on,
     rejected_key,
@@ -28,23 +26,21 @@ from wschat.brokers.base import (
 )
 from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.presence import Presence
-from wschat.brokers.sorted_names import SortedNames
+from wschat.brokers.room_table import KnownRoom, RoomTable
 from wschat.figures import tally
 
 _seq = attrgetter("seq")
 _ROOMS_AT_ONCE = 20  # are looked at when a room is made
 
 
-class _Room:
+class _Room(KnownRoom):
     """The log of one room; under the broker's lock."""
 
     def __init__(self, retention: Retention, floor: int) -> None:
-        self.last = floor
-        self.is_spoken_in = False
+        super().__init__(floor)
         self.time = 0.0  # of the last message
         self.messages: deque[Message] = deque(maxlen=retention.messages or None)
         self.keys: dict[str, tuple[int, bytes]] = {}  # the number, and the digest of the text
-        self.subscribers: list[Subscriber] = []
 
     def append(self, draft: Draft, now: float) -> Result:
         known = self.keys.get(draft.key) if draft.key is not None else None
@@ -64,21 +60,17 @@ class _Room:
         return self.last
 
 
-class MemoryBroker(Presence, Broker):
+class MemoryBroker(RoomTable[_Room], Presence, Broker):
     """Keeps what `retention` says in memory; with `keeps_messages` off it only counts."""
 
     def __init__(self, retention: Retention | None = None, *, keeps_messages: bool = True) -> None:
-        super().__init__()
+        RoomTable.__init__(self)
+        Presence.__init__(self)
         self.epoch = secrets.token_hex(8)
         self.clock = Clock()
         self._retention = retention or Retention()
         self._keeps_messages = keeps_messages
-        # Guards all below; the locks of subscribers and of the names are taken while it is held.
-        self._log_guard = threading.Lock()
-        self._rooms: dict[str, _Room] = {}
-        self._floor = 0
-        self._names = SortedNames()  # of the rooms that were spoken in
-        self._rules: dict[tuple[str, str, str], Rule] = {}
+        self._rules: dict[tuple[str, str, str], Rule] = {}  # guarded by the lock of the rooms
 
     def append(self, draft: Draft, author: Author) -> None:
         with self._log_guard:
@@ -103,37 +95,10 @@ class MemoryBroker(Presence, Broker):
             end = len(messages) if seq is None else bisect_left(messages, seq, key=_seq)
             return within_bounds(reversed(messages[:end]), limit)[::-1]
 
-    def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        with self._log_guard:
-            self._room(room).subscribers.append(subscriber)
-            return self._room(room).last
-
-    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
-        with self._log_guard:
-            known = self._rooms[room]
-            known.subscribers.remove(subscriber)
-            if not known.is_spoken_in and not known.subscribers:
-                del self._rooms[room]  # nothing was ever said there
-
-    def last_number(self, room: str) -> int:
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known.last if known is not None else self._floor
-
-    def has_room(self, room: str) -> bool:
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known is not None and known.is_spoken_in
-
     def count_rooms(self) -> int:
         with self._log_guard:
             self._forget_some()
-        return len(self._names)
-
-    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
-        names = self._names.after(after, limit)
-        # One number after the other, each as it is just now: who appends does not wait for those who list.
-        return [(name, known.last) for name in names if (known := self._rooms.get(name)) is not None]
+        return super().count_rooms()
 
     def rules(self) -> list[Rule]:
         with self._log_guard:
@@ -156,17 +121,15 @@ class MemoryBroker(Presence, Broker):
 
     # All below: with the lock held.
 
-    def _room(self, name: str) -> _Room:
-        if name not in self._rooms:
-            self._rooms[name] = _Room(self._retention, self._floor)
-        return self._rooms[name]
+    def _new_room(self) -> _Room:
+        return _Room(self._retention, self._floor)
 
-    def _note_spoken(self, name: str, room: _Room) -> None:
+    def _note_spoken(self, name: str, room: _Room) -> bool:
         self._rooms[name] = self._rooms.pop(name)  # those that have been quiet for the longest are first
-        if not room.is_spoken_in:
-            room.is_spoken_in = True
-            self._names.add(name)
+        is_new = super()._note_spoken(name, room)
+        if is_new:
             self._forget_some()
+        return is_new
 
     def _forget_some(self) -> None:
         """Forget rooms that have been quiet for long."""
