@@ -20,6 +20,7 @@ ROOMS = [
     "errors",
     "limits",
     "figures",
+    "daemons",
     "protocol",
     "connection",
     "hub",

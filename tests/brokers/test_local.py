@@ -767,3 +767,14 @@ def talk_until_killed(path: str, life: int) -> None:
 
     for thread in range(4):
         threading.Thread(target=talk, args=(thread,)).start()
+
+
+def test_a_history_that_gets_no_thread_is_refused_and_can_be_opened_then(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(UsageError, match="can't start new thread"):
+            LocalBroker(path)
+    LocalBroker(path).close()

@@ -30,6 +30,7 @@ from wschat.brokers.reading import Reading, Unreadable, is_damage
 from wschat.brokers.room_table import KnownRoom, RoomTable
 from wschat.brokers.schema import check, migrate
 from wschat.brokers.work import Job, Waiting, Work
+from wschat.daemons import start_daemon
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.figures import tally
 
@@ -75,16 +76,18 @@ class LocalBroker(RoomTable[KnownRoom], Presence, Broker):
                     raise sqlite3.OperationalError(_NOT_IN_PLACE)
             except sqlite3.Error as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error}") from None
+            self._unreadable = Unreadable(str(self.path))
+            # For reads: so many connections, taken and put back by any thread.
+            self._connections = threading.Semaphore(_CONNECTIONS)
+            self._idle: deque[sqlite3.Connection] = deque()
+            last_numbers = self._log.last_numbers().items()
+            self.know(((name, KnownRoom(last, is_spoken_in=True)) for name, last in last_numbers), self._log.floor)
+            self._work = Work()
+            try:
+                self._writer = start_daemon(self._run, "wschat-history")
+            except OSError as error:
+                raise UsageError(f"cannot keep a history in {self.path}: {error.strerror}") from None
             opened.pop_all()
-        self._unreadable = Unreadable(str(self.path))
-        # For reads: so many connections, taken and put back by any thread.
-        self._connections = threading.Semaphore(_CONNECTIONS)
-        self._idle: deque[sqlite3.Connection] = deque()
-        last_numbers = self._log.last_numbers().items()
-        self.know(((name, KnownRoom(last, is_spoken_in=True)) for name, last in last_numbers), self._log.floor)
-        self._work = Work()
-        self._writer = threading.Thread(target=self._run, name="wschat-history", daemon=True)
-        self._writer.start()
 
     # Appending
 

@@ -10,7 +10,6 @@ import os
 import queue
 import selectors
 import socket
-import threading
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -20,6 +19,7 @@ from typing import Any
 from wschat.client.deadline import Deadline, DeadlinePassed
 from wschat.client.failures import explained
 from wschat.client.uri import place_of
+from wschat.daemons import start_daemon
 
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside those that have not answered (RFC 8305, section 5)."""
@@ -63,8 +63,8 @@ def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UN
             results.put(error)
 
     try:
-        threading.Thread(target=resolve, name="wschat-resolver", daemon=True).start()
-    except RuntimeError:  # there is no thread left: late is better than not at all
+        start_daemon(resolve, "wschat-resolver")
+    except OSError:  # there is no thread left: late is better than not at all
         resolve()
     try:
         found = results.get(timeout=remaining)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 
@@ -22,11 +21,8 @@ class Crew:
 
     def start(self) -> None:
         """Start the threads that do not run yet. Raises OSError if a descriptor or a thread is missing."""
-        try:
-            self.writer.start()
-            self.deadlines.start()
-        except RuntimeError as error:  # which is what `threading` raises then
-            raise OSError(errno.ENOMEM, str(error)) from None
+        self.writer.start()
+        self.deadlines.start()
 
     def is_caller(self) -> bool:
         """Return True if the calling thread is one of the two."""

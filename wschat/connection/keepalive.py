@@ -9,12 +9,13 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
+
+from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.connection")
 
@@ -66,13 +67,10 @@ class Deadlines:
         self.forget_all()
 
     def start(self) -> None:
-        """Start the thread, if it does not run yet. Raises RuntimeError if there is none to be had; it may be called again then."""
+        """Start the thread, if it does not run yet. Raises OSError if there is none to be had; it may be called again then."""
         with self._starting:
             if self._thread is None and not self._is_stopping:
-                # A daemon, so that a program that forgets to close a connection can end all the same.
-                thread = threading.Thread(target=self._run, name="wschat-deadlines", daemon=True)
-                thread.start()
-                self._thread = thread
+                self._thread = start_daemon(self._run, "wschat-deadlines")
 
     def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
         """Have an action called in some seconds, by the deadlines' thread; it must not wait for anything."""
@@ -95,7 +93,7 @@ class Deadlines:
             thread = self._thread
         if thread is not None:
             self._alarm.put(None)
-            join_unless_ending(thread)
+            join_daemon(thread)
 
     def forget_all(self) -> None:
         """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
@@ -155,9 +153,3 @@ class Deadlines:
                 self._alarm.get(timeout=min(max(0.0, self._wakes_at - monotonic()), _LONGEST_SLEEP))
             except Empty:
                 pass
-
-
-def join_unless_ending(thread: threading.Thread) -> None:
-    """Wait until a daemon thread has ended: not by itself, and not while the interpreter is finalizing, when it never runs again."""
-    if thread.ident != threading.get_ident() and not sys.is_finalizing():
-        thread.join()

@@ -11,8 +11,8 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-from wschat.connection.keepalive import join_unless_ending
 from wschat.connection.turns import Outlet, Turn
+from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.connection")
 
@@ -44,10 +44,7 @@ class Writer:
         self.forget_all()
 
     def start(self) -> None:
-        """Start the thread, if it does not run yet. Raises OSError or RuntimeError if a descriptor or a thread is missing.
-
-        It may be called again then.
-        """
+        """Start the thread, if it does not run yet. Raises OSError for want of a thread or a descriptor; it may be called again then."""
         with self._starting:
             if self._thread is not None or self._is_stopping:
                 return
@@ -57,9 +54,7 @@ class Writer:
                 woken.setblocking(False)
                 wake_up.setblocking(False)
                 selector.register(woken, selectors.EVENT_READ)
-                # A daemon, so that a program that forgets to close a connection can end all the same.
-                thread = threading.Thread(target=self._run, args=(selector, woken), name="wschat-writer", daemon=True)
-                thread.start()
+                thread = start_daemon(lambda: self._run(selector, woken), "wschat-writer")
                 opened.pop_all()
             self._thread, self._wake_up = thread, wake_up
 
@@ -108,7 +103,7 @@ class Writer:
             thread = self._thread
         if thread is not None:
             self._wake()
-            join_unless_ending(thread)
+            join_daemon(thread)
 
     def _wake(self) -> None:
         with self._starting:

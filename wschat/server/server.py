@@ -21,9 +21,9 @@ from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.crew import join_crew, leave_crew
-from wschat.connection.keepalive import join_unless_ending
 from wschat.connection.reentrance import is_reentrant
 from wschat.connection.streams import was_interrupted
+from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -43,7 +43,7 @@ from wschat.server.refusals import responder
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.roster import Roster
 from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
-from wschat.server.threads import Threads, start_daemon
+from wschat.server.threads import Threads
 from wschat.server.tls import check_server_context
 from wschat.server.turnstile import Turnstile
 from wschat.server.wakeup import WakeUp
@@ -307,7 +307,7 @@ class WebSocketServer(socketserver.TCPServer):
         self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
-            join_unless_ending(self._thread)
+            join_daemon(self._thread)
 
     def __enter__(self) -> WebSocketServer:
         return self

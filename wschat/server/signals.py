@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import threading
 from collections.abc import Callable, Mapping
+
+from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.server")
 
@@ -25,7 +26,6 @@ class Signals:
     def __init__(self, actions: Mapping[int, Callable[[], None]]) -> None:
         self._actions = actions
         self._arrived, self._arrivals = socket.socketpair()
-        self._thread = threading.Thread(target=self._act, name="wschat-signals", daemon=True)
 
     def __enter__(self) -> Signals:
         self._arrived.setblocking(False)
@@ -33,13 +33,13 @@ class Signals:
         signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
         for number in self._actions:
             signal.signal(number, _do_nothing)
-        self._thread.start()
+        self._thread = start_daemon(self._act, "wschat-signals")
         return self
 
     def __exit__(self, *error: object) -> None:
         signal.set_wakeup_fd(-1)
         self._arrived.close()
-        self._thread.join()
+        join_daemon(self._thread)
         self._arrivals.close()
 
     def _act(self) -> None:

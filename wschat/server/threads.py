@@ -7,7 +7,6 @@ think of the next thing.
 from __future__ import annotations
 
 import _thread
-import errno
 import os
 import sys
 import threading
@@ -74,16 +73,6 @@ class Threads(Generic[Task]):
             sys.settrace(trace)
         # What is traced is what is called from here on.
         self._work(task)
-
-
-def start_daemon(work: Callable[[], None], name: str) -> threading.Thread:
-    """Start a thread that does not keep a program from ending. Raises OSError if there is none to be had."""
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise OSError(errno.ENOMEM, str(error)) from None
-    return thread
 
 
 def _start(work: Callable[[], None]) -> None:
