@@ -24,22 +24,15 @@ from wschat.chat.tokens import read_secret
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.protocol.deflate import Deflate
+from wschat.server.hosts import AllowedHosts
 from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
-from wschat.server.option_types import (
-    COUNT,
-    Number,
-    PortOption,
-    Text,
-    bad_parameters,
-    check_hosts,
-    check_networks,
-    check_origins,
-    check_prefix,
-    report_ignored_variables,
-)
-from wschat.server.proxies import PROXY_HEADERS
+from wschat.server.option_types import COUNT, Number, PortOption, Text, checked_by, read_by, report_ignored_variables
+from wschat.server.origins import parse_origins
+from wschat.server.proxies import PROXY_HEADERS, parse_networks
+from wschat.server.requests import check_path_prefix
 from wschat.server.running import run
+from wschat.server.scarcity import Scarcity
 from wschat.server.serve import serve
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketServer
 from wschat.server.signals import Signals
@@ -64,23 +57,22 @@ class CannotServe(click.ClickException):
         click.echo(f"wschat: {self.message}", file=file, err=True)
 
 
-def check_moderators(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    """The names of moderators and their passwords."""
-    with bad_parameters():
-        moderators = dict(map(read_moderator, texts))
-        if len({key_of(name) for name in moderators}) < len(texts):
-            raise UsageError("a moderator is given twice")
-        return moderators
+def read_moderators(texts: tuple[str, ...]) -> dict[str, str]:
+    """The names of moderators and their passwords. Raises UsageError."""
+    moderators = dict(map(read_moderator, texts))
+    if len({key_of(name) for name in moderators}) < len(texts):
+        raise UsageError("a moderator is given twice")
+    return moderators
 
 
-def check_rate(_context: click.Context, _option: click.Parameter, text: str) -> Rate | None:
-    """Say early which rate there cannot be."""
-    with bad_parameters():
-        return Rate.parse(text)
+def read_prefix(text: str) -> str:
+    """The prefix, without a slash at its end. Raises UsageError."""
+    check_path_prefix(prefix := text.rstrip("/"))
+    return prefix
 
 
 option = partial(click.option, show_envvar=True)
-rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
+rate_option = partial(option, metavar="N/SECONDS|off", callback=read_by(Rate.parse))
 
 
 @click.command(context_settings={"auto_envvar_prefix": "WSCHAT", "show_default": True, "max_content_width": 120})
@@ -107,7 +99,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     "moderators",
     multiple=True,
     metavar="NAME:PASSWORD-FILE",
-    callback=check_moderators,
+    callback=read_by(read_moderators),
     envvar="WSCHAT_MODERATOR",
     help="A moderator of all rooms, who comes in with ?name=NAME&password=PASSWORD. May be repeated.",
 )
@@ -115,7 +107,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     "--origin",
     "origins",
     multiple=True,
-    callback=check_origins,
+    callback=checked_by(parse_origins),
     envvar="WSCHAT_ORIGIN",
     help="A web origin that may connect besides our own; * for all. May be repeated.",
 )
@@ -124,7 +116,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    callback=check_hosts,
+    callback=checked_by(AllowedHosts),
     envvar="WSCHAT_ALLOWED_HOST",
     help="A name that requests may be for, *.NAME for all below it, * for all; loopback names always are. May be repeated.  "
     "[default: loopback names at a loopback address, else *]",
@@ -143,7 +135,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     "insiders",
     multiple=True,
     metavar="CIDR",
-    callback=check_networks,
+    callback=checked_by(parse_networks),
     envvar="WSCHAT_INSIDER",
     help="The address or network of those who may see /stats and /metrics, as who is on this machine may. May be repeated.",
 )
@@ -152,7 +144,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     "trusted_proxies",
     multiple=True,
     metavar="CIDR",
-    callback=check_networks,
+    callback=checked_by(parse_networks),
     envvar="WSCHAT_TRUSTED_PROXY",
     help="The address or network of a proxy that says for whom it asks. May be repeated.",
 )
@@ -161,7 +153,7 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=check_rate)
     type=click.Choice(PROXY_HEADERS, case_sensitive=False),
     help=f"The header in which trusted proxies say for whom they ask; others are ignored.  [default: {PROXY_HEADERS[0]}]",
 )
-@option("--path-prefix", default="", callback=check_prefix, help="What all paths begin with, as behind a proxy: /chat.")
+@option("--path-prefix", default="", callback=read_by(read_prefix), help="What all paths begin with, as behind a proxy: /chat.")
 @rate_option("--rate", default="10/1", help="The chat messages that one connection may send; three times as many at once.")
 @rate_option("--work", default="5000/1", help="The messages and events that one connection may have read and delivered for it.")
 @rate_option("--work-per-ip", default="50000/1", help="The same for all connections and HTTP requests of one address.")
@@ -263,10 +255,12 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Turn a lack of descriptors or threads into CannotServe."""
+    """Turn a lack of descriptors, memory or threads into CannotServe."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
+        if not Scarcity.is_behind(error):
+            raise
         raise CannotServe(f"cannot start: {error}") from None
 
 

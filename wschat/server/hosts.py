@@ -21,7 +21,7 @@ class AllowedHosts:
 
     def __init__(self, texts: Collection[str] = ()) -> None:
         """Raises UsageError for what is not `chat.example.com`, `*.example.com` (with all names below it), an address or `*`."""
-        self.names = frozenset(map(_parse_host, [texts] if isinstance(texts, str) else texts))
+        self.names = frozenset(map(_parse_host, texts))
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Raise RequestRefused (421) if this server does not answer to the name in the Host header. Browsers always send one."""

@@ -6,8 +6,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
@@ -15,10 +14,6 @@ from click.types import StringParamType
 
 from wschat.errors import UsageError
 from wschat.limits import MAX_BYTES, MAX_SECONDS
-from wschat.server.hosts import AllowedHosts
-from wschat.server.origins import parse_origins
-from wschat.server.proxies import parse_networks
-from wschat.server.requests import check_path_prefix
 
 logger = logging.getLogger("wschat.server")
 
@@ -77,38 +72,23 @@ def _is_for_others(name: str, value: str) -> bool:
     return name.startswith("WSCHAT_CLIENT_") or bool(_SERVICE_ADDRESS.match(value) or _SERVICE_VARIABLE.fullmatch(name))
 
 
-@contextmanager
-def bad_parameters() -> Iterator[None]:
-    """Have what cannot be said about the option that it was given to."""
-    try:
-        yield
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
+def read_by(read: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return a callback for an option whose value is what `read` returns for it. Turns a UsageError into click.BadParameter."""
+
+    def callback(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
+        try:
+            return read(value)
+        except UsageError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
 
 
-def check_networks(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what is no address and no network."""
-    with bad_parameters():
-        parse_networks(texts)
-    return texts
+def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return a callback for an option that keeps its value, as long as `check` does not raise UsageError for it."""
 
+    def read(value: Any) -> Any:
+        check(value)
+        return value
 
-def check_origins(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what no page could have as its origin."""
-    with bad_parameters():
-        parse_origins(texts)
-    return texts
-
-
-def check_hosts(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Say early what cannot be the name of a host."""
-    with bad_parameters():
-        AllowedHosts(texts)
-    return texts
-
-
-def check_prefix(_context: click.Context, _option: click.Parameter, text: str) -> str:
-    """The prefix, without a slash at its end."""
-    with bad_parameters():
-        check_path_prefix(prefix := text.rstrip("/"))
-    return prefix
+    return read_by(read)

@@ -25,7 +25,7 @@ _PREFLIGHT_SECONDS = "600"
 
 def parse_origins(texts: Collection[str]) -> frozenset[str]:
     """Return these origins as browsers write them, for `check_origin`. Raises UsageError for what no browser could send."""
-    return frozenset(map(_parse_origin, [texts] if isinstance(texts, str) else texts))
+    return frozenset(map(_parse_origin, texts))
 
 
 def _parse_origin(text: str) -> str:
