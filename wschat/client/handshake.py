@@ -20,8 +20,8 @@ from wschat.client.uri import WebSocketURI
 from wschat.errors import OpeningFailed, UsageError
 from wschat.protocol import deflate as permessage_deflate
 from wschat.protocol.deflate import Deflate
+from wschat.protocol.syntax import is_token
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # The headers that an opening has anyway, and how to say what goes into them.
 _OWN_HEADERS = {
     "connection": "",
@@ -49,7 +49,7 @@ class Handshake:
             check_value(name, str(value))
         check_value("Origin", origin or "")
         for name in subprotocols:
-            if not _TOKEN.fullmatch(name):
+            if not is_token(name):
                 raise UsageError(f"{name!r} is not the name of a subprotocol")
         self._headers = {name: str(value) for name, value in headers.items()}
         self._names = {name.lower(): name for name in self._headers}
@@ -170,7 +170,7 @@ def check_value(name: str, value: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not _TOKEN.fullmatch(name):
+    if not is_token(name):
         raise UsageError(f"{name!r} is not the name of a header")
     instead = _OWN_HEADERS.get(name.lower())
     if instead is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from wschat.errors import ProtocolViolation, UsageError
 from wschat.protocol.frames import CloseCode
+from wschat.protocol.syntax import TOKEN
 
 NAME = "permessage-deflate"
 MIN_WINDOW_BITS = 8
@@ -25,9 +26,8 @@ _MEMORY_LEVEL = 8
 # A message has one last block at most where somebody compresses in earnest; each costs a new decompressor.
 _MAX_LAST_BLOCKS = 16
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PARAMETER = re.compile(rf'\s*;\s*({_TOKEN})(?:\s*=\s*(?:({_TOKEN})|"({_TOKEN})"))?')
-_EXTENSION = re.compile(rf"\s*({_TOKEN})((?:{_PARAMETER.pattern.replace('(' + _TOKEN, '(?:' + _TOKEN)})*)\s*(?:,|$)")
+_PARAMETER = re.compile(rf'\s*;\s*({TOKEN})(?:\s*=\s*(?:({TOKEN})|"({TOKEN})"))?')
+_EXTENSION = re.compile(rf"\s*({TOKEN})((?:{_PARAMETER.pattern.replace('(' + TOKEN, '(?:' + TOKEN)})*)\s*(?:,|$)")
 
 _NOTHING = " \t,"
 

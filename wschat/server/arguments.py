@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from wschat.errors import UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+from wschat.protocol.syntax import is_token
 
 
 def check_types(limits: object, deflate: object) -> None:
@@ -28,5 +26,5 @@ def check_lists(**lists: Iterable[object]) -> None:
         for value in values:
             if not isinstance(value, str):
                 raise UsageError(f"{name} must be a list of texts: {value!r} is none")
-            if name == "subprotocols" and not _TOKEN.fullmatch(value):
+            if name == "subprotocols" and not is_token(value):
                 raise UsageError(f"a subprotocol must have letters, digits and !#$%&'*+.^_`|~- only, not {value!r}")

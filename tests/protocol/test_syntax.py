@@ -1,0 +1,21 @@
+"""Tokens: the names of headers, subprotocols and extensions."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from wschat.protocol.syntax import TOKEN, is_token
+
+
+@pytest.mark.parametrize("text", ["chat", "wschat.v1", "X-Custom_Header", "!#$%&'*+-.^_`|~", string.ascii_letters + string.digits])
+def test_a_token(text: str) -> None:
+    assert is_token(text)
+    assert re.fullmatch(TOKEN, text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "two words", "a,b", "a;b", 'quoted"', "a/b", "a:b", "ü", "line\n", "a=b", "(a)"])
+def test_no_token(text: str) -> None:
+    assert not is_token(text)
