@@ -27,7 +27,7 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
 from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
 from wschat.protocol.frames import CloseCode, Opcode, check_close, encode_close
-from wschat.protocol.messages import Close, MessageReader
+from wschat.protocol.messages import Close
 
 _MESSAGE_TYPES = (str, bytes, bytearray, memoryview)
 _LOST = (CloseCode.ABNORMAL, "connection lost")
@@ -75,13 +75,8 @@ class Connection:
         self._outbox = Outbox(stream, limits, self._crew, self._on_too_slow, quotas)
         self.offer = self._outbox.offer
         self._pings = Pings(limits)
-        reader = MessageReader(
-            masked=not is_client,
-            max_bytes=limits.max_message_bytes,
-            max_fragments=limits.max_fragments,
-            inflater=deflate.inflater(is_client=is_client) if deflate else None,
-        )
-        self._incoming = Incoming(reader, self._pings, self.encoding, self._outbox.pong)
+        inflater = deflate.inflater(is_client=is_client) if deflate else None
+        self._incoming = Incoming(limits, self.encoding, inflater, self._pings, self._outbox.pong)
         self._inbox = self._incoming.messages
         self._end: tuple[int, str] | None = None  # close code and reason, from the first thing that ended the connection
         self._is_over = False  # the socket has been given back
@@ -200,14 +195,9 @@ class Connection:
 
         That takes one round trip, and `Limits.close_timeout` at most. Messages that were not received yet are dropped. From
         any thread; does nothing when the connection is over. A signal handler or a `__del__` that has interrupted a call of this
-        package in the same thread does not wait: another thread closes the connection when that call goes on.
+        package does not wait: another thread closes the connection.
         """
-        if not self._start_close(code, reason, None):
-            return
-        if self._crew.is_caller():
-            _thread.start_new_thread(self.close, ())  # the shared threads have to be there for all
-        else:
-            self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
+        self._close(code, reason, None)
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
         """Send the close frame and return: whoever receives finds the end. From any thread; never waits.
@@ -250,13 +240,11 @@ class Connection:
             end_turn()
         if self._is_over:
             return True
-        incoming = self._incoming
-        if incoming.verdict is not None:
-            return self._end_after(incoming.verdict, until)
-        data = self._receive(incoming.read_size, until)
-        if data is None:
+        if self._incoming.verdict is not None:
+            return self._end_after(self._incoming.verdict, until)
+        if (data := self._receive(self._incoming.read_size, until)) is None:
             return False
-        incoming.take(data)
+        self._incoming.take(data)
         if len(self._inbox) > 1:
             if self._turn is None:
                 self._turn = Turn(self._crew.writer, self._inbox)
@@ -302,6 +290,19 @@ class Connection:
                 # The server ends the TCP connection, so that it is the one that keeps its port busy (section 7.1.1).
                 self._outbox.end_stream()
 
+    def _close(self, code: int, reason: str, timeout: float | None) -> None:
+        if self._start_close(code, reason, timeout):
+            if self._crew.is_caller():
+                self._close_in_thread(code, reason, timeout)  # the shared threads have to be there for all
+            else:
+                self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
+
+    def _close_in_thread(self, code: int, reason: str, timeout: float | None) -> None:
+        try:
+            _thread.start_new_thread(self._close, (code, reason, timeout))
+        except RuntimeError:  # no thread is left: the close begins all the same, and the thread that receives finds its end
+            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
+
     def _start_close(self, code: int, reason: str, timeout: float | None) -> bool:
         """Close, and return True if the caller may wait for the end."""
         check_close(code, reason)
@@ -311,7 +312,7 @@ class Connection:
         self._settle_in_child()
         if self._seat.is_taken_by_caller() or is_reentrant():
             # The locks that this takes may be held by the call that was interrupted.
-            _thread.start_new_thread(self.close, (code, reason))
+            self._close_in_thread(code, reason, timeout)
             return False
         end_turn()  # a broadcast of this thread may still be on its way to this peer
         self._say_goodbye(code, reason, timeout)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from wschat.connection.pings import Pings
 from wschat.errors import ProtocolViolation
+from wschat.limits import Limits
+from wschat.protocol.deflate import Inflater
 from wschat.protocol.encoding import Encoding
 from wschat.protocol.frames import Opcode
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
@@ -25,13 +27,17 @@ class Incoming:
 
     __slots__ = ("_encoding", "_pings", "_reader", "_send_pongs", "bytes_received", "messages", "read_size", "verdict")
 
-    def __init__(self, reader: MessageReader, pings: Pings, encoding: Encoding, send_pongs: Callable[[list[bytes]], None]) -> None:
-        """`send_pongs` is called with frames, in this encoding, that answer pings; it must not wait."""
-        self._reader = reader
+    def __init__(
+        self, limits: Limits, encoding: Encoding, inflater: Inflater | None, pings: Pings, send_pongs: Callable[[list[bytes]], None]
+    ) -> None:
+        """`encoding` is how we send; `send_pongs` is called with frames in it that answer pings, and must not wait."""
+        self._reader = MessageReader(
+            masked=not encoding.masks, max_bytes=limits.max_message_bytes, max_fragments=limits.max_fragments, inflater=inflater
+        )
         self._pings = pings
         self._encoding = encoding
         self._send_pongs = send_pongs
-        self.messages = reader.messages
+        self.messages = self._reader.messages
         """The messages that have not been received yet, the oldest first."""
         self.verdict: Verdict | None = None
         """What the stream ends with. It counts once the messages before it have been received."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# The modules that hold locks, or the right to read, while they run. Where they call an iterable of a caller's, or an action, they
-# hold none.
+# The modules that hold locks while they run. `connection` is not among them: it holds but the right to read, which the seat tells,
+# and it calls the iterables that callers give to `send`.
 _MODULES = frozenset(
     {
         "wschat.connection.backlog",
