@@ -11,8 +11,7 @@ import pytest
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.test_access import SECRET
-from tests.chat.test_rates import Clock
-from tests.chat.wiring import Client, Event, Guests
+from tests.chat.wiring import Client, Clock, Event, Guests
 from tests.connection.wiring import PATIENCE
 from wschat.brokers.base import Draft, Outcome
 from wschat.brokers.memory import MemoryBroker

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chat.wiring import Clock
 from wschat.chat import reservations
 from wschat.chat.reservations import SECONDS_RESERVED, Reservations
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -105,3 +105,13 @@ class Guests:
         ws.send("/who")
         assert str(ws.recv(PATIENCE)).startswith("In ")
         return ws
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
