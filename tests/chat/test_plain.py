@@ -12,6 +12,7 @@ from tests.chat.conftest import ChatFactory
 from tests.conftest import ServerFactory, url_of
 from wschat.brokers.base import Broker
 from wschat.brokers.memory import MemoryBroker
+from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
 from wschat.chat.rates import Rate
 from wschat.connection.connection import Connection
@@ -254,7 +255,7 @@ def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
 
 
 def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFactory, connections: ExitStack) -> None:
-    chat = Chat(rate=Rate(2, 3600))
+    chat = Chat(budgets=Budgets(Rate(2, 3600)))
     guest = Guests(serve(chat.handle), connections)
     fast, other = guest(), guest()
     for number in range(5):  # its burst of six, for it has asked who is there
@@ -269,7 +270,7 @@ def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFact
 
 
 def test_who_goes_on_is_closed_with_1008(serve: ServerFactory, connections: ExitStack) -> None:
-    ws = Guests(serve(Chat(rate=Rate(2, 3600)).handle), connections)()
+    ws = Guests(serve(Chat(budgets=Budgets(Rate(2, 3600))).handle), connections)()
     for _ in range(11):  # what is left of its burst, and as much as a burst again
         ws.send("again")
     # A broadcast may come after an answer that was sent later.

@@ -15,6 +15,7 @@ from tests.protocol.wire import TEXT, stream
 from tests.server.raw import Raw
 from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
+from wschat.chat.budgets import Budgets
 from wschat.chat.rates import Rate
 from wschat.chat.v1 import SUBPROTOCOL
 
@@ -32,7 +33,7 @@ def test_a_client_is_welcomed_by_name_and_is_in_no_room(guests: Guests) -> None:
 
 
 def test_the_welcome_says_how_much_one_may_send(open_chat: ChatFactory) -> None:
-    ws = open_chat(rate=Rate(5, 2)).connect(subprotocols=[SUBPROTOCOL])
+    ws = open_chat(budgets=Budgets(Rate(5, 2))).connect(subprotocols=[SUBPROTOCOL])
     assert json.loads(ws.recv(PATIENCE))["limits"] == {"requests": 5, "seconds": 2}
 
 
@@ -330,7 +331,7 @@ def test_binary_messages_are_not_for_this_chat(guests: Guests) -> None:
 
 
 def test_who_sends_too_fast_is_told_once_or_for_each_id(open_chat: ChatFactory) -> None:
-    chat = open_chat(MemoryBroker(), rate=Rate(2, 3600))
+    chat = open_chat(MemoryBroker(), budgets=Budgets(Rate(2, 3600)))
     alice = chat.v1("alice", "tea")
     for number in range(5):
         alice.say(f"text {number}")

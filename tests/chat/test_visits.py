@@ -17,6 +17,7 @@ from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Retenti
 from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
 from wschat.chat.events import HistoryEvent
 from wschat.chat.rates import Rate
@@ -141,7 +142,7 @@ def test_who_is_a_moderator_of_all_rooms(chat: Chat) -> None:
 
 
 def test_who_comes_too_often_has_to_wait() -> None:
-    with closing(Chat(rate=Rate(1, 1000))) as chat:
+    with closing(Chat(budgets=Budgets(Rate(1, 1000)))) as chat:
         for _ in range(3):
             chat.visits.count(begin(chat))
         with pytest.raises(Rejected) as rejected:

@@ -16,6 +16,7 @@ from tests.connection.wiring import PATIENCE, eventually
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
+from wschat.chat.budgets import Budgets
 from wschat.chat.rates import Rate
 from wschat.chat.requests import MAX_MESSAGES
 from wschat.chat.tokens import mint
@@ -327,7 +328,7 @@ def test_an_address_is_banned_and_muted_whatever_the_name(open_web: OpenWeb) -> 
 
 
 def test_who_comes_too_often_is_told_when_to_come_again(open_web: OpenWeb) -> None:
-    web = open_web(rate=Rate(1, 100))
+    web = open_web(budgets=Budgets(Rate(1, 100)))
     assert [web.post(str(number)).status for number in range(4)] == [201, 201, 201, 429]
     answer = web.get("/api/rooms")
     assert (answer.status, answer.code) == (429, "too-fast")
@@ -349,7 +350,7 @@ def test_passwords_are_not_to_be_guessed_quickly(open_web: OpenWeb, path: str) -
 
 
 def test_everybody_has_a_rate_of_their_own(open_web: OpenWeb) -> None:
-    web = open_web(rate=Rate(1, 100), access=ROOT, **PROXIED)
+    web = open_web(budgets=Budgets(Rate(1, 100)), access=ROOT, **PROXIED)
 
     def status(last: int, **headers: str) -> int:
         return web.ask("GET", "/api/rooms", headers={"X-Forwarded-For": f"203.0.113.{last}", **headers}).status

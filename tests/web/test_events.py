@@ -119,7 +119,7 @@ def test_a_room_that_is_only_followed_is_none_yet(web: Web) -> None:
 
 
 def test_who_follows_too_often_is_asked_to_come_again(open_web: OpenWeb) -> None:
-    web = open_web(rate=Rate(1, 100))
+    web = open_web(budgets=Budgets(Rate(1, 100)))
     for _ in range(3):
         web.post("x")
     events = web.follow(last_event_id="0")

@@ -47,8 +47,8 @@ _TOLD_ONCE: dict[str, type[AnyRequest]] = {"muted": Say, "banned": Join}
 class Chat:
     """A chat. `handle` and `check_request` are for a server; `close` is for the end, when no client is left.
 
-    `broker` keeps what is said (by default, nothing is kept), `access` says who may come in, and `budgets` how much may be asked for.
-    `rate` is for budgets that limit only the requests of one connection.
+    `broker` keeps what is said (by default, nothing is kept), `access` says who may come in, and `budgets` how much may be asked for
+    (by default, there is no limit).
     """
 
     def __init__(
@@ -56,12 +56,11 @@ class Chat:
         broker: Broker | None = None,
         *,
         access: Access | None = None,
-        rate: Rate | None = None,
         budgets: Budgets | None = None,
         max_rooms: int = 0,
         rooms_per_address: Rate | None = None,
     ) -> None:
-        self._budgets = budgets = budgets or Budgets(rate)
+        self._budgets = budgets = budgets or Budgets()
         self._plain, self._v1 = Plain(), V1(budgets.rate)
         broker = broker or MemoryBroker(keeps_messages=False)
         feed = Feed(broker.epoch)
