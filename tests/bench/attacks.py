@@ -32,6 +32,7 @@ _SECONDS_BETWEEN = 0.1  # what the server's default rate lets through
 _SECONDS_BETWEEN_WORDS = 0.1  # of the bystander, for whom the rate holds as well
 _FEW = 25  # requests that one may make at once
 _READ_BYTES = 1 << 20
+_ANSWER = b'"id":"x"'  # to a request of `_Visitor.ask`, where nothing is compressed
 _TOO_FAST = re.compile(rb'"code":"too-fast".*?"seconds":([\d.]+)')
 
 Fields = dict[str, object]
@@ -107,7 +108,7 @@ def _measure(attack: Attack, server: Command, seconds: float, report: Report) ->
         sleep(_SECONDS_BETWEEN if place > _FEW else 0)
         for visitor in visitors:
             visitor.ask(fields)
-    crowd.wait_for_silence()
+    crowd.wait_until_answered(len(attack.begin))
     before = _heard(visitors)
     ends_at = monotonic() + seconds
     attackers = [
@@ -138,7 +139,8 @@ class _Visitor:
 
     def __init__(self, port: int, number: int, *, compressed: bool) -> None:
         self.number = number
-        self.heard = self.asked = self.told_to_wait = 0
+        self.heard = self.asked = self.answered = self.told_to_wait = 0
+        self._tail = b""
         self.wait_until = 0.0
         # Each comes from an address of its own, all of which mean this machine.
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (f"127.1.{number // 250}.{number % 250 + 1}", 0))
@@ -168,6 +170,9 @@ class _Visitor:
         except OSError:
             return False
         self.heard += len(data)
+        seen = self._tail + data
+        self.answered += seen.count(_ANSWER)
+        self._tail = seen[1 - len(_ANSWER) :]
         if b"too-fast" in data and (found := _TOO_FAST.search(data)):
             self.told_to_wait += 1
             self.wait_until = monotonic() + float(found[1])
@@ -198,9 +203,10 @@ class _Crowd:
                 if not self._by_descriptor[descriptor].read():
                     self._epoll.unregister(descriptor)
 
-    def wait_for_silence(self) -> None:
-        """Wait until nothing has come for a while."""
-        while monotonic() < self._read_at + 0.5:
+    def wait_until_answered(self, answers: int) -> None:
+        """Wait until each visitor has had so many answers, and nothing more has come for a while."""
+        visitors = self._by_descriptor.values()
+        while any(visitor.answered < answers for visitor in visitors) or monotonic() < self._read_at + 0.5:
             sleep(0.1)
 
     def stop(self) -> None:

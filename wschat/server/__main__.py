@@ -31,9 +31,9 @@ from wschat.server.option_types import COUNT, Number, PortOption, Text, checked_
 from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
-from wschat.server.running import run
+from wschat.server.running import CommandServer, run
 from wschat.server.scarcity import Scarcity
-from wschat.server.serve import serve
+from wschat.server.serve import make_handler_class
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketServer
 from wschat.server.signals import Signals
 from wschat.server.tls import Certificate
@@ -311,13 +311,10 @@ def listen(
     options: dict[str, Any],
 ) -> WebSocketServer:
     """A server for this handler. Raises CannotServe."""
-    host, port = address
     try:
-        return serve(
-            handler,
-            host,
-            port,
-            check_request=chat.check_request if chat else None,
+        return CommandServer(
+            address,
+            make_handler_class(handler, chat.check_request if chat else None),
             limits=limits,
             subprotocols=SUBPROTOCOLS if chat else (),
             origins=options["origins"],

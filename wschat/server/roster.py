@@ -59,6 +59,11 @@ class Roster:
         """Whether `close_all` has been called."""
         return self._is_closing
 
+    def __len__(self) -> int:
+        """Return the number of connections, whatever they are for."""
+        with self._changed:
+            return len(self._active)
+
     def load(self) -> Load:
         """Who is here, and what waits for them. Takes milliseconds where ten thousand are, but not with the lock held."""
         with self._changed:

@@ -51,7 +51,7 @@ def serve(
         address = os.fspath(unix_path)
     return WebSocketServer(
         address,
-        _handler_class(handler, check_request),
+        make_handler_class(handler, check_request),
         limits=limits,
         subprotocols=subprotocols,
         origins=origins,
@@ -65,9 +65,10 @@ def serve(
     )
 
 
-def _handler_class(
+def make_handler_class(
     handler: Callable[[Connection], None] | type[WebSocketHandler], check: Callable[[Request], None] | None
 ) -> type[WebSocketHandler]:
+    """Return the class that calls these functions, or the given class. Raises UsageError if they could never work."""
     if check is not None:
         if isinstance(handler, type):
             raise UsageError("a WebSocketHandler class has a check_request of its own")

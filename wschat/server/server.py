@@ -232,6 +232,7 @@ class WebSocketServer(socketserver.TCPServer):
                 while not self._is_stopping:
                     selector.select()
                     self._turnstile.read_requests()
+                    self.service_actions()
                     if not self._accept():
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
                         selector.unregister(self.socket)
