@@ -218,6 +218,14 @@ def test_a_handler_class_goes_with_the_conventions_of_socketserver() -> None:
     assert not thread.is_alive()
 
 
+def test_what_a_check_finds_out_reaches_the_handler(serve: ServerFactory) -> None:
+    def check(request: wschat.Request) -> None:
+        request.identity = request.query["name"]
+
+    with wschat.connect(url_of(serve(lambda ws: ws.send(f"hello {ws.identity}"), check_request=check), "/?name=ann")) as ws:
+        assert ws.recv(PATIENCE) == "hello ann"
+
+
 def test_a_function_may_have_its_requests_checked(serve: ServerFactory) -> None:
     def check(request: wschat.Request) -> None:
         if request.path != "/here":

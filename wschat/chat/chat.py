@@ -26,7 +26,7 @@ from wschat.chat.rates import Rate
 from wschat.chat.requests import Join, Say
 from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
-from wschat.chat.sessions import Session, expiring
+from wschat.chat.sessions import Identity, Session, expiring
 from wschat.chat.state import State
 from wschat.chat.v1 import SUBPROTOCOL, V1
 from wschat.chat.visits import Visits
@@ -72,12 +72,12 @@ class Chat:
 
     def check_request(self, request: Request) -> None:
         """Refuse paths where there is no room (404), names that are none (400), and who may not come in (401, 403, 429)."""
-        room = _room_of(request)
+        room = _room_of(request.target)
         try:
             self._budgets.check(_place_of(request))
         except Rejected as error:
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, error.text, {"Retry-After": str(math.ceil(error.seconds or 0))}) from None
-        identity = self._state.access.identify(request)
+        request.identity = identity = self._state.access.identify(request)
         try:
             identity.check_room(room)
         except Rejected as error:
@@ -87,16 +87,15 @@ class Chat:
 
     def handle(self, ws: Connection) -> None:
         """The stay of one client."""
-        request = Request("GET", ws.path, dict(ws.headers), remote_address=ws.remote_address)
         try:
-            identity = self._state.access.identify(request)
+            identity = ws.identity if isinstance(ws.identity, Identity) else self._state.access.identify(_request_of(ws))
         except RequestRefused as refusal:
-            _send_away(ws, refusal.text)  # since a moment ago: the token has expired, or others have tried too many passwords
+            _send_away(ws, refusal.text)
             return
         session = Session(ws, self._v1 if ws.subprotocol == SUBPROTOCOL else self._plain, identity)
         with expiring(session), self._present(session):
             try:
-                self._come_in(session, request)
+                self._come_in(ws, session)
             except Rejected as error:
                 if isinstance(error, NameTaken) and error.is_yours:
                     self._reject(session, "", error)
@@ -110,11 +109,11 @@ class Chat:
         """Keep what still has to be kept, and let go of everything. Waits."""
         self._state.broker.close()
 
-    def _come_in(self, session: Session, request: Request) -> None:
+    def _come_in(self, ws: Connection, session: Session) -> None:
         """Greet somebody and, if their dialect knows but one room at a time, let them into it. Raises Rejected."""
-        room = _room_of(request)
+        room = _room_of(ws.path)
         if session.identity.name is not None:
-            self._state.people.enter(session, session.identity.name, replace=request.query.get("replace") == "1")
+            self._state.people.enter(session, session.identity.name, replace=_request_of(ws).query.get("replace") == "1")
         if session.dialect.one_room:
             session.identity.check_room(room)
             self._state.moderation.check(BAN, session, room)
@@ -124,8 +123,9 @@ class Chat:
             self._spend_on_telling(session)
 
     def _answer_requests(self, ws: Connection, session: Session) -> None:
-        budget = self._budgets.begin(place_of(session.address))
+        budget: Budget | None = None  # most connections only listen: it is made for the first request
         for message in ws:
+            budget = budget or self._budgets.begin(place_of(session.address))
             text = message if isinstance(message, str) else ""
             if session.identity.has_expired:
                 return
@@ -190,15 +190,21 @@ class Chat:
             self._budgets.spend(place_of(session.address), cost_of_telling(self._state.rooms, session.rooms))
 
 
+def _request_of(ws: Connection) -> Request:
+    """The request that opened a connection."""
+    return Request("GET", ws.path, dict(ws.headers), remote_address=ws.remote_address)
+
+
 def _place_of(request: Request) -> str:
     return place_of(address_of(request.remote_address))
 
 
-def _room_of(request: Request) -> str:
-    """The room that a request asks for."""
-    if request.path == "/":
+def _room_of(target: str) -> str:
+    """Return the room that a request's target asks for. Raises RequestRefused (404)."""
+    path = target.partition("?")[0]
+    if path == "/":
         return LOBBY
-    match = _ROOM_PATH.fullmatch(request.path)
+    match = _ROOM_PATH.fullmatch(path)
     room = normalize_name(unquote(match[1])) if match else None
     if room is None:
         raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: / is the lobby, /rooms/NAME any other; NAME has {RULE}.")

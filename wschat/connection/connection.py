@@ -40,8 +40,9 @@ class Connection:
     the messages until the connection is over, however it ended. As a context manager it closes itself.
 
     `path` is the target of the opening request, query included; `headers` are those of the other side's opening, with names
-    in lower case; `subprotocol` is what was agreed on, or None; `remote_address` is the peer's. `offer` is how a hub sends: bytes
-    in this connection's `encoding`, without ever waiting; a peer that has no room for them is evicted (1008).
+    in lower case; `subprotocol` is what was agreed on, or None; `remote_address` is the peer's; `identity` is what a server's
+    `check_request` has left in `Request.identity`. `offer` is how a hub sends: bytes in this connection's `encoding`, without
+    ever waiting; a peer that has no room for them is evicted (1008).
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Connection:
         self.path = path
         self.headers = headers
         self.remote_address = remote_address
+        self.identity: object = None
         self.subprotocol = subprotocol
         self._stream = stream
         self._is_client = is_client
@@ -85,13 +87,11 @@ class Connection:
         self.was_evicted = False
         """Whether the peer was closed (1008) for being too slow."""
         self._abort_at: Deadline | None = None
-        self._next_ping: Deadline | None = None
+        self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive) if limits.ping_interval else None
         self._seat = Seat()
         self._turn: Turn | None = None  # made when a read brings several messages for the first time
         if already_read:
             self._incoming.take(already_read)
-        if limits.ping_interval:
-            self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
 
     @property
     def latency(self) -> float | None:

@@ -74,7 +74,7 @@ class Deadlines:
 
     def after(self, seconds: float, action: Callable[[], None]) -> Deadline:
         """Have an action called in some seconds, by the deadlines' thread; it must not wait for anything."""
-        deadline = Deadline(action, self._count_cancelled)
+        deadline = Deadline(action, self._cancelled)
         at = monotonic() + seconds
         self._new.append((at, deadline))
         # Only then: the thread says when it wakes up before it looks once more for what is new.
@@ -106,6 +106,7 @@ class Deadlines:
         self._wakes_at = -math.inf  # when the thread looks again; it is awake in the beginning
         self._alarm: SimpleQueue[None] = SimpleQueue()
         self._cancellations: deque[None] = deque()  # one for each since the heap was rid of them
+        self._cancelled = self._count_cancelled  # bound once for all deadlines
 
     def _count_cancelled(self) -> None:
         self._cancellations.append(None)

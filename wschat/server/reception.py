@@ -63,11 +63,6 @@ class Reception:
     hosts: AllowedHosts | None
     """None for a server that answers to any name."""
 
-    def check_host(self, request: Request, client_address: object) -> None:
-        """Raise RequestRefused (421) if the request is for a name that is not ours. What a trusted proxy passes on is its own business."""
-        if self.hosts and (self.hosts.names or not self.proxies.include(host_of(client_address))):
-            self.hosts.check(request.headers)
-
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Answer the requests on a fresh connection until one opens a WebSocket.
 
@@ -94,6 +89,8 @@ class _Arrival:
         self._at = reception
         self._socket = sock
         self._client_address = client_address
+        self._host = host_of(client_address)
+        self._is_from_proxy = reception.proxies.include(self._host)
         self._check_request = check_request
         self.patience = Patience(reception.deadlines, lambda: reception.roster.cut(sock))
         self.exchange = Exchange(sock, reception.limits)
@@ -123,8 +120,7 @@ class _Arrival:
 
     def _read_next_head(self) -> bytes:
         """Read the head of a request that follows another one; until it is whole, the connection is idle."""
-        host = host_of(self._client_address)
-        self._at.roster.rest(self._socket, None if self._at.proxies.include(host) else host)
+        self._at.roster.rest(self._socket, None if self._is_from_proxy else self._host)
         head = self._read_head(is_first=False)
         if not self._at.roster.resume(self._socket):
             raise BUSY
@@ -137,7 +133,7 @@ class _Arrival:
         handshake = Handshake(head, at.subprotocols)
         request = handshake.request.below(at.path_prefix)
         request.remote_address = self._remote_address(request)
-        at.check_host(request, self._client_address)
+        self._check_host(request)
         if "origin" in request.headers:
             check_origin(request.headers, at.origins, on_loopback=is_on_loopback(sock))
         self._check_request(request)  # a page of another origin could try passwords, and have its visitor locked out
@@ -156,6 +152,7 @@ class _Arrival:
             already_read=self.exchange.already_read,
             quotas=at.roster.quotas(sock),
         )
+        ws.identity = request.identity
         log_opened(ws)
         at.roster.open(sock, ws)
         return ws
@@ -216,7 +213,7 @@ class _Arrival:
     def _check_page(self, request: Request) -> dict[str, str]:
         """Return the headers that let the page which asks read the answer. Raises RequestRefused (403, 421) if it may not ask."""
         try:
-            self._at.check_host(request, self._client_address)
+            self._check_host(request)
             if "origin" not in request.headers:
                 return {}
             check_origin(request.headers, self._at.origins, on_loopback=is_on_loopback(self._socket))
@@ -224,6 +221,12 @@ class _Arrival:
             log_refusal(self._client_address, refusal)
             raise
         return cross_origin_headers(request, self._at.origins)
+
+    def _check_host(self, request: Request) -> None:
+        """Raise RequestRefused (421) if the request is for a name that is not ours. What a trusted proxy passes on is its own business."""
+        hosts = self._at.hosts
+        if hosts and (hosts.names or not self._is_from_proxy):
+            hosts.check(request.headers)
 
     def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
         at, sock = self._at, self._socket
@@ -251,10 +254,9 @@ class _Arrival:
 
     def _remote_address(self, request: Request) -> object:
         """Who is at the other end, by the word of a proxy that is trusted."""
-        host = host_of(self._client_address)
-        if not self._at.proxies.include(host):
+        if not self._is_from_proxy:
             return self._client_address
-        vouched = self._at.proxies.vouched_address(request.headers, host or "")
+        vouched = self._at.proxies.vouched_address(request.headers, self._host or "")
         if vouched and not self._at.roster.count_for(self._socket, vouched):
             raise BUSY
         return (vouched, 0) if vouched else self._client_address

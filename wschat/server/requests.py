@@ -45,6 +45,8 @@ class Request:
     """Of HTTP."""
     remote_address: object = None
     """Who asks, as `Connection.remote_address`: by the word of a proxy that is trusted."""
+    identity: object = None
+    """What `check_request` has found out about who asks; for the handler it is `Connection.identity`."""
     body_reader: Callable[[int], bytes] = field(default=_no_body, repr=False, compare=False)
     """How `read_body` gets it."""
 
