@@ -19,7 +19,7 @@ ROOMS = [
     "stdio",
     "errors",
     "limits",
-    "figures",
+    "counters",
     "daemons",
     "protocol",
     "connection",

@@ -15,8 +15,8 @@ import wschat
 from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow_sockets, received
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
 from wschat.connection.connection import Connection
+from wschat.counters import counters
 from wschat.errors import UsageError
-from wschat.figures import tally
 from wschat.hub import Hub, _Item
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -322,7 +322,7 @@ def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None
     hub = Hub()
     hub.broadcast("to nobody")
     members, _ = room(wire, hub, 3)
-    before = tally.read()
+    before = counters.read()
     hub.broadcast("to three")
     with hub._flushing:  # as if another thread were sending just now
         hub.broadcast("to two", exclude=members[:1])
@@ -330,7 +330,7 @@ def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None
         hub.admit(members[0])
         hub.broadcast("to the one who comes in, too")
     hub.flush()
-    after = tally.read()
+    after = counters.read()
     assert after.deliveries - before.deliveries == 3 + 2 + 0 + 3
     assert sum(after.fan_outs) - sum(before.fan_outs) == 4
     assert 0 < after.fan_out_seconds - before.fan_out_seconds < 4 * PATIENCE

@@ -16,8 +16,8 @@ from wschat.hub import Hub
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
-from wschat.server.answers import EventsResponse, Response
 from wschat.server.requests import Request
+from wschat.server.responses import EventsResponse, Response
 from wschat.server.serve import serve
 from wschat.server.server import WebSocketHandler, WebSocketServer
 

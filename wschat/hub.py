@@ -14,12 +14,12 @@ from collections.abc import Callable, Collection, Iterator
 from time import monotonic
 from typing import NamedTuple, Protocol, cast
 
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.connection import Connection
-from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.cork import current
 from wschat.connection.streams import was_interrupted
-from wschat.connection.turns import current
+from wschat.counters import counters
 from wschat.errors import UsageError
-from wschat.figures import tally
 from wschat.protocol.encoding import payload_of
 
 logger = logging.getLogger("wschat.hub")
@@ -167,8 +167,8 @@ class Hub:
 
     def send_soon(self) -> None:
         """The second half of a broadcast: send what was added, now or at the end of the calling thread's turn."""
-        turn = current.turn
-        if turn is None or not turn.put_off(self):
+        cork = current.cork
+        if cork is None or not cork.defer(self):
             self.flush()
 
     def flush(self) -> None:
@@ -187,11 +187,11 @@ class Hub:
     def _hand_over(self) -> bool:
         """Have the writer thread go on flushing. Return False if there is none."""
         try:
-            crew = join_crew()
+            background = acquire_background_threads()
         except OSError:
             return False
-        crew.writer.take_over(self)
-        leave_crew(crew)
+        background.writer.take_over(self)
+        release_background_threads(background)
         return True
 
     def _collect(self, frames: dict[Member, list[bytes]]) -> None:
@@ -208,7 +208,7 @@ class Hub:
                     encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
                 frames.setdefault(member, []).append(encoded[member.encoding])
             now = monotonic()
-            tally.count_fan_out(len(members) * len(items), [now - item.added_at for item in items])
+            counters.count_fan_out(len(members) * len(items), [now - item.added_at for item in items])
 
     def _take_pending(self) -> list[_Pending]:
         return [self._pending.popleft() for _ in range(len(self._pending))]
@@ -251,7 +251,7 @@ class Hub:
             raise interruption
         if deliveries:
             now = monotonic()
-            tally.count_fan_out(deliveries, [now - item.added_at for item in items])
+            counters.count_fan_out(deliveries, [now - item.added_at for item in items])
 
     def _let_in(self, pending: list[_Pending]) -> None:
         for place, admission in enumerate(pending):
@@ -265,7 +265,7 @@ class Hub:
                 self._snapshot = None
                 del self._admissions[connection]
             messages = [item.message for item in pending[place:] if isinstance(item, _Item) and connection not in item.exclude]
-            tally.count_fan_out(len(messages), ())
+            counters.count_fan_out(len(messages), ())
             if greeting is not None:
                 messages.insert(0, greeting)
             if messages:

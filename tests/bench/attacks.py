@@ -23,8 +23,8 @@ from tests.bench.server import history_file, stop, watch
 from tests.server.command import Command, running
 from tests.server.raw import PATIENCE, request
 from wschat.brokers.base import Draft, Outcome
-from wschat.brokers.local import LocalBroker
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _REQUIRED_SECONDS = 0.1
 _ATTACKERS = 20
@@ -85,7 +85,7 @@ def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with history_file() as file:
-        with closing(LocalBroker(file)) as broker:
+        with closing(SqliteBroker(file)) as broker:
             for number in range(attack.messages):
                 broker.append(Draft("old", "somebody", f"{number} is the number of this message, and this is its text."), _Nobody())
         with running("--port", "0", "--history", str(file), "--max-connections-per-ip", "0", "--log-level", "warning", *options) as server:

@@ -21,8 +21,8 @@ from tests.brokers.wiring import last_numbers
 from tests.server.command import Command
 from tests.server.raw import PATIENCE
 from wschat.brokers.base import Draft, Outcome, Retention
-from wschat.brokers.local import LocalBroker
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _TIMES = 200
 _LIMIT = 100
@@ -134,10 +134,10 @@ def export(server: Command, messages: int, report: Report) -> None:
 def fill(file: Path, messages: int) -> None:
     """Say so many messages in a room."""
     nobody = _Nobody()
-    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+    with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         for number in range(messages):
             broker.append(Draft("bench", f"m{number % 100}", text_of(number)), nobody)
-    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+    with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         if last_numbers(broker) != {"bench": messages}:
             raise RuntimeError(f"the history has {last_numbers(broker)}")
 

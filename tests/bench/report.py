@@ -1,4 +1,4 @@
-"""What a benchmark has found: figures, what is required of them, and what went wrong."""
+"""What a benchmark has found: counts, what is required of them, and what went wrong."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Report:
             self.add(what, "never happened", required=f"p99 < {1000 * required:.0f} ms", is_met=False)
             return
         ordered = sorted(seconds)
-        figures = (percentile(ordered, 50), percentile(ordered, 99), ordered[-1])
-        measured = "p50 {:.1f}  p99 {:.1f}  max {:.1f} ms".format(*(1000 * figure for figure in figures))
-        self.add(what, measured, required=f"p99 < {1000 * required:.0f} ms", is_met=figures[1] < required)
+        counts = (percentile(ordered, 50), percentile(ordered, 99), ordered[-1])
+        measured = "p50 {:.1f}  p99 {:.1f}  max {:.1f} ms".format(*(1000 * figure for figure in counts))
+        self.add(what, measured, required=f"p99 < {1000 * required:.0f} ms", is_met=counts[1] < required)
 
     def show(self) -> bool:
         """Print everything; whether all is well."""

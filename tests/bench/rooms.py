@@ -17,8 +17,8 @@ from tests.bench.report import Report
 from tests.bench.server import history_file, stop, watch
 from tests.server.command import Command, running
 from wschat.brokers.base import Draft, Outcome, Retention
-from wschat.brokers.local import LocalBroker
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _VISITORS = 20
 _SECONDS_BETWEEN_REQUESTS = 0.1  # the default rate
@@ -72,7 +72,7 @@ def run(rooms: int, seconds: float, options: Sequence[str] = ()) -> bool:
     report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors who list them at the default rate, for {seconds:g} s")
     with history_file() as file:
         click.echo(f"making {rooms:,} rooms ...")
-        with closing(LocalBroker(file, Retention(0, 0))) as broker:
+        with closing(SqliteBroker(file, Retention(0, 0))) as broker:
             for number in range(rooms - 1):  # and one more for who talks
                 broker.append(Draft(f"room-{number:06}", "alice", "x"), _Nobody())
         began_at = monotonic()

@@ -12,8 +12,8 @@ from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop, watch
 from wschat.brokers.base import Retention
-from wschat.brokers.local import LocalBroker
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _MEMBERS = 100
 _TALKERS = 20
@@ -92,7 +92,7 @@ def read_acks(crowd: Crowd, report: Report) -> Acks:
 def check_file(file: Path, acks: Acks, report: Report) -> None:
     """What was acknowledged is in the history, as it was said."""
     wanted = {seq: (f"m{number % _TALKERS}", text_of(number).decode()) for number, (_, seq) in acks.items()}
-    with closing(LocalBroker(file, Retention(0, 0))) as broker:
+    with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         last = 0
         while messages := broker.read_since("bench", last, _ROWS_TOGETHER):
             for message in messages:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def broker(path: Path) -> Iterator[LocalBroker]:
-    with closing(LocalBroker(path)) as made:
+def broker(path: Path) -> Iterator[SqliteBroker]:
+    with closing(SqliteBroker(path)) as made:
         yield made

@@ -21,8 +21,8 @@ from tests.connection.wiring import PATIENCE
 from wschat.brokers import clock
 from wschat.brokers.base import Retention
 from wschat.brokers.clock import Clock
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0  # in 2027
@@ -49,7 +49,7 @@ def act() -> None:
     _, path, days, actions = sys.argv
     logging.basicConfig()
     answers: list[object] = []
-    with closing(LocalBroker(path, Retention(days=float(days)))) as broker:
+    with closing(SqliteBroker(path, Retention(days=float(days)))) as broker:
         for room, *texts in json.loads(actions):
             say(broker, room, *texts)
             answers.append([(message.text, message.time) for message in log_of(broker, room)])
@@ -204,10 +204,10 @@ def test_times_are_never_before_the_last_one_nor_before_the_server_was_seen(hand
     assert judged.time_after(NOW + 7) == NOW + 7
 
 
-@pytest.mark.parametrize("kind", ["local", "memory"])
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
 def test_a_message_that_is_not_judged_by_its_age_hides_none_that_is(kind: str, path: Path, hands: Hands) -> None:
     retention = Retention(days=DAYS)
-    with closing(MemoryBroker(retention) if kind == "memory" else LocalBroker(path, retention)) as broker:
+    with closing(MemoryBroker(retention) if kind == "memory" else SqliteBroker(path, retention)) as broker:
         hands.now = 60.0
         say(broker, "tea", "unset")
         hands.now = NOW

@@ -32,12 +32,12 @@ from tests.brokers.wiring import (
     upto,
 )
 from tests.connection.wiring import PATIENCE, eventually
-from wschat.brokers import local
 from wschat.brokers.base import MAX_TEXT_READ, Broker, Draft, Message, Outcome, Result, Retention, Rule
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite import broker as sqlite
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.counters import counters
 from wschat.errors import Rejected
-from wschat.figures import tally
 
 # Makes an empty broker, with some retention; whoever has it made closes it.
 BrokerFactory = Callable[..., Broker]
@@ -45,12 +45,12 @@ BrokerFactory = Callable[..., Broker]
 HUGE = 10**30  # what a peer may well call a number
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["sqlite", "memory"])
 def make_broker(request: pytest.FixtureRequest, tmp_path: Path) -> BrokerFactory:
     files = count()
 
     def make(retention: Retention | None = None) -> Broker:
-        return MemoryBroker(retention) if request.param == "memory" else LocalBroker(tmp_path / f"{next(files)}.db", retention)
+        return MemoryBroker(retention) if request.param == "memory" else SqliteBroker(tmp_path / f"{next(files)}.db", retention)
 
     return make
 
@@ -331,11 +331,11 @@ def test_one_who_leaves_a_room_in_which_nothing_was_said_takes_nobody_with_it(br
 
 
 def test_what_is_said_is_counted_and_what_was_there_already_is_not(broker: Broker) -> None:
-    before = tally.read().messages
+    before = counters.read().messages
     say(broker, "tea", "one", key="a")
     say(broker, "tea", "one", key="a")
     say(broker, "coffee", "one", "two")
-    assert tally.read().messages - before == 3
+    assert counters.read().messages - before == 3
 
 
 def test_to_unsubscribe_from_one_room_is_not_to_do_so_from_others(broker: Broker) -> None:
@@ -562,7 +562,7 @@ def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
 def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for_long_and_nobody_is_in_it(
     make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    monkeypatch.setattr(sqlite, "_SECONDS_BETWEEN_ROUNDS", 0.01)
     hands = Hands(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
@@ -591,7 +591,7 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
 
 
 def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    monkeypatch.setattr(sqlite, "_SECONDS_BETWEEN_ROUNDS", 0.01)
     hands = Hands(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         say(broker, "tea", "x")

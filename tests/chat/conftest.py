@@ -12,8 +12,8 @@ import pytest
 from tests.chat.wiring import Guests
 from tests.conftest import ServerFactory
 from wschat.brokers.base import Broker
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 
 
@@ -23,10 +23,10 @@ class ChatFactory(Protocol):
     def __call__(self, broker: Broker | None = None, **options: Any) -> Guests: ...
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["sqlite", "memory"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     """A broker that keeps what is said; the chat that is given it closes it."""
-    return LocalBroker(tmp_path / "history.sqlite") if request.param == "local" else MemoryBroker()
+    return SqliteBroker(tmp_path / "history.sqlite") if request.param == "sqlite" else MemoryBroker()
 
 
 @pytest.fixture

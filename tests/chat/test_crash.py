@@ -17,8 +17,8 @@ from tests.chat.wiring import Client, Event
 from tests.connection.wiring import PATIENCE
 from tests.server.command import Command, running
 from wschat.brokers.base import Retention
-from wschat.brokers.local import LocalBroker
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 ROUNDS = 10
 ROOMS = 10
@@ -96,7 +96,7 @@ def test_ten_kills_in_the_middle_of_fifty_that_talk(tmp_path: Path) -> None:
                 talk.result(PATIENCE)
             assert command.stop() == 0
 
-    broker = LocalBroker(tmp_path / "history", Retention(0, 0))
+    broker = SqliteBroker(tmp_path / "history", Retention(0, 0))
     try:
         logs = {room: log_of(broker, room) for room in last_numbers(broker)}
     finally:

@@ -12,7 +12,7 @@ from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
 from tests.connection.wiring import PATIENCE
 from tests.test_peers import node
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 # A program that joins, catches up with what it missed after a number, says things with ids, and is then gone without a goodbye.
 NODE_CLIENT = """\
@@ -107,7 +107,7 @@ def test_a_script_with_websocket_client(guests: Guests) -> None:
 
 
 def test_a_program_under_node_that_comes_back(open_chat: ChatFactory, tmp_path: Path) -> None:
-    guests = open_chat(LocalBroker(tmp_path / "history"))
+    guests = open_chat(SqliteBroker(tmp_path / "history"))
     alice = guests.v1("alice", "tea")
     url = f"ws://127.0.0.1:{guests.server.port}/?name=node"
     with node(NODE_CLIENT, url, "0", "hello") as lines:

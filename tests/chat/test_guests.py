@@ -15,8 +15,8 @@ from tests.chat.wiring import Client, Event, Guests
 from tests.connection.wiring import PATIENCE
 from wschat.chat import reservations
 from wschat.chat.access import Access
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.guest_secrets import is_secret, make_secret
-from wschat.chat.v1 import SUBPROTOCOL
 
 MINE = make_secret()
 OTHER = make_secret()

@@ -13,8 +13,8 @@ from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Guests
 from tests.conftest import until_logged
 from tests.connection.wiring import PATIENCE, eventually
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
 
 ROOT = "/?name=root&password=secret"
@@ -321,7 +321,7 @@ def test_what_moderators_do_is_logged(chat: Guests, root: Client, caplog: pytest
 
 def test_mutes_and_bans_survive_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
     def start() -> tuple[Guests, Callable[[], None]]:
-        broker = LocalBroker(tmp_path / "history")
+        broker = SqliteBroker(tmp_path / "history")
         guests = open_chat(broker, access=ACCESS)
 
         def stop() -> None:

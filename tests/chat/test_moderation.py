@@ -13,14 +13,14 @@ import pytest
 
 from tests.brokers.test_clock import DAY, NOW, Hands
 from tests.connection.wiring import PATIENCE, Wiring, eventually
-from wschat.brokers import local
 from wschat.brokers.base import Rule
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite import broker as sqlite
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.addresses import canonical_address
+from wschat.chat.dialects.plain import Plain
 from wschat.chat.moderation import BAN, MUTE, OP, Moderation, shown_seconds, subjects_of
 from wschat.chat.people import People
-from wschat.chat.plain import Plain
 from wschat.chat.sessions import Identity, Session
 from wschat.errors import HistoryUnavailable, Rejected
 
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def moderating(path: Path) -> Iterator[Moderation]:
     """As decided in a file, which is closed after the block."""
-    with contextlib.closing(LocalBroker(path)) as broker:
+    with contextlib.closing(SqliteBroker(path)) as broker:
         yield Moderation(broker)
 
 
@@ -372,7 +372,7 @@ def test_rules_outlive_a_restart(path: Path, come: Come) -> None:
 @pytest.fixture
 def locked_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a file that another program has locked."""
-    monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
 
 
 @pytest.mark.usefixtures("locked_in_vain")
@@ -472,14 +472,14 @@ def test_a_rule_is_written_with_who_made_it_and_until_when(come: Come) -> None:
 def test_a_clock_that_is_wrong_at_the_start_ends_no_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hands = Hands(monkeypatch)
     rules = [Rule("tea", BAN, name, NOW + seconds, "root") for name, seconds in (("mallory", 3600), ("trent", 60))]
-    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+    with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         broker.set_rules(rules)
     hands.now += 365 * DAY
-    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+    with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         moderation = Moderation(broker)
         hands.now -= 365 * DAY
         assert moderation._find(BAN, "tea", "mallory", None) == rules[0]
     hands.go_on(600)
-    with contextlib.closing(LocalBroker(tmp_path / "history")) as broker:
+    with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         assert Moderation(broker)._find(BAN, "tea", "mallory", None) == rules[0]
         assert broker.rules() == rules[:1], "a ban whose time is over goes when the clock is right"

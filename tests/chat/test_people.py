@@ -9,11 +9,11 @@ from threading import Barrier
 import pytest
 
 from tests.connection.wiring import PATIENCE, Wiring
+from wschat.chat.dialects.plain import Plain
+from wschat.chat.dialects.v1 import V1
 from wschat.chat.events import MemberEvent, Notice
 from wschat.chat.people import People
-from wschat.chat.plain import Plain
 from wschat.chat.sessions import Dialect, Identity, Person, Session
-from wschat.chat.v1 import V1
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected
 

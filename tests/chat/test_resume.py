@@ -19,8 +19,8 @@ import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Event, Guests
 from wschat.brokers.base import Broker, Message, Retention
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.chat.tokens import mint
@@ -77,7 +77,7 @@ def test_a_thousand_at_a_time_and_the_rest_from_the_history(guests: Guests) -> N
 
 @pytest.mark.parametrize("since", [0, 5, 89])
 def test_what_is_no_longer_kept_is_a_gap(open_chat: ChatFactory, tmp_path: Path, since: int) -> None:
-    guests = open_chat(LocalBroker(tmp_path / "history", Retention(messages=10)))
+    guests = open_chat(SqliteBroker(tmp_path / "history", Retention(messages=10)))
     fill(guests.v1("alice", ROOM), 100)
     joined = guests.v1("bob").join(since=since)
     assert (seqs(joined["messages"]), joined["gap"]) == (list(range(91, 101)), True)
@@ -159,9 +159,9 @@ def test_without_a_history_all_that_was_missed_is_a_gap(open_chat: ChatFactory) 
     assert (joined["messages"], joined["last"], joined["gap"]) == ([], 3, True)
 
 
-@pytest.mark.parametrize("kind", ["local", "memory"])
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
 def test_coming_back_again_and_again_while_a_thousand_a_second_are_said(open_chat: ChatFactory, tmp_path: Path, kind: str) -> None:
-    guests = open_chat(LocalBroker(tmp_path / "history") if kind == "local" else MemoryBroker())
+    guests = open_chat(SqliteBroker(tmp_path / "history") if kind == "sqlite" else MemoryBroker())
     talkers = [guests.v1(f"talker-{number}", ROOM) for number in range(4)]
     has_to_stop = threading.Event()
 
@@ -274,7 +274,7 @@ class Guest:
 @contextlib.contextmanager
 def chat_of(kind: str) -> Iterator[Guests]:
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        broker: Broker = LocalBroker(Path(folder) / "history") if kind == "local" else MemoryBroker()
+        broker: Broker = SqliteBroker(Path(folder) / "history") if kind == "sqlite" else MemoryBroker()
         chat = Chat(broker, access=Access(SECRET))  # by a token one has the same name again, also if one was quicker than the server
         stack.callback(chat.close)
         server = stack.enter_context(wschat.serve(chat.handle, port=0, subprotocols=SUBPROTOCOLS)).start()
@@ -285,7 +285,7 @@ def chat_of(kind: str) -> Iterator[Guests]:
 ACTIONS = ("come", "say", "say", "say", "leave_and_join", "settle", "go")
 
 
-@pytest.mark.parametrize("kind", ["local", "memory"])
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
 @settings(max_examples=100, deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ACTIONS)), max_size=60))
 def test_whatever_people_do_each_sees_the_log_without_a_hole(kind: str, steps: list[tuple[int, str]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import wschat
 from tests.conftest import url_of
 from tests.connection.wiring import PATIENCE
-from wschat.chat.v1 import SUBPROTOCOL
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 Event = dict[str, Any]
 

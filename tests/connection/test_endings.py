@@ -286,8 +286,8 @@ def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: Ser
     source = """
     import sys, threading
     import wschat
-    from wschat.connection.crew import join_crew
-    deadlines = join_crew().deadlines
+    from wschat.connection.background_threads import acquire_background_threads
+    timers = acquire_background_threads().timers
     class Closing:
         def __init__(self):
             self.ws = wschat.connect(sys.argv[1], limits=wschat.Limits(close_timeout=0))
@@ -295,8 +295,8 @@ def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: Ser
             self.ws.close()
     kept = [Closing()]
     is_kept = threading.Event()
-    deadlines.after(0, kept.clear)
-    deadlines.after(0.1, is_kept.set)
+    timers.call_later(0, kept.clear)
+    timers.call_later(0.1, is_kept.set)
     print(is_kept.wait(20))
     """
     dead = serve(play_dead, limits=Limits(ping_interval=0, close_timeout=0.1))

@@ -12,8 +12,8 @@ from tests.connection.wiring import PATIENCE, RawPeer, SocketPair, Wiring, end_o
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, TEXT_PART
 from wschat.connection.connection import Connection
 from wschat.connection.outbox import OutboxClosed
+from wschat.counters import counters
 from wschat.errors import ConnectionClosed, UsageError
-from wschat.figures import tally
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.encoding import Encoding
@@ -29,7 +29,7 @@ def blocked(wire: Wiring, **limits: float | str) -> tuple[Connection, RawPeer]:
     """A connection with a backlog of one message, and the peer that does not read it."""
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(**limits))  # type: ignore[arg-type]
     connection.send(BIG)
-    assert connection._outbox._backlog
+    assert connection._outbox._buffer
     return connection, peer
 
 
@@ -64,13 +64,13 @@ def test_many_that_wait_all_go_on_in_their_order(wire: Wiring) -> None:
 
 def test_a_send_that_waits_too_long_drops_the_peer(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=1000, send_timeout=0.05)
-    before = tally.read().evictions
+    before = counters.read().evictions
     with pytest.raises(ConnectionClosed, match="1008 too slow"):
         connection.send("x")
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
-    assert tally.read().evictions - before == {"send timeout": 1}
+    assert counters.read().evictions - before == {"send timeout": 1}
 
 
 def test_a_close_ends_the_waiting_of_those_who_send(wire: Wiring) -> None:
@@ -106,7 +106,7 @@ def test_without_limits_nothing_waits_and_nobody_is_evicted(wire: Wiring) -> Non
 
 def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=200_000)
-    before = tally.read().evictions
+    before = counters.read().evictions
     frames = FRAME(BIG)
     for _ in range(100):
         connection.offer(frames)
@@ -114,7 +114,7 @@ def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
-    assert tally.read().evictions - before == {"outbox full": 1}
+    assert counters.read().evictions - before == {"outbox full": 1}
 
 
 def test_one_message_past_the_limit_is_no_reason_to_evict(wire: Wiring) -> None:
@@ -156,14 +156,14 @@ def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: Sock
 
 
 def test_a_peer_that_is_behind_for_too_long_is_evicted(wire: Wiring) -> None:
-    before = tally.read().evictions
+    before = counters.read().evictions
     connection, peer = blocked(wire, outbox_seconds=0.05)
     receiving = wire.run(end_of, connection)
     eventually(lambda: connection._outbox._is_closed)
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert receiving.result() == (1008, "too slow")
-    assert tally.read().evictions - before == {"too old": 1}
+    assert counters.read().evictions - before == {"too old": 1}
 
 
 def test_a_peer_that_is_evicted_and_never_reads_is_left_with_the_close_timeout(wire: Wiring) -> None:
@@ -176,7 +176,7 @@ def test_a_peer_that_is_a_little_behind_again_and_again_stays(wire: Wiring) -> N
     """The time counts for each message, not for there being a backlog."""
     connection, peer = blocked(wire, outbox_seconds=0.5)
     has_passed = threading.Event()
-    connection._crew.deadlines.after(0.8, has_passed.set)
+    connection._background.timers.call_later(0.8, has_passed.set)
     while not has_passed.wait(0.01):
         connection.send(BIG)
         assert peer.frame() == (BINARY, BIG)
@@ -208,7 +208,7 @@ def test_a_batch_that_waits_is_shared_not_copied(wire: Wiring) -> None:
         connection, _ = wire.raw(narrow_sockets())
         connection.offer(batch)
         connection.offer(batch)
-        backlogs.append([chunk.obj if isinstance(chunk, memoryview) else chunk for chunk in connection._outbox._backlog])
+        backlogs.append([chunk.obj if isinstance(chunk, memoryview) else chunk for chunk in connection._outbox._buffer])
     assert all(chunk is batch for chunk in itertools.chain(*backlogs))
     assert [len(backlog) for backlog in backlogs] == [2, 2, 2]
 
@@ -371,7 +371,7 @@ def test_a_fragmented_message_that_is_too_slow_ends_1008(wire: Wiring) -> None:
 
 def test_what_was_put_off_when_the_peer_went_is_dropped(wire: Wiring) -> None:
     connection, peer = wire.raw()
-    connection._crew.writer.watch_turn = lambda turn: True  # type: ignore[method-assign]  # so that only the test ends it
+    connection._background.writer.watch_cork = lambda cork: True  # type: ignore[method-assign]  # so that only the test ends it
 
     def handle() -> None:
         assert connection.recv(timeout=PATIENCE) == "1"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.connection.wiring import PATIENCE
-from wschat.connection.turns import Turn
+from wschat.connection.cork import Cork
 from wschat.connection.writer import Writer
 
 
@@ -108,10 +108,10 @@ def test_what_is_closed_while_it_is_drained_harms_no_other(writer: Writer) -> No
 
 def test_it_ends_turns_and_takes_over_flushing(writer: Writer) -> None:
     outlet, other = Outlet(), Outlet()
-    turn = Turn(writer, ["unfinished"])
+    cork = Cork(writer, ["unfinished"])
     for _ in range(3):
         outlet.is_flushed.clear()
-        assert turn.put_off(outlet)
+        assert cork.defer(outlet)
         assert outlet.is_flushed.wait(PATIENCE)
     writer.take_over(other)
     assert other.is_flushed.wait(PATIENCE)
@@ -119,11 +119,11 @@ def test_it_ends_turns_and_takes_over_flushing(writer: Writer) -> None:
 
 def test_a_turn_that_ended_by_itself_is_left_alone(writer: Writer) -> None:
     first, second = Outlet(), Outlet()
-    turn, later = Turn(writer, ()), Turn(writer, ())
-    assert turn.put_off(first)
-    turn.end()
+    cork, later = Cork(writer, ()), Cork(writer, ())
+    assert cork.defer(first)
+    cork.release()
     first.is_flushed.clear()
-    assert later.put_off(second)
+    assert later.defer(second)
     assert second.is_flushed.wait(PATIENCE)
     assert not first.is_flushed.is_set()
 

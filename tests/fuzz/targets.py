@@ -15,7 +15,7 @@ from wschat.chat.chat import Chat
 from wschat.errors import RequestRefused
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
-from wschat.server.opening import Handshake
+from wschat.server.handshake import Handshake
 from wschat.server.origins import check_origin
 from wschat.server.proxies import PROXY_HEADERS, Proxies
 from wschat.server.refusals import response_to

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -56,11 +56,13 @@ class Command:
 
 
 @contextmanager
-def running(*options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Iterator[Command]:
+def running(
+    *options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, command: Sequence[str] = COMMAND
+) -> Iterator[Command]:
     """A server that has started to listen; it is gone after the block."""
     with (
         tempfile.NamedTemporaryFile("w") as errors,
-        subprocess.Popen([*COMMAND, *options], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen([*command, *options], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         try:
             yield Command(process, errors)

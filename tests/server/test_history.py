@@ -16,9 +16,9 @@ from tests.chat.wiring import Client
 from tests.connection.wiring import eventually
 from tests.server.command import Command, run, running
 from tests.server.raw import PATIENCE
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.tokens import mint
-from wschat.chat.v1 import SUBPROTOCOL
 
 ANY_PORT = ("--port", "0")
 
@@ -93,7 +93,7 @@ def test_a_second_server_with_the_same_history_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_a_place_where_none_can_be_kept_is_said_in_one_line(tmp_path: Path, place: str, words: str) -> None:
-    LocalBroker(tmp_path / "newer").close()
+    SqliteBroker(tmp_path / "newer").close()
     with closing(sqlite3.connect(tmp_path / "newer")) as newer:
         newer.execute("PRAGMA user_version = 1000")
     (tmp_path / "rubbish").write_text("This is no database. " * 100)

@@ -11,9 +11,9 @@ from tests.conftest import ServerFactory, echo
 from tests.server.raw import Raw, request
 from tests.web.wiring import Http
 from wschat import Request, RequestRefused, UsageError
-from wschat.figures import tally
-from wschat.server.answers import Response
+from wschat.counters import counters
 from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, parse_origins
+from wschat.server.responses import Response
 
 HOST = "chat.example:8080"
 
@@ -197,7 +197,7 @@ def test_the_log_says_which_option_lets_a_page_in(serve: ServerFactory, caplog: 
 
 def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    before = tally.read().refusals
+    before = counters.read().refusals
     server = serve(echo, http=lambda call: Response(200))
     with Http.to(server) as http:
         assert http.get(Origin="https://evil.test").code == "forbidden"
@@ -205,7 +205,7 @@ def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, capl
     [record] = [record for record in caplog.records if "refused" in record.getMessage()]
     assert "refused: 403: Pages from 'https://evil.test' may not connect" in record.getMessage()
     assert "origins= (for the command, --origin)" in record.getMessage()
-    assert tally.read().refusals - before == {"403": 1}
+    assert counters.read().refusals - before == {"403": 1}
 
 
 # Reading answers

@@ -361,8 +361,8 @@ def test_a_connection_for_which_there_is_no_thread_is_ended(
         raise RuntimeError("can't start new thread")
 
     server = serve(echo)
-    with monkeypatch.context() as scarcity:
-        scarcity.setattr(_thread, "start_new_thread", no_thread)
+    with monkeypatch.context() as fd_reserve:
+        fd_reserve.setattr(_thread, "start_new_thread", no_thread)
         for _ in range(3):
             with Raw.to(server) as raw:
                 assert raw.ask(request()).status == 503

@@ -34,7 +34,7 @@ class Footprint(NamedTuple):
     @classmethod
     def of(cls, pid: int) -> Footprint:
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        return cls(int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0]) / 1024)
+        return cls(int(status["ConnectionThreads"]), len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0]) / 1024)
 
 
 def main() -> int:

@@ -140,7 +140,7 @@ def come_and_go(world: World, tls: bool, seed: int) -> None:
 
 
 def read_slowly(world: World, tls: bool, seed: int) -> None:
-    """Read hardly anything, for longer than the server has patience; then come anew."""
+    """Read hardly anything, for longer than the server has timeout_of_peer; then come anew."""
     while not world.is_over.is_set():
         with world.slow(tls) as sock, contextlib.suppress(OSError):
             for _ in range(20):

@@ -7,7 +7,7 @@ import socket
 import sys
 
 from wschat import Limits, serve
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.chat import Chat
 from wschat.server.tls import Certificate
 from wschat.web.site import Site
@@ -23,7 +23,7 @@ def listener() -> socket.socket:
 def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
-    chat = Chat(LocalBroker(sys.argv[2]))
+    chat = Chat(SqliteBroker(sys.argv[2]))
     site = Site(chat.visits, 65_536)
     limits = Limits(max_connections_per_address=0, outbox_seconds=5)
     context = Certificate(sys.argv[1]).context

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.test_damage import NO_TEXT, spoil
+from tests.brokers.sqlite.test_reading import NO_TEXT, spoil
 from tests.brokers.wiring import say, upto
 from tests.web.wiring import OpenWeb
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_people_come_in_and_are_told_of_the_gap(path: Path, open_web: OpenWeb) -> None:
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     say(broker, "tea", *map(str, upto(10)))
     spoil(path, NO_TEXT, 5, 10)
     web = open_web(broker)
@@ -49,7 +49,7 @@ def test_people_come_in_and_are_told_of_the_gap(path: Path, open_web: OpenWeb) -
 
 
 def test_programs_get_what_can_be_read_and_readiness_tells(path: Path, open_web: OpenWeb) -> None:
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     say(broker, "tea", *map(str, upto(10)))
     spoil(path, NO_TEXT, 5, 10)
     web = open_web(broker)

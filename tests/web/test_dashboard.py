@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.connection.wiring import eventually
-from wschat.figures import Figures, Load, Tally
+from wschat.counters import Counters, Counts, Load
 from wschat.web import dashboard
 from wschat.web.dashboard import Samples, _Reading, _sample
 from wschat.web.process import Process
@@ -88,27 +88,27 @@ def test_none_is_taken_once_closed(samples: Samples) -> None:
     samples.close()
     samples.close()
     before = poll(samples)
-    samples._take()  # the deadlines' thread may be just about to
+    samples._take()  # the timers' thread may be just about to
     assert poll(samples) == before
 
 
-def reading(at: float, figures: Figures, cpu_seconds: float) -> _Reading:
+def reading(at: float, counts: Counts, cpu_seconds: float) -> _Reading:
     made = _Reading()
-    made.at, made.figures, made.process = at, figures, Process(10, 1 << 20, 20, cpu_seconds)
+    made.at, made.counts, made.process = at, counts, Process(10, 1 << 20, 20, cpu_seconds)
     return made
 
 
 def test_what_happened_is_told_for_a_second() -> None:
-    tally = Tally()
-    tally.count_messages(1000)
-    tally.count_fan_out(5000, [8.0] * 1000)
-    tally.count_refusal("404")
-    before = reading(10.0, tally.read(), 7.0)
-    tally.count_messages(50)
-    tally.count_fan_out(300, [0.0015] * 98 + [0.3] * 2)
-    tally.count_eviction("too old")
-    tally.count_refusal("503")
-    sample = _sample(before, reading(14.0, tally.read(), 9.0), LOAD)
+    counters = Counters()
+    counters.count_messages(1000)
+    counters.count_fan_out(5000, [8.0] * 1000)
+    counters.count_refusal("404")
+    before = reading(10.0, counters.read(), 7.0)
+    counters.count_messages(50)
+    counters.count_fan_out(300, [0.0015] * 98 + [0.3] * 2)
+    counters.count_eviction("too old")
+    counters.count_refusal("503")
+    sample = _sample(before, reading(14.0, counters.read(), 9.0), LOAD)
     assert (sample["messages"], sample["deliveries"], sample["cpu"]) == (12.5, 75.0, 0.5)
     assert (sample["evictions"], sample["refusals"]) == (Counter({"too old": 1}), Counter({"503": 1}))
     assert (sample["threads"], sample["memory_bytes"], sample["descriptors"]) == (10, 1 << 20, 20)
@@ -117,7 +117,7 @@ def test_what_happened_is_told_for_a_second() -> None:
 
 
 def test_where_nothing_was_said_nothing_took_any_time() -> None:
-    sample = _sample(reading(1.0, Figures(), 1.0), reading(3.0, Figures(), 1.0), LOAD)
+    sample = _sample(reading(1.0, Counts(), 1.0), reading(3.0, Counts(), 1.0), LOAD)
     assert (sample["fan_out_p50"], sample["fan_out_p99"], sample["messages"]) == (None, None, 0.0)
 
 

@@ -25,8 +25,8 @@ from tests.server.command import Command, running
 from tests.web.wiring import Events, Http, OpenWeb, Web, plain
 from wschat import Limits
 from wschat.brokers.base import Broker, Draft, Message, Outcome, Retention
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
 from wschat.chat.moderation import BAN
@@ -39,7 +39,7 @@ ROOT = Access(moderators={"root": "sesame"})
 
 @pytest.fixture(params=["local", "memory"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
-    return LocalBroker(tmp_path / "history.sqlite") if request.param == "local" else MemoryBroker()
+    return SqliteBroker(tmp_path / "history.sqlite") if request.param == "local" else MemoryBroker()
 
 
 def members_in(web: Web, room: str) -> int:
@@ -440,7 +440,7 @@ def sleep(command: Command) -> Http:
 def test_a_thousand_share_what_is_sent(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """One message is made into an event once, however many follow."""
     made: list[Message] = []
-    feed = next(dialect for dialect in web.chat._state.rooms._dialects if type(dialect).__name__ == "Feed")
+    feed = next(dialect for dialect in web.chat._state.rooms._dialects if type(dialect).__name__ == "Sse")
     make = feed.message
 
     def message(message: Message) -> str:

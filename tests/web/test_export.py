@@ -17,8 +17,8 @@ from tests.server.command import running
 from tests.web.test_events import Troubled, burn, fill
 from tests.web.wiring import Http, OpenWeb, Web, plain
 from wschat.brokers.base import Broker, Message, Retention
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 
 def lines(body: bytes) -> list[dict[str, object]]:
@@ -107,7 +107,7 @@ MESSAGES = 200_000
 
 def write_history(path: Path) -> None:
     """A room of very many messages, as they would be had they been said."""
-    with closing(LocalBroker(path, Retention(0, 0))) as broker:
+    with closing(SqliteBroker(path, Retention(0, 0))) as broker:
         fill(broker, ["first"])
     with closing(sqlite3.connect(path)) as database, database:
         rows = ((number, f"{number:08d} and that was all that there was to say about that") for number in range(2, MESSAGES + 1))

@@ -9,8 +9,8 @@ import prometheus_client.openmetrics.parser as openmetrics
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from wschat.counters import FAN_OUT_BOUNDS, Load, counters
 from wschat.errors import UsageError
-from wschat.figures import FAN_OUT_BOUNDS, Load, tally
 from wschat.web import metrics
 from wschat.web.metrics import Metrics
 from wschat.web.process import Process
@@ -38,13 +38,13 @@ def test_what_there_is_now() -> None:
 def test_what_was_counted() -> None:
     made = Metrics(lambda: LOAD)
     before = read(made)
-    tally.count_messages(3)
-    tally.count_fan_out(30, [0.001, 0.003, 100.0])
-    tally.count_opened()
-    tally.count_closed()
-    tally.count_eviction("too old")
-    tally.count_refusal("404")
-    tally.count_refusal("too many connections")
+    counters.count_messages(3)
+    counters.count_fan_out(30, [0.001, 0.003, 100.0])
+    counters.count_opened()
+    counters.count_closed()
+    counters.count_eviction("too old")
+    counters.count_refusal("404")
+    counters.count_refusal("too many connections")
     after = read(made)
     grown = {key: value - before.get(key, 0) for key, value in after.items() if key[0].startswith("wschat_") and value != before.get(key)}
     buckets = {key[1]: grown.pop(key) for key in list(grown) if key[0] == "wschat_fanout_seconds_bucket"}

@@ -1,4 +1,4 @@
-"""The site: which path is what, health, figures, and everything below a prefix."""
+"""The site: which path is what, health, counts, and everything below a prefix."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pytest
 from tests.connection.wiring import PATIENCE, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
-from wschat.brokers import local, work
-from wschat.brokers.local import LocalBroker
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.sqlite import broker as sqlite
+from wschat.brokers.sqlite import work
+from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable
 from wschat.web import dashboard
 
@@ -68,10 +69,10 @@ def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
 def test_not_ready_while_another_program_keeps_the_history_from_being_written(
     open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
     monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
     path = tmp_path / "history"
-    web = open_web(LocalBroker(path))
+    web = open_web(SqliteBroker(path))
     assert web.get("/readyz").status == 200
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -141,7 +142,7 @@ def test_programs_are_answered_in_json_wherever_a_browser_gets_a_page(web: Web) 
     assert web.ask("POST", "/nothing", headers=BROWSER).code == "not-found"
 
 
-# Figures
+# Counts
 
 
 def test_metrics_are_those_of_this_server(web: Web) -> None:

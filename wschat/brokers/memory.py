@@ -27,7 +27,7 @@ from wschat.brokers.base import (
 from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.presence import Presence
 from wschat.brokers.room_table import KnownRoom, RoomTable
-from wschat.figures import tally
+from wschat.counters import counters
 
 _seq = attrgetter("seq")
 _ROOMS_AT_ONCE = 20  # are looked at when a room is made
@@ -48,7 +48,7 @@ class _Room(KnownRoom):
             return Known(known[0]) if known[1] == digest_of(draft.text) else rejected_key()
         self.last += 1
         self.time = now
-        tally.count_messages(1)
+        counters.count_messages(1)
         message = Message(draft.room, self.last, draft.sender, draft.text, now)
         self.messages.append(message)
         if draft.key is not None:

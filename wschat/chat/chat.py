@@ -15,21 +15,21 @@ from wschat.chat.access import Access
 from wschat.chat.addresses import address_of, place_of
 from wschat.chat.budgets import Budget, Budgets
 from wschat.chat.costs import cost_of_request, cost_of_telling, cost_of_text
-from wschat.chat.feed import Feed
+from wschat.chat.dialects.plain import Plain
+from wschat.chat.dialects.sse import Sse
+from wschat.chat.dialects.v1 import SUBPROTOCOL, V1
 from wschat.chat.handlers import LATER, handle
+from wschat.chat.http import Visits
 from wschat.chat.moderation import BAN, Moderation
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.new_rooms import NewRooms
 from wschat.chat.people import NameTaken, People
-from wschat.chat.plain import Plain
 from wschat.chat.rates import Rate
 from wschat.chat.requests import Join, Say
 from wschat.chat.requests import Request as AnyRequest
 from wschat.chat.rooms import Rooms
 from wschat.chat.sessions import Identity, Session, expiring
 from wschat.chat.state import State
-from wschat.chat.v1 import SUBPROTOCOL, V1
-from wschat.chat.visits import Visits
 from wschat.connection.connection import Connection
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused
 from wschat.protocol.frames import CloseCode
@@ -63,11 +63,11 @@ class Chat:
         self._budgets = budgets = budgets or Budgets()
         self._plain, self._v1 = Plain(), V1(budgets.rate)
         broker = broker or MemoryBroker(keeps_messages=False)
-        feed = Feed(broker.epoch)
+        sse = Sse(broker.epoch)
         moderation = Moderation(broker)
-        rooms = Rooms((self._plain, self._v1, feed), broker, moderation.is_moderator)
+        rooms = Rooms((self._plain, self._v1, sse), broker, moderation.is_moderator)
         self._state = State(access or Access(), broker, moderation, NewRooms(broker, max_rooms, rooms_per_address), People(), rooms)
-        self.visits = Visits(self._state, feed, budgets)
+        self.visits = Visits(self._state, sse, budgets)
         """For those who come over HTTP."""
 
     def check_request(self, request: Request) -> None:

@@ -18,8 +18,8 @@ from wschat.chat.events import Event
 from wschat.chat.guest_secrets import make_secret
 from wschat.chat.names import key_of
 from wschat.chat.requests import Request
-from wschat.connection.crew import join_crew, leave_crew
-from wschat.connection.turns import end_turn
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.connection.cork import uncork
 from wschat.errors import Rejected
 from wschat.hub import Member
 from wschat.protocol.frames import CloseCode
@@ -231,7 +231,7 @@ class Session:
             self._waiting = threading.Event()
             if self._settled < self._said:
                 self._waiting.wait()
-        end_turn()  # which has put off what a broker without a thread of its own has handed on
+        uncork()  # which has put off what a broker without a thread of its own has handed on
 
     def settled(self, outcomes: list[Outcome]) -> None:
         """For the broker: what became of messages."""
@@ -262,13 +262,15 @@ def expiring(session: Session) -> Iterator[None]:
     if session.identity.expires_at is None:
         yield
         return
-    crew = join_crew()
+    background = acquire_background_threads()
     try:
         left = max(0.0, session.identity.expires_at - time.time())
-        deadline = crew.deadlines.after(left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired"))
+        timer = background.timers.call_later(
+            left, lambda: session.connection.begin_close(CloseCode.POLICY_VIOLATION, "the token has expired")
+        )
         try:
             yield
         finally:
-            deadline.cancel()
+            timer.cancel()
     finally:
-        leave_crew(crew)
+        release_background_threads(background)

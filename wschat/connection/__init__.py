@@ -1,1 +1,1 @@
-"""One open WebSocket: its stream, its outbox, its deadlines. Knows no servers, no clients, no chat."""
+"""One open WebSocket: its stream, its outbox, its timers. Knows no servers, no clients, no chat."""

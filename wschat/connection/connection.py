@@ -1,6 +1,6 @@
 """One open WebSocket, of a server or of a client: send, receive, ping, close.
 
-How it was opened is not known here, nor what is said on it. Whichever thread needs input reads (see `seat`).
+How it was opened is not known here, nor what is said on it. Whichever thread needs input reads (see `reader_lock`).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 
-from wschat.connection.crew import join_crew, leave_crew
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.connection.cork import Cork, current, uncork
 from wschat.connection.fragments import send_fragments
 from wschat.connection.incoming import LARGE_READ, Incoming, Verdict
-from wschat.connection.keepalive import Deadline
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.connection.pings import Pings
 from wschat.connection.quota import Quota
+from wschat.connection.reader_lock import ReaderLock
 from wschat.connection.reentrance import is_reentrant
-from wschat.connection.seat import Seat
 from wschat.connection.streams import Stream, recv_until, was_interrupted
-from wschat.connection.turns import Turn, current, end_turn
+from wschat.connection.timers import Timer
 from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
@@ -72,9 +72,9 @@ class Connection:
         shared_bits = deflate.window_bits(is_client=is_client) if deflate and not self._deflater else 0
         self.encoding = Encoding(is_client, shared_bits)
         self._encode = self.encoding.encoder()
-        self._crew = join_crew()
-        self._forks = self._crew.forks
-        self._outbox = Outbox(stream, limits, self._crew, self._on_too_slow, quotas)
+        self._background = acquire_background_threads()
+        self._forks = self._background.forks
+        self._outbox = Outbox(stream, limits, self._background, self._on_too_slow, quotas)
         self.offer = self._outbox.offer
         self._pings = Pings(limits)
         inflater = deflate.inflater(is_client=is_client) if deflate else None
@@ -86,10 +86,10 @@ class Connection:
         """Called once, by the thread that receives, before a close of the peer is answered: for what is still to be sent. May wait."""
         self.was_evicted = False
         """Whether the peer was closed (1008) for being too slow."""
-        self._abort_at: Deadline | None = None
-        self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive) if limits.ping_interval else None
-        self._seat = Seat()
-        self._turn: Turn | None = None  # made when a read brings several messages for the first time
+        self._abort_at: Timer | None = None
+        self._next_ping = self._background.timers.call_later(self._pings.period, self._keep_alive) if limits.ping_interval else None
+        self._reader_lock = ReaderLock()
+        self._cork: Cork | None = None  # made when a read brings several messages for the first time
         if already_read:
             self._incoming.take(already_read)
 
@@ -153,7 +153,7 @@ class Connection:
                 raise TimeoutError(f"no message within {timeout} s")
 
     def __iter__(self) -> Iterator[str | bytes]:
-        inbox, seat = self._inbox, self._seat
+        inbox, reader_lock = self._inbox, self._reader_lock
         self._settle_in_child()
         while inbox or not self._is_over:
             while inbox:
@@ -164,13 +164,13 @@ class Connection:
                 yield message
             else:
                 # Nearly always nobody else reads, so that this is all of `_read_until`.
-                if seat.lock.acquire(False):
+                if reader_lock.lock.acquire(False):
                     try:
                         self._read(None)
                     finally:
-                        seat.lock.release()
-                        if seat.waiters:
-                            seat.tell()
+                        reader_lock.lock.release()
+                        if reader_lock.waiters:
+                            reader_lock.notify()
                 else:
                     self._read_until(inbox.__len__, None)
 
@@ -232,12 +232,12 @@ class Connection:
     def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
         """Read until something is done or the connection is over; False if it gets too late."""
         self._settle_in_child()
-        return self._seat.read_until(lambda: is_done() or self._is_over, self._read, until)
+        return self._reader_lock.read_until(lambda: is_done() or self._is_over, self._read, until)
 
     def _read(self, until: float | None) -> bool:
         """One read from the stream, or what follows from its end; False if it gets too late. Only for the thread that reads."""
-        if current.turn is not None:
-            end_turn()
+        if current.cork is not None:
+            uncork()
         if self._is_over:
             return True
         if self._incoming.verdict is not None:
@@ -246,9 +246,9 @@ class Connection:
             return False
         self._incoming.take(data)
         if len(self._inbox) > 1:
-            if self._turn is None:
-                self._turn = Turn(self._crew.writer, self._inbox)
-            self._turn.begin()
+            if self._cork is None:
+                self._cork = Cork(self._background.writer, self._inbox)
+            self._cork.begin()
         return True
 
     def _receive(self, max_bytes: int, until: float | None) -> bytes | None:
@@ -292,7 +292,7 @@ class Connection:
 
     def _close(self, code: int, reason: str, timeout: float | None) -> None:
         if self._start_close(code, reason, timeout):
-            if self._crew.is_caller():
+            if self._background.is_caller():
                 self._close_in_thread(code, reason, timeout)  # the shared threads have to be there for all
             else:
                 self._read_until(self._inbox.clear, None)  # which says None, so that it is done only when all is over
@@ -301,7 +301,7 @@ class Connection:
         try:
             _thread.start_new_thread(self._close, (code, reason, timeout))
         except RuntimeError:  # no thread is left: the close begins all the same, and the thread that receives finds its end
-            self._crew.deadlines.after(0, lambda: self._say_goodbye(code, reason, timeout))
+            self._background.timers.call_later(0, lambda: self._say_goodbye(code, reason, timeout))
 
     def _start_close(self, code: int, reason: str, timeout: float | None) -> bool:
         """Close, and return True if the caller may wait for the end."""
@@ -310,11 +310,11 @@ class Connection:
             self._abandon(code, reason)
             return False
         self._settle_in_child()
-        if self._seat.is_taken_by_caller() or is_reentrant():
+        if self._reader_lock.is_held_by_caller() or is_reentrant():
             # The locks that this takes may be held by the call that was interrupted.
             self._close_in_thread(code, reason, timeout)
             return False
-        end_turn()  # a broadcast of this thread may still be on its way to this peer
+        uncork()  # a broadcast of this thread may still be on its way to this peer
         self._say_goodbye(code, reason, timeout)
         return True
 
@@ -344,30 +344,30 @@ class Connection:
         if timeout is None:
             timeout = self._limits.close_timeout or None
         if timeout is not None:
-            self._abort_at = self._crew.deadlines.after(timeout, self._outbox.abort)
+            self._abort_at = self._background.timers.call_later(timeout, self._outbox.abort)
 
     def _finish(self) -> None:
         """Give everything back. Only for the thread that reads, as the last thing it does."""
         self._end = self._end or _LOST
         self._outbox.release()
-        for deadline in (self._abort_at, self._next_ping):
-            if deadline is not None:
-                deadline.cancel()
+        for timer in (self._abort_at, self._next_ping):
+            if timer is not None:
+                timer.cancel()
         self._is_over = True
-        leave_crew(self._crew)
+        release_background_threads(self._background)
 
     def _settle_in_child(self) -> None:
         """In a forked child that goes on with a connection of its parent's: have threads of its own look after it."""
-        if self._crew.forks != self._forks:
-            self._forks = self._crew.forks
-            self._crew.start()
+        if self._background.forks != self._forks:
+            self._forks = self._background.forks
+            self._background.start()
             self._outbox.renew()
-            self._seat.renew()
+            self._reader_lock.renew()
             if self._limits.ping_interval:
-                self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
+                self._next_ping = self._background.timers.call_later(self._pings.period, self._keep_alive)
 
     def _keep_alive(self) -> None:
-        """For the deadlines' thread, again and again: send pings, and see whether the peer is still there."""
+        """For the timers' thread, again and again: send pings, and see whether the peer is still there."""
         if self._is_over:
             return
         self._read_meanwhile()
@@ -378,11 +378,11 @@ class Connection:
         ping = self._pings.due()
         if ping is not None:
             self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
-        self._next_ping = self._crew.deadlines.after(self._pings.period, self._keep_alive)
+        self._next_ping = self._background.timers.call_later(self._pings.period, self._keep_alive)
 
     def _read_meanwhile(self) -> None:
         """Read what is there, if nobody else does: a handler that only sends has to answer pings and to notice the end, too."""
-        if not self._seat.lock.acquire(blocking=False):
+        if not self._reader_lock.lock.acquire(blocking=False):
             return
         try:
             incoming = self._incoming
@@ -396,5 +396,5 @@ class Connection:
             if incoming.verdict is not None and not self._inbox:
                 self._answer_verdict(incoming.verdict)
         finally:
-            self._seat.lock.release()
-            self._seat.tell()
+            self._reader_lock.lock.release()
+            self._reader_lock.notify()

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from wschat.connection.crew import join_crew, leave_crew
-from wschat.connection.keepalive import Deadline
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.outbox import Outbox, OutboxClosed
 from wschat.connection.quota import Quota
 from wschat.connection.streams import Stream
+from wschat.connection.timers import Timer
 from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
@@ -57,17 +57,17 @@ class EventStream:
         self._stream = stream
         self._limits = limits
         self._comment_interval = comment_interval
-        self._crew = join_crew()
+        self._background = acquire_background_threads()
         limits = replace(limits, slow_peer="evict")
-        self._outbox = Outbox(stream, limits, self._crew, self._on_too_slow, quotas)
+        self._outbox = Outbox(stream, limits, self._background, self._on_too_slow, quotas)
         self.offer = self._outbox.offer
         self._end: tuple[int, str] | None = None  # by the codes of a WebSocket, from the first thing that ended it
         self.was_evicted = False
         """Whether the peer was cut off for being too slow."""
         self.bytes_received = 0
         """Nothing ever comes."""
-        self._abort_at: Deadline | None = None
-        self._next_comment: Deadline | None = None
+        self._abort_at: Timer | None = None
+        self._next_comment: Timer | None = None
         self._plan_comment()
 
     @property
@@ -108,10 +108,10 @@ class EventStream:
         """Give everything back. For its own thread, as the last thing."""
         self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
         self._outbox.release()
-        for deadline in (self._abort_at, self._next_comment):
-            if deadline is not None:
-                deadline.cancel()
-        leave_crew(self._crew)
+        for timer in (self._abort_at, self._next_comment):
+            if timer is not None:
+                timer.cancel()
+        release_background_threads(self._background)
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
         """End the stream after what was sent, and return: whoever waits finds the end. From any thread; never waits.
@@ -129,20 +129,20 @@ class EventStream:
         self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
         self._limit_close(None)
         # As soon as the lock is free: a peer that reads again is to find the end, and to come back.
-        self._crew.deadlines.after(0, self._outbox.end_stream)
+        self._background.timers.call_later(0, self._outbox.end_stream)
         return _COMMENT
 
     def _limit_close(self, timeout: float | None) -> None:
         if timeout is None:
             timeout = self._limits.close_timeout or None
         if timeout is not None:
-            self._abort_at = self._crew.deadlines.after(timeout, self._outbox.abort)
+            self._abort_at = self._background.timers.call_later(timeout, self._outbox.abort)
 
     def _plan_comment(self) -> None:
-        self._next_comment = self._crew.deadlines.after(self._comment_interval, self._comment)
+        self._next_comment = self._background.timers.call_later(self._comment_interval, self._comment)
 
     def _comment(self) -> None:
-        """For the deadlines' thread, again and again."""
+        """For the timers' thread, again and again."""
         if self._end is None:
             self._outbox.control(_COMMENT)
             self._plan_comment()

@@ -1,7 +1,6 @@
 """What one peer has still to be sent: a bounded queue in front of its socket, and the thread that empties full ones.
 
-A write goes straight to the socket. What the kernel does not take is the backlog, which the writer thread sends on when
-there is room; it is bounded in bytes and in age, so that one slow peer costs neither memory nor anybody's time.
+A write goes straight to the socket. What the kernel does not take is buffered, bounded in bytes and in age; the writer thread sends it.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from wschat.connection.backlog import WRITE_BYTES, Backlog
-from wschat.connection.crew import Crew
+from wschat.connection.background_threads import BackgroundThreads
+from wschat.connection.cork import Cork, current
 from wschat.connection.quota import Quota
+from wschat.connection.send_buffer import WRITE_BYTES, SendBuffer
 from wschat.connection.streams import AT_ONCE, Stream, was_interrupted
-from wschat.connection.turns import Turn, current
+from wschat.counters import Eviction, counters
 from wschat.errors import UsageError
-from wschat.figures import Eviction, tally
 from wschat.limits import Limits
 
 # What a turn puts off: as many small frames as one write takes.
@@ -33,36 +32,37 @@ class Outbox:
     """The frames on their way to one peer. Every method may be called from any thread; only `open_message` and the writes wait.
 
     `lock` guards everything here and the order of the bytes in the stream, and is never held while waiting. Locks are
-    taken in this order: a hub's, an outbox's, the writer's or the deadlines' own.
+    taken in this order: a hub's, an outbox's, the writer's or the timers' own.
     """
 
-    def __init__(self, stream: Stream, limits: Limits, crew: Crew, on_evict: Callable[[], bytes], quotas: Sequence[Quota] = ()) -> None:
+    def __init__(
+        self, stream: Stream, limits: Limits, background: BackgroundThreads, on_evict: Callable[[], bytes], quotas: Sequence[Quota] = ()
+    ) -> None:
         self.lock = threading.Lock()
         self._stream = stream
-        self._send_now = stream.send
-        self.fileno = stream.fileno
+        self._send_now, self.fileno = stream.send, stream.fileno
         self._limits = limits
-        self._writer, self._deadlines = crew.writer, crew.deadlines
+        self._writer, self._timers = background.writer, background.timers
         self._on_evict = on_evict  # called with the lock held when the peer is too slow; returns the close frame to send
         self._is_clear = True  # not closed, no backlog, no fragmented message: what is written can go straight to the kernel
         self._put_off: list[bytes] = []  # held back until a turn ends; the turn's thread appends to it without the lock
-        self._turn: Turn | None = None  # the one that is going to flush them
-        self._backlog = Backlog(stream.record_bytes, quotas)
+        self._cork: Cork | None = None  # the one that is going to flush them
+        self._buffer = SendBuffer(stream.record_bytes, quotas)
         self._is_in_message = False  # somebody is sending a fragmented one
         self._sender = 0  # the thread that does
         self._changed: threading.Condition | None = None  # made by the first thread that has to wait
         self.bytes_sent = 0
         self._is_closed = self._ends_stream = False
-        self._is_watched = self._is_aging = False  # by the writer; by a deadline for its oldest part
+        self._is_watched = self._is_aging = False  # by the writer; by a timer for its oldest part
 
     def write(self, frame: bytes) -> None:
         """Send a data frame, waiting for room in the backlog if there is none. Raises OutboxClosed."""
-        turn = current.turn
-        if turn is not None and self._is_clear and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES:
-            # The lock would cost half as much again. Whoever takes `_turn` away looks here only after that.
+        cork = current.cork
+        if cork is not None and self._is_clear and len(frame) < _PUT_OFF_BYTES and len(self._put_off) < _PUT_OFF_FRAMES:
+            # The lock would cost half as much again. Whoever takes `_cork` away looks here only after that.
             self._put_off.append(frame)
-            if self._turn is not turn:
-                self._put_off_until_end_of(turn)
+            if self._cork is not cork:
+                self._defer_until_uncorked(cork)
             return
         with self.lock:
             if self._is_clear and not self._put_off:
@@ -109,9 +109,9 @@ class Outbox:
                         self._begin_backlog(frames, sent)
                 elif self._has_no_room(len(frames)) and not self._make_room(len(frames)):
                     self._evict("outbox full")
-                elif self._backlog and not self._is_in_message and not self._is_closed:
+                elif self._buffer and not self._is_in_message and not self._is_closed:
                     self._write_put_off()
-                    self._backlog.add(frames, is_droppable=is_droppable)
+                    self._buffer.add(frames, is_droppable=is_droppable)
                 else:
                     self._put(frames)
             except OutboxClosed:
@@ -137,7 +137,7 @@ class Outbox:
             self._is_in_message = False
             self._see_if_clear()
             with contextlib.suppress(OutboxClosed):
-                for frame in self._backlog.take_held():
+                for frame in self._buffer.take_held():
                     self._put(frame)
             self._notify()
 
@@ -149,10 +149,10 @@ class Outbox:
     def pong(self, frames: list[bytes]) -> None:
         """Send pongs; while the peer does not read, only the newest is kept (RFC 6455, section 5.5.3)."""
         with self.lock:
-            if not self._backlog:
+            if not self._buffer:
                 self._put_control(b"".join(frames))
             elif not self._is_closed:
-                self._backlog.keep_pong(frames[-1])
+                self._buffer.keep_pong(frames[-1])
 
     def close(self, make_close_frame: Callable[[], bytes]) -> bool:
         """Send a close frame, made with the lock held, after which nothing is accepted. Return False if there was one before."""
@@ -178,7 +178,7 @@ class Outbox:
         """Half-close the stream once everything has been written."""
         with self.lock:
             self._ends_stream = True
-            if not self._backlog:
+            if not self._buffer:
                 self._stream.half_close()
 
     def abort(self) -> None:
@@ -209,23 +209,23 @@ class Outbox:
     @property
     def waiting_bytes(self) -> int:
         """What the kernel has not taken yet, as of some moment just now."""
-        return self._backlog.size
+        return self._buffer.size
 
     def wait_until_taken(self) -> None:
         """Wait until the kernel has taken everything, or nothing can be sent any more."""
         with self.lock:
-            while self._backlog and not self._is_closed:
+            while self._buffer and not self._is_closed:
                 self._wait(None)
 
     def drain(self) -> bool:
         """Write as much of the backlog as can be written; whether some is left. For the writer thread."""
         with self.lock:
             try:
-                while self._backlog and self._write_backlog():
+                while self._buffer and self._write_backlog():
                     pass
             except OutboxClosed:
                 return False
-            if self._backlog:
+            if self._buffer:
                 return True
             self._is_watched = False
             self._see_if_clear()
@@ -236,25 +236,25 @@ class Outbox:
     # All below: with the lock held.
 
     def _see_if_clear(self) -> None:
-        self._is_clear = not (self._is_closed or self._backlog or self._is_in_message)
+        self._is_clear = not (self._is_closed or self._buffer or self._is_in_message)
 
     def _has_no_room(self, size: int) -> bool:
-        waiting = self._backlog.size
+        waiting = self._buffer.size
         if not waiting or self._is_closed:
             return False
         limit = self._limits.outbox_bytes
-        return bool(limit and waiting + size > limit) or not self._backlog.has_room(size)
+        return bool(limit and waiting + size > limit) or not self._buffer.has_room(size)
 
     def _make_room(self, size: int) -> bool:
         """Drop what was offered earlier, if that is what a slow peer gets; whether there is room then."""
         if self._limits.slow_peer == "drop-oldest":
-            self._backlog.drop_oldest(lambda _: self._has_no_room(size))
+            self._buffer.drop_oldest(lambda _: self._has_no_room(size))
         return not self._has_no_room(size)
 
     def _put(self, frame: bytes) -> None:
         """Send a message: when it can be, but after somebody's fragmented one."""
         if self._is_in_message and not self._is_closed:
-            self._backlog.hold([frame])
+            self._buffer.hold([frame])
         else:
             self._send(frame)
 
@@ -269,32 +269,32 @@ class Outbox:
         with contextlib.suppress(OutboxClosed):
             self._send(frame)
 
-    def _put_off_until_end_of(self, turn: Turn) -> None:
+    def _defer_until_uncorked(self, cork: Cork) -> None:
         """Have what is put off written when this turn ends, or write it now if that cannot be."""
         with self.lock:
             if self._is_closed:
                 raise OutboxClosed
-            if turn.put_off(self):
-                self._turn = turn
+            if cork.defer(self):
+                self._cork = cork
             else:
                 self._write_put_off()
 
     def _write_put_off(self, *more: bytes) -> None:
         """Write what was put off, and one frame more."""
-        self._turn = None  # first: what is put off after this gets a turn of its own
+        self._cork = None  # first: what is put off after this gets a turn of its own
         frames = self._put_off[:]
         del self._put_off[: len(frames)]
         if self._is_in_message or self._is_closed:
             # They were put off in the very moment in which another thread began a message, or closed.
-            self._backlog.hold(frames)
+            self._buffer.hold(frames)
             frames = []
         frames.extend(more)
         if frames:
             self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def _write(self, data: bytes) -> None:
-        if self._backlog:
-            self._backlog.add(data)
+        if self._buffer:
+            self._buffer.add(data)
             return
         sent = self._try_to_send(data)
         if sent < len(data):
@@ -324,26 +324,26 @@ class Outbox:
 
     def _begin_backlog(self, data: bytes, sent: int) -> None:
         self._is_clear = False
-        self._backlog.begin(data, sent)
+        self._buffer.begin(data, sent)
         if not self._is_watched:
             self._is_watched = True
             self._writer.watch(self)
         if self._limits.outbox_seconds and not self._is_aging:
             self._is_aging = True
-            self._deadlines.after(self._limits.outbox_seconds, self._check_age)
+            self._timers.call_later(self._limits.outbox_seconds, self._check_age)
 
     def _write_backlog(self) -> bool:
         """One write of the backlog's oldest; whether the kernel took all of it."""
-        data = self._backlog.next_write()
+        data = self._buffer.next_write()
         sent = self._try_to_send(data)
-        self._backlog.took(sent, len(data))
+        self._buffer.took(sent, len(data))
         self._notify()
         return sent == len(data)
 
     def _wait_for_room(self) -> None:
         if not self._has_no_room(1):
             return
-        if not self._backlog.has_room(1):
+        if not self._buffer.has_room(1):
             self._evict("outbox full")  # others have to make room in a quota, so that nothing can be waited for here
         give_up_at = monotonic() + self._limits.send_timeout if self._limits.send_timeout else None
         while self._has_no_room(1):
@@ -364,37 +364,37 @@ class Outbox:
             self._changed.notify_all()
 
     def _check_age(self) -> None:
-        """For the deadlines' thread, which holds no lock: the oldest of the backlog may have waited too long by now."""
+        """For the timers' thread, which holds no lock: the oldest of the backlog may have waited too long by now."""
         with self.lock:
             self._is_aging = False
-            if not self._backlog or self._is_closed:
+            if not self._buffer or self._is_closed:
                 return
             now = monotonic()
-            remaining = self._backlog.since + self._limits.outbox_seconds - now
+            remaining = self._buffer.since + self._limits.outbox_seconds - now
             if remaining <= 0:
                 if self._limits.slow_peer == "evict":
                     self._evict("too old")
                     return
-                self._backlog.drop_oldest(lambda since: since + self._limits.outbox_seconds <= now)
+                self._buffer.drop_oldest(lambda since: since + self._limits.outbox_seconds <= now)
                 remaining = self._limits.outbox_seconds
             self._is_aging = True
-            self._deadlines.after(remaining, self._check_age)
+            self._timers.call_later(remaining, self._check_age)
 
     def _evict(self, reason: Eviction) -> None:
         """Drop what the peer is too slow to take, but for what it may have been sent a part of, and say goodbye."""
-        tally.count_eviction(reason)
+        counters.count_eviction(reason)
         self._put_off.clear()
-        self._backlog.drop()
+        self._buffer.drop()
         self._put_control(self._on_evict())
         self._shut()
 
     def _lose(self) -> None:
         self._put_off.clear()
-        self._backlog.clear()
+        self._buffer.clear()
         self._shut()
         self._stream.abort()
 
     def _shut(self) -> None:
         self._is_closed, self._is_clear = True, False
-        self._backlog.keep_pong(None)
+        self._buffer.keep_pong(None)
         self._notify()

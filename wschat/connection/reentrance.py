@@ -8,18 +8,18 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-# The modules that hold locks while they run. `connection` is not among them: it holds but the right to read, which the seat tells,
+# The modules that hold locks while they run. `connection` is not among them: it holds but the right to read, which the reader lock tells,
 # and it calls the iterables that callers give to `send`.
 _MODULES = frozenset(
     {
-        "wschat.connection.backlog",
-        "wschat.connection.crew",
+        "wschat.connection.send_buffer",
+        "wschat.connection.background_threads",
         "wschat.connection.event_stream",
         "wschat.connection.outbox",
-        "wschat.connection.seat",
+        "wschat.connection.reader_lock",
         "wschat.connection.streams",
-        "wschat.connection.turns",
-        "wschat.figures",
+        "wschat.connection.cork",
+        "wschat.counters",
         "wschat.hub",
     }
 )

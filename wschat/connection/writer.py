@@ -11,13 +11,13 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-from wschat.connection.turns import Outlet, Turn
+from wschat.connection.cork import Cork, Outlet
 from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.connection")
 
 # How long a turn may take until what it has put off is written all the same.
-_TURN_SECONDS = 0.005
+_CORK_SECONDS = 0.005
 
 
 class Drainable(Protocol):
@@ -68,7 +68,7 @@ class Writer:
         self._wake_up = None
         # Appended to by any thread, emptied by the writer: deques need no lock for that.
         self._requests: deque[Drainable | int] = deque()
-        self._turns: deque[Turn] = deque()
+        self._corks: deque[Cork] = deque()
         self._jobs: deque[Outlet] = deque()
         self._is_ticking = False
 
@@ -82,9 +82,9 @@ class Writer:
         self._requests.append(fileno)
         self._wake()
 
-    def watch_turn(self, turn: Turn) -> bool:
+    def watch_cork(self, cork: Cork) -> bool:
         """Cut this turn short within a few milliseconds; False if the writer is at its own end."""
-        self._turns.append(turn)
+        self._corks.append(cork)
         if not self._is_ticking:
             # Set before the wake-up, so that a busy time costs one, not one a turn.
             self._is_ticking = True
@@ -123,13 +123,13 @@ class Writer:
                     self._drain(selector.select(self._time_to_wait(turns_due)), selector)
                     self._serve_requests(selector)
                     self._do_jobs()
-                    turns_due = self._keep_turns(turns_due)
+                    turns_due = self._release_due_corks(turns_due)
                 except Exception:
                     logger.exception("the writer failed")  # for one; the others still need it
             try:
                 # What was taken over is not lost.
                 self._do_jobs()
-                self._cut_turns_short()
+                self._release_corks_early()
             except Exception:
                 logger.exception("the writer failed")
         with self._starting:
@@ -152,14 +152,14 @@ class Writer:
             return 0
         return None if turns_due is None else max(0.0, turns_due - monotonic())
 
-    def _keep_turns(self, due: float | None) -> float | None:
+    def _release_due_corks(self, due: float | None) -> float | None:
         """Cut the turns short that take long if it is time to; when it is to be done next."""
         if not self._is_ticking:
             return None
         if due is not None and monotonic() >= due:
-            self._cut_turns_short()
+            self._release_corks_early()
             due = None
-        return due or (monotonic() + _TURN_SECONDS if self._is_ticking else None)
+        return due or (monotonic() + _CORK_SECONDS if self._is_ticking else None)
 
     def _serve_requests(self, selector: selectors.BaseSelector) -> None:
         while self._requests:
@@ -173,10 +173,10 @@ class Writer:
                 except OSError:
                     pass  # closed just now: what is left has nowhere to go
 
-    def _cut_turns_short(self) -> None:
-        for _ in range(len(self._turns)):
-            self._turns.popleft().cut_short()
-        if not self._turns:
+    def _release_corks_early(self) -> None:
+        for _ in range(len(self._corks)):
+            self._corks.popleft().release_early()
+        if not self._corks:
             self._is_ticking = False
-            if self._turns:  # a turn that came in between found us ticking
+            if self._corks:  # a turn that came in between found us ticking
                 self._is_ticking = True

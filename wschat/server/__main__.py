@@ -14,7 +14,7 @@ import click
 import platformdirs
 
 from wschat.brokers.base import Retention
-from wschat.brokers.places import open_history
+from wschat.brokers.opening import open_broker
 from wschat.chat.access import Access, read_moderator
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import SUBPROTOCOLS, Chat
@@ -24,7 +24,8 @@ from wschat.chat.tokens import read_secret
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import SLOW_PEER_POLICIES, Limits
 from wschat.protocol.deflate import Deflate
-from wschat.server.hosts import AllowedHosts
+from wschat.server.allowed_hosts import AllowedHosts
+from wschat.server.fd_reserve import FdReserve
 from wschat.server.loading import load_handler
 from wschat.server.logs import FORMATS, set_up_logging
 from wschat.server.option_types import COUNT, Number, PortOption, Text, checked_by, read_by, report_ignored_variables
@@ -32,7 +33,6 @@ from wschat.server.origins import parse_origins
 from wschat.server.proxies import PROXY_HEADERS, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.running import CommandServer, run
-from wschat.server.scarcity import Scarcity
 from wschat.server.serve import make_handler_class
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketServer
 from wschat.server.signals import Signals
@@ -259,7 +259,7 @@ def starting() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not Scarcity.is_behind(error):
+        if not FdReserve.is_exhaustion(error):
             raise
         raise CannotServe(f"cannot start: {error}") from None
 
@@ -279,7 +279,7 @@ def open_chat(options: dict[str, Any]) -> Chat:
         access = Access(secret, options["moderators"], audience=options["auth_audience"])
         budgets = Budgets(options["rate"], options["work"], options["work_per_ip"]) if options["rate"] else Budgets()
         return Chat(
-            open_history(options["history"], retention),
+            open_broker(options["history"], retention),
             access=access,
             budgets=budgets,
             max_rooms=options["max_rooms"],

@@ -81,7 +81,7 @@ class Request:
 class Exchange:
     """The requests on one connection, one after the other.
 
-    Waits for the peer without a limit of its own: a deadline shuts the socket down.
+    Waits for the peer without a limit of its own: a timer shuts the socket down.
     """
 
     def __init__(self, sock: socket.socket, limits: Limits) -> None:

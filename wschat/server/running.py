@@ -6,8 +6,8 @@ import contextlib
 import gc
 import sys
 
-from wschat.connection.crew import join_crew, leave_crew
-from wschat.server.placement import Placement, is_worthwhile
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.server.cpu_affinity import CpuAffinity, is_worthwhile
 from wschat.server.server import WebSocketServer
 from wschat.stdio import announce
 
@@ -35,7 +35,7 @@ class CommandServer(WebSocketServer):
 
     def service_actions(self) -> None:
         """Adapt the switch interval to the number of connections, before the next one is accepted."""
-        sys.setswitchinterval(switch_interval(len(self._roster)))
+        sys.setswitchinterval(switch_interval(len(self._connections)))
 
 
 def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
@@ -43,16 +43,16 @@ def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
     # The collector need not look at what the imports have made; it stays for good.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
-    crew = join_crew()
-    placement = None
+    background = acquire_background_threads()
+    affinity = None
     with contextlib.suppress(OSError):  # no descriptor left to look at the cores with
-        placement = Placement(crew.deadlines) if one_core and is_worthwhile() else None
-    if placement is not None:
-        placement.start()
+        affinity = CpuAffinity(background.timers) if one_core and is_worthwhile() else None
+    if affinity is not None:
+        affinity.start()
     try:
         announce(announcement)
         server.serve_forever()
     finally:
-        if placement is not None:
-            placement.stop()
-        leave_crew(crew)
+        if affinity is not None:
+            affinity.stop()
+        release_background_threads(background)

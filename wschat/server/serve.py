@@ -11,10 +11,10 @@ from wschat.connection.connection import Connection
 from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
-from wschat.server.answers import HttpHandler
 from wschat.server.handlers import check_function, check_has_run
 from wschat.server.proxies import PROXY_HEADERS
 from wschat.server.requests import Request
+from wschat.server.responses import HttpHandler
 from wschat.server.server import DEFAULT_DEFLATE, WebSocketHandler, WebSocketServer
 
 

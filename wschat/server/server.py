@@ -19,33 +19,33 @@ from collections.abc import Callable, Collection, Sequence
 from time import monotonic
 from typing import Any
 
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.connection import Connection
-from wschat.connection.crew import join_crew, leave_crew
 from wschat.connection.reentrance import is_reentrant
 from wschat.connection.streams import was_interrupted
+from wschat.counters import Load
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
-from wschat.figures import Load
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of
-from wschat.server.answers import HttpHandler
+from wschat.server.allowed_hosts import AllowedHosts
 from wschat.server.arguments import check_lists, check_types
+from wschat.server.connection_threads import ConnectionThreads
+from wschat.server.connections import Connections
+from wschat.server.fd_reserve import PAUSE_SECONDS, FdReserve
 from wschat.server.handlers import check_class, check_function
-from wschat.server.hosts import AllowedHosts
+from wschat.server.http_connection import BUSY, FAILED, Reception, is_on_loopback
 from wschat.server.listening import check_address, family_of, naming, shown_address
 from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.origins import parse_origins
+from wschat.server.overload import Overload
 from wschat.server.proxies import PROXY_HEADERS, Proxies
-from wschat.server.reception import BUSY, FAILED, Reception, is_on_loopback
 from wschat.server.refusals import responder
 from wschat.server.requests import Request, check_path_prefix
-from wschat.server.roster import Roster
-from wschat.server.scarcity import PAUSE_SECONDS, Scarcity
-from wschat.server.threads import Threads
+from wschat.server.responses import HttpHandler
 from wschat.server.tls import check_server_context
-from wschat.server.turnstile import Turnstile
 from wschat.server.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.server")
@@ -137,9 +137,9 @@ class WebSocketServer(socketserver.TCPServer):
         proxies = Proxies.parse(trusted_proxies, proxy_header)
         with contextlib.ExitStack() as undo:
             # What there may be no descriptor or no thread for.
-            self._crew = join_crew()
-            undo.callback(leave_crew, self._crew)
-            self._scarcity = undo.enter_context(contextlib.closing(Scarcity()))
+            self._background = acquire_background_threads()
+            undo.callback(release_background_threads, self._background)
+            self._fd_reserve = undo.enter_context(contextlib.closing(FdReserve()))
             self._wake_up = WakeUp()
             undo.pop_all()
         self.limits = limits
@@ -151,9 +151,9 @@ class WebSocketServer(socketserver.TCPServer):
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
         self._busy = responder(BUSY, in_json=http is not None)
-        self._roster = Roster(limits)
-        self._turnstile = Turnstile(self._crew.deadlines, self._busy)
-        self._threads = Threads(self._handle)
+        self._connections = Connections(limits)
+        self._overload = Overload(self._background.timers, self._busy)
+        self._threads = ConnectionThreads(self._handle)
         self._unix_path: str | None = None  # that is ours to remove
         self._is_closed = False
         try:
@@ -162,8 +162,8 @@ class WebSocketServer(socketserver.TCPServer):
             self._let_go()
             raise
         self._reception = Reception(
-            self._roster,
-            self._crew.deadlines,
+            self._connections,
+            self._background.timers,
             limits,
             subprotocols,
             origins,
@@ -203,7 +203,7 @@ class WebSocketServer(socketserver.TCPServer):
 
     def load(self) -> Load:
         """How many are connected just now, and what waits for them."""
-        return self._roster.load()
+        return self._connections.load()
 
     def start(self) -> WebSocketServer:
         """Serve in a background thread, and return at once. `stop` ends it. Raises UsageError if it serves already, or was stopped."""
@@ -222,16 +222,16 @@ class WebSocketServer(socketserver.TCPServer):
         self._serving_thread = threading.get_ident()  # set before the event is cleared, or a signal handler could wait for it
         self._has_stopped_accepting.clear()
         try:
-            self._crew.start()  # which it is already, but in a forked child
+            self._background.start()  # which it is already, but in a forked child
             self._wake_up.renew_in_child()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_up, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
                 with contextlib.suppress(ValueError):  # where it has no descriptor: its clients are answered a second late
-                    selector.register(self._turnstile, selectors.EVENT_READ)
+                    selector.register(self._overload, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
-                    self._turnstile.read_requests()
+                    self._overload.read_requests()
                     self.service_actions()
                     if not self._accept():
                         # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
@@ -270,7 +270,7 @@ class WebSocketServer(socketserver.TCPServer):
         self.request_shutdown()
         self._has_stopped_accepting.wait()
         self.socket.close()
-        self._roster.close_all((self.limits.close_timeout or None) if drain is None else drain)
+        self._connections.close_all((self.limits.close_timeout or None) if drain is None else drain)
         self._threads.close()
 
     def _leave_to_another(self, end_serving: Callable[[], None]) -> bool:
@@ -296,10 +296,10 @@ class WebSocketServer(socketserver.TCPServer):
                 with contextlib.suppress(OSError):  # somebody has removed it
                     os.unlink(self._unix_path)
             self._wake_up.close()
-            self._turnstile.close()
+            self._overload.close()
             self._threads.close()
-            self._scarcity.close()
-            leave_crew(self._crew)
+            self._fd_reserve.close()
+            release_background_threads(self._background)
 
     def stop(self, drain: float | None = None) -> None:
         """`shutdown` and `server_close`, and wait for the background thread. From any thread, as `shutdown`. May be called again."""
@@ -321,20 +321,20 @@ class WebSocketServer(socketserver.TCPServer):
         host = host_of(client_address)
         if self._reception.proxies.include(host):
             host = None  # it is counted when it has said for whom it asks
-        if not self._roster.enter(request, host):
+        if not self._connections.enter(request, host):
             self._turn_away(request, client_address, "too many connections")
             return
         try:
             self._threads.run((request, client_address))
         except RuntimeError as error:
-            self._scarcity.complain(error)
-            self._roster.leave(request)
+            self._fd_reserve.warn(error)
+            self._connections.leave(request)
             self._turn_away(request, client_address, "no thread to be had")
 
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
         if self._tls is None:
-            self._turnstile.turn_away(request)
+            self._overload.turn_away(request)
         else:
             request.close()  # it would take a handshake to say why
 
@@ -361,12 +361,12 @@ class WebSocketServer(socketserver.TCPServer):
         except OSError as error:
             if was_interrupted(error):
                 raise
-            if not self._scarcity.is_behind(error):
+            if not self._fd_reserve.is_exhaustion(error):
                 return True  # nobody there, or gone already
-            self._scarcity.complain(error)
-            if self._roster.make_room():
+            self._fd_reserve.warn(error)
+            if self._connections.make_room():
                 return False  # who waits is accepted in a moment, when the one that is cut has left
-            return self._scarcity.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
+            return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
@@ -377,7 +377,7 @@ class WebSocketServer(socketserver.TCPServer):
         """One connection, in its thread."""
         request, client_address = accepted
         accepted_at = monotonic()
-        self._roster.work_for(request)
+        self._connections.work_for(request)
         try:
             self.finish_request(request, client_address)
         except ConnectionClosed:
@@ -394,7 +394,7 @@ class WebSocketServer(socketserver.TCPServer):
         try:
             self.shutdown_request(request)
         finally:
-            ws = self._roster.leave(request)
+            ws = self._connections.leave(request)
             self._threads.stand_by()  # which it has not, where this was no WebSocket
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)

@@ -1,1 +1,1 @@
-"""The HTTP surface of the chat: the page, the API, events, health, figures."""
+"""The HTTP surface of the chat: the page, the API, events, health, metrics."""

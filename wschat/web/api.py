@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from wschat.brokers.base import Message
 from wschat.chat.events import Event, message_fields, to_json
+from wschat.chat.http import Visit
 from wschat.chat.requests import parse_object
-from wschat.chat.visits import Visit
 from wschat.errors import Rejected
-from wschat.server.answers import EventsResponse, Response, json_response
 from wschat.server.requests import Request
+from wschat.server.responses import EventsResponse, Response, json_response
 
 # By which those who ask say who they are, and which say nothing about what they ask for.
 _CREDENTIALS = frozenset({"name", "password", "token", "secret"})

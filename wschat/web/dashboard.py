@@ -9,8 +9,8 @@ from itertools import islice
 from operator import sub
 from time import monotonic, time
 
-from wschat.connection.crew import join_crew, leave_crew
-from wschat.figures import Figures, Load, quantile, tally
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.counters import Counts, Load, counters, quantile
 from wschat.web.process import Process, read_process
 
 SECONDS = 2.0
@@ -27,13 +27,13 @@ class Samples:
     def __init__(self, read_load: Callable[[], Load]) -> None:
         self._read_load = read_load
         self._last = _Reading()
-        self._guard = threading.Lock()  # guards all below; the deadlines' lock is taken while it is held
+        self._guard = threading.Lock()  # guards all below; the timers' lock is taken while it is held
         self._samples: deque[Sample] = deque(maxlen=KEPT)
         # Seconds go faster than samples: a server that is started again goes on with larger numbers than it had.
         self._next = int(time())
         self._is_closed = False
-        self._crew = join_crew()
-        self._deadline = self._crew.deadlines.after(SECONDS, self._take)
+        self._background = acquire_background_threads()
+        self._timer = self._background.timers.call_later(SECONDS, self._take)
 
     def since(self, number: int) -> dict[str, object]:
         """The samples from this number on, or all that are kept, and the number that the next one will have."""
@@ -48,11 +48,11 @@ class Samples:
             if self._is_closed:
                 return
             self._is_closed = True
-            self._deadline.cancel()
-        leave_crew(self._crew)
+            self._timer.cancel()
+        release_background_threads(self._background)
 
     def _take(self) -> None:
-        """For the deadlines' thread, again and again."""
+        """For the timers' thread, again and again."""
         try:
             before, self._last = self._last, _Reading()
             sample = _sample(before, self._last, self._read_load())
@@ -63,7 +63,7 @@ class Samples:
         finally:
             with self._guard:
                 if not self._is_closed:
-                    self._deadline = self._crew.deadlines.after(SECONDS, self._take)
+                    self._timer = self._background.timers.call_later(SECONDS, self._take)
 
 
 class _Reading:
@@ -71,14 +71,14 @@ class _Reading:
 
     def __init__(self) -> None:
         self.at = monotonic()
-        self.figures: Figures = tally.read()
+        self.counts: Counts = counters.read()
         self.process: Process = read_process()
 
 
 def _sample(before: _Reading, after: _Reading, load: Load) -> Sample:
     """What happened between two readings, and what there is at the end."""
     seconds = after.at - before.at
-    old, new = before.figures, after.figures
+    old, new = before.counts, after.counts
     fan_outs = list(map(sub, new.fan_outs, old.fan_outs))
     return {
         "time": round(time(), 3),

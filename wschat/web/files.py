@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wschat.errors import RequestRefused
-from wschat.server.answers import Response
 from wschat.server.requests import Request
+from wschat.server.responses import Response
 from wschat.web.bundle import bundle
 
 _FOLDER = Path(__file__).parent / "static"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any, get_args
 
+from wschat.counters import FAN_OUT_BOUNDS, Eviction, Load, counters
 from wschat.errors import UsageError
-from wschat.figures import FAN_OUT_BOUNDS, Eviction, Load, tally
 from wschat.web.process import read_process
 
 
@@ -25,7 +25,7 @@ class Metrics:
         prometheus.ProcessCollector(registry=self._registry)
 
     def render(self, accept: str = "") -> tuple[str, bytes]:
-        """The content type and the text of all figures, in the format that an `Accept` header asks for."""
+        """The content type and the text of all counts, in the format that an `Accept` header asks for."""
         encode, content_type = self._choose_encoder(accept)
         return content_type, encode(self._registry)
 
@@ -55,24 +55,24 @@ class _Collector:
             yield gauge("wschat_threads", "Threads of the process.", threads)
 
     def _counters(self) -> Iterator[Any]:
-        figures = tally.read()
+        counts = counters.read()
         counter = self._core.CounterMetricFamily
-        yield counter("wschat_connections_opened", "WebSockets and streams of events that were opened.", figures.opened)
-        yield counter("wschat_connections_closed", "WebSockets and streams of events that are over.", figures.closed)
-        yield counter("wschat_messages", "Messages said in rooms.", figures.messages)
-        yield counter("wschat_deliveries", "Messages of hubs, once for each member.", figures.deliveries)
+        yield counter("wschat_connections_opened", "WebSockets and streams of events that were opened.", counts.opened)
+        yield counter("wschat_connections_closed", "WebSockets and streams of events that are over.", counts.closed)
+        yield counter("wschat_messages", "Messages said in rooms.", counts.messages)
+        yield counter("wschat_deliveries", "Messages of hubs, once for each member.", counts.deliveries)
         never = dict.fromkeys(get_args(Eviction), 0)  # a counter that is not there before something happens hides the first time
-        for name, text, counts in (
-            ("wschat_evictions", "Slow peers that were dropped.", never | figures.evictions),
-            ("wschat_refusals", "Requests that were refused.", figures.refusals),
+        for name, text, numbers in (
+            ("wschat_evictions", "Slow peers that were dropped.", never | counts.evictions),
+            ("wschat_refusals", "Requests that were refused.", counts.refusals),
         ):
             family = counter(name, text, labels=["reason"])
-            for reason, number in counts.items():
+            for reason, number in numbers.items():
                 family.add_metric([reason], number)
             yield family
         bounds = [*map(str, FAN_OUT_BOUNDS), "+Inf"]
         fan_out = self._core.HistogramMetricFamily("wschat_fanout_seconds", "From a hub to the last of its members.")
-        fan_out.add_metric([], list(zip(bounds, accumulate(figures.fan_outs), strict=True)), figures.fan_out_seconds)
+        fan_out.add_metric([], list(zip(bounds, accumulate(counts.fan_outs), strict=True)), counts.fan_out_seconds)
         yield fan_out
 
 

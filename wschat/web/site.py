@@ -14,19 +14,19 @@ from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
+from wschat.chat.http import Visits
 from wschat.chat.names import RULE, key_of, normalize_name
-from wschat.chat.visits import Visits
+from wschat.counters import Load
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
-from wschat.figures import Load
-from wschat.server.answers import EventsResponse, Response, error_response, json_response
 from wschat.server.proxies import parse_networks
 from wschat.server.refusals import NOSNIFF
 from wschat.server.requests import Request
+from wschat.server.responses import EventsResponse, Response, error_response, json_response
 from wschat.web.api import CALLS, Asked, events_later
 from wschat.web.dashboard import Samples
 from wschat.web.files import Files
-from wschat.web.insiders import Insiders
 from wschat.web.metrics import Metrics
+from wschat.web.metrics_access import MetricsAccess
 
 AnyResponse = Response | EventsResponse
 
@@ -58,7 +58,7 @@ class Site:
 
     def __init__(self, visits: Visits, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
         self._visits = visits
-        self._insiders = Insiders(visits, parse_networks(insiders))
+        self._metrics_access = MetricsAccess(visits, parse_networks(insiders))
         self._max_body_bytes = max_body_bytes or sys.maxsize
         self._files = Files()
         self._read: Callable[[], Load] = lambda: Load({}, 0)
@@ -145,18 +145,18 @@ class Site:
     # For insiders
 
     def _dashboard(self, request: Request) -> Response:
-        # Without figures: a browser that opens a page can't bring a token, but what the page asks for can.
+        # Without counters: a browser that opens a page can't bring a token, but what the page asks for can.
         return self._files.page(request, "stats.html")
 
     def _data(self, request: Request) -> Response:
-        self._insiders.check(request)
+        self._metrics_access.check(request)
         since = request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) < 17):
             raise Rejected("bad-field", "'since' is the number of a sample.")
         return json_response(HTTPStatus.OK, self._samples.since(int(since)), _NO_STORE)
 
     def _metrics(self, request: Request) -> Response:
-        self._insiders.check(request)
+        self._metrics_access.check(request)
         try:
             content_type, text = self._prometheus.render(request.headers.get("accept", ""))
         except UsageError as error:

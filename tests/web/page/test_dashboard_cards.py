@@ -1,4 +1,4 @@
-"""The cards of the dashboard: what each makes of the figures, and how one points at a time."""
+"""The cards of the dashboard: what each makes of the counts, and how one points at a time."""
 
 from __future__ import annotations
 

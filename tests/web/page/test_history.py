@@ -12,7 +12,7 @@ from tests.brokers.wiring import append
 from tests.server.command import Command, running
 from tests.web.page.wiring import Guest, Windows, until
 from wschat.brokers.base import Draft
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 MESSAGES = 1050
 TEXTS = [f"message {number}" + "\nof several lines" * (number % 4) + ", long ones" * (number % 5 * 9) for number in range(1, MESSAGES + 1)]
@@ -28,7 +28,7 @@ TOPMOST = """log => {
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Command]:
     path = tmp_path / "history.sqlite"
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     append(broker, *(Draft("lobby", "alice" if number % 3 else "bob", text) for number, text in enumerate(TEXTS)))
     broker.close()
     with running("--port", "0", "--history", str(path), "--rate", "off") as server:

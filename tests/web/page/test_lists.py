@@ -12,7 +12,7 @@ from tests.server.command import Command, running
 from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.brokers.base import Draft
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 
 def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
@@ -63,7 +63,7 @@ def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(serve
 
 def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     append(broker, *(Draft(f"room-{number}", "bob", "Hello!") for number in range(300)))
     broker.close()
     with running("--port", "0", "--history", str(path)) as server:
@@ -79,7 +79,7 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
 
 def test_where_not_all_rooms_are_listed_that_is_said(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     append(broker, *(Draft(f"room-{number:04}", "bob", f"It is {number}") for number in range(1100)))
     broker.close()
     with running("--port", "0", "--history", str(path)) as server:
@@ -94,7 +94,7 @@ def test_where_not_all_rooms_are_listed_that_is_said(windows: Windows, tmp_path:
 
 def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     append(broker, *(Draft(f"class-{number}", "bob", "Hello!") for number in (1, 11, 6, 20)))
     broker.close()
     with running("--port", "0", "--history", str(path)) as server:

@@ -19,7 +19,7 @@ from tests.server.command import Command, running
 from tests.web.page.test_looks import PHONE
 from tests.web.page.wiring import Guest, Windows
 from wschat.brokers.base import Draft
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 TALL = "so much" + "\n" * 20 + "that it has to be scrolled"
 
@@ -270,7 +270,7 @@ def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(serve
 
 def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
-    broker = LocalBroker(path)
+    broker = SqliteBroker(path)
     append(broker, *(Draft("lobby", "bob", text) for text in ("old", "not so old", "of the next day", "of the same")))
     broker.close()
     times = ["2024-02-28T22:58:00+00:00", "2024-02-28T23:00:00+00:00", "2024-02-29T01:00:00+00:00", "2024-02-29T01:01:00+00:00"]

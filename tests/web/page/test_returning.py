@@ -16,7 +16,7 @@ from tests.web.page.between import enter
 from tests.web.page.test_log import TALL, chatting, look_elsewhere, look_here
 from tests.web.page.wiring import Guest, Windows, http, until
 from wschat.brokers.base import Draft
-from wschat.brokers.local import LocalBroker
+from wschat.brokers.sqlite.broker import SqliteBroker
 
 LOW = {"width": 1100, "height": 400}
 
@@ -79,7 +79,7 @@ def test_of_very_much_that_is_new_the_last_is_shown_and_the_rest_can_be_scrolled
     path = tmp_path / "history.sqlite"
 
     def said(*texts: str) -> None:
-        broker = LocalBroker(path)
+        broker = SqliteBroker(path)
         append(broker, *(Draft("lobby", "bob", text) for text in texts))
         broker.close()
 

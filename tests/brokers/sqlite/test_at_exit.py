@@ -1,0 +1,39 @@
+"""A history that is closed by the very end of its program: nothing waits for its writer, which never runs again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.programs import run_program
+
+
+@pytest.mark.parametrize("how", ["__del__", "atexit"])
+def test_a_history_may_be_closed_at_the_very_end(how: str, tmp_path: Path) -> None:
+    source = """
+    import atexit, sys, threading
+    from wschat.brokers.base import Draft
+    from wschat.brokers.sqlite.broker import SqliteBroker
+    class Keeper:
+        def __init__(self):
+            self.itself = self  # so that nothing but the end of the program finds it
+            self.broker = SqliteBroker(sys.argv[1])
+            self.is_kept = threading.Event()
+            self.closes = sys.argv[2] == "__del__"
+        def settled(self, outcomes):
+            self.is_kept.set()
+        def __del__(self):
+            if self.closes:
+                self.broker.close()
+    keeper = Keeper()
+    keeper.broker.append(Draft("tea", "anna", "hello"), keeper)
+    assert keeper.is_kept.wait(20)
+    if sys.argv[2] == "atexit":
+        atexit.register(keeper.broker.close)
+    """
+    history = str(tmp_path / "history.sqlite")
+    run_program(source, history, how)
+    run_program(
+        source + "    assert [message.text for message in keeper.broker.read_since('tea', 0, 9)] == ['hello', 'hello']", history, how
+    )

@@ -1,0 +1,191 @@
+"""A history file that is damaged in places: what can be read is read, what cannot is passed over, logged, and told."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.sqlite.test_broker import Gate
+from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
+from wschat.brokers.base import Draft, Retention, Rule
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.errors import HistoryUnavailable, UsageError
+
+SECRET = "what nobody is to read in a log"
+NO_TEXT = {"text": "CAST(x'ff' || text AS TEXT)"}
+BAD_ROWS = {
+    "a text that is no UTF-8": NO_TEXT,
+    "a text that is a number of bytes": {"text": "x'80'"},
+    "a sender that is no UTF-8": {"sender": "CAST(x'ff' AS TEXT)"},
+    "a time that is a word": {"time": "'yesterday'"},
+    "a time that is not finite": {"time": "9e999"},
+}
+
+
+def change(path: Path, statement: str) -> None:
+    """As another program does, or a disk that forgets."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        assert database.execute(statement).rowcount
+
+
+def spoil(path: Path, row: dict[str, str], *seqs: int) -> None:
+    change(path, f"UPDATE messages SET {', '.join(f'{name} = {value}' for name, value in row.items())} WHERE seq IN {(*seqs, -1)}")
+
+
+def wipe_page(path: Path, text: str) -> None:
+    """Have nothing but zeros in the page of the file that has this text."""
+    content = bytearray(path.read_bytes())
+    start = content.index(text.encode()) // 4096 * 4096
+    content[start : start + 4096] = bytes(4096)
+    path.write_bytes(content)
+
+
+def file_with_a_page_lost(path: Path, said: int = 500) -> list[int]:
+    """A file with two rooms, one of which has a hole; the numbers in it that can still be read."""
+    with closing(SqliteBroker(path)) as broker:
+        say(broker, "tea", *(f"text {number} {SECRET}" for number in upto(said)))
+        say(broker, "coffee", *["x"] * 500)  # enough to have pages of its own
+    wipe_page(path, f"text {said // 2} ")
+    with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        database.execute("SELECT count(text) FROM messages").fetchall()
+    with closing(SqliteBroker(path)) as broker:
+        kept = numbers(log_of(broker, "tea"))
+    assert said - 150 < len(kept) < said - 5
+    return kept
+
+
+@pytest.mark.parametrize("row", BAD_ROWS.values(), ids=BAD_ROWS)
+@pytest.mark.parametrize("bad", [(1,), (5,), (10,), (4, 5, 6), (9, 10)], ids=str)
+def test_a_row_that_cannot_be_read_is_passed_over(path: Path, broker: SqliteBroker, row: dict[str, str], bad: tuple[int, ...]) -> None:
+    say(broker, "lobby", *map(str, upto(10)))
+    spoil(path, row, *bad)
+    kept = [number for number in upto(10) if number not in bad]
+    assert numbers(log_of(broker, "lobby")) == kept
+    assert numbers(broker.read_before("lobby", None, EVERYTHING)) == kept
+    assert numbers(broker.read_since("lobby", bad[0] - 1, 2)) == [number for number in kept if number > bad[0]][:2]
+    assert numbers(broker.read_before("lobby", bad[-1] + 1, 2)) == [number for number in kept if number < bad[-1]][-2:]
+    assert say(broker, "lobby", "eleven") == [11]
+
+
+def test_it_is_logged_once_and_counted_and_nothing_quotes_what_was_said(
+    path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(broker, "lobby", "one", SECRET, "three")
+    spoil(path, NO_TEXT, 2)
+    assert broker.check() == 0
+    for _ in range(3):
+        assert texts(log_of(broker, "lobby")) == ["one", "three"]
+    assert broker.check() == 1
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        f"1 messages of lobby in {path} cannot be read, and are passed over: 2"
+    ]
+    assert SECRET not in caplog.text
+
+
+def test_a_file_that_has_lost_a_page_brings_all_else(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = file_with_a_page_lost(path)
+    with closing(SqliteBroker(path)) as broker:
+        backward = broker.read_before("tea", None, EVERYTHING)
+        while more := broker.read_before("tea", backward[0].seq, 50):
+            backward[:0] = more
+        assert numbers(backward) == kept
+        assert broker.check() == 500 - len(kept)
+        assert say(broker, "tea", "next") == [501]
+    assert SECRET not in caplog.text
+
+
+def test_a_room_that_cannot_be_written_takes_no_other_with_it(path: Path) -> None:
+    file_with_a_page_lost(path)
+    wipe_page(path, "text 500 ")
+    with closing(SqliteBroker(path)) as broker:
+        listener, speaker, gate = Listener(), Speaker(broker), Gate(broker)
+        broker.subscribe("coffee", listener)
+        gate.shut()
+        speaker.begin(*(Draft(room, "alice", text) for text in ("two", "three") for room in ("tea", "coffee")))
+        gate.open()
+        results = speaker.wait_for(4)
+        told = {(draft.room, draft.text): result for draft, result in speaker.outcomes}
+        assert (told["coffee", "two"], told["coffee", "three"]) == (501, 502), results
+        assert isinstance(told["tea", "two"], HistoryUnavailable)
+        assert texts(listener.messages) == ["two", "three"]
+
+
+def test_what_cannot_be_deleted_stays_and_keeps_nobody_from_talking(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file_with_a_page_lost(path)
+    with closing(SqliteBroker(path, Retention(messages=100))) as broker:
+        assert "cannot be deleted" in caplog.text
+        assert say(broker, "tea", *["x"] * 600) == list(range(501, 1101))
+        assert numbers(log_of(broker, "tea")) == list(range(1001, 1101))
+
+
+@pytest.mark.parametrize("change_of_key", ["seq = 'seven'", "digest = 7", "seq = 1.5"])
+def test_a_key_that_says_nothing_keeps_no_message_from_being_said(path: Path, broker: SqliteBroker, change_of_key: str) -> None:
+    assert say(broker, "lobby", "one", key="k") == [1]
+    change(path, f"UPDATE keys SET {change_of_key}")
+    assert append(broker, Draft("lobby", "alice", "other"), Draft("lobby", "alice", "one", "k")) == [2, 3]
+    assert say(broker, "lobby", "one", key="k") == [3]
+
+
+@pytest.mark.parametrize("change_of_rule", ["until = 'never'", "until = 9e999", "room = x'ff'", "decided_by = CAST(x'ff' AS TEXT)"])
+def test_a_rule_that_cannot_be_read_does_not_hold_and_leaves_the_others(
+    path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture, change_of_rule: str
+) -> None:
+    rules = [Rule("lobby", "ban", name, 0.0, "alice") for name in ("mallory", "trent")]
+    broker.set_rules(rules)
+    change(path, f"UPDATE rules SET {change_of_rule} WHERE subject = 'mallory'")
+    assert broker.rules() == rules[1:]
+    assert f"1 rules in {path} cannot be read, and do not hold" in caplog.text
+
+
+@pytest.mark.parametrize("change_of_room", ["name = CAST(x'ff' AS TEXT)", "last = 'seven'"])
+def test_a_room_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest.LogCaptureFixture, change_of_room: str) -> None:
+    with closing(SqliteBroker(path)) as broker:
+        append(broker, Draft("tea", "alice", "one"), Draft("coffee", "alice", "one"))
+    change(path, f"UPDATE rooms SET {change_of_room} WHERE name = 'tea'")
+    with closing(SqliteBroker(path)) as broker:
+        assert say(broker, "coffee", "two") == [2]
+        assert [room for room in last_numbers(broker) if room != "tea"] == ["coffee"]
+    assert "cannot be read, and is passed over" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM log", "UPDATE log SET epoch = CAST(x'ff' AS TEXT)", "DROP TABLE log"])
+def test_a_file_that_has_lost_its_epoch_is_refused_in_words(path: Path, damage: str) -> None:
+    SqliteBroker(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(damage)
+    with pytest.raises(UsageError, match="cannot keep a history in"):
+        SqliteBroker(path)
+
+
+@pytest.mark.parametrize("value", ["'yesterday'", "x'ff'", "9e999"])
+def test_a_note_of_when_the_server_was_seen_that_is_none_does_no_harm(path: Path, value: str) -> None:
+    with closing(SqliteBroker(path)) as broker:
+        say(broker, "tea", "one")
+    change(path, f"UPDATE log SET seen = {value}")
+    change(path, f"UPDATE rooms SET time = {value}")
+    with closing(SqliteBroker(path)) as broker:
+        assert say(broker, "tea", "two") == [2]
+        assert texts(log_of(broker, "tea")) == ["one", "two"]
+
+
+def test_a_room_whose_number_fell_behind_its_messages_counts_on(path: Path) -> None:
+    with closing(SqliteBroker(path)) as broker:
+        say(broker, "tea", "one", "two", "three")
+    change(path, "UPDATE rooms SET last = 1")
+    with closing(SqliteBroker(path)) as broker:
+        assert last_numbers(broker) == {"tea": 3}
+        assert say(broker, "tea", "four") == [4]
+
+
+def test_a_file_that_cannot_be_read_at_all_is_unavailable_and_that_is_logged(
+    path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(broker, "lobby", "one")
+    change(path, "ALTER TABLE messages RENAME TO gone")
+    with pytest.raises(HistoryUnavailable, match="no such table"):
+        broker.read_since("lobby", 0, 5)
+    assert f"{path} cannot be read: no such table: messages" in caplog.text

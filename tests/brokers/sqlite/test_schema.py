@@ -1,0 +1,156 @@
+"""The tables of a history file: how they come into being, and how those of earlier versions become today's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from wschat.brokers.sqlite import schema
+from wschat.brokers.sqlite.schema import VERSION, check, migrate
+from wschat.errors import UsageError
+
+# Makes a table, and then fails.
+BROKEN = "CREATE TABLE half (x); CREATE TABLE half (x);"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(path)) as made:
+        yield made
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def content(path: Path) -> list[str]:
+    """All that is in the file, as whoever opens it next finds it; its version first."""
+    with closing(connect(path)) as database:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        return [str(version), *database.iterdump()]
+
+
+def have_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    """As if there had been later versions."""
+    monkeypatch.setattr(schema, "_STEPS", [*schema._STEPS, *more])
+    monkeypatch.setattr(schema, "VERSION", len(schema._STEPS))
+
+
+def test_an_empty_file_gets_the_tables_of_this_version_and_an_epoch(path: Path, database: sqlite3.Connection) -> None:
+    migrate(database)
+    assert not database.in_transaction
+    assert content(path)[0] == str(VERSION)
+    ((epoch,),) = database.execute("SELECT epoch FROM log").fetchall()
+    assert epoch
+    for table in ("rooms", "messages", "keys", "rules"):
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_to_migrate_once_more_changes_nothing(path: Path, database: sqlite3.Connection) -> None:
+    migrate(database)
+    database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
+    before = content(path)
+    for _ in range(2):
+        migrate(database)
+        with closing(connect(path)) as another:
+            migrate(another)
+    assert content(path) == before
+
+
+def test_no_two_files_have_the_same_epoch(tmp_path: Path) -> None:
+    epochs = set()
+    for number in range(10):
+        with closing(connect(tmp_path / f"{number}.db")) as database:
+            migrate(database)
+            epochs |= set(database.execute("SELECT epoch FROM log"))
+    assert len(epochs) == 10
+
+
+def test_an_earlier_version_gets_the_steps_that_it_lacks_and_keeps_what_it_has(
+    path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(database)
+    database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
+    epoch = database.execute("SELECT epoch FROM log").fetchall()
+    have_steps(monkeypatch, "ALTER TABLE rooms ADD COLUMN topic TEXT;", "UPDATE rooms SET topic = name || ' ' || last;")
+    migrate(database)
+    assert content(path)[0] == str(VERSION + 2)
+    assert database.execute("SELECT name, last, topic FROM rooms").fetchall() == [("lobby", 7, "lobby 7")]
+    assert database.execute("SELECT epoch FROM log").fetchall() == epoch
+
+
+def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(path: Path) -> None:
+    with closing(connect(path)) as database:
+        database.executescript(schema._STEPS[0])
+        database.executescript("""
+            INSERT INTO log VALUES ('an epoch'); PRAGMA application_id = 2004050792; PRAGMA user_version = 1;
+            INSERT INTO rooms VALUES (1, 'tea', 2), (2, 'coffee', 7);
+            INSERT INTO messages VALUES (1, 1, 'alice', 'one', 1700000000.5), (1, 2, 'alice', 'two', 1700000001.5);
+        """)
+    with closing(connect(path)) as database:
+        check(database, str(path))
+        migrate(database)
+        assert database.execute("SELECT name, last, time FROM rooms ORDER BY id").fetchall() == [("tea", 2, 1700000001.5), ("coffee", 7, 0)]
+        assert database.execute("SELECT * FROM log").fetchall() == [("an epoch", 1700000001.5, 0)]
+
+
+def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate(database)
+    before = content(path)
+    have_steps(monkeypatch, BROKEN)
+    with pytest.raises(sqlite3.Error, match="table half already exists"):
+        migrate(database)
+    database.close()
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_if_a_later_step_fails_there_is_nothing_of_the_earlier_ones(
+    path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    if not is_new:
+        migrate(database)
+    before = content(path)
+    have_steps(monkeypatch, "CREATE TABLE whole (x);", BROKEN)
+    with pytest.raises(sqlite3.Error, match="table half already exists"):
+        migrate(database)
+    database.close()
+    assert content(path) == before
+
+
+def test_a_step_that_failed_can_be_tried_again(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        have_steps(broken, BROKEN)
+        with pytest.raises(sqlite3.Error):
+            migrate(database)
+    database.close()
+    have_steps(monkeypatch, "CREATE TABLE half (x);")
+    with closing(connect(path)) as again:
+        migrate(again)
+    assert content(path)[0] == str(VERSION + 1)
+
+
+def test_a_later_version_is_refused(path: Path, database: sqlite3.Connection) -> None:
+    migrate(database)
+    database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = content(path)
+    with pytest.raises(UsageError, match=rf"the history in a file is of version {VERSION + 1}, and this wschat knows {VERSION} at most"):
+        check(database, "a file")
+    assert content(path) == before
+
+
+def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Connection) -> None:
+    database.execute("CREATE TABLE notes (x)")
+    before = content(path)
+    with pytest.raises(UsageError, match="a file is a database of something else, not a history"):
+        check(database, "a file")
+    assert content(path) == before

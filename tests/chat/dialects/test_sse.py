@@ -1,0 +1,74 @@
+"""The dialect of those who only listen: what an event looks like, and where somebody goes on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wschat.brokers.base import Message
+from wschat.chat.dialects.sse import Sse
+from wschat.chat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
+from wschat.errors import Rejected
+
+FEED = Sse("e1")
+
+
+def fields_of(event: str) -> dict[str, str]:
+    """The fields of the one event that a text is, of which none comes twice."""
+    assert event.endswith("\n\n")
+    lines = event[:-2].split("\n")
+    fields = dict(line.split(": ", 1) for line in lines)
+    assert len(fields) == len(lines)
+    return fields
+
+
+@given(st.text())
+def test_a_message_is_one_event_whatever_it_says(text: str) -> None:
+    fields = fields_of(FEED.message(Message("tea", 5, "alice", text, 1.23456)))
+    assert fields.keys() == {"id", "data"}  # of no type of its own: browsers call `onmessage` with it
+    assert fields["id"] == "e1:5"
+    assert "\r" not in fields["data"]
+    assert json.loads(fields["data"]) == {"room": "tea", "seq": 5, "from": "alice", "text": text, "time": 1.235}
+
+
+@pytest.mark.parametrize("event", [MemberEvent("tea", "al\nice", "join"), Notice("two\nlines"), WhisperEvent("a", "b", "c\r\n", 1.0)])
+def test_what_else_happens_is_an_event_of_its_type(event: MemberEvent | Notice | WhisperEvent) -> None:
+    fields = fields_of(FEED.event(event) or "")
+    assert fields["event"] == event.type
+    assert json.loads(fields["data"])["type"] == event.type
+    assert "id" not in fields  # one goes on after messages only
+
+
+def test_typing_is_none() -> None:
+    assert FEED.event(TypingEvent("tea", "alice")) is None
+
+
+def test_a_place_and_a_gap() -> None:
+    assert FEED.place(7) == "id: e1:7\n\n"
+    gap = FEED.event(Gap("tea", 5))
+    assert gap == FEED.place(4) + 'event: gap\ndata: {"type":"gap","room":"tea","first":5}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "since"),
+    [("e1:5", 5), ("e1:0", 0), ("5", 5), ("0", 0), ("e2:5", None), ("e1:e1:5", None), (":5", 5), ("9" * 15, int("9" * 15))],
+)
+def test_where_somebody_goes_on(last_event_id: str, since: int | None) -> None:
+    assert FEED.since(last_event_id) == since
+
+
+@given(st.integers(0, 10**12))
+def test_where_a_message_was_the_last_one_heard(seq: int) -> None:
+    fields = fields_of(FEED.message(Message("tea", seq, "a", "x", 0.0)))
+    assert FEED.since(fields["id"]) == seq
+    assert FEED.since(fields_of(FEED.place(seq))["id"]) == seq
+
+
+@pytest.mark.parametrize("last_event_id", ["", "e1", "e1:", "e1:x", "-1", "1.0", " 1", "1 ", "\xb2", "e1:٣", "9" * 16, "e1:1:x"])
+def test_what_is_no_place(last_event_id: str) -> None:
+    with pytest.raises(Rejected, match="Last-Event-ID") as rejected:
+        FEED.since(last_event_id)
+    assert rejected.value.code == "bad-field"

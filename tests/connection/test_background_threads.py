@@ -1,0 +1,165 @@
+"""The shared threads are there as long as connections are."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from tests.connection.wiring import PATIENCE, Wiring, narrow_sockets
+from tests.programs import run_program
+from tests.protocol.wire import TEXT
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.limits import Limits
+
+CREW = {"wschat-writer", "wschat-timers"}
+
+
+def crew_threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name in CREW)
+
+
+def test_connections_share_two_threads_which_end_with_the_last(wire: Wiring) -> None:
+    assert crew_threads() == []
+    pairs = [wire.raw(narrow_sockets()) for _ in range(3)]
+    for connection, _ in pairs:
+        connection.send("x" * 50_000)
+    assert crew_threads() == sorted(CREW)
+    for connection, peer in pairs:
+        assert crew_threads() == sorted(CREW)
+        peer.close()
+        connection.close()
+    assert crew_threads() == []
+
+
+def test_the_threads_run_before_a_connection_needs_them(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0, close_timeout=0))
+    assert crew_threads() == sorted(CREW)
+    peer.close()
+    connection.close()
+
+
+def test_connections_opened_after_the_last_was_closed_have_new_threads(wire: Wiring) -> None:
+    for _ in range(5):
+        connection, peer = wire.raw(narrow_sockets())
+        sending = wire.run(connection.send, "y" * 50_000)
+        assert peer.frame() == (TEXT, b"y" * 50_000)
+        sending.result(PATIENCE)
+        peer.close()
+        connection.close()
+        assert crew_threads() == []
+
+
+def test_a_crew_is_the_same_for_all_until_the_last_has_left(wire: Wiring) -> None:
+    first = acquire_background_threads()
+    assert acquire_background_threads() is first
+    release_background_threads(first)
+    assert acquire_background_threads() is first
+    release_background_threads(first)
+    release_background_threads(first)
+    second = acquire_background_threads()
+    assert second is not first
+    release_background_threads(second)
+
+
+def test_connections_come_and_go_in_many_threads(wire: Wiring) -> None:
+    def come_and_go() -> None:
+        for _ in range(30):
+            connection, peer = wire.raw(narrow_sockets())
+            connection.send("z" * 20_000)
+            peer.frame()
+            peer.close()
+            connection.close()
+
+    for task in [wire.run(come_and_go) for _ in range(8)]:
+        task.result()
+    assert crew_threads() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a limit of the address space does not keep threads from starting")
+def test_no_thread_to_be_had_is_an_error_that_leaves_no_trace(echo_url: str) -> None:
+    source = """
+    import logging, resource, sys
+    import wschat
+    from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+
+    def limit(megabytes):
+        pages = int(open("/proc/self/statm").read().split()[0])
+        soft = pages * resource.getpagesize() + megabytes * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
+
+    def lift():
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    logging.disable()  # what the server says of it
+    for ask in (acquire_background_threads, lambda: wschat.serve(print, port=0), lambda: wschat.connect(sys.argv[1])):
+        limit(2)
+        try:
+            ask()
+        except OSError as error:
+            print(error.strerror)
+        lift()
+    hub = wschat.Hub()
+    def talk(ws):
+        hub.join(ws)
+        for message in ws:
+            hub.broadcast(message)
+    with wschat.serve(talk, port=0, deflate=None) as server:
+        server.start()
+        with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+            limit(2)
+            others = []
+            try:
+                while len(others) < 20:  # some may have threads that were made before
+                    others.append(wschat.connect(f"ws://127.0.0.1:{server.port}"))
+            except wschat.OpeningFailed as failed:
+                print(failed.status)
+            for other in others:
+                other.close()
+            for size in (1, 10_000, 1):
+                ws.send("x" * size)
+                assert len(ws.recv(timeout=20)) == size
+            lift()
+    """
+    assert run_program(source, echo_url).splitlines() == ["can't start new thread"] * 3 + ["503"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no limits of descriptors")
+@pytest.mark.parametrize("free", range(6))
+def test_descriptors_that_run_out_leave_no_trace(free: int) -> None:
+    source = """
+    import os, resource, sys
+    import wschat
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    received = []
+    def talk(ws):
+        for message in ws:
+            ws.send(message)
+    def attempt():
+        with wschat.serve(talk, port=0) as server:
+            server.start()
+            with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+                ws.send("x" * 10_000_000)
+                return len(ws.recv(timeout=20))
+    limits = wschat.Limits()
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + 1 + int(sys.argv[1]), hard))
+    for _ in range(3):
+        try:
+            attempt()
+        except (OSError, wschat.OpeningFailed, wschat.ConnectionClosed) as error:
+            pass
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    def talk(ws):
+        for size in (10_000_000, 10_000_000):
+            ws.send("x" * size)
+        ws.recv()
+    with wschat.serve(talk, port=0) as server:
+        server.start()
+        limits = wschat.Limits(max_message_bytes=0)
+        with wschat.connect(f"ws://127.0.0.1:{server.port}", limits=limits) as ws:
+            print([len(ws.recv(timeout=20)) for _ in range(2)])
+    """
+    assert run_program(source, str(free)) == "[10000000, 10000000]\n"

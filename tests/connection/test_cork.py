@@ -1,0 +1,422 @@
+"""Turns: what is written while a batch is worked off leaves in one write, but never late."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sized
+from concurrent.futures import Future
+
+import pytest
+
+from tests.connection.wiring import PATIENCE, RawPeer, Wiring, received
+from tests.protocol.wire import CLOSE, CONTINUATION, CONTINUATION_PART, PING, PONG, TEXT, TEXT_PART, stream
+from wschat.connection.connection import Connection
+from wschat.connection.cork import Cork, current, uncork
+from wschat.connection.streams import BlockingStream
+from wschat.errors import ConnectionClosed
+from wschat.hub import Hub
+from wschat.limits import Limits
+
+
+class CountingStream(BlockingStream):
+    """Remembers what each write was."""
+
+    __slots__ = ("writes",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.writes: list[bytes] = []
+        send = self.send
+
+        def counted(data: bytes, flags: int) -> int:
+            self.writes.append(bytes(data))
+            return send(data, flags)
+
+        self.send = counted  # type: ignore[assignment]
+
+
+def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0), make_stream=CountingStream)
+    assert isinstance(connection._stream, CountingStream)
+    return connection, peer, connection._stream.writes
+
+
+def hold(connection: Connection) -> None:
+    """Have no cork of this connection ended but by its own thread: the writer is not told of it."""
+    connection._background.writer.watch_cork = lambda cork: True  # type: ignore[method-assign]
+
+
+def batch(count: int) -> list[tuple[int, bytes]]:
+    return [(TEXT, b"%d" % number) for number in range(count)]
+
+
+def test_replies_to_pipelined_messages_leave_in_one_write(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(16))
+    peer.socket.shutdown(1)
+    for message in connection:
+        connection.send(message)
+    assert writes == [stream(batch(16), masked=False)]
+    assert peer.rest() == batch(16)
+
+
+def test_a_reply_to_a_single_message_is_not_put_off(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    peer.send((TEXT, b"1"))
+    connection.send(connection.recv(timeout=PATIENCE))
+    assert writes == [b"\x81\x011"]
+
+
+def test_many_and_big_replies_do_not_wait_for_the_end_of_the_turn(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    for number in range(100):
+        connection.send(f"{number}")
+    assert 1 <= len(writes) < 5
+    connection.send("x" * 5000)
+    assert b"".join(writes)[-5000:] == b"x" * 5000
+    assert [peer.frame()[1] for _ in range(101)] == [b"%d" % number for number in range(100)] + [b"x" * 5000]
+
+
+def test_what_others_send_meanwhile_takes_along_what_was_put_off(wire: Wiring) -> None:
+    connection, peer, writes = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    connection.send("put off")
+    assert writes == []
+    wire.run(connection.send, "from another thread").result()
+    connection.offer(b"\x81\x05offer")
+    connection.send("again")
+    peer.send((PING, b"p"))
+    wire.run(connection.ping)
+    assert [peer.frame()[1] for _ in range(4)] == [b"put off", b"from another thread", b"offer", b"again"]
+    assert peer.frame()[0] == PING
+    assert peer.frame() == (PONG, b"p")
+
+
+def test_a_fragmented_message_keeps_its_order_in_a_turn(wire: Wiring) -> None:
+    connection, peer, _ = counted(wire)
+    hold(connection)
+    peer.send(*batch(3))
+    assert connection.recv(timeout=PATIENCE) == "0"
+    connection.send("before")
+    connection.send(["a", "b"])
+    connection.send("after")
+    connection.begin_close()
+    assert [peer.frame() for _ in range(4)] == [(TEXT, b"before"), (TEXT_PART, b"a"), (0x80, b"b"), (TEXT, b"after")]
+
+
+def test_a_turn_that_takes_long_is_written_though_its_thread_does_not_read(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+    may_go_on = threading.Event()
+
+    def handle() -> None:
+        for message in connection:
+            connection.send(message)
+            assert may_go_on.wait(PATIENCE)
+
+    handling = wire.run(handle)
+    peer.send(*batch(3))
+    assert peer.frame() == (TEXT, b"0")
+    may_go_on.set()
+    assert [peer.frame(), peer.frame()] == batch(3)[1:]
+    peer.close()
+    handling.result()
+
+
+def test_a_turn_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+
+    def handle() -> None:
+        for message in connection:
+            connection.send(message)
+            if int(message) % 10 == 0:
+                assert peer.frame() == (TEXT, str(message).encode())  # so the writer has ended it
+            else:
+                seen.append(peer.frame())
+
+    seen: list[tuple[int, bytes]] = []
+    handling = wire.run(handle)
+    peer.send(*batch(30))
+    peer.socket.shutdown(1)
+    handling.result()
+    assert seen == [frame for number, frame in enumerate(batch(30)) if number % 10]
+
+
+def test_a_thread_that_stops_receiving_still_has_its_messages_sent(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+
+    def handle() -> None:
+        assert connection.recv(timeout=PATIENCE) == "0"
+        for number in range(1000):
+            connection.send(str(number))
+
+    peer.send(*batch(3))
+    wire.run(handle).result()
+    assert [peer.frame() for _ in range(1000)] == batch(1000)
+
+
+def test_what_is_sent_to_other_connections_is_delivered_too(wire: Wiring) -> None:
+    connection, peer = wire.raw()
+    others = [wire.raw() for _ in range(5)]
+
+    def handle() -> None:
+        for message in connection:
+            for other, _ in others:
+                other.send(message)
+
+    handling = wire.run(handle)
+    peer.send(*batch(50))
+    for _, its_peer in others:
+        assert [its_peer.frame() for _ in range(50)] == batch(50)
+    peer.close()
+    handling.result()
+
+
+def test_what_was_broadcast_before_a_close_comes_before_it(wire: Wiring) -> None:
+    connection, peer, _ = counted(wire)
+    hold(connection)
+    hub = Hub()
+    hub.join(connection)
+    peer.send(*batch(3))
+
+    def handle() -> None:
+        for message in connection:
+            hub.broadcast(message)
+            if message == "1":
+                connection.begin_close()
+                return
+
+    wire.run(handle).result()
+    assert peer.frames_until(CLOSE) == [*batch(2), (CLOSE, b"\x03\xe8")]
+
+
+def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None:
+    """A thread that worked on a batch goes on with another connection, when the first is long over."""
+    connection, peer = wire.raw()
+    peer.send(*batch(2))
+    is_over = threading.Event()
+
+    def handle() -> None:
+        assert [connection.recv(timeout=PATIENCE) for _ in range(2)] == ["0", "1"]
+        has_received.set()
+        assert is_over.wait(PATIENCE)
+        other.send("x")
+
+    has_received = threading.Event()
+    handling = wire.run(handle)
+    assert has_received.wait(PATIENCE)
+    peer.close()
+    assert wire.run(received, connection).result() == []  # the last one out, so the writer has ended
+    other, its_peer = wire.raw()
+    is_over.set()
+    handling.result()
+    its_peer.socket.settimeout(5)
+    assert its_peer.frame() == (TEXT, b"x")
+
+
+# What other threads do in the very moment in which a frame is put off
+
+
+class Racing(list[bytes]):
+    """What is put off, by a thread that is overtaken just before it puts off its second frame."""
+
+    def __init__(self, overtake: Callable[[], object]) -> None:
+        super().__init__()
+        self._overtake = overtake
+
+    def append(self, frame: bytes) -> None:
+        if b"second" in frame:
+            self._overtake()
+        super().append(frame)
+
+
+def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Callable[[], object]) -> Future[None]:
+    """Receive a batch and send two messages, overtaken at the second."""
+    hold(connection)
+    peer.send(*batch(3))
+
+    def handle() -> None:
+        assert connection.recv(timeout=PATIENCE) == "0"
+        connection._outbox._put_off = Racing(overtake)
+        try:
+            connection.send("first")
+            connection.send("second")
+        finally:
+            uncork()
+
+    return wire.run(handle)
+
+
+def test_a_frame_put_off_as_the_turn_is_cut_short_is_not_forgotten(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+
+    def overtake() -> None:
+        assert current.cork is not None
+        wire.run(current.cork.release_early).result()
+
+    sending = send_two(wire, connection, peer, overtake)
+    assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (TEXT, b"second")]
+    sending.result()
+
+
+def test_a_frame_put_off_as_others_begin_a_message_comes_after_it(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "a"
+        yield "b"
+        has_begun.set()
+        assert may_end.wait(PATIENCE)
+        yield "c"
+
+    fragmented: list[Future[None]] = []
+
+    def overtake() -> None:
+        fragmented.append(wire.run(connection.send, parts()))
+        assert has_begun.wait(PATIENCE)
+
+    send_two(wire, connection, peer, overtake).result()
+    may_end.set()
+    fragmented[0].result()
+    assert [peer.frame() for _ in range(5)] == [
+        (TEXT, b"first"),
+        (TEXT_PART, b"a"),
+        (CONTINUATION_PART, b"b"),
+        (CONTINUATION, b"c"),
+        (TEXT, b"second"),
+    ]
+
+
+def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_put_off(wire: Wiring) -> None:
+    connection, peer = wire.raw(limits=Limits(ping_interval=0))
+    sending = send_two(wire, connection, peer, lambda: wire.run(connection.begin_close).result())
+    assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (CLOSE, b"\x03\xe8")]
+    with pytest.raises(ConnectionClosed, match="1000"):
+        sending.result()
+    peer.socket.shutdown(1)
+    assert received(connection) == ["1", "2"]
+    assert peer.rest() == []
+
+
+def whole_text(peer: RawPeer) -> bytes:
+    """The next message, which nothing may interrupt."""
+    first, text = peer.frame()
+    while first not in (TEXT, CONTINUATION):
+        first, part = peer.frame()
+        assert first in (CONTINUATION_PART, CONTINUATION)
+        text += part
+    return text
+
+
+def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) -> None:
+    """A handler that answers in turns, and threads that send big messages, fragmented ones and broadcasts meanwhile."""
+    connection, peer = wire.raw(limits=Limits(outbox_bytes=0))
+    others: dict[str, Callable[[str], object]] = {
+        "big": lambda text: connection.send(text + "x" * 5000),
+        "fragmented": lambda text: connection.send([text, "x", "y"]),
+        "offered": lambda text: connection.offer(connection.encoding.encode(text)),
+    }
+
+    def answer() -> None:
+        for message in connection:
+            connection.send(f"answer {int(message)}")
+
+    def send_all(kind: str) -> None:
+        for number in range(300):
+            others[kind](f"{kind} {number} ")
+
+    def ask() -> None:
+        for _ in range(20):
+            peer.send(*batch(15))
+
+    threads = [wire.run(answer), wire.run(ask), *(wire.run(send_all, kind) for kind in others)]
+    seen: dict[str, list[int]] = {}
+    for _ in range(4 * 300):
+        kind, number = whole_text(peer).decode().split()[:2]
+        seen.setdefault(kind, []).append(int(number))
+    assert seen == {"answer": [*range(15)] * 20} | {kind: [*range(300)] for kind in others}
+    peer.close()
+    for thread in threads:
+        thread.result()
+
+
+# A cork by itself
+
+
+class Recorder:
+    """An outlet that counts, and a watcher that is told."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+        self.watched: list[Cork] = []
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    def watch_cork(self, cork: Cork) -> bool:
+        self.watched.append(cork)
+        return True
+
+
+def test_a_turn_is_watched_from_its_first_outlet_on_and_again_once_it_was_released_early() -> None:
+    outlet, other, watcher = Recorder(), Recorder(), Recorder()
+    cork = Cork(watcher, ["one more"])
+    assert [cork.defer(outlet), cork.defer(other)] == [True, True]
+    assert watcher.watched == [cork]
+    cork.release_early()
+    assert (outlet.flushes, other.flushes) == (1, 1)
+    assert cork.defer(outlet)
+    assert watcher.watched == [cork, cork]
+    cork.release()
+    assert (outlet.flushes, other.flushes) == (2, 1)
+
+
+@pytest.mark.parametrize(("unfinished", "puts_off"), [([], False), (["one more"], True)])
+def test_a_turn_that_was_released_early_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
+    outlet = Recorder()
+    cork = Cork(Recorder(), unfinished)
+    assert cork.defer(outlet)
+    cork.release_early()
+    assert cork.defer(outlet) is puts_off
+    cork.begin()
+    try:
+        assert cork.defer(outlet)
+    finally:
+        uncork()
+
+
+def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
+    outlet = Recorder()
+    cork = Cork(outlet, ["x"])
+    cork.begin()
+    try:
+        assert cork.defer(outlet)
+        assert wire.run(lambda: current.cork).result() is None
+        wire.run(uncork).result()
+        assert outlet.flushes == 0
+    finally:
+        uncork()
+    assert outlet.flushes == 1
+    assert current.cork is None
+
+
+def test_a_turn_that_nobody_watches_any_more_puts_nothing_off(wire: Wiring) -> None:
+    """As that of a thread whose connection has ended with messages that it did not take."""
+    hub = Hub()
+    client, peer = wire.raw(is_client=True)
+    peer.send((TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three"))
+    assert client.recv(PATIENCE) == "one"
+    writer = client._background.writer
+    writer.stop()
+    member, other = wire.raw()
+    hub.join(member)
+    for number in range(3):
+        hub.broadcast(f"{number}")
+        assert other.frame() == (TEXT, f"{number}".encode())

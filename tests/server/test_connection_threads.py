@@ -1,0 +1,151 @@
+"""ConnectionThreads for connections: one for each, and one that stands by."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from queue import SimpleQueue
+from types import FrameType
+
+import pytest
+
+import wschat
+from tests.conftest import ServerFactory, check_echo, echo, url_of
+from tests.connection.wiring import PATIENCE, eventually
+from tests.server.raw import Raw
+from wschat.server.connection_threads import ConnectionThreads
+from wschat.server.responses import Response
+
+
+class Workshop:
+    """ConnectionThreads whose tasks are numbers, and what has become of them."""
+
+    def __init__(self) -> None:
+        self.threads = ConnectionThreads(self._work)
+        self.done: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self.may_end = threading.Event()
+
+    def _work(self, task: int) -> None:
+        self.done.put((task, threading.get_ident()))
+        assert self.may_end.wait(PATIENCE)
+
+    def next(self) -> int:
+        """The next task that somebody is at."""
+        return self.done.get(timeout=PATIENCE)[0]
+
+    def close(self) -> None:
+        self.may_end.set()
+        self.threads.close()
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    before = _thread._count()
+    with closing(Workshop()) as workshop:
+        yield workshop
+    eventually(lambda: _thread._count() <= before)
+
+
+def test_tasks_do_not_wait_for_each_other(workshop: Workshop) -> None:
+    for number in range(5):
+        if number % 2:
+            workshop.threads.stand_by()
+        workshop.threads.run(number)
+    done = [workshop.done.get(timeout=PATIENCE) for _ in range(5)]
+    assert sorted(task for task, _ in done) == [0, 1, 2, 3, 4]
+    assert len({thread for _, thread in done}) == 5
+
+
+def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.threads.stand_by()
+    with monkeypatch.context() as fd_reserve:
+        fd_reserve.setattr(_thread, "start_new_thread", no_thread)
+        workshop.threads.run(1)
+        assert workshop.next() == 1
+        with pytest.raises(RuntimeError):
+            workshop.threads.run(2)
+        workshop.threads.stand_by()
+        with pytest.raises(RuntimeError):
+            workshop.threads.run(3)
+    workshop.threads.run(4)
+    assert workshop.next() == 4
+
+
+def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = [threading.Thread(target=workshop.threads.stand_by) for _ in range(20)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    workshop.threads.run(1)
+    with pytest.raises(RuntimeError):
+        workshop.threads.run(2)
+
+
+def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.threads.stand_by()
+    workshop.threads.close()
+    workshop.threads.stand_by()
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    with pytest.raises(RuntimeError):
+        workshop.threads.run(1)
+
+
+def test_who_comes_when_there_are_no_more_threads_finds_the_one_that_stands_by(
+    serve: ServerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(echo)
+    with wschat.connect(url_of(server)) as ws:
+        ws.send("Is the handler there?")
+        ws.recv()
+        monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+        check_echo(server)
+
+
+def test_who_comes_after_a_plain_request_finds_one_too(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(echo, http=lambda call: Response(200, b"here"))
+    with Raw.to(server) as raw:
+        raw.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert raw.rest().endswith(b"here")
+    eventually(lambda: server._threads._has_stand_by)
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    check_echo(server)
+
+
+def test_a_server_that_has_been_shut_down_needs_no_closing_for_its_thread_to_end(serve: ServerFactory) -> None:
+    server = serve(echo)
+    check_echo(server)
+    server.shutdown()
+    assert not server._threads._has_stand_by
+
+
+def test_a_debugger_sees_the_thread_that_stood_by_before_it_came(workshop: Workshop) -> None:
+    seen = threading.Event()
+    workshop.threads.stand_by()
+    before = threading.gettrace()
+
+    def trace(frame: FrameType, *_: object) -> None:
+        if frame.f_code is Workshop._work.__code__:
+            seen.set()
+
+    threading.settrace(trace)
+    try:
+        workshop.threads.run(1)
+        assert seen.wait(PATIENCE)
+    finally:
+        threading.settrace(before)
+
+
+def test_a_server_that_has_been_stopped_has_no_thread_left(serve: ServerFactory) -> None:
+    before = _thread._count()
+    server = serve(echo)
+    check_echo(server)
+    server.stop()
+    eventually(lambda: _thread._count() <= before)
+
+
+def no_thread(*_: object) -> int:
+    raise RuntimeError("can't start new thread")

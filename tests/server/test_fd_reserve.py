@@ -1,0 +1,71 @@
+"""Refusing somebody with the last descriptor. That it comes to this, and passes, is in `test_attacks`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.server.raw import PATIENCE, Raw, request
+from wschat.errors import RequestRefused
+from wschat.server.fd_reserve import FdReserve
+from wschat.server.refusals import response_to
+
+BUSY = response_to(RequestRefused(503, "No."))
+
+
+@pytest.fixture
+def fd_reserve() -> Iterator[FdReserve]:
+    with closing(FdReserve()) as fd_reserve:
+        yield fd_reserve
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+def descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_somebody_is_answered_and_the_descriptor_is_there_again(fd_reserve: FdReserve, listener: socket.socket) -> None:
+    before = descriptors()
+    for _ in range(3):
+        with socket.create_connection(listener.getsockname(), PATIENCE) as sock, Raw(sock) as raw:
+            raw.send(request())
+            assert fd_reserve.refuse_one(listener, lambda head: BUSY)
+            assert raw.response().status == 503
+            assert raw.rest() == b""
+    assert descriptors() == before
+
+
+def test_nobody_is_waited_for(fd_reserve: FdReserve, listener: socket.socket) -> None:
+    assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
+
+
+def test_who_has_left_already_harms_nobody(fd_reserve: FdReserve, listener: socket.socket) -> None:
+    Raw(socket.create_connection(listener.getsockname(), PATIENCE)).vanish()
+    fd_reserve.refuse_one(listener, lambda head: BUSY)
+    assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_exhaustion"),
+    [(errno.EMFILE, True), (errno.ENFILE, True), (errno.ENOMEM, True), (errno.EAGAIN, False), (errno.ECONNABORTED, False)],
+)
+def test_what_is_exhaustion_an_error(number: int, is_exhaustion: bool) -> None:
+    assert FdReserve.is_exhaustion(OSError(number, "no")) == is_exhaustion
+
+
+def test_it_is_said_once_in_a_while(fd_reserve: FdReserve, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        fd_reserve.warn(OSError(errno.EMFILE, "Too many open files"))
+    (record,) = caplog.records
+    assert record.getMessage() == "cannot accept connections: [Errno 24] Too many open files"

@@ -1,0 +1,166 @@
+"""The opening handshake, a server's side: what is answered, and what is agreed on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import ServerFactory, echo
+from tests.protocol.wire import COMPRESSED, TEXT, deflated, frame
+from tests.server.raw import ACCEPT, KEY, Raw, request
+from wschat import Deflate, Request, RequestRefused
+from wschat.server.handshake import Handshake
+
+NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+
+def test_the_answer_to_the_example_of_the_rfc() -> None:
+    opening = Handshake(request()).answer()
+    assert (opening.subprotocol, opening.deflate) == (None, None)
+    first, *lines = opening.response.decode().split("\r\n")
+    assert first.startswith("HTTP/1.1 101")
+    assert lines[-2:] == ["", ""]
+    headers = dict(line.lower().split(": ") for line in lines[:-2])
+    assert headers == {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-accept": ACCEPT.lower()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
+)
+def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | None) -> None:
+    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).answer()
+    assert opening.subprotocol == chosen
+    assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "status"),
+    [
+        ("POST", {}, 405),
+        ("get", {}, 405),
+        ("GET", {"Upgrade": ""}, 426),
+        ("GET", {"Upgrade": "websocketx"}, 426),
+        ("GET", {"Connection": "close"}, 400),
+        ("GET", {"Sec-WebSocket-Version": "13, 8"}, 426),
+        ("GET", {"Sec-WebSocket-Version": "013"}, 426),
+        ("GET", {"Sec-WebSocket-Key": ""}, 400),
+        ("GET", {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ"}, 400),
+        ("GET", {"Sec-WebSocket-Protocol": "\u00fe"}, 400),
+        ("GET", {"Host": "xn--\u00fe"}, 400),
+    ],
+)
+def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str | None], status: int) -> None:
+    handshake = Handshake(request(method, headers=changes), ["chat"])
+    assert handshake.request.method == method
+    with pytest.raises(RequestRefused) as refused:
+        handshake.answer()
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
+def test_the_request_is_as_it_came(upgrade: str) -> None:
+    head = request(
+        target="/rooms/a?name=b",
+        headers={
+            "Host": "xn--bcher-kva.test:8080",
+            "Upgrade": upgrade,
+            "Cookie": "a=1",
+            "X-Letters": "\u00e9",
+            "Sec-WebSocket-Protocol": "chat, v2",
+            "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+        },
+    ).replace(b"\r\n\r\n", b"\r\ncookie: b=2\r\n\r\n")
+    handshake = Handshake(head, ["chat"])
+    assert handshake.request == Request(
+        "GET",
+        "/rooms/a?name=b",
+        {
+            "host": "xn--bcher-kva.test:8080",
+            "upgrade": upgrade,
+            "connection": "Upgrade",
+            "sec-websocket-key": KEY,
+            "sec-websocket-version": "13",
+            "cookie": "a=1, b=2",
+            "x-letters": "\u00e9",
+            "sec-websocket-protocol": "chat, v2",
+            "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
+        },
+    )
+    assert handshake.answer().subprotocol == "chat"
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [
+        (None, None),
+        ("permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; client_max_window_bits", NO_CONTEXT),
+        ("permessage-deflate; client_max_window_bits=10", f"{NO_CONTEXT}; client_max_window_bits=10"),
+        ("permessage-deflate; server_max_window_bits=9", f"{NO_CONTEXT}; server_max_window_bits=9"),
+        ("permessage-deflate; server_no_context_takeover", NO_CONTEXT),
+        ("x-webkit-deflate-frame, permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; unknown=1, permessage-deflate", NO_CONTEXT),
+        ("permessage-deflate; unknown", None),
+        ("permessage-deflate; client_max_window_bits=10; client_max_window_bits=10", None),
+        ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", None),
+        ("permessage-deflate; server_no_context_takeover=1", None),
+        ("permessage-deflate; server_max_window_bits", None),
+        ("permessage-deflate; server_max_window_bits=8", None),  # zlib cannot
+        ("permessage-deflate; server_max_window_bits=16", None),
+        ("permessage-deflate; client_max_window_bits=07", None),
+        ("permessage-deflate; ;", None),
+        ("permessage-deflate; \u00fe", None),
+        ("x-webkit-deflate-frame", None),
+    ],
+)
+def test_compression_is_agreed_on_or_not_at_all(serve: ServerFactory, offer: str | None, answer: str | None) -> None:
+    with Raw.to(serve(echo)) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": offer}))
+        assert (response.status, response.headers.get("sec-websocket-extensions")) == (101, answer)
+        raw.send(frame(TEXT, b"plain", masked=True))
+        assert raw.frame() == (TEXT, b"plain")
+
+
+def test_what_was_agreed_on_is_done(serve: ServerFactory) -> None:
+    text = b"to and fro, " * 100
+    with Raw.to(serve(echo)) as raw:
+        raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
+        raw.send(frame(TEXT | COMPRESSED, deflated(text), masked=True))
+        first, payload = raw.frame()
+        assert first == TEXT | COMPRESSED
+        assert len(payload) < len(text) / 10
+
+
+def test_no_compression_is_agreed_on_where_none_is_wanted(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo, deflate=None)) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
+        assert "sec-websocket-extensions" not in response.headers
+
+
+def test_the_server_may_want_context_takeover_and_a_smaller_window(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo, deflate=Deflate(server_max_window_bits=12, client_max_window_bits=11))) as raw:
+        response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
+        assert response.headers["sec-websocket-extensions"] == "permessage-deflate; server_max_window_bits=12; client_max_window_bits=11"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("/rooms/tea?x=1", "/rooms/tea?x=1", "localhost"),
+        ("http://127.0.0.1:8080/rooms/tea?x=1", "/rooms/tea?x=1", "127.0.0.1:8080"),
+        ("ws://127.0.0.1/rooms/tea", "/rooms/tea", "127.0.0.1"),
+        ("WSS://127.0.0.1", "/", "127.0.0.1"),
+        ("https://127.0.0.1?x=1", "/?x=1", "127.0.0.1"),
+        ("//evil.test/", "//evil.test/", "localhost"),
+    ],
+)
+def test_a_target_may_be_a_whole_url_and_then_its_host_counts(target: str, path: str, host: str) -> None:
+    """RFC 9112, section 3.2.2, for an opening as for any other request."""
+    for upgrade in ("websocket", "h2c, websocket", None):
+        handshake = Handshake(request(target=target, headers={"Upgrade": upgrade}))
+        assert (handshake.request.target, handshake.request.headers["host"]) == (path, host)
+
+
+def test_the_host_of_a_whole_url_is_checked_as_one_of_ours(serve: ServerFactory) -> None:
+    with Raw.to(serve(echo)) as raw:
+        assert raw.ask(request(target="http://evil.test/", headers={"Origin": "http://evil.test"})).status == 421

@@ -1,0 +1,119 @@
+"""PeerTimeout with a peer: cut when it is late, with one timer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from wschat.connection.timers import Timer, Timers
+from wschat.server import timeouts as module
+from wschat.server.timeouts import PeerTimeout
+
+
+class Clock(Timers):
+    """Time goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = monotonic()
+        self._planned: list[tuple[float, Timer]] = []
+
+    def call_later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        timer = Timer(action, lambda: None)
+        self._planned.append((self.now + seconds, timer))
+        return timer
+
+    @property
+    def waiting(self) -> int:
+        """How many timers there are, cancelled ones included."""
+        return len(self._planned)
+
+    def advance(self, seconds: float) -> None:
+        until = self.now + seconds
+        while due := [entry for entry in self._planned if entry[0] <= until]:
+            entry = min(due, key=lambda other: other[0])
+            self._planned.remove(entry)
+            self.now = entry[0]
+            entry[1].fire()
+        self.now = until
+
+
+class Peer:
+    def __init__(self, clock: Clock) -> None:
+        self.cuts = 0
+        self.timeout_of_peer = PeerTimeout(clock, self._cut)
+
+    def _cut(self) -> None:
+        self.cuts += 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def peer(clock: Clock) -> Peer:
+    return Peer(clock)
+
+
+def test_who_is_late_is_cut_once(clock: Clock, peer: Peer) -> None:
+    peer.timeout_of_peer.begin(10)
+    clock.advance(9)
+    assert peer.cuts == 0
+    clock.advance(2)
+    assert peer.cuts == 1
+    clock.advance(100)
+    assert peer.cuts == 1
+
+
+def test_who_is_in_time_is_not(clock: Clock, peer: Peer) -> None:
+    peer.timeout_of_peer.begin(10)
+    clock.advance(9)
+    peer.timeout_of_peer.end()
+    clock.advance(100)
+    assert peer.cuts == 0
+
+
+def test_each_time_has_all_the_time(clock: Clock, peer: Peer) -> None:
+    for _ in range(5):
+        peer.timeout_of_peer.begin(10)
+        clock.advance(9)
+        peer.timeout_of_peer.end()
+    peer.timeout_of_peer.begin(10)
+    clock.advance(9)
+    assert peer.cuts == 0
+    clock.advance(2)
+    assert peer.cuts == 1
+
+
+def test_a_shorter_time_counts_from_when_it_begins(clock: Clock, peer: Peer) -> None:
+    peer.timeout_of_peer.begin(100)
+    peer.timeout_of_peer.end()
+    peer.timeout_of_peer.begin(1)
+    clock.advance(2)
+    assert peer.cuts == 1
+
+
+def test_0_is_for_ever(clock: Clock, peer: Peer) -> None:
+    peer.timeout_of_peer.begin(0)
+    clock.advance(1e9)
+    assert peer.cuts == 0
+
+
+def test_ten_thousand_times_take_one_deadline(clock: Clock, peer: Peer) -> None:
+    for _ in range(10_000):
+        peer.timeout_of_peer.begin(10)
+        peer.timeout_of_peer.end()
+        clock.advance(0.0001)
+    assert clock.waiting == 1
+
+
+def test_when_it_is_closed_nothing_is_waited_for(clock: Clock, peer: Peer) -> None:
+    peer.timeout_of_peer.begin(10)
+    peer.timeout_of_peer.close()
+    clock.advance(100)
+    assert peer.cuts == 0

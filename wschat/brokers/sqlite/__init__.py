@@ -1,0 +1,1 @@
+"""The broker that keeps rooms in an SQLite database."""
