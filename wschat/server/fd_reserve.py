@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from time import monotonic
 
+from wschat.counters import Refusal, counters
 from wschat.server.logs import log_refused
 
 logger = logging.getLogger("wschat.server")
@@ -61,7 +62,8 @@ class FdReserve:
                     head = sock.recv(_READ_BYTES)
                 with contextlib.suppress(OSError):
                     sock.send(respond(head))
-            log_refused(client_address, "no descriptor is left")
+            counters.count_refusal(Refusal.NO_DESCRIPTOR)
+            log_refused(client_address, Refusal.NO_DESCRIPTOR.value)
             return True
         finally:
             with contextlib.suppress(OSError):  # somebody was quicker; there will be one again

@@ -17,7 +17,7 @@ from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.connection.streams import open_stream
 from wschat.connection.timers import Timers
-from wschat.counters import counters
+from wschat.counters import Refusal, counters, refusal_of
 from wschat.errors import ConnectionClosed, RequestRefused
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -26,7 +26,7 @@ from wschat.server.addresses import host_of, is_loopback
 from wschat.server.allowed_hosts import AllowedHosts
 from wschat.server.connections import Connections
 from wschat.server.handshake import Handshake
-from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
+from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers
 from wschat.server.proxies import Proxies
 from wschat.server.refusals import linger, refuse
@@ -73,6 +73,8 @@ class Reception:
         try:
             return arrival.open_websocket()
         except RequestRefused as refusal:
+            counters.count_refusal(refusal_of(refusal.status))
+            log_refused(client_address, refusal)
             exchange, in_json = arrival.exchange, self.http is not None and not arrival.is_opening
             refuse(sock, refusal, with_body=exchange.wants_body, in_json=in_json, to_events=exchange.wants_events)
             raise
@@ -163,7 +165,7 @@ class _Arrival:
         response = self._response(http, dialogue)
         log_answered(self._client_address, dialogue.request, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
-            counters.count_refusal(f"{response.status:d}")
+            counters.count_refusal(refusal_of(response.status))
         if response.status == HTTPStatus.SERVICE_UNAVAILABLE and self.exchange.wants_events:
             response = response_later(response)
         if isinstance(response, EventsResponse):
@@ -218,7 +220,7 @@ class _Arrival:
                 return {}
             check_origin(request.headers, self._at.origins, on_loopback=is_on_loopback(self._socket))
         except RequestRefused as refusal:
-            log_refusal(self._client_address, refusal)
+            log_refused(self._client_address, refusal)
             raise
         return cross_origin_headers(request, self._at.origins)
 
@@ -266,7 +268,8 @@ def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
     try:
         sock.do_handshake()
     except OSError as error:
-        log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
+        counters.count_refusal(Refusal.NO_TLS)
+        log_refused(client_address, f"{Refusal.NO_TLS.value}: {getattr(error, 'reason', None) or error}")
         raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
 
 

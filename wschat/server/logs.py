@@ -12,8 +12,6 @@ from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
-from wschat.counters import counters
-from wschat.errors import RequestRefused
 from wschat.server.requests import Request
 from wschat.stdio import discard
 
@@ -82,13 +80,7 @@ def log_answered(client_address: Any, request: Request, status: int) -> None:
 
 
 def log_refused(client_address: Any, why: object) -> None:
-    """Somebody did not get what they had asked for. It is counted by its status or first words, the same for all of a kind."""
-    counters.count_refusal(f"{why.status:d}" if isinstance(why, RequestRefused) else str(why).partition(":")[0])
-    log_refusal(client_address, why)
-
-
-def log_refusal(client_address: Any, why: object) -> None:
-    """Log a refusal that is counted elsewhere."""
+    """Log that a connection or a request was refused."""
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {"event": "refused", "client": name_of(client_address), "why": shown(why)}

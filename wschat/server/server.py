@@ -23,7 +23,7 @@ from wschat.connection.background_threads import acquire_background_threads, rel
 from wschat.connection.connection import Connection
 from wschat.connection.reentrance import is_reentrant
 from wschat.connection.streams import was_interrupted
-from wschat.counters import Load
+from wschat.counters import Load, Refusal, counters
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -322,17 +322,18 @@ class WebSocketServer(socketserver.TCPServer):
         if self._reception.proxies.include(host):
             host = None  # it is counted when it has said for whom it asks
         if not self._connections.enter(request, host):
-            self._turn_away(request, client_address, "too many connections")
+            self._turn_away(request, client_address, Refusal.TOO_MANY_CONNECTIONS)
             return
         try:
             self._threads.run((request, client_address))
         except RuntimeError as error:
             self._fd_reserve.warn(error)
             self._connections.leave(request)
-            self._turn_away(request, client_address, "no thread to be had")
+            self._turn_away(request, client_address, Refusal.NO_THREAD)
 
-    def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
-        log_refused(client_address, why)
+    def _turn_away(self, request: socket.socket, client_address: object, reason: Refusal) -> None:
+        counters.count_refusal(reason)
+        log_refused(client_address, reason.value)
         if self._tls is None:
             self._overload.turn_away(request)
         else:
@@ -380,10 +381,8 @@ class WebSocketServer(socketserver.TCPServer):
         self._connections.work_for(request)
         try:
             self.finish_request(request, client_address)
-        except ConnectionClosed:
-            pass  # to a handler that does not ask, this is how a conversation ends
-        except RequestRefused as refusal:
-            log_refused(client_address, refusal)
+        except (ConnectionClosed, RequestRefused):
+            pass  # the usual end of a handler that does not catch it, and of a refused request
         except Exception:
             self.handle_error(request, client_address)
         finally:
