@@ -216,7 +216,7 @@ def test_a_connection_of_a_proxy_counts_for_whom_it_asks(serve: ServerFactory) -
             assert ask_for(two, "203.0.113.1") == 200
         eventually(lambda: dict(server._connections._counts) == {"203.0.113.2": 1})
     eventually(lambda: not server._connections._counts)
-    assert not server._connections._counted
+    assert not server._connections._addresses
 
 
 def test_a_websocket_counts_for_whom_its_opening_was(serve: ServerFactory) -> None:

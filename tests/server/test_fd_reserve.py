@@ -13,9 +13,9 @@ import pytest
 from tests.server.raw import PATIENCE, Raw, request
 from wschat.errors import RequestRefused
 from wschat.server.fd_reserve import FdReserve
-from wschat.server.refusals import response_to
+from wschat.server.refusals import encode_refusal
 
-BUSY = response_to(RequestRefused(503, "No."))
+BUSY = encode_refusal(RequestRefused(503, "No."))
 
 
 @pytest.fixture
