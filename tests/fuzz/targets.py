@@ -57,7 +57,7 @@ def opening(data: bytes) -> None:
             assert head in data
             handshake = Handshake(head, ["chat", "v2"])
             for proxies in _PROXIES:
-                proxies.vouched_address(handshake.request.headers, "10.0.0.1")
+                proxies.client_address(handshake.request.headers, "10.0.0.1")
             with contextlib.suppress(RequestRefused):
                 check_origin(handshake.request.headers, (), on_loopback=True)
             with contextlib.suppress(RequestRefused):

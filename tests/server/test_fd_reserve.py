@@ -66,6 +66,6 @@ def test_what_is_exhaustion_an_error(number: int, is_exhaustion: bool) -> None:
 
 def test_it_is_said_once_in_a_while(fd_reserve: FdReserve, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        fd_reserve.warn(OSError(errno.EMFILE, "Too many open files"))
+        fd_reserve.log_exhaustion(OSError(errno.EMFILE, "Too many open files"))
     (record,) = caplog.records
     assert record.getMessage() == "cannot accept connections: [Errno 24] Too many open files"

@@ -182,7 +182,7 @@ class Connections:
                 logger.warning("%d handlers are still running", len(self._peers))
 
     def _count(self, sock: socket.socket, address: str) -> bool:
-        self._assert_locked()
+        assert self._connections_lock._is_owned()  # type: ignore[attr-defined]  # missing in the stubs
         if self._addresses.get(sock) == address:
             return True
         limit = self._limits.max_connections_per_address
@@ -194,7 +194,7 @@ class Connections:
         return True
 
     def _uncount(self, sock: socket.socket) -> None:
-        self._assert_locked()
+        assert self._connections_lock._is_owned()  # type: ignore[attr-defined]  # missing in the stubs
         address = self._addresses.pop(sock, None)
         if address is not None:
             self._counts[address] -= 1
@@ -203,7 +203,7 @@ class Connections:
 
     def _quotas(self, sock: socket.socket) -> tuple[Quota, ...]:
         """Return the quotas of the connection's address and of the whole server, as far as there are limits."""
-        self._assert_locked()
+        assert self._connections_lock._is_owned()  # type: ignore[attr-defined]  # missing in the stubs
         if not self._limits.max_connections_per_address or not self._limits.outbox_bytes_per_address:
             return self._total_quota
         address = self._addresses.get(sock)
@@ -215,7 +215,7 @@ class Connections:
         return quota, *self._total_quota
 
     def _abort_idle(self, sock: socket.socket) -> None:
-        self._assert_locked()
+        assert self._connections_lock._is_owned()  # type: ignore[attr-defined]  # missing in the stubs
         self._idle.remove(sock)
         self._aborted_idle.add(sock)
         self.abort_http(sock)
@@ -226,9 +226,6 @@ class Connections:
                 with contextlib.suppress(OSError):
                     # Not SSLSocket.shutdown, which drops the TLS object while the connection's thread uses it.
                     socket.socket.shutdown(sock, how)
-
-    def _assert_locked(self) -> None:
-        assert self._connections_lock._is_owned()  # type: ignore[attr-defined]  # missing in the stubs
 
 
 def _go_away(peer: Peer, drain: float | None) -> None:

@@ -75,7 +75,7 @@ class HttpConnection:
         self._received = b""  # beyond the head or the request; the next request begins with it
         self._has_answered = False
         self._is_opening = False
-        self._h11 = h11.Connection(h11.SERVER)  # of the current plain request
+        self._h11: h11.Connection  # of the current plain request; an opening needs none
 
     def open_websocket(self) -> Connection:
         """Answer requests until one of them opens a WebSocket.
@@ -217,7 +217,7 @@ class HttpConnection:
         """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
         if not self._is_from_proxy:
             return self._client_address
-        address = self._settings.proxies.vouched_address(request.headers, host_of(self._client_address) or "")
+        address = self._settings.proxies.client_address(request.headers, host_of(self._client_address) or "")
         if not address:
             return self._client_address
         if not self._settings.connections.set_address(self._socket, address):

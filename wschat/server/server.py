@@ -327,7 +327,7 @@ class WebSocketServer(socketserver.TCPServer):
         try:
             self._threads.run((request, client_address))
         except RuntimeError as error:
-            self._fd_reserve.warn(error)
+            self._fd_reserve.log_exhaustion(error)
             self._connections.remove(request)
             self._turn_away(request, client_address, Refusal.NO_THREAD)
 
@@ -335,7 +335,7 @@ class WebSocketServer(socketserver.TCPServer):
         counters.count_refusal(reason)
         log_refused(client_address, reason.value)
         if self._tls is None:
-            self._overload.turn_away(request)
+            self._overload.refuse(request)
         else:
             request.close()  # it would take a handshake to say why
 
@@ -345,7 +345,7 @@ class WebSocketServer(socketserver.TCPServer):
         Raises RequestRefused after the refusal was sent, and HttpConnectionClosed if the connection ends without a WebSocket.
         """
         ws = HttpConnection(self._http, sock, client_address, check_request).open_websocket()
-        self._threads.stand_by()
+        self._threads.start_spare()
         return ws
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -364,7 +364,7 @@ class WebSocketServer(socketserver.TCPServer):
                 raise
             if not self._fd_reserve.is_exhaustion(error):
                 return True  # nobody there, or gone already
-            self._fd_reserve.warn(error)
+            self._fd_reserve.log_exhaustion(error)
             if self._connections.abort_oldest_idle():
                 return False  # who waits is accepted in a moment, when the one that is cut has left
             return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
@@ -394,6 +394,6 @@ class WebSocketServer(socketserver.TCPServer):
             self.shutdown_request(request)
         finally:
             ws = self._connections.remove(request)
-            self._threads.stand_by()  # which it has not, where this was no WebSocket
+            self._threads.start_spare()  # which it has not, where this was no WebSocket
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)
