@@ -1,12 +1,13 @@
-"""Counts: what this process has done so far, counted by whatever does it. What they are shown as is not known here.
+"""Counters of this process: messages, deliveries, connections, evictions, refusals. The code that does a thing counts it.
 
-There is one counters in a process. To count costs a lock, which is taken last of all and never held for long: so whatever comes
-often is counted once for a whole batch.
+Each process has one `counters`. Counting takes a lock, which is the last in the lock order and held only briefly. Frequent events
+are therefore counted once for a whole batch. How the counts are shown (metrics, dashboard) is decided elsewhere.
 """
 
 from __future__ import annotations
 
 import copy
+import enum
 import os
 import threading
 from bisect import bisect_left
@@ -15,115 +16,145 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 FAN_OUT_BOUNDS = tuple(0.00001 * 2.0**power for power in range(21))
-"""The upper bounds of a histogram's buckets, in seconds: 10 microseconds to 10 seconds. One bucket more has what took longer."""
+"""Upper bounds of the fan-out histogram's buckets, in seconds: 10 microseconds to 10 seconds. One more bucket holds longer times."""
 
-Eviction = Literal["outbox full", "too old", "send timeout"]
-"""Why a slow peer was evicted: too much was waiting for it, something waited for too long, or somebody who sent did."""
 
-OTHER = "other"
-"""Why somebody was refused, when it is none of the reasons that are told apart."""
+class Eviction(enum.Enum):
+    """Why a slow peer was evicted. The value is the label in metrics."""
 
-# As the log has them. Reasons come from this set only, so that nobody can make the memory grow.
-_REFUSALS = {"too many connections", "no thread to be had", "no descriptor is left", "no TLS", *(f"{status:d}" for status in HTTPStatus)}
+    OUTBOX_FULL = "outbox full"
+    """Too many bytes were waiting for the peer."""
+    TOO_OLD = "too old"
+    """A message waited too long for the peer."""
+    SEND_TIMEOUT = "send timeout"
+    """A send waited too long for room in the outbox."""
+
+
+class Refusal(enum.Enum):
+    """Why a connection was refused without an HTTP status of its own. The value is the label in metrics."""
+
+    TOO_MANY_CONNECTIONS = "too many connections"
+    NO_THREAD = "no thread to be had"
+    NO_DESCRIPTOR = "no descriptor is left"
+    NO_TLS = "no TLS"
+    OTHER = "other"
+    """A status that is not registered. The number of labels is bounded, so that no client can make the memory grow."""
+
+
+RefusalReason = Refusal | HTTPStatus
+"""Why a connection or a request was refused."""
+
+
+def refusal_of(status: int) -> RefusalReason:
+    """Return the reason to count for an HTTP status."""
+    try:
+        return HTTPStatus(status)
+    except ValueError:
+        return Refusal.OTHER
+
+
+def by_label(counts: Mapping[Eviction, int] | Mapping[RefusalReason, int]) -> dict[str, int]:
+    """Return counts by the label of their reason: an HTTP status as its number, any other reason as its value."""
+    return {str(reason.value): count for reason, count in counts.items()}
 
 
 @dataclass
 class Counts:
-    """What has been counted."""
+    """Counts since the process began."""
 
     messages: int = 0
-    """Said in rooms, and in their logs."""
+    """Chat messages written to a room's log."""
     deliveries: int = 0
-    """Each message of a hub once for each member that it went to."""
+    """Messages of hubs, counted once for each recipient."""
     opened: int = 0
-    """WebSockets and streams of events that were opened."""
+    """WebSockets and event streams opened."""
     closed: int = 0
-    """Those of them that are over."""
-    evictions: Counter[str] = field(default_factory=Counter)
-    """Slow peers, by the reason."""
-    refusals: Counter[str] = field(default_factory=Counter)
-    """Who did not get what they had asked for, by the reason: a status of HTTP, or words as in the log."""
+    """WebSockets and event streams closed."""
+    evictions: Counter[Eviction] = field(default_factory=Counter)
+    """Slow peers evicted, by reason."""
+    refusals: Counter[RefusalReason] = field(default_factory=Counter)
+    """Connections and requests refused, by reason."""
     fan_outs: list[int] = field(default_factory=lambda: [0] * (len(FAN_OUT_BOUNDS) + 1))
-    """How long messages took from a hub to the last of its members: how many, for each bucket."""
+    """Messages in each bucket of the histogram of the time from a hub to its last member."""
     fan_out_seconds: float = 0.0
-    """How long they took in all."""
+    """The sum of these times, in seconds."""
 
 
 class Load(NamedTuple):
-    """What there is at this moment."""
+    """The connections of a server at one moment."""
 
     connections: Mapping[str, int]
-    """How many, by their kind."""
+    """Open connections, by kind: "websocket", "events" or "http"."""
     waiting_bytes: int
-    """What slow peers have still to be sent."""
+    """Bytes that wait in outboxes."""
 
 
 class Counters:
-    """Counts. Every method may be called from any thread, with any lock held."""
+    """Thread-safe counters. Every method may be called with any other lock held."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()  # guards the figures; taken last of all locks
+        self._counts_lock = threading.Lock()  # guards _counts; the last in the lock order
         self._counts = Counts()
 
-    def unlock(self) -> None:
-        """In a forked child: let go of what one of its parent's threads may have locked."""
-        self._guard = threading.Lock()
+    def replace_lock(self) -> None:
+        """Replace the lock in a forked child, where a thread of the parent may have held it."""
+        self._counts_lock = threading.Lock()
 
     def read(self) -> Counts:
-        """The figures of this moment."""
-        with self._guard:
+        """Return a copy of the counts."""
+        with self._counts_lock:
             return copy.deepcopy(self._counts)
 
     def count_messages(self, messages: int) -> None:
-        """So many messages were said."""
-        with self._guard:
+        """Count messages written to a room's log."""
+        with self._counts_lock:
             self._counts.messages += messages
 
-    def count_fan_out(self, deliveries: int, took: Iterable[float]) -> None:
-        """A hub has sent a batch: how many deliveries it was, and how many seconds each of its messages took."""
+    def count_fan_out(self, deliveries: int, durations: Iterable[float]) -> None:
+        """Count a batch sent by a hub: its deliveries, and the seconds that each of its messages took."""
         counts = self._counts
-        with self._guard:
+        with self._counts_lock:
             counts.deliveries += deliveries
-            for seconds in took:
+            for seconds in durations:
                 counts.fan_outs[bisect_left(FAN_OUT_BOUNDS, seconds)] += 1
                 counts.fan_out_seconds += seconds
 
     def count_opened(self) -> None:
-        """A WebSocket or a stream of events was opened."""
-        with self._guard:
+        """Count an opened WebSocket or event stream."""
+        with self._counts_lock:
             self._counts.opened += 1
 
     def count_closed(self) -> None:
-        """One of them is over."""
-        with self._guard:
+        """Count a closed WebSocket or event stream."""
+        with self._counts_lock:
             self._counts.closed += 1
 
     def count_eviction(self, reason: Eviction) -> None:
-        """A slow peer was evicted."""
-        with self._guard:
+        """Count an evicted peer."""
+        with self._counts_lock:
             self._counts.evictions[reason] += 1
 
-    def count_refusal(self, reason: str) -> None:
-        """Somebody did not get what they had asked for."""
-        with self._guard:
-            self._counts.refusals[reason if reason in _REFUSALS else OTHER] += 1
+    def count_refusal(self, reason: RefusalReason) -> None:
+        """Count a refused connection or request."""
+        with self._counts_lock:
+            self._counts.refusals[reason] += 1
 
 
 counters = Counters()
-"""The one of this process."""
+"""The counters of this process."""
 
 if hasattr(os, "register_at_fork"):
-    # What another thread had locked when a child was forked stays locked there.
-    os.register_at_fork(after_in_child=counters.unlock)
+    # A lock that another thread held at the fork would stay locked in the child.
+    os.register_at_fork(after_in_child=counters.replace_lock)
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:
-    """Within how many seconds this share of what a histogram has was done; None if it has nothing.
+    """Return the quantile of a fan-out histogram in seconds, or None if the histogram is empty.
 
-    As exact as the buckets: within one, what took short and what took long is taken to be spread evenly.
+    `share` is between 0 and 1. Values are assumed to be spread evenly within a bucket.
     """
     rank = share * sum(counts)
     if not rank:

@@ -7,6 +7,7 @@ WSChatError
 │   ├── RequestRefused      its opening request is not one we serve; carries the HTTP status to answer with
 │   ├── OpeningFailed       it would not open a WebSocket for us; carries its HTTP status, headers and body
 │   └── Rejected            it asked the chat for something that cannot be; carries the code and the text of the error event
+├── HttpConnectionClosed  a connection has ended as plain HTTP, without a WebSocket
 ├── HistoryUnavailable  neither erred: what is said cannot be kept just now, or what was said not be read
 └── ConnectionClosed    it is over; carries the close code and the reason
 
@@ -89,6 +90,10 @@ class HistoryUnavailable(WSChatError):
 
     What was to be said has not been said, and may be tried again.
     """
+
+
+class HttpConnectionClosed(WSChatError):
+    """An HTTP connection has ended without a WebSocket: the client left or was too slow, or all its requests have been answered."""
 
 
 class ConnectionClosed(WSChatError):

@@ -12,7 +12,7 @@ from tests.connection.wiring import PATIENCE, RawPeer, SocketPair, Wiring, end_o
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, TEXT_PART
 from wschat.connection.connection import Connection
 from wschat.connection.outbox import OutboxClosed
-from wschat.counters import counters
+from wschat.counters import Eviction, counters
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -70,7 +70,7 @@ def test_a_send_that_waits_too_long_drops_the_peer(wire: Wiring) -> None:
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
-    assert counters.read().evictions - before == {"send timeout": 1}
+    assert counters.read().evictions - before == {Eviction.SEND_TIMEOUT: 1}
 
 
 def test_a_close_ends_the_waiting_of_those_who_send(wire: Wiring) -> None:
@@ -114,7 +114,7 @@ def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert end_of(connection) == (1008, "too slow")
-    assert counters.read().evictions - before == {"outbox full": 1}
+    assert counters.read().evictions - before == {Eviction.OUTBOX_FULL: 1}
 
 
 def test_one_message_past_the_limit_is_no_reason_to_evict(wire: Wiring) -> None:
@@ -163,7 +163,7 @@ def test_a_peer_that_is_behind_for_too_long_is_evicted(wire: Wiring) -> None:
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert receiving.result() == (1008, "too slow")
-    assert counters.read().evictions - before == {"too old": 1}
+    assert counters.read().evictions - before == {Eviction.TOO_OLD: 1}
 
 
 def test_a_peer_that_is_evicted_and_never_reads_is_left_with_the_close_timeout(wire: Wiring) -> None:

@@ -11,22 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.protocol.wire import pieces, read
+from tests.server.wiring import http_connection
 from wschat.chat.chat import Chat
-from wschat.errors import RequestRefused
-from wschat.limits import Limits
+from wschat.errors import HttpConnectionClosed, RequestRefused
 from wschat.protocol.deflate import Deflate
 from wschat.server.handshake import Handshake
 from wschat.server.origins import check_origin
 from wschat.server.proxies import PROXY_HEADERS, Proxies
-from wschat.server.refusals import response_to
-from wschat.server.requests import Exchange
+from wschat.server.refusals import encode_refusal
 
 CORPUS = Path(__file__).parent / "corpus"
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _DEFLATES = (None, Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True), Deflate(client_max_window_bits=9))
 _PROXIES = [Proxies.parse(["10.0.0.0/8", "::/16"], header) for header in PROXY_HEADERS]
-_LIMITS = Limits()
 
 
 def messages(data: bytes) -> None:
@@ -54,23 +52,22 @@ def opening(data: bytes) -> None:
     with ours, theirs:
         theirs.sendall(data[: 64 * 1024])
         theirs.shutdown(socket.SHUT_WR)
-        exchange = Exchange(ours, _LIMITS)
         try:
-            head = exchange.read_head()
-            if head is None:
-                return
-            assert head + exchange.already_read in data
+            head = http_connection(ours).read_head()
+            assert head in data
             handshake = Handshake(head, ["chat", "v2"])
             for proxies in _PROXIES:
-                proxies.vouched_address(handshake.request.headers, "10.0.0.1")
+                proxies.client_address(handshake.request.headers, "10.0.0.1")
             with contextlib.suppress(RequestRefused):
                 check_origin(handshake.request.headers, (), on_loopback=True)
             with contextlib.suppress(RequestRefused):
                 Chat().check_request(handshake.request)
-            response = handshake.answer(Deflate()).response
+            response = handshake.accept(Deflate()).response
             assert response.startswith(b"HTTP/1.1 101 ")
+        except HttpConnectionClosed:
+            return
         except RequestRefused as refusal:
-            response = response_to(refusal)
+            response = encode_refusal(refusal)
     assert response.count(b"\r\n\r\n") == 1
 
 

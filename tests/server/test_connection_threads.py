@@ -51,7 +51,7 @@ def workshop() -> Iterator[Workshop]:
 def test_tasks_do_not_wait_for_each_other(workshop: Workshop) -> None:
     for number in range(5):
         if number % 2:
-            workshop.threads.stand_by()
+            workshop.threads.start_spare()
         workshop.threads.run(number)
     done = [workshop.done.get(timeout=PATIENCE) for _ in range(5)]
     assert sorted(task for task, _ in done) == [0, 1, 2, 3, 4]
@@ -59,14 +59,14 @@ def test_tasks_do_not_wait_for_each_other(workshop: Workshop) -> None:
 
 
 def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop.threads.stand_by()
+    workshop.threads.start_spare()
     with monkeypatch.context() as fd_reserve:
         fd_reserve.setattr(_thread, "start_new_thread", no_thread)
         workshop.threads.run(1)
         assert workshop.next() == 1
         with pytest.raises(RuntimeError):
             workshop.threads.run(2)
-        workshop.threads.stand_by()
+        workshop.threads.start_spare()
         with pytest.raises(RuntimeError):
             workshop.threads.run(3)
     workshop.threads.run(4)
@@ -74,7 +74,7 @@ def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monk
 
 
 def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = [threading.Thread(target=workshop.threads.stand_by) for _ in range(20)]
+    asking = [threading.Thread(target=workshop.threads.start_spare) for _ in range(20)]
     for thread in asking:
         thread.start()
     for thread in asking:
@@ -86,9 +86,9 @@ def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: 
 
 
 def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop.threads.stand_by()
+    workshop.threads.start_spare()
     workshop.threads.close()
-    workshop.threads.stand_by()
+    workshop.threads.start_spare()
     monkeypatch.setattr(_thread, "start_new_thread", no_thread)
     with pytest.raises(RuntimeError):
         workshop.threads.run(1)
@@ -110,7 +110,7 @@ def test_who_comes_after_a_plain_request_finds_one_too(serve: ServerFactory, mon
     with Raw.to(server) as raw:
         raw.send(b"GET / HTTP/1.0\r\n\r\n")
         assert raw.rest().endswith(b"here")
-    eventually(lambda: server._threads._has_stand_by)
+    eventually(lambda: server._threads._has_spare)
     monkeypatch.setattr(_thread, "start_new_thread", no_thread)
     check_echo(server)
 
@@ -119,12 +119,12 @@ def test_a_server_that_has_been_shut_down_needs_no_closing_for_its_thread_to_end
     server = serve(echo)
     check_echo(server)
     server.shutdown()
-    assert not server._threads._has_stand_by
+    assert not server._threads._has_spare
 
 
 def test_a_debugger_sees_the_thread_that_stood_by_before_it_came(workshop: Workshop) -> None:
     seen = threading.Event()
-    workshop.threads.stand_by()
+    workshop.threads.start_spare()
     before = threading.gettrace()
 
     def trace(frame: FrameType, *_: object) -> None:

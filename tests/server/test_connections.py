@@ -18,7 +18,7 @@ from tests.server.raw import Raw, request
 from tests.web.wiring import Http, plain
 from wschat import Limits
 from wschat.connection.event_stream import EventStream
-from wschat.counters import counters
+from wschat.counters import Refusal, counters
 from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, Response
 
@@ -79,7 +79,7 @@ def test_a_refusal_is_counted_by_its_status(serve: ServerFactory) -> None:
     with Raw.to(serve(echo)) as raw:
         assert status_of(raw, Upgrade="something-else") == 426
         assert raw.rest() == b""
-    eventually(lambda: counters.read().refusals - before == {"426": 1})
+    eventually(lambda: counters.read().refusals - before == {426: 1})
 
 
 def test_who_is_refused_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
@@ -181,7 +181,7 @@ def test_who_is_here_is_counted(serve: ServerFactory) -> None:
         eventually(lambda: server._connections.load().connections == {"websocket": 1, "events": 0, "http": 0})
         after = counters.read()
     assert (after.opened - before.opened, after.closed - before.closed) == (2, 1)
-    assert after.refusals - before.refusals == {"too many connections": 1}
+    assert after.refusals - before.refusals == {Refusal.TOO_MANY_CONNECTIONS: 1}
 
 
 def test_what_waits_for_all_is_added_up(serve: ServerFactory) -> None:
@@ -216,7 +216,7 @@ def test_a_connection_of_a_proxy_counts_for_whom_it_asks(serve: ServerFactory) -
             assert ask_for(two, "203.0.113.1") == 200
         eventually(lambda: dict(server._connections._counts) == {"203.0.113.2": 1})
     eventually(lambda: not server._connections._counts)
-    assert not server._connections._counted
+    assert not server._connections._addresses
 
 
 def test_a_websocket_counts_for_whom_its_opening_was(serve: ServerFactory) -> None:

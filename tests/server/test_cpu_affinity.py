@@ -158,12 +158,12 @@ def test_stop_restores_the_cores_and_looks_no_more(affinity: CpuAffinity, timers
 def test_a_stop_during_a_look_is_the_last_word(timers: ByHand) -> None:
     placements: list[CpuAffinity] = []
 
-    def stop_and_look() -> dict[int, float]:
+    def stop_and_measure() -> dict[int, float]:
         for affinity in placements:
             affinity.stop()
         return dict.fromkeys(ALLOWED, 0.0)
 
-    affinity = CpuAffinity(timers, stop_and_look)
+    affinity = CpuAffinity(timers, stop_and_measure)
     affinity.start()
     placements.append(affinity)
     for _ in range(3):
@@ -182,7 +182,7 @@ def test_the_cores_of_this_system_can_be_looked_at(timers: ByHand) -> None:
     affinity = CpuAffinity(timers)
     affinity.start()
     timers.keep()
-    assert affinity.better_core() in ALLOWED
+    assert affinity.choose_core() in ALLOWED
     assert len(timers.waiting) == 1
 
 

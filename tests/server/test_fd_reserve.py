@@ -13,9 +13,9 @@ import pytest
 from tests.server.raw import PATIENCE, Raw, request
 from wschat.errors import RequestRefused
 from wschat.server.fd_reserve import FdReserve
-from wschat.server.refusals import response_to
+from wschat.server.refusals import encode_refusal
 
-BUSY = response_to(RequestRefused(503, "No."))
+BUSY = encode_refusal(RequestRefused(503, "No."))
 
 
 @pytest.fixture
@@ -66,6 +66,6 @@ def test_what_is_exhaustion_an_error(number: int, is_exhaustion: bool) -> None:
 
 def test_it_is_said_once_in_a_while(fd_reserve: FdReserve, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        fd_reserve.warn(OSError(errno.EMFILE, "Too many open files"))
+        fd_reserve.log_exhaustion(OSError(errno.EMFILE, "Too many open files"))
     (record,) = caplog.records
     assert record.getMessage() == "cannot accept connections: [Errno 24] Too many open files"

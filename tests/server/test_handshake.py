@@ -14,7 +14,7 @@ NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_
 
 
 def test_the_answer_to_the_example_of_the_rfc() -> None:
-    opening = Handshake(request()).answer()
+    opening = Handshake(request()).accept()
     assert (opening.subprotocol, opening.deflate) == (None, None)
     first, *lines = opening.response.decode().split("\r\n")
     assert first.startswith("HTTP/1.1 101")
@@ -28,7 +28,7 @@ def test_the_answer_to_the_example_of_the_rfc() -> None:
     [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
 )
 def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | None) -> None:
-    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).answer()
+    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).accept()
     assert opening.subprotocol == chosen
     assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
 
@@ -53,7 +53,7 @@ def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str | Non
     handshake = Handshake(request(method, headers=changes), ["chat"])
     assert handshake.request.method == method
     with pytest.raises(RequestRefused) as refused:
-        handshake.answer()
+        handshake.accept()
     assert refused.value.status == status
 
 
@@ -86,7 +86,7 @@ def test_the_request_is_as_it_came(upgrade: str) -> None:
             "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
         },
     )
-    assert handshake.answer().subprotocol == "chat"
+    assert handshake.accept().subprotocol == "chat"
 
 
 @pytest.mark.parametrize(

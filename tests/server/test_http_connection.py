@@ -554,7 +554,7 @@ def test_what_is_refused_is_counted_whatever_was_asked_for(serve: ServerFactory)
     before = counters.read().refusals
     with Http.to(serve(echo, http=refuse)) as http:
         assert http.get().status == 404
-    assert counters.read().refusals - before == {"404": 1}
+    assert counters.read().refusals - before == {404: 1}
 
 
 @pytest.mark.parametrize("answer", [None, "hello", Response(200, ["hello"]), Response(200, b"x", {"X-Y": "a\r\nb: c"})])  # type: ignore[list-item]

@@ -51,13 +51,13 @@ def test_the_order_and_the_addresses() -> None:
         for sock, address in ((one, "a"), (two, "b"), (three, "a"), (four, None)):
             idle.add(sock, address)
         assert (len(idle), idle.count("a"), idle.count("b"), idle.count("c")) == (4, 2, 1, 0)
-        assert idle.longest() is one
-        assert idle.longest_from("b") is two
+        assert idle.oldest() is one
+        assert idle.oldest_from("b") is two
         assert [idle.remove(sock) for sock in (one, one, four)] == ["a", None, None]
-        assert idle.longest() is two
-        assert idle.longest_from("a") is three
+        assert idle.oldest() is two
+        assert idle.oldest_from("a") is three
         assert [idle.remove(sock) for sock in (three, two)] == ["a", "b"]
-        assert (len(idle), idle.count("a"), idle._of_address) == (0, 0, {})
+        assert (len(idle), idle.count("a"), idle._by_address) == (0, 0, {})
 
 
 def test_they_do_not_count_for_their_address(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
@@ -129,9 +129,9 @@ def test_nothing_of_them_is_left_when_they_have_gone(serve: ServerFactory) -> No
         idle(server, clients)
         idle(server, clients)
         check_echo(server)
-    eventually(lambda: not server._connections._active)
+    eventually(lambda: not server._connections._peers)
     assert not server._connections._idle
-    assert not server._connections._cut_idle
+    assert not server._connections._aborted_idle
     assert not server._connections._counts
 
 

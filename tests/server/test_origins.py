@@ -205,7 +205,7 @@ def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, capl
     [record] = [record for record in caplog.records if "refused" in record.getMessage()]
     assert "refused: 403: Pages from 'https://evil.test' may not connect" in record.getMessage()
     assert "origins= (for the command, --origin)" in record.getMessage()
-    assert counters.read().refusals - before == {"403": 1}
+    assert counters.read().refusals - before == {403: 1}
 
 
 # Reading answers

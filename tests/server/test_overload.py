@@ -90,4 +90,4 @@ def test_so_it_is_whatever_the_reason_is_and_it_is_counted_as_an_error(serve: Se
         check_comes_back(http, 7_000)
         assert http.line() == b""
         assert http.get().status == 200
-    assert counters.read().refusals - before == {"503": 2}
+    assert counters.read().refusals - before == {503: 2}

@@ -62,15 +62,15 @@ def test_who_is_trusted(host: str, trusted: bool) -> None:
     ],
 )
 def test_the_address_that_a_proxy_vouches_for(name: str, value: str, address: str) -> None:
-    assert Proxies.parse(NETWORKS, name).vouched_address({name: value}, "10.0.0.1") == address
+    assert Proxies.parse(NETWORKS, name).client_address({name: value}, "10.0.0.1") == address
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
 def test_every_header_but_the_one_that_the_proxy_writes_is_ignored(header: str) -> None:
     headers = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9", "x-real-ip": "203.0.113.9"}
-    assert Proxies.parse(NETWORKS, header).vouched_address(headers, "10.0.0.1") == "203.0.113.9"
+    assert Proxies.parse(NETWORKS, header).client_address(headers, "10.0.0.1") == "203.0.113.9"
     del headers[header]
-    assert Proxies.parse(NETWORKS, header).vouched_address(headers, "10.0.0.1") == "10.0.0.1"
+    assert Proxies.parse(NETWORKS, header).client_address(headers, "10.0.0.1") == "10.0.0.1"
 
 
 def test_the_header_may_be_given_in_any_case_but_must_be_a_known_one() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import wschat
 from tests.conftest import ServerFactory, echo
+from tests.connection.wiring import eventually
 from tests.protocol.wire import TEXT, bytewise, frame
-from tests.server.raw import ACCEPT, Raw, request
+from tests.server.raw import ACCEPT, PATIENCE, Raw, request
+from tests.server.wiring import http_connection
 from wschat import Limits, Request, RequestRefused, UsageError
-from wschat.server.refusals import refuse
-from wschat.server.requests import Exchange, check_path_prefix, parse_request
+from wschat.errors import HttpConnectionClosed
+from wschat.server.requests import check_path_prefix, parse_opening
 
 
 @pytest.fixture
@@ -150,13 +154,12 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_request_is_read(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(b"GET /a%20b?x=1&y=%C3%A9&x=2 HTTP/1.1\r\nHost: h\r\nX-Two: a\r\nx-two: b\r\n\r\nrest")
-    exchange = Exchange(ours, Limits())
-    head = exchange.read_head()
-    assert head is not None
-    read = parse_request(head)
+    connection = http_connection(ours)
+    read = parse_opening(connection.read_head())
     assert read == Request("GET", "/a%20b?x=1&y=%C3%A9&x=2", {"host": "h", "x-two": "a, b"})
     assert (read.path, read.query) == ("/a%20b", {"x": "2", "y": "é"})
-    assert exchange.already_read == b"rest"
+    theirs.sendall(plain("/next"))
+    assert connection.read_head() == b"rest" + plain("/next")
 
 
 @pytest.mark.parametrize("data", [b"", b"GET", request()[:-1]])
@@ -164,24 +167,25 @@ def test_who_leaves_before_the_head_is_whole_has_asked_for_nothing(pair: tuple[s
     ours, theirs = pair
     theirs.sendall(data)
     theirs.close()
-    assert Exchange(ours, Limits()).read_head() is None
+    with pytest.raises(HttpConnectionClosed):
+        http_connection(ours).read_head()
 
 
-def test_a_refusal_for_somebody_who_has_left_is_dropped(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_the_refusal_of_a_client_that_has_left_is_dropped(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    theirs.sendall(request())
+    theirs.sendall(request("POST"))
     theirs.close()
-    refuse(ours, RequestRefused(404, "Nothing is there."))
+    with pytest.raises(RequestRefused):
+        http_connection(ours).open_websocket()
 
 
 @pytest.mark.parametrize("status", [401, 429, 499, 503])
-def test_any_status_may_be_a_refusal(pair: tuple[socket.socket, socket.socket], status: int) -> None:
-    ours, theirs = pair
-    theirs.sendall(request())
-    theirs.shutdown(socket.SHUT_WR)
-    refuse(ours, RequestRefused(status, "Not now.", {"Retry-After": "5"}))
-    with Raw(theirs) as raw:
-        response = raw.response()
+def test_any_status_may_be_a_refusal(serve: ServerFactory, status: int) -> None:
+    def check(request: Request) -> None:
+        raise RequestRefused(status, "Not now.", {"Retry-After": "5"})
+
+    with Raw.to(serve(echo, check_request=check)) as raw:
+        response = raw.ask(request())
     assert (response.status, response.headers["retry-after"], response.body) == (status, "5", "Not now.\n")
 
 
@@ -194,65 +198,46 @@ def plain(target: str) -> bytes:
 
 def test_one_is_read_after_the_other(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    exchange = Exchange(ours, Limits())
+    connection = http_connection(ours)
     theirs.sendall(plain("/1") + plain("/2"))
-    assert exchange.read_head() == plain("/1")
-    assert exchange.already_read == plain("/2")
-    assert exchange.read_head() == plain("/2")
+    assert connection.read_head() == plain("/1")
+    assert connection.read_head() == plain("/2")
     theirs.sendall(plain("/3"))
-    assert exchange.read_head() == plain("/3")
+    assert connection.read_head() == plain("/3")
     theirs.sendall(plain("/4")[:10])
     theirs.close()
-    assert exchange.read_head() is None
+    with pytest.raises(HttpConnectionClosed):
+        connection.read_head()
 
 
 def test_line_ends_between_requests_are_passed_over(pair: tuple[socket.socket, socket.socket]) -> None:
     """RFC 9112, section 2.2: some programs send one after a body."""
     ours, theirs = pair
-    exchange = Exchange(ours, Limits())
+    connection = http_connection(ours)
     theirs.sendall(plain("/1") + b"\r\n" + plain("/2"))
-    assert [exchange.read_head(), exchange.read_head()] == [plain("/1"), plain("/2")]
+    assert [connection.read_head(), connection.read_head()] == [plain("/1"), plain("/2")]
 
 
 def test_line_ends_between_requests_may_come_by_themselves(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    exchange = Exchange(FirstBytes(ours, 2), Limits())  # type: ignore[arg-type]  # as much of a socket as is needed
-    theirs.sendall(b"\r\n" + plain("/1"))
-    assert exchange.read_head() == plain("/1")
-
-
-class FirstBytes:
-    """A socket from which at first only so many bytes come."""
-
-    def __init__(self, sock: socket.socket, first: int) -> None:
-        self._socket = sock
-        self._first = first
-
-    def recv(self, max_bytes: int) -> bytes:
-        first, self._first = self._first, 0
-        return self._socket.recv(first or max_bytes)
+    connection = http_connection(ours)
+    theirs.sendall(b"\r\n")
+    with ThreadPoolExecutor(1) as pool:
+        head = pool.submit(connection.read_head)
+        eventually(lambda: not select.select([ours], [], [], 0)[0])  # the line end has been read
+        theirs.sendall(plain("/1"))
+        assert head.result(PATIENCE) == plain("/1")
 
 
 def test_each_may_be_as_long_as_any(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    exchange = Exchange(ours, Limits(max_head_bytes=100, max_headers=2))
+    connection = http_connection(ours, limits=Limits(max_head_bytes=100, max_headers=2))
     theirs.sendall(plain("/" + "x" * 50) * 3 + plain("/" + "x" * 200))
     for _ in range(3):
-        assert exchange.read_head() == plain("/" + "x" * 50)
+        assert connection.read_head() == plain("/" + "x" * 50)
     with pytest.raises(RequestRefused) as refused:
-        exchange.read_head()
+        connection.read_head()
     assert refused.value.status == 431
-
-
-def test_the_answer_to_a_head_has_no_body_and_the_one_after_it_does(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
-    exchange = Exchange(ours, Limits())
-    theirs.sendall(plain("/").replace(b"GET", b"HEAD") + plain("/"))
-    assert exchange.wants_body
-    exchange.read_head()
-    assert not exchange.wants_body
-    exchange.read_head()
-    assert exchange.wants_body
 
 
 @pytest.mark.parametrize(
@@ -293,4 +278,4 @@ def test_what_is_none(prefix: str) -> None:
 
 def test_a_target_may_be_a_url(pair: tuple[socket.socket, socket.socket]) -> None:
     """RFC 9112, section 3.2.2: servers have to take what proxies are asked."""
-    assert parse_request(plain("http://h/a?x=1")).path == "/a"
+    assert parse_opening(plain("http://h/a?x=1")).path == "/a"

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -16,15 +17,17 @@ import wschat
 from tests.conftest import ServerFactory, echo, until_logged
 from tests.connection.wiring import eventually
 from tests.protocol.wire import bytewise
+from tests.server.wiring import PiecesSocket, http_connection
 from tests.web.wiring import Http, chunked, plain
 from wschat import Limits, RequestRefused
-from wschat.connection.timers import Timers
-from wschat.errors import ConnectionClosed
-from wschat.server.requests import Exchange, Request
-from wschat.server.responses import Dialogue, EventsResponse, Response, json_response
+from wschat.errors import ConnectionClosed, HttpConnectionClosed
+from wschat.server import http_connection as http_connection_module
+from wschat.server.requests import Request
+from wschat.server.responses import EventsResponse, Response, json_response
 from wschat.server.timeouts import PeerTimeout
 
 MAX_BYTES = 1000
+LARGE = b"x" * 1_000_000
 NO_SUCH = RequestRefused(404, "There is nothing here.")
 
 
@@ -54,6 +57,7 @@ TABLE: dict[str, Callable[[Request], Response | EventsResponse]] = {
     "/json": lambda request: json_response(200, {"a": "é"}),
     "/nothing": lambda request: Response(204),
     "/same": lambda request: Response(304, headers={"ETag": '"x"'}),
+    "/large": lambda request: Response(200, LARGE),
     "/endless": lambda request: Response(200, endless()),
     "/broken": lambda request: Response(200, broken()),
     "/fails": fail,
@@ -297,48 +301,18 @@ def test_requests_are_the_same_wherever_they_are_split(wanted: list[tuple[bytes,
     stream = b"".join(request for request, _, _ in wanted)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=10)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    sock = FakeSocket(pieces)
-    exchange = Exchange(sock, Limits())  # type: ignore[arg-type]  # as much of a socket as is needed
-    for _ in wanted:
-        head = exchange.read_head()
-        assert head is not None
-        dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
-        request = dialogue.request
-        try:
-            response = handler(request)
-        except RequestRefused as refusal:
-            response = json_response(refusal.status, {"code": "not-found", "text": refusal.text})
-        assert isinstance(response, Response)
-        assert dialogue.answer(response)
-    assert exchange.read_head() is None
     ours, theirs = socket.socketpair()
     with ours, Http(theirs) as http:
-        ours.sendall(sock.sent)
+        ours.sendall(responses_to(pieces).sent)
         check_pipeline(http, wanted)
 
 
-class FakeSocket:
-    """A socket from which so much comes with each read."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-        self.sent = b""
-        self.writes = 0
-
-    def recv(self, max_bytes: int) -> bytes:
-        if not self._pieces:
-            return b""
-        piece, self._pieces[0] = self._pieces[0][:max_bytes], self._pieces[0][max_bytes:]
-        if not self._pieces[0]:
-            del self._pieces[0]
-        return piece
-
-    def sendall(self, data: bytes) -> None:
-        self.sent += data
-        self.writes += 1
-
-
-ENDLESS = PeerTimeout(Timers(), lambda: None)  # which never begins
+def responses_to(pieces: list[bytes]) -> PiecesSocket:
+    """Receive these pieces on a connection, answer all requests, and return its socket."""
+    with PiecesSocket(pieces) as sock:
+        with pytest.raises((RequestRefused, HttpConnectionClosed)):
+            http_connection(sock, http=handler, limits=Limits(send_timeout=7)).open_websocket()
+        return sock
 
 
 # Peers that do not play along
@@ -414,11 +388,7 @@ def test_who_reads_nothing_of_an_answer_is_cut(serve: ServerFactory) -> None:
 
 def test_a_small_answer_leaves_in_one_piece() -> None:
     for method in ("GET", "HEAD"):
-        sock = FakeSocket([plain(method)])
-        exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
-        dialogue = Dialogue(sock, exchange, exchange.read_head() or b"", ENDLESS, 0)  # type: ignore[arg-type]
-        assert dialogue.answer(Response(200, b"hello"))
-        assert sock.writes == 1
+        assert responses_to([plain(method)]).writes == 1
 
 
 def test_what_comes_slowly_is_sent_as_it_comes(serve: ServerFactory) -> None:
@@ -437,34 +407,31 @@ def test_what_comes_slowly_is_sent_as_it_comes(serve: ServerFactory) -> None:
         assert [http.line() for _ in range(3)] == [b"", b"4", b"two"]
 
 
-class Noted(PeerTimeout):
-    """Notes for how long it has begun, and whether it has ended."""
+class RecordingTimeout(PeerTimeout):
+    """Records the timeouts that are started, none of them before the last one has been stopped."""
 
-    def __init__(self) -> None:
-        super().__init__(Timers(), lambda: None)
-        self.begun: list[float] = []
-        self.is_over = True
+    started: ClassVar[list[float]] = []
+    is_stopped = True
 
-    def begin(self, seconds: float) -> None:
-        assert self.is_over
-        self.begun.append(seconds)
-        self.is_over = False
+    def start(self, timeout: float) -> None:
+        assert self.is_stopped
+        self.started.append(timeout)
+        self.is_stopped = False
 
-    def end(self) -> None:
-        self.is_over = True
+    def stop(self) -> None:
+        self.is_stopped = True
 
 
-def test_who_reads_slowly_gets_all() -> None:
-    """Each piece has all the time: how long the whole takes does not count."""
-    sock, timeout_of_peer = FakeSocket([plain()]), Noted()
-    exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
-    head = exchange.read_head()
-    assert head is not None
-    dialogue = Dialogue(sock, exchange, head, timeout_of_peer, 7)  # type: ignore[arg-type]
-    assert dialogue.answer(Response(200, b"x" * 1_000_000))
-    assert len(timeout_of_peer.begun) > 10
-    assert set(timeout_of_peer.begun) == {7}
-    assert timeout_of_peer.is_over
+def test_each_write_of_a_response_has_a_timeout_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that reads slowly gets all: the time of the whole response is not limited."""
+    monkeypatch.setattr(RecordingTimeout, "started", [])
+    monkeypatch.setattr(http_connection_module, "PeerTimeout", RecordingTimeout)
+    assert responses_to([plain("GET", "/large")]).sent.endswith(LARGE)
+    limits = Limits()
+    opening, *writes, keep_alive = RecordingTimeout.started
+    assert (opening, keep_alive) == (limits.opening_timeout, limits.keep_alive_timeout)
+    assert len(writes) > 10
+    assert set(writes) == {7}
 
 
 # What is put in the place of some bytes of requests that are right.
@@ -488,18 +455,8 @@ def test_whatever_comes_is_answered_or_refused_and_never_a_surprise(data: bytes,
     for place, length, put in noise:
         start = int(place * len(data))
         data = data[:start] + put + data[start + length :]
-    sock = FakeSocket([data])
-    exchange = Exchange(sock, Limits())  # type: ignore[arg-type]
-    with contextlib.suppress(RequestRefused, ConnectionClosed):
-        while head := exchange.read_head():
-            dialogue = Dialogue(sock, exchange, head, ENDLESS, 0)  # type: ignore[arg-type]
-            try:
-                response = handler(dialogue.request)
-            except RequestRefused as refusal:
-                response = json_response(refusal.status, {"code": "refused", "text": refusal.text})
-            assert isinstance(response, Response)
-            if not dialogue.answer(response):
-                break
+    with PiecesSocket([data]) as sock, contextlib.suppress(RequestRefused, HttpConnectionClosed):
+        http_connection(sock, http=handler).open_websocket()
 
 
 # Handlers that fail
@@ -514,6 +471,21 @@ def test_a_handler_that_fails_is_answered_for_and_logged_once(http: Http, caplog
     assert record.getMessage() == "the answer to GET /fails failed"
     assert record.exc_info
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [ConnectionClosed(1000, "bye"), ConnectionResetError("reset")])
+def test_an_error_of_another_connection_is_an_error_of_the_handler(
+    serve: ServerFactory, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """A handler may use a WebSocket client of its own: its end is not the end of this connection."""
+
+    def forward(request: Request) -> Response:
+        raise error
+
+    with Http.to(serve(echo, http=forward)) as http:
+        for _ in range(2):
+            assert http.get().status == 500
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
 
 
 def test_an_answer_that_breaks_off_does_not_look_whole(http: Http, caplog: pytest.LogCaptureFixture) -> None:

@@ -42,7 +42,7 @@ class Clock(Timers):
 class Peer:
     def __init__(self, clock: Clock) -> None:
         self.cuts = 0
-        self.timeout_of_peer = PeerTimeout(clock, self._cut)
+        self.timeout = PeerTimeout(clock, self._cut)
 
     def _cut(self) -> None:
         self.cuts += 1
@@ -61,7 +61,7 @@ def peer(clock: Clock) -> Peer:
 
 
 def test_who_is_late_is_cut_once(clock: Clock, peer: Peer) -> None:
-    peer.timeout_of_peer.begin(10)
+    peer.timeout.start(10)
     clock.advance(9)
     assert peer.cuts == 0
     clock.advance(2)
@@ -71,19 +71,19 @@ def test_who_is_late_is_cut_once(clock: Clock, peer: Peer) -> None:
 
 
 def test_who_is_in_time_is_not(clock: Clock, peer: Peer) -> None:
-    peer.timeout_of_peer.begin(10)
+    peer.timeout.start(10)
     clock.advance(9)
-    peer.timeout_of_peer.end()
+    peer.timeout.stop()
     clock.advance(100)
     assert peer.cuts == 0
 
 
 def test_each_time_has_all_the_time(clock: Clock, peer: Peer) -> None:
     for _ in range(5):
-        peer.timeout_of_peer.begin(10)
+        peer.timeout.start(10)
         clock.advance(9)
-        peer.timeout_of_peer.end()
-    peer.timeout_of_peer.begin(10)
+        peer.timeout.stop()
+    peer.timeout.start(10)
     clock.advance(9)
     assert peer.cuts == 0
     clock.advance(2)
@@ -91,29 +91,29 @@ def test_each_time_has_all_the_time(clock: Clock, peer: Peer) -> None:
 
 
 def test_a_shorter_time_counts_from_when_it_begins(clock: Clock, peer: Peer) -> None:
-    peer.timeout_of_peer.begin(100)
-    peer.timeout_of_peer.end()
-    peer.timeout_of_peer.begin(1)
+    peer.timeout.start(100)
+    peer.timeout.stop()
+    peer.timeout.start(1)
     clock.advance(2)
     assert peer.cuts == 1
 
 
 def test_0_is_for_ever(clock: Clock, peer: Peer) -> None:
-    peer.timeout_of_peer.begin(0)
+    peer.timeout.start(0)
     clock.advance(1e9)
     assert peer.cuts == 0
 
 
 def test_ten_thousand_times_take_one_deadline(clock: Clock, peer: Peer) -> None:
     for _ in range(10_000):
-        peer.timeout_of_peer.begin(10)
-        peer.timeout_of_peer.end()
+        peer.timeout.start(10)
+        peer.timeout.stop()
         clock.advance(0.0001)
     assert clock.waiting == 1
 
 
 def test_when_it_is_closed_nothing_is_waited_for(clock: Clock, peer: Peer) -> None:
-    peer.timeout_of_peer.begin(10)
-    peer.timeout_of_peer.close()
+    peer.timeout.start(10)
+    peer.timeout.close()
     clock.advance(100)
     assert peer.cuts == 0

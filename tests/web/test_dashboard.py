@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.connection.wiring import eventually
-from wschat.counters import Counters, Counts, Load
+from wschat.counters import Counters, Counts, Eviction, Load
 from wschat.web import dashboard
 from wschat.web.dashboard import Samples, _Reading, _sample
 from wschat.web.process import Process
@@ -102,15 +102,15 @@ def test_what_happened_is_told_for_a_second() -> None:
     counters = Counters()
     counters.count_messages(1000)
     counters.count_fan_out(5000, [8.0] * 1000)
-    counters.count_refusal("404")
+    counters.count_refusal(HTTPStatus.NOT_FOUND)
     before = reading(10.0, counters.read(), 7.0)
     counters.count_messages(50)
     counters.count_fan_out(300, [0.0015] * 98 + [0.3] * 2)
-    counters.count_eviction("too old")
-    counters.count_refusal("503")
+    counters.count_eviction(Eviction.TOO_OLD)
+    counters.count_refusal(HTTPStatus.SERVICE_UNAVAILABLE)
     sample = _sample(before, reading(14.0, counters.read(), 9.0), LOAD)
     assert (sample["messages"], sample["deliveries"], sample["cpu"]) == (12.5, 75.0, 0.5)
-    assert (sample["evictions"], sample["refusals"]) == (Counter({"too old": 1}), Counter({"503": 1}))
+    assert (sample["evictions"], sample["refusals"]) == ({"too old": 1}, {"503": 1})
     assert (sample["threads"], sample["memory_bytes"], sample["descriptors"]) == (10, 1 << 20, 20)
     assert sample["fan_out_p50"] == pytest.approx(0.0015, rel=0.5)
     assert sample["fan_out_p99"] == pytest.approx(0.3, rel=0.5)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import prometheus_client.openmetrics.parser as openmetrics
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from wschat.counters import FAN_OUT_BOUNDS, Load, counters
+from wschat.counters import FAN_OUT_BOUNDS, Eviction, Load, Refusal, counters
 from wschat.errors import UsageError
 from wschat.web import metrics
 from wschat.web.metrics import Metrics
@@ -42,9 +43,9 @@ def test_what_was_counted() -> None:
     counters.count_fan_out(30, [0.001, 0.003, 100.0])
     counters.count_opened()
     counters.count_closed()
-    counters.count_eviction("too old")
-    counters.count_refusal("404")
-    counters.count_refusal("too many connections")
+    counters.count_eviction(Eviction.TOO_OLD)
+    counters.count_refusal(HTTPStatus.NOT_FOUND)
+    counters.count_refusal(Refusal.TOO_MANY_CONNECTIONS)
     after = read(made)
     grown = {key: value - before.get(key, 0) for key, value in after.items() if key[0].startswith("wschat_") and value != before.get(key)}
     buckets = {key[1]: grown.pop(key) for key in list(grown) if key[0] == "wschat_fanout_seconds_bucket"}

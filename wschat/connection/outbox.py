@@ -108,7 +108,7 @@ class Outbox:
                     if sent < len(frames):
                         self._begin_backlog(frames, sent)
                 elif self._has_no_room(len(frames)) and not self._make_room(len(frames)):
-                    self._evict("outbox full")
+                    self._evict(Eviction.OUTBOX_FULL)
                 elif self._buffer and not self._is_in_message and not self._is_closed:
                     self._write_put_off()
                     self._buffer.add(frames, is_droppable=is_droppable)
@@ -344,11 +344,11 @@ class Outbox:
         if not self._has_no_room(1):
             return
         if not self._buffer.has_room(1):
-            self._evict("outbox full")  # others have to make room in a quota, so that nothing can be waited for here
+            self._evict(Eviction.OUTBOX_FULL)  # others have to make room in a quota, so that nothing can be waited for here
         give_up_at = monotonic() + self._limits.send_timeout if self._limits.send_timeout else None
         while self._has_no_room(1):
             if not self._wait(give_up_at):
-                self._evict("send timeout")
+                self._evict(Eviction.SEND_TIMEOUT)
 
     def _wait(self, until: float | None) -> bool:
         """Let go of the lock until something changes; False when it is later than `until`."""
@@ -373,7 +373,7 @@ class Outbox:
             remaining = self._buffer.since + self._limits.outbox_seconds - now
             if remaining <= 0:
                 if self._limits.slow_peer == "evict":
-                    self._evict("too old")
+                    self._evict(Eviction.TOO_OLD)
                     return
                 self._buffer.drop_oldest(lambda since: since + self._limits.outbox_seconds <= now)
                 remaining = self._limits.outbox_seconds

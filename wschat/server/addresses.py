@@ -1,18 +1,19 @@
-"""IP addresses, as peers, headers, options and people write them. Each has one form here, so that two texts of one address are equal."""
+"""IP addresses, as peers, headers, options and people write them. Each has one normal form, so that equal addresses compare equal."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Any
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address that a text is, or None.
+    """Return the address in a text, or None if it is not an address.
 
-    An IPv4 address that is written as one of IPv6, as a socket for both shows it, becomes IPv4. A zone (`fe80::1%eth0`) is left
-    out: it may be any text, and says which interface of this machine the address was seen at, not whose it is.
+    An IPv4-mapped IPv6 address, as a dual-stack socket shows it, becomes IPv4. A zone (`fe80::1%eth0`) is dropped: it may be any
+    text, and names an interface of this machine, not the peer.
     """
     try:
         address = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
@@ -22,7 +23,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True if a host name or an address means this machine."""
+    """Return True if a host name or an address is a loopback one."""
     if host.lower() == "localhost" or host.lower().endswith(".localhost"):
         return True
     address = parse_address(host)
@@ -32,3 +33,8 @@ def is_loopback(host: str) -> bool:
 def host_of(client_address: Any) -> str | None:
     """Return the address of a socket without its port, or None for a Unix socket."""
     return str(client_address[0]) if isinstance(client_address, tuple) else None
+
+
+def is_on_loopback(sock: socket.socket) -> bool:
+    """Return True if a socket is bound to an address that only this machine can reach. A Unix socket is."""
+    return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])

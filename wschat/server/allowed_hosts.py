@@ -1,4 +1,7 @@
-"""Which names a server answers to, against DNS rebinding: a page of an attacker becomes one of ours when its name means our address."""
+"""The host names that a server answers to, against DNS rebinding.
+
+In that attack, the name of an attacker's page is made to resolve to this server, so that the page has the server's origin.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,24 @@ from wschat.errors import RequestRefused, UsageError
 from wschat.server.addresses import is_loopback, parse_address
 
 ANY_HOST = "*"
+"""Allows every name."""
 
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*))(?::\d*)?")
 _NAME = re.compile(r"(?:\*\.)?[^\s\[\]:/?#@*\\]+")
 
 
 class AllowedHosts:
-    """The names that a server answers to: those that it is given, and the loopback ones. From any thread."""
+    """The names that a server answers to: the given ones and loopback names. Thread-safe."""
 
     def __init__(self, texts: Collection[str] = ()) -> None:
-        """Raises UsageError for what is not `chat.example.com`, `*.example.com` (with all names below it), an address or `*`."""
+        """Parse names. Raises UsageError unless each is like `chat.example.com` or `*.example.com`, an IP address or `*`.
+
+        `*.example.com` allows all names below example.com.
+        """
         self.names = frozenset(map(_parse_host, texts))
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Raise RequestRefused (421) if this server does not answer to the name in the Host header. Browsers always send one."""
+        """Raise RequestRefused (421) if the Host header is not allowed. A missing one is: browsers always send it."""
         host = headers.get("host")
         if host is None or _is_loopback(host) or ANY_HOST in self.names:
             return
@@ -53,7 +60,7 @@ def _parse_host(text: str) -> str:
 
 
 def _name_in(host: str) -> str:
-    """Return the name or the address in a Host header, without a port."""
+    """Return the name or the address in a Host header, without the port."""
     match = _HOST.fullmatch(host)
     name = (match[1] or match[2] if match else host).lower().removesuffix(".")
     address = parse_address(name)

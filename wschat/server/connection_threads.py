@@ -1,7 +1,7 @@
-"""The threads of the connections: one for each. One more stands by, so that who comes next need not wait until it is made.
+"""The threads of the connections, one for each, and a spare thread that is started in advance.
 
-To make a thread takes as long as to agree on a WebSocket; a server does it while the client whom it has just answered has to
-think of the next thing.
+Starting a thread takes as long as an opening handshake. The spare is started while the client that has just been answered
+prepares its next message, so that the next connection need not wait for a thread.
 """
 
 from __future__ import annotations
@@ -18,63 +18,58 @@ Task = TypeVar("Task")
 
 
 class ConnectionThreads(Generic[Task]):
-    """Calls `work` with each task, in a thread of its own. Any method may be called from any thread; none waits longer than it takes
-    to make a thread.
-    """
+    """Calls `work` with each task in a thread of its own. Thread-safe; no method waits for longer than a thread takes to start."""
 
     def __init__(self, work: Callable[[Task], None]) -> None:
         self._work = work
-        self._tasks: SimpleQueue[Task | None] = SimpleQueue()  # of the one that stands by; None ends it
-        # Guards all below. Nothing else is locked while it is held.
-        self._guard = threading.Lock()
-        self._has_stand_by = False
-        self._process = 0  # that it is in
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()  # for the spare thread; None ends it
+        self._spare_lock = threading.Lock()  # guards all attributes below; no other lock is taken while it is held
+        self._has_spare = False
+        self._spare_process = 0  # the process of the spare thread: a forked child does not inherit it
         self._is_closed = False
 
     def run(self, task: Task) -> None:
-        """Work on this. Raises RuntimeError if there is no thread to be had."""
-        with self._guard:
-            # A forked child has none, whatever its parent had.
-            has_stand_by = self._has_stand_by and self._process == os.getpid()
-            self._has_stand_by = False
-        if has_stand_by:
+        """Run a task in the spare thread or in a new one. Raises RuntimeError if no thread can be started."""
+        with self._spare_lock:
+            has_spare = self._has_spare and self._spare_process == os.getpid()
+            self._has_spare = False
+        if has_spare:
             self._tasks.put(task)
         else:
-            _start(lambda: self._work_on(task))
+            _start(lambda: self._run_task(task))
 
-    def stand_by(self) -> None:
-        """Have a thread ready for the next task, if there is one to be had."""
-        with self._guard:
-            if self._has_stand_by or self._is_closed:
+    def start_spare(self) -> None:
+        """Start the spare thread if there is none. Does nothing if no thread can be started."""
+        with self._spare_lock:
+            if self._has_spare or self._is_closed:
                 return
             try:
-                _start(self._wait_and_work)
+                _start(self._wait_and_run)
             except RuntimeError:
-                return  # the next task tries again, and says so
-            self._has_stand_by = True
-            self._process = os.getpid()
+                return  # `run` tries again, and raises
+            self._has_spare = True
+            self._spare_process = os.getpid()
 
     def close(self) -> None:
-        """End the thread that stands by. Those that work are not touched."""
-        with self._guard:
-            has_stand_by, self._has_stand_by = self._has_stand_by, False
+        """End the spare thread. Tasks that run are not affected."""
+        with self._spare_lock:
+            has_spare, self._has_spare = self._has_spare, False
             self._is_closed = True
-        if has_stand_by:
+        if has_spare:
             self._tasks.put(None)
 
-    def _wait_and_work(self) -> None:
+    def _wait_and_run(self) -> None:
         task = self._tasks.get()
         if task is not None:
-            self._work_on(task)
+            self._run_task(task)
 
-    def _work_on(self, task: Task) -> None:
+    def _run_task(self, task: Task) -> None:
         trace = threading.gettrace()
-        if trace is not None:  # a debugger or a coverage tool wants to see every thread
+        if trace is not None:  # as threading.Thread does, for debuggers and coverage tools
             sys.settrace(trace)
-        # What is traced is what is called from here on.
-        self._work(task)
+        self._work(task)  # a call of its own, because a trace function sees only calls made after it was set
 
 
-def _start(work: Callable[[], None]) -> None:
-    # Not a threading.Thread: its start waits until the thread has reported back, which halves the rate of openings.
-    _thread.start_new_thread(work, ())
+def _start(function: Callable[[], None]) -> None:
+    # Not a threading.Thread: its start() waits until the thread runs, which halves the rate of openings.
+    _thread.start_new_thread(function, ())

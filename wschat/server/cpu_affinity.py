@@ -1,10 +1,10 @@
-"""Where the command's threads run: all on one core, the one that nobody else wants.
+"""CPU affinity of the command: all threads on one core, the one that other processes use least.
 
-Under the GIL only one thread runs Python at a time. Spread over cores, fifty threads that wake each other pass the GIL from
-core to core, and half the time goes into that; on one core they take turns (one echo in flight on each of fifty connections:
-twice the rate). SCHED_BATCH keeps a thread that wakes up from interrupting the one that holds the GIL, only to wait for it.
+Under the GIL, one thread at a time runs Python. On several cores, fifty threads that wake each other pass the GIL from core to
+core, which takes half of the time; on one core they take turns (an echo in flight on each of fifty connections: twice the rate).
+SCHED_BATCH keeps a thread that wakes up from preempting the one that holds the GIL.
 
-This is for a program of our own. A library has no business to do such a thing in somebody else's.
+Only the command does this: a library must not change the affinity of the program that uses it.
 """
 
 from __future__ import annotations
@@ -18,84 +18,87 @@ from time import monotonic, process_time
 
 from wschat.connection.timers import Timer, Timers
 
-_SECONDS_BETWEEN_LOOKS = 1.0
-# A core is given up when others take this share of it and a better one is there, twice in a row.
-_MUCH = 0.35
-_BETTER_BY = 0.15
+_CHECK_INTERVAL = 1.0
+# A core is left if, in two checks in a row, other processes use more than this share of it and another core has less use by this.
+_MAX_USE_BY_OTHERS = 0.35
+_MIN_GAIN = 0.15
+_CHECKS_BEFORE_MOVE = 2
 _BUSY_FIELDS = (0, 1, 2, 5, 6)  # of /proc/stat: user, nice, system, irq, softirq
 
 
 def is_worthwhile() -> bool:
-    """Whether this is a system and an interpreter that gain by one core for all threads."""
+    """Return True if the system and the interpreter gain by running all threads on one core."""
     has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     return has_gil and hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1 and Path("/proc/stat").exists()
 
 
 class CpuAffinity:
-    """Keeps the threads of this process on one core, and moves them when others use it. For Linux."""
+    """Keeps the threads of this process on one core, and moves them when other processes use it. For Linux."""
 
-    def __init__(self, timers: Timers, busy_seconds: Callable[[], dict[int, float]] | None = None) -> None:
+    def __init__(self, timers: Timers, read_busy_seconds: Callable[[], dict[int, float]] | None = None) -> None:
+        """`read_busy_seconds` returns the seconds that each core has been busy since the system started."""
         self._timers = timers
-        self._busy_seconds = busy_seconds or _busy_seconds
+        self._read_busy_seconds = read_busy_seconds or _read_busy_seconds
         self._allowed = sorted(os.sched_getaffinity(0))
-        self._next_look: Timer | None = None
+        self._timer: Timer | None = None
         self._is_stopped = False
-        self._bad_looks = 0
-        self._remember()
+        self._checks_in_favour = 0  # of another core, in a row
+        self._measure()
         self.core = self._allowed[-1]
+        """The core that the threads run on."""
 
     def start(self) -> None:
-        """Move to one core, and look after it from the timers' thread until `stop`."""
-        self._move({self.core})
-        self._next_look = self._timers.call_later(_SECONDS_BETWEEN_LOOKS, self._look)
+        """Move to one core, and check it every second in the timers' thread until `stop`."""
+        self._set_affinity({self.core})
+        self._timer = self._timers.call_later(_CHECK_INTERVAL, self._check)
 
     def stop(self) -> None:
-        """Run wherever the system likes again."""
+        """Allow all cores again that were allowed before."""
         self._is_stopped = True
-        if self._next_look is not None:
-            self._next_look.cancel()
-        self._move(set(self._allowed))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._set_affinity(set(self._allowed))
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._is_stopped:
             return
-        with contextlib.suppress(OSError):  # no descriptor left to look with: the next look may be luckier
-            core = self.better_core()
-            self._bad_looks = self._bad_looks + 1 if core != self.core else 0
-            if self._bad_looks > 1:
+        with contextlib.suppress(OSError):  # no descriptor is left to read /proc; the next check tries again
+            core = self.choose_core()
+            self._checks_in_favour = self._checks_in_favour + 1 if core != self.core else 0
+            if self._checks_in_favour >= _CHECKS_BEFORE_MOVE:
                 self.core = core
-                self._bad_looks = 0
-                self._move({core})
-        self._next_look = self._timers.call_later(_SECONDS_BETWEEN_LOOKS, self._look)
+                self._checks_in_favour = 0
+                self._set_affinity({core})
+        self._timer = self._timers.call_later(_CHECK_INTERVAL, self._check)
 
-    def better_core(self) -> int:
-        """The core to be on, by what each has done since the last look."""
-        before, own_before, at_before = self._busy, self._own, self._at
-        self._remember()
-        elapsed = max(self._at - at_before, 0.001)
-        others = {core: (self._busy.get(core, 0.0) - before.get(core, 0.0)) / elapsed for core in self._allowed}
+    def choose_core(self) -> int:
+        """Return the core to run on, by the use of all cores since the last call."""
+        busy_before, own_before, measured_before = self._busy, self._own, self._measured_at
+        self._measure()
+        elapsed = max(self._measured_at - measured_before, 0.001)
+        others = {core: (self._busy.get(core, 0.0) - busy_before.get(core, 0.0)) / elapsed for core in self._allowed}
         others[self.core] -= (self._own - own_before) / elapsed
         best = min(self._allowed, key=lambda core: others[core])
-        if others[self.core] > _MUCH and others[self.core] - others[best] > _BETTER_BY:
+        if others[self.core] > _MAX_USE_BY_OTHERS and others[self.core] - others[best] > _MIN_GAIN:
             return best
         return self.core
 
-    def _remember(self) -> None:
-        self._busy, self._own, self._at = self._busy_seconds(), process_time(), monotonic()
+    def _measure(self) -> None:
+        self._busy, self._own, self._measured_at = self._read_busy_seconds(), process_time(), monotonic()
 
-    def _move(self, cores: set[int]) -> None:
-        # A thread takes over the affinity of the one that starts it: the second round is for those started during the first.
+    def _set_affinity(self, cores: set[int]) -> None:
+        # A new thread inherits the affinity of its parent: the second round is for threads started during the first.
         for _ in range(2):
             for thread in os.listdir("/proc/self/task"):
                 try:
                     os.sched_setaffinity(int(thread), cores)
                     os.sched_setscheduler(int(thread), os.SCHED_BATCH, os.sched_param(0))
                 except OSError:
-                    pass  # it has ended, or the system does not want it
+                    pass  # the thread has ended, or the system does not permit it
 
 
-def _busy_seconds() -> dict[int, float]:
-    """How long each core has been busy, in all, by whatever."""
+def _read_busy_seconds() -> dict[int, float]:
+    """Return the seconds that each core has been busy since the system started."""
     ticks = os.sysconf("SC_CLK_TCK")
     busy = {}
     for line in Path("/proc/stat").read_text().splitlines():

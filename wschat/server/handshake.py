@@ -1,7 +1,6 @@
-"""The opening handshake, a server's side (RFC 6455, section 4.2): from the head of a request to the answer that opens the WebSocket.
+"""The server's side of the opening handshake (RFC 6455, section 4.2): from the head of a request to the 101 response.
 
-simple-websocket reads the request and chooses the subprotocol; what it does not look at is checked here, and so is what is
-ours to decide.
+simple-websocket parses the request and chooses the subprotocol. What it does not check is checked here; compression is agreed here.
 """
 
 from __future__ import annotations
@@ -9,67 +8,75 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import encodings.idna  # noqa: F401  # wsproto's for host names: imported by the first opening, it might find no descriptor left
+import encodings.idna  # noqa: F401  # used by wsproto for host names; imported by the first opening, it might find no descriptor left
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
 import simple_websocket
-from wsproto.events import Request as Asked
+from wsproto.events import Request as WsprotoRequest
 from wsproto.utilities import RemoteProtocolError, generate_accept_token
 
 from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
-from wschat.server.requests import Request, add_header, parse_request, target_of
+from wschat.server.requests import Request, add_header, parse_opening, path_and_query
 
-# simple-websocket wants a socket, and gets nothing to do with it. (Its own object would do, but would then never be freed by itself.)
+# simple-websocket requires a socket, and does nothing with this one. (Its own object would make a cycle that only the collector frees.)
 _NO_SOCKET = object()
 _VERSION = "13"
-_UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade, close"}  # a 426 has both (RFC 9110, sections 7.8 and 15.5.22)
-_MAYBE_OPENING = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")
+# A 426 response has both headers (RFC 9110, sections 7.8 and 15.5.22).
+_UPGRADE_REQUIRED = {"Upgrade": "websocket", "Connection": "Upgrade, close", "Sec-WebSocket-Version": _VERSION}
+_GET_REQUEST = re.compile(rb"GET \S+ HTTP/1\.1\r?\n")
+_HEADERS_OF_OPENING = ("host", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
 
 
-class Answer(NamedTuple):
-    """An agreement: the response to send, and what was agreed on."""
+class Acceptance(NamedTuple):
+    """An accepted opening request."""
 
     response: bytes
+    """The 101 response."""
     subprotocol: str | None
+    """The subprotocol agreed on."""
     deflate: Deflate | None
+    """The compression agreed on."""
 
 
 class Handshake:
-    """What is asked for by a head, whatever it is, and the answer if it is a WebSocket. Never waits.
-
-    Raises RequestRefused (400) for what is not HTTP.
-    """
+    """An opening request. Touches no socket."""
 
     def __init__(self, head: bytes, subprotocols: Sequence[str] = ()) -> None:
+        """Parse the head of a request. Raises RequestRefused (400, 505) if it is not a request in HTTP/1.1."""
         self._subprotocols = subprotocols
-        self._opened: _Server | None = None
+        self._parsed: _Server | None = None  # None for a request that simple-websocket does not accept as it is
         with contextlib.suppress(RemoteProtocolError, UnicodeError):
-            if _MAYBE_OPENING.match(head):
-                self._opened = _Server(head, subprotocols)
-        self.request = self._opened.request() if self._opened else parse_request(head)
+            if _GET_REQUEST.match(head):
+                self._parsed = _Server(head, subprotocols)
+        self.request = self._parsed.request() if self._parsed else parse_opening(head)
 
-    def answer(self, deflate: Deflate | None = None) -> Answer:
-        """Answer the request. Raises RequestRefused, with the status to answer, if it is no opening or a bad one."""
-        _check(self.request)
-        try:
-            # What is right is refused by wsproto for offering another upgrade besides: so it is shown no other.
-            opened = self._opened or _Server(_bare_head(self.request), self._subprotocols)
-        except (RemoteProtocolError, UnicodeError) as error:
-            raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
-        offers = self.request.headers.get("sec-websocket-extensions")
+    def accept(self, deflate: Deflate | None = None) -> Acceptance:
+        """Return the acceptance of the request. Raises RequestRefused (400, 405, 426) if it does not open a WebSocket."""
+        headers = self.request.headers
+        parsed = self._parsed
+        if parsed is None:
+            _check_upgrade(self.request)
+        _check_headers(headers)
+        if parsed is None:
+            try:
+                # wsproto refuses a request that offers another upgrade besides: it gets one that does not.
+                parsed = _Server(_head_without_other_upgrades(self.request), self._subprotocols)
+            except (RemoteProtocolError, UnicodeError) as error:
+                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
+        offers = headers.get("sec-websocket-extensions")
         agreed = accept_offer(offers, deflate) if offers and deflate else None
-        response = _response_to(self.request.headers["sec-websocket-key"], opened.subprotocol, agreed[0] if agreed else None)
-        return Answer(response, opened.subprotocol, agreed[1] if agreed else None)
+        response = _encode_response(headers["sec-websocket-key"], parsed.subprotocol, agreed[0] if agreed else None)
+        return Acceptance(response, parsed.subprotocol, agreed[1] if agreed else None)
 
 
 class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
-    """simple-websocket, shown the very bytes of the request.
+    """simple-websocket, given the bytes of the request.
 
-    From an environ it would write the request anew, and have h11 parse again what it has parsed: an eighth of an opening.
+    From a WSGI environ it would write the request again for h11 to parse again, which takes an eighth of an opening.
     """
 
     def __init__(self, head: bytes, subprotocols: Sequence[str]) -> None:
@@ -77,36 +84,38 @@ class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
         super().__init__({"werkzeug.socket": _NO_SOCKET}, subprotocols=list(subprotocols), thread_class=_Idle, event_class=_Idle)
 
     def handshake(self) -> None:
-        """Called by the constructor. Raises RemoteProtocolError or UnicodeError for what is no opening."""
+        """Parse the request; called by the constructor. Raises RemoteProtocolError or UnicodeError if it opens no WebSocket."""
         self.ws.receive_data(self._head)
-        self._asked: Asked = next(self.ws.events())
-        self.subprotocol = self.choose_subprotocol(self._asked)
+        self._request: WsprotoRequest = next(self.ws.events())
+        self.subprotocol = self.choose_subprotocol(self._request)
         self.connected = True
 
     def request(self) -> Request:
-        asked = self._asked
-        # wsproto decodes names of other scripts; an Origin has them as they came.
-        headers = {"host": asked.host if asked.host.isascii() else asked.host.encode("idna").decode("ascii")}
-        for name, value in asked.extra_headers:
+        """Return the request with its headers as the client sent them."""
+        parsed = self._request
+        # wsproto decodes an internationalized host name, but an Origin header has it encoded.
+        headers = {"host": parsed.host if parsed.host.isascii() else parsed.host.encode("idna").decode("ascii")}
+        for name, value in parsed.extra_headers:
             add_header(headers, name, value)
-        for listed, values in (("sec-websocket-protocol", asked.subprotocols), ("sec-websocket-extensions", asked.extensions)):
-            if values:
-                headers[listed] = ", ".join(map(str, values))
-        return Request("GET", target_of(asked.target, headers), headers)
+        if parsed.subprotocols:
+            headers["sec-websocket-protocol"] = ", ".join(parsed.subprotocols)
+        if parsed.extensions:
+            headers["sec-websocket-extensions"] = ", ".join(map(str, parsed.extensions))
+        return Request("GET", path_and_query(parsed.target, headers), headers)
 
 
 class _Idle:
-    """What simple-websocket takes for its reader thread and for the event that wakes it: it leaves the connection to us."""
+    """A stand-in for simple-websocket's reader thread and its event: the connection's own thread reads."""
 
     def __init__(self, target: object = None) -> None:
         self.name = ""
 
     def start(self) -> None:
-        """Nothing is to be read yet."""
+        """Start nothing."""
 
 
-def _response_to(key: str, subprotocol: str | None, extensions: str | None) -> bytes:
-    """The 101. Asked for it, wsproto would make ready to run the connection itself, which is a tenth of an opening."""
+def _encode_response(key: str, subprotocol: str | None, extensions: str | None) -> bytes:
+    """Encode the 101 response. wsproto would also prepare to run the connection, which takes a tenth of an opening."""
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
@@ -120,33 +129,30 @@ def _response_to(key: str, subprotocol: str | None, extensions: str | None) -> b
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def _bare_head(request: Request) -> bytes:
-    """The head of a request for a WebSocket and nothing else."""
-    names = ("host", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
-    lines = [f"{name}: {request.headers[name]}\r\n" for name in names if name in request.headers]
+def _head_without_other_upgrades(request: Request) -> bytes:
+    headers = request.headers
+    lines = [f"{name}: {headers[name]}\r\n" for name in _HEADERS_OF_OPENING if name in headers]
     return f"GET / HTTP/1.1\r\nupgrade: websocket\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
-def _check(request: Request) -> None:
-    headers = request.headers
+def _check_upgrade(request: Request) -> None:
+    """Check what wsproto has checked of a request that it has parsed. Raises RequestRefused (400, 405, 426)."""
     if request.method != "GET":
         raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket is opened with GET.", {"Allow": "GET"})
-    if "websocket" not in _tokens(headers.get("upgrade", "")):
-        raise RequestRefused(
-            HTTPStatus.UPGRADE_REQUIRED,
-            "This is a WebSocket server: connect with a WebSocket client.",
-            {**_UPGRADE, "Sec-WebSocket-Version": _VERSION},
-        )
-    if "upgrade" not in _tokens(headers.get("connection", "")):
+    if "websocket" not in _tokens(request.headers.get("upgrade", "")):
+        text = "This is a WebSocket server: connect with a WebSocket client."
+        raise RequestRefused(HTTPStatus.UPGRADE_REQUIRED, text, _UPGRADE_REQUIRED)
+    if "upgrade" not in _tokens(request.headers.get("connection", "")):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "A WebSocket request has a header 'Connection: Upgrade'.")
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    """Check what wsproto does not: repeated headers, a body, and the length of the key. Raises RequestRefused (400, 426)."""
     if headers.get("sec-websocket-version") != _VERSION:
-        raise RequestRefused(
-            HTTPStatus.UPGRADE_REQUIRED,
-            f"The version of WebSocket spoken here is {_VERSION}.",
-            {**_UPGRADE, "Sec-WebSocket-Version": _VERSION},
-        )
+        text = f"The version of WebSocket spoken here is {_VERSION}."
+        raise RequestRefused(HTTPStatus.UPGRADE_REQUIRED, text, _UPGRADE_REQUIRED)
     if "transfer-encoding" in headers or headers.get("content-length", "").strip("0"):
-        # It would be taken for frames.
+        # The body would be taken for frames.
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "A WebSocket request has no body.")
     try:
         key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)

@@ -1,281 +1,399 @@
-"""The reception: what happens on an accepted connection until it is a WebSocket, or is none and never will be.
+"""An accepted connection while it speaks HTTP: TLS, plain requests with their responses, and the opening handshake that ends it.
 
-TLS, the requests that are answered with plain HTTP, one after the other, and the opening, which ends it.
+A request passes `HttpConnection`, which parses it into a `Request`; the application, which returns a `Response`; and
+`HttpConnection` again, which writes that (RFC 9110, RFC 9112). What a WebSocket or an event stream does belongs elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
+
+import h11
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.connection.streams import open_stream
-from wschat.connection.timers import Timers
-from wschat.counters import counters
-from wschat.errors import ConnectionClosed, RequestRefused
-from wschat.limits import Limits
-from wschat.protocol.deflate import Deflate
-from wschat.protocol.frames import CloseCode
-from wschat.server.addresses import host_of, is_loopback
-from wschat.server.allowed_hosts import AllowedHosts
-from wschat.server.connections import Connections
+from wschat.counters import Refusal, counters, refusal_of
+from wschat.errors import ConnectionClosed, HttpConnectionClosed, RequestRefused
+from wschat.server.addresses import host_of
 from wschat.server.handshake import Handshake
-from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
-from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers
-from wschat.server.proxies import Proxies
-from wschat.server.refusals import linger, refuse
-from wschat.server.requests import Exchange, Request
-from wschat.server.responses import Dialogue, EventsResponse, HttpHandler, Response, error_response, response_later
+from wschat.server.http_settings import HttpSettings
+from wschat.server.logs import log_answered, log_opened, log_refused, shown
+from wschat.server.origins import cross_origin_headers, is_preflight, joined_headers
+from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
+from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, reason_of
+from wschat.server.responses import (
+    EventsResponse,
+    HttpHandler,
+    Response,
+    encode_events_head,
+    encode_response,
+    error_response,
+    retry_response,
+)
 from wschat.server.timeouts import PeerTimeout
 
 logger = logging.getLogger("wschat.server")
 
-# Programs know Retry-After; a browser that has asked for a page obeys Refresh (HTML, section 7.4.5), and comes again by itself.
-_LATER = {"Retry-After": "10", "Refresh": "10"}
-BUSY = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections just now.", _LATER)
-STOPPING = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", _LATER)
-FAILED = RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "Something has gone wrong here; it is not your fault.")
-
-# Two comments on a stream of events.
-_UNACKNOWLEDGED_MS = 30_000
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\nupgrade:[^\n]*websocket", re.IGNORECASE)
+_HEAD_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_READ_HEAD_BYTES = 4096
+_READ_BODY_BYTES = 16 * 1024
+_UNLIMITED_BYTES = 1 << 30
+# How much is still read of a request after its last response.
+_MAX_LINGER_BYTES = 1 << 20
+# SO_LINGER with a timeout of 0: a struct of two shorts on Windows, and of two ints elsewhere.
+_RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+# An event stream has no pings: a peer that acknowledges nothing for as long as two comments take is gone.
+_UNACKNOWLEDGED_MS = 30_000
 
 
-@dataclass(frozen=True)
-class Reception:
-    """On what terms a server receives connections. Everything here is for the threads of the connections."""
+class HttpConnection:
+    """One connection until it is a WebSocket. For the connection's own thread: methods wait for the peer."""
 
-    connections: Connections
-    timers: Timers
-    limits: Limits
-    subprotocols: Sequence[str]
-    origins: Collection[str]
-    deflate: Deflate | None
-    proxies: Proxies
-    http: HttpHandler | None
-    path_prefix: str
-    hosts: AllowedHosts | None
-    """None for a server that answers to any name."""
-
-    def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
-        """Answer the requests on a fresh connection until one opens a WebSocket.
-
-        Raises RequestRefused, after having answered so, and ConnectionClosed if the peer left or took too long, or if all that
-        was asked for has been answered.
-        """
-        arrival = _Arrival(self, sock, client_address, check_request)
-        try:
-            return arrival.open_websocket()
-        except RequestRefused as refusal:
-            exchange, in_json = arrival.exchange, self.http is not None and not arrival.is_opening
-            refuse(sock, refusal, with_body=exchange.wants_body, in_json=in_json, to_events=exchange.wants_events)
-            raise
-        except OSError:
-            raise ConnectionClosed(CloseCode.ABNORMAL, "left during the opening") from None
-        finally:
-            arrival.timeout_of_peer.close()
-
-
-class _Arrival:
-    """One connection until it is a WebSocket."""
-
-    def __init__(self, reception: Reception, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> None:
-        self._at = reception
+    def __init__(
+        self, settings: HttpSettings, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]
+    ) -> None:
+        """`check_request` is called with each opening request, and raises RequestRefused to refuse it."""
+        self._settings = settings
         self._socket = sock
         self._client_address = client_address
-        self._host = host_of(client_address)
-        self._is_from_proxy = reception.proxies.include(self._host)
+        self._is_from_proxy = bool(settings.proxies.networks) and settings.proxies.include(host_of(client_address))
         self._check_request = check_request
-        self.timeout_of_peer = PeerTimeout(reception.timers, lambda: reception.connections.cut(sock))
-        self.exchange = Exchange(sock, reception.limits)
-        self.is_opening = False
-        """Whether a WebSocket has been asked for."""
+        self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
+        self._head = b""
+        self._received = b""  # beyond the head or the request; the next request begins with it
+        self._has_answered = False
+        self._is_opening = False
+        self._h11: h11.Connection  # of the current plain request; an opening needs none
 
     def open_websocket(self) -> Connection:
-        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+        """Answer requests until one of them opens a WebSocket.
+
+        Raises RequestRefused after the refusal was sent, and HttpConnectionClosed if the connection ends without a WebSocket.
+        """
+        try:
+            return self._answer_until_websocket()
+        except RequestRefused as refusal:
+            self._refuse(refusal)
+            raise
+        except OSError:
+            raise HttpConnectionClosed("the client left during the opening handshake") from None
+        finally:
+            self._timeout.close()
+
+    def _answer_until_websocket(self) -> Connection:
+        settings = self._settings
+        if isinstance(self._client_address, tuple):  # TCP, and not a Unix socket
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.timeout_of_peer.begin(self._at.limits.opening_timeout)
+        self._timeout.start(settings.limits.opening_timeout)
         if isinstance(self._socket, ssl.SSLSocket):
             _start_tls(self._socket, self._client_address)
-        head = self._read_head(is_first=True)
-        while self._at.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
-            self._answer(self._at.http, head)
-            self.timeout_of_peer.begin(self._at.limits.keep_alive_timeout)
+        head = self.read_head()
+        while settings.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
+            self._answer(settings.http, head)
             head = self._read_next_head()
-        return self._open(head)
+        self._is_opening = True
+        return self._upgrade(head)
 
-    def _read_head(self, *, is_first: bool) -> bytes:
-        head = self.exchange.read_head()
-        if self._at.connections.is_closing and (is_first or head is not None):
+    # Reading requests
+
+    def read_head(self) -> bytes:
+        """Receive the head of the next request, blank line included. Bytes that cannot become a request are returned at once.
+
+        Raises RequestRefused (431, or 503 if the server is stopping), and HttpConnectionClosed if the client leaves.
+        """
+        limits, connections = self._settings.limits, self._settings.connections
+        # Some clients send a line end after a body (RFC 9112, section 2.2).
+        self._head, received = b"", self._received.lstrip(b"\r\n")
+        left = (limits.max_head_bytes or _UNLIMITED_BYTES) - len(received)
+        while not (end := END_OF_HEAD.search(received)):
+            if left <= 0:
+                raise RequestRefused(_HEAD_TOO_LARGE, f"A request's head may have {limits.max_head_bytes} bytes.")
+            data = self._socket.recv(min(_READ_HEAD_BYTES, left))
+            if not data:
+                if connections.is_closing and not self._has_answered:
+                    raise STOPPING
+                raise HttpConnectionClosed("the client left before its request was complete")
+            left -= len(data)
+            received = (received + data).lstrip(b"\r\n")
+            if received and not received[:1].isalpha():
+                self._received = b""
+                return received
+        self._head, self._received = received[: end.end()], received[end.end() :]
+        if limits.max_headers and self._head.count(b"\n") - 2 > limits.max_headers:
+            raise RequestRefused(_HEAD_TOO_LARGE, f"A request may have {limits.max_headers} headers.")
+        if connections.is_closing:
             raise STOPPING
-        if head is None:
-            raise ConnectionClosed(CloseCode.ABNORMAL, "left before the request was whole")
-        return head
+        return self._head
 
     def _read_next_head(self) -> bytes:
-        """Read the head of a request that follows another one; until it is whole, the connection is idle."""
-        self._at.connections.rest(self._socket, None if self._is_from_proxy else self._host)
-        head = self._read_head(is_first=False)
-        if not self._at.connections.resume(self._socket):
+        """Receive the head of a request that follows another. The connection is idle until it is complete."""
+        connections = self._settings.connections
+        self._has_answered = True
+        self._timeout.start(self._settings.limits.keep_alive_timeout)
+        connections.mark_idle(self._socket, None if self._is_from_proxy else host_of(self._client_address))
+        head = self.read_head()
+        if not connections.mark_active(self._socket):
             raise BUSY
         return head
 
-    def _open(self, head: bytes) -> Connection:
-        """Answer an opening."""
-        at, sock = self._at, self._socket
-        self.is_opening = True
-        handshake = Handshake(head, at.subprotocols)
-        request = handshake.request.below(at.path_prefix)
-        request.remote_address = self._remote_address(request)
-        self._check_host(request)
-        if "origin" in request.headers:
-            check_origin(request.headers, at.origins, on_loopback=is_on_loopback(sock))
-        self._check_request(request)  # a page of another origin could try passwords, and have its visitor locked out
-        answer = handshake.answer(at.deflate)
-        at.connections.answer(sock)
-        sock.sendall(answer.response)
-        ws = Connection(
-            open_stream(sock),
-            is_client=False,
-            limits=at.limits,
-            path=request.target,
-            headers=request.headers,
-            remote_address=request.remote_address,
-            subprotocol=answer.subprotocol,
-            deflate=answer.deflate,
-            already_read=self.exchange.already_read,
-            quotas=at.connections.quotas(sock),
-        )
-        ws.identity = request.identity
-        log_opened(ws)
-        at.connections.open(sock, ws)
-        return ws
+    def _parse(self, head: bytes) -> Request:
+        """Parse the head of a plain request. Raises RequestRefused (400, 501, 505)."""
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), _READ_BODY_BYTES))
+        self._h11.receive_data(head + self._received)
+        self._received = b""
+        request = parse_plain(self._h11)
+        if "content-length" in request.headers or "transfer-encoding" in request.headers:
+            request.body_reader = partial(self._read_body, int(request.headers.get("content-length", 0)))
+        else:
+            self._skip_body()  # moves on to the end of the request
+        return request
+
+    def _read_body(self, content_length: int, max_bytes: int) -> bytes:
+        """Receive the body of the current request. See `Request.read_body`."""
+        if content_length > max_bytes:
+            raise _body_too_large(max_bytes)
+        if self._h11.they_are_waiting_for_100_continue:
+            go_on = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
+            self._socket.sendall(self._h11.send(go_on) or b"")
+        body = bytearray()
+        while self._h11.their_state is h11.SEND_BODY:
+            event = self._next_event()
+            if event is h11.NEED_DATA:
+                self._h11.receive_data(self._receive_body())
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > max_bytes:
+                    raise _body_too_large(max_bytes)
+        self._timeout.stop()
+        return bytes(body)
+
+    def _skip_body(self) -> None:
+        """Skip the part of the body that has been received and that nothing has read."""
+        while self._h11.their_state is h11.SEND_BODY and isinstance(self._next_event(), (h11.Data, h11.EndOfMessage)):
+            pass
+        if self._h11.their_state is not h11.SEND_BODY:
+            self._timeout.stop()
+
+    def _next_event(self) -> object:
+        try:
+            return self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            if self._h11.our_state is h11.SEND_RESPONSE:
+                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {reason_of(error)}.") from None
+            raise HttpConnectionClosed("the client sent a body that is not HTTP") from None
+
+    def _receive_body(self) -> bytes:
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._socket.recv(_READ_BODY_BYTES)
+        if not data:
+            raise HttpConnectionClosed("the client left before its request was complete")
+        return data
+
+    # Checking requests
+
+    def _check_page(self, request: Request) -> dict[str, str]:
+        """Return the headers that let the requesting page read the response. Raises RequestRefused (403, 421) if it may not."""
+        try:
+            self._settings.check_page(request, self._socket, is_from_proxy=self._is_from_proxy)
+        except RequestRefused as refusal:
+            log_refused(self._client_address, refusal)
+            raise
+        return cross_origin_headers(request, self._settings.origins) if "origin" in request.headers else {}
+
+    def _remote_address(self, request: Request) -> object:
+        """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
+        if not self._is_from_proxy:
+            return self._client_address
+        address = self._settings.proxies.client_address(request.headers, host_of(self._client_address) or "")
+        if not address:
+            return self._client_address
+        if not self._settings.connections.set_address(self._socket, address):
+            raise BUSY
+        return (address, 0)
+
+    # Answering plain requests
 
     def _answer(self, http: HttpHandler, head: bytes) -> None:
-        """Answer a request that is no opening. Raises ConnectionClosed unless another one may follow."""
-        dialogue = Dialogue(self._socket, self.exchange, head, self.timeout_of_peer, self._at.limits.send_timeout)
-        response = self._response(http, dialogue)
-        log_answered(self._client_address, dialogue.request, response.status)
+        """Answer a plain request. Raises HttpConnectionClosed unless another one may follow."""
+        request = self._parse(head)
+        response = self._call(http, request)
+        log_answered(self._client_address, request, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
-            counters.count_refusal(f"{response.status:d}")
-        if response.status == HTTPStatus.SERVICE_UNAVAILABLE and self.exchange.wants_events:
-            response = response_later(response)
+            counters.count_refusal(refusal_of(response.status))
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE and accepts_events(head):
+            response = retry_response(response)
         if isinstance(response, EventsResponse):
-            self._send_events(dialogue, response)
-            raise ConnectionClosed(CloseCode.NORMAL, "the events have ended")
-        try:
-            may_go_on = dialogue.answer(response)
-        except ConnectionClosed:
-            raise
-        except Exception as error:  # whatever the body is made by, or what cannot be an answer
-            if isinstance(error, RequestRefused) and not dialogue.has_begun:
-                raise
-            logger.exception("the answer to %s %s broke off", dialogue.request.method, shown(dialogue.request.path))
-            if not dialogue.has_begun:
-                raise FAILED from None
-            dialogue.break_off()
-            raise ConnectionClosed(CloseCode.ABNORMAL, "the answer broke off") from None
-        if not may_go_on:
-            self.timeout_of_peer.begin(self._at.limits.opening_timeout)
-            linger(self._socket)
-            raise ConnectionClosed(CloseCode.NORMAL, "all has been answered")
+            self._send_events(request, response)
+            raise HttpConnectionClosed("the event stream has ended")
+        self._send(request, response)
+        if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE):
+            self._timeout.start(self._settings.limits.opening_timeout)
+            self._linger()
+            raise HttpConnectionClosed("the last response has been sent")
+        self._received = self._h11.trailing_data[0]
 
-    def _response(self, http: HttpHandler, dialogue: Dialogue) -> Response | EventsResponse:
-        """What is to be answered, whatever becomes of it."""
-        request = dialogue.request
+    def _call(self, http: HttpHandler, request: Request) -> Response | EventsResponse:
+        """Return the response of the application, or that of a refusal or an error."""
         headers: dict[str, str] = {}
         try:
-            request = request.below(self._at.path_prefix)
-            headers = self._check_page(request)
-            if is_preflight(request):
+            inner = request.below(self._settings.path_prefix)
+            headers = self._check_page(inner)
+            if is_preflight(inner):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
-            dialogue.request.remote_address = request.remote_address = self._remote_address(request)
-            response = http(request)
+            request.remote_address = inner.remote_address = self._remote_address(inner)
+            response = http(inner)
             if not isinstance(response, (Response, EventsResponse)):
-                raise TypeError(f"a handler's answer is a Response or an EventsResponse, not {response!r}")
+                raise TypeError(f"an HTTP handler must return a Response or an EventsResponse, not {response!r}")
         except RequestRefused as refusal:
             response = error_response(refusal)
-        except ConnectionClosed:
-            if not self._at.connections.is_closing:
+        except HttpConnectionClosed:
+            if not self._settings.connections.is_closing:
                 raise
-            response = error_response(STOPPING)  # the rest of the request was not waited for
+            response = error_response(STOPPING)  # the server, not the client, cut the body short
         except Exception:
             logger.exception("the answer to %s %s failed", request.method, shown(request.path))
             response = error_response(FAILED)
-        return replace(response, headers=joined_headers(response.headers, headers))
+        return replace(response, headers=joined_headers(response.headers, headers)) if headers else response
 
-    def _check_page(self, request: Request) -> dict[str, str]:
-        """Return the headers that let the page which asks read the answer. Raises RequestRefused (403, 421) if it may not ask."""
+    def _send(self, request: Request, response: Response) -> None:
+        """Write a response.
+
+        Raises HttpConnectionClosed if the client does not take it, or if it fails after it has begun, and RequestRefused if it
+        fails before: 400 for a body of the request that is not HTTP, 500 for an error in the response.
+        """
+        has_begun = False
         try:
-            self._check_host(request)
-            if "origin" not in request.headers:
-                return {}
-            check_origin(request.headers, self._at.origins, on_loopback=is_on_loopback(self._socket))
-        except RequestRefused as refusal:
-            log_refusal(self._client_address, refusal)
+            self._skip_body()
+            self._timeout.stop()
+            for data in encode_response(self._h11, request.method, response):
+                has_begun = True
+                self._write(data)
+        except HttpConnectionClosed:
             raise
-        return cross_origin_headers(request, self._at.origins)
+        except Exception as error:
+            if isinstance(error, RequestRefused) and not has_begun:
+                raise
+            logger.exception("the answer to %s %s broke off", request.method, shown(request.path))
+            if not has_begun:
+                raise FAILED from None
+            self._break_off(request)
+            raise HttpConnectionClosed("the response broke off") from None
 
-    def _check_host(self, request: Request) -> None:
-        """Raise RequestRefused (421) if the request is for a name that is not ours. What a trusted proxy passes on is its own business."""
-        hosts = self._at.hosts
-        if hosts and (hosts.names or not self._is_from_proxy):
-            hosts.check(request.headers)
+    def _break_off(self, request: Request) -> None:
+        """Make an incomplete response look incomplete. Without chunks, the end of the connection would complete it."""
+        if request.version == "1.0":
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                self._socket.close()
 
-    def _send_events(self, dialogue: Dialogue, response: EventsResponse) -> None:
-        at, sock = self._at, self._socket
-        dialogue.begin_events(response)
-        if dialogue.request.method == "HEAD":
+    def _send_events(self, request: Request, response: EventsResponse) -> None:
+        """Send an event stream until either side ends it."""
+        self._timeout.stop()
+        self._write(encode_events_head(response))
+        if request.method == "HEAD":
             return
-        at.connections.answer(sock)
-        _notice_who_vanishes(sock)
-        request = dialogue.request
-        stream = EventStream(
-            open_stream(sock),
-            limits=at.limits,
-            path=request.target,
-            remote_address=request.remote_address,
-            quotas=at.connections.quotas(sock),
-        )
+        settings, sock = self._settings, self._socket
+        quotas = settings.connections.begin_upgrade(sock)
+        if isinstance(self._client_address, tuple) and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+        address = request.remote_address
+        stream = EventStream(open_stream(sock), limits=settings.limits, path=request.target, remote_address=address, quotas=quotas)
         log_opened(stream)
-        at.connections.open(sock, stream)
+        settings.connections.set_peer(sock, stream)
         try:
-            response.follow(stream)
+            with contextlib.suppress(ConnectionClosed):  # a send after the end of the stream
+                response.follow(stream)
         finally:
             stream.begin_close()
             stream.wait()
             stream.release()
 
-    def _remote_address(self, request: Request) -> object:
-        """Who is at the other end, by the word of a proxy that is trusted."""
-        if not self._is_from_proxy:
-            return self._client_address
-        vouched = self._at.proxies.vouched_address(request.headers, self._host or "")
-        if vouched and not self._at.connections.count_for(self._socket, vouched):
-            raise BUSY
-        return (vouched, 0) if vouched else self._client_address
+    def _write(self, data: bytes) -> None:
+        """Send a part of a response within `Limits.send_timeout`."""
+        if not data:
+            return
+        self._timeout.start(self._settings.limits.send_timeout)
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise HttpConnectionClosed("the client left during a response") from None
+        finally:
+            self._timeout.stop()
+
+    # The end
+
+    def _upgrade(self, head: bytes) -> Connection:
+        """Answer an opening request with 101, and return the WebSocket. Raises RequestRefused."""
+        settings, sock = self._settings, self._socket
+        handshake = Handshake(head, settings.subprotocols)
+        request = handshake.request.below(settings.path_prefix)
+        request.remote_address = self._remote_address(request)
+        settings.check_page(request, sock, is_from_proxy=self._is_from_proxy)
+        self._check_request(request)  # after the origin: a foreign page must not try passwords and have its visitor locked out
+        accepted = handshake.accept(settings.deflate)
+        quotas = settings.connections.begin_upgrade(sock)
+        sock.sendall(accepted.response)
+        ws = Connection(
+            open_stream(sock),
+            is_client=False,
+            limits=settings.limits,
+            path=request.target,
+            headers=request.headers,
+            remote_address=request.remote_address,
+            subprotocol=accepted.subprotocol,
+            deflate=accepted.deflate,
+            already_read=self._received,
+            quotas=quotas,
+        )
+        ws.identity = request.identity
+        log_opened(ws)
+        settings.connections.set_peer(sock, ws)
+        return ws
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        """Send a refusal as the last response."""
+        counters.count_refusal(refusal_of(refusal.status))
+        log_refused(self._client_address, refusal)
+        response = encode_refusal(
+            refusal,
+            with_body=not self._head.startswith(b"HEAD "),
+            as_json=self._settings.http is not None and not self._is_opening,
+            for_event_source=accepts_events(self._head),
+        )
+        with contextlib.suppress(OSError, ValueError):  # the client has left
+            self._socket.sendall(response)
+            self._linger()
+
+    def _linger(self) -> None:
+        """End the output, and read until the client leaves: closing with unread input would reset the connection and lose the response."""
+        with contextlib.suppress(OSError, ValueError):  # the client has left; ValueError is that of a closed TLS object
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            left = _MAX_LINGER_BYTES
+            while left > 0 and (data := self._socket.recv(_READ_HEAD_BYTES)):
+                left -= len(data)
 
 
 def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
     try:
         sock.do_handshake()
     except OSError as error:
-        log_refused(client_address, f"no TLS: {getattr(error, 'reason', None) or error}")
-        raise ConnectionClosed(CloseCode.ABNORMAL, "the TLS handshake failed") from None
+        counters.count_refusal(Refusal.NO_TLS)
+        log_refused(client_address, f"{Refusal.NO_TLS.value}: {getattr(error, 'reason', None) or error}")
+        raise HttpConnectionClosed("the TLS handshake failed") from None
 
 
-def _notice_who_vanishes(sock: socket.socket) -> None:
-    """There are no pings on a stream of events: what is not acknowledged for this long will not be."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-
-
-def is_on_loopback(sock: socket.socket) -> bool:
-    """Return True if a socket is bound to an address that only this machine can reach."""
-    return sock.family not in (socket.AF_INET, socket.AF_INET6) or is_loopback(sock.getsockname()[0])
+def _body_too_large(max_bytes: int) -> RequestRefused:
+    return RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body of a request may have {max_bytes} bytes here.")

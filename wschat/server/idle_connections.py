@@ -1,4 +1,4 @@
-"""Idle connections: those that wait between two HTTP requests, in the order in which they began to."""
+"""Connections that wait between two HTTP requests, in the order in which they became idle."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections import OrderedDict
 
 
 class IdleConnections:
-    """A queue of sockets, and one for each address. Not locked: for one thread at a time."""
+    """A queue of sockets that can also be read by address. Not thread-safe: `Connections` holds its lock."""
 
     def __init__(self) -> None:
         self._addresses: OrderedDict[socket.socket, str | None] = OrderedDict()
-        self._of_address: dict[str | None, OrderedDict[socket.socket, None]] = {}
+        self._by_address: dict[str | None, OrderedDict[socket.socket, None]] = {}
 
     def __len__(self) -> int:
         return len(self._addresses)
 
     def add(self, sock: socket.socket, address: str | None) -> None:
-        """Append a connection from an address, None for one that cannot be said to be from any."""
+        """Append a connection. `address` is None for a connection that belongs to no single address."""
         self._addresses[sock] = address
-        self._of_address.setdefault(address, OrderedDict())[sock] = None
+        self._by_address.setdefault(address, OrderedDict())[sock] = None
 
     def remove(self, sock: socket.socket) -> str | None:
-        """Remove a connection. Return its address, None also if the connection was not idle."""
+        """Remove a connection, and return its address. Return None if it has no address or is not idle."""
         address = self._addresses.pop(sock, None)
-        of_address = self._of_address.get(address)
-        if of_address is not None:
-            of_address.pop(sock, None)
-            if not of_address:
-                del self._of_address[address]
+        sockets = self._by_address.get(address)
+        if sockets is not None:
+            sockets.pop(sock, None)
+            if not sockets:
+                del self._by_address[address]
         return address
 
     def count(self, address: str) -> int:
-        """Return how many are from this address."""
-        return len(self._of_address.get(address, ()))
+        """Return the number of idle connections from an address."""
+        return len(self._by_address.get(address, ()))
 
-    def longest(self) -> socket.socket:
-        """Return the one that has been idle for longest. Raises StopIteration if there is none."""
+    def oldest(self) -> socket.socket:
+        """Return the connection that has been idle for longest. Raises StopIteration if none is idle."""
         return next(iter(self._addresses))
 
-    def longest_from(self, address: str) -> socket.socket:
-        """Return the one from this address that has been idle for longest. Raises KeyError if there is none."""
-        return next(iter(self._of_address[address]))
+    def oldest_from(self, address: str) -> socket.socket:
+        """Return the connection from an address that has been idle for longest. Raises KeyError if none is idle."""
+        return next(iter(self._by_address[address]))

@@ -1,6 +1,6 @@
-"""Logs: what a server says about its connections, as text or as JSON. Never what was said on them, nor a token.
+"""Log entries about connections, as text or as JSON. Messages, queries and tokens are never logged.
 
-What a peer sends is shown with everything escaped that could move a terminal's cursor or begin another line.
+Texts from a peer are logged with all characters escaped that could move a terminal's cursor or begin another line.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
-from wschat.counters import counters
-from wschat.errors import RequestRefused
 from wschat.server.requests import Request
 from wschat.stdio import discard
 
 logger = logging.getLogger("wschat.server")
 
 FORMATS = ("text", "json")
+"""The formats that `set_up_logging` knows."""
 
 
 def shown(text: object) -> str:
-    """A text of a peer as it may stand in a log."""
+    """Return a text from a peer with unprintable characters escaped."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(text))
 
 
 def name_of(client_address: Any) -> str:
-    """An address of `socketserver` for people: HOST:PORT, or "a local client"."""
+    """Return an address of `socketserver` as HOST:PORT, or "a local client" for a Unix socket."""
     if not isinstance(client_address, tuple):
         return "a local client"
     host, port = client_address[:2]
@@ -36,12 +35,12 @@ def name_of(client_address: Any) -> str:
 
 
 def log_listening(address: str) -> None:
-    """A server listens here."""
+    """Log the address that a server listens on."""
     logger.info("listening on %s", address, extra={"fields": {"event": "listening", "address": address}})
 
 
 def log_opened(ws: Connection | EventStream) -> None:
-    """A WebSocket or a stream of events is open. The query of its path is left out: it may hold a token."""
+    """Log that a WebSocket or an event stream is open, without the query of its path, which may hold a token."""
     if not logger.isEnabledFor(logging.INFO):
         return
     fields = {"event": "opened", "client": name_of(ws.remote_address), "path": shown(ws.path.partition("?")[0])}
@@ -49,7 +48,7 @@ def log_opened(ws: Connection | EventStream) -> None:
 
 
 def log_closed(ws: Connection | EventStream, seconds: float) -> None:
-    """It is over. That a slow peer was evicted is a warning."""
+    """Log that a WebSocket or an event stream is closed; as a warning if the peer was evicted."""
     level = logging.WARNING if ws.was_evicted else logging.INFO
     end = ws.closed
     if end is None or not logger.isEnabledFor(level):
@@ -68,7 +67,7 @@ def log_closed(ws: Connection | EventStream, seconds: float) -> None:
 
 
 def log_answered(client_address: Any, request: Request, status: int) -> None:
-    """A plain request has been answered. The query is left out, too."""
+    """Log the response to a plain request, without the query."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
     fields = {
@@ -81,25 +80,19 @@ def log_answered(client_address: Any, request: Request, status: int) -> None:
     logger.debug("%(client)s %(method)s %(path)s: %(status)d", fields, extra={"fields": fields})
 
 
-def log_refused(client_address: Any, why: object) -> None:
-    """Somebody did not get what they had asked for. It is counted by its status or first words, the same for all of a kind."""
-    counters.count_refusal(f"{why.status:d}" if isinstance(why, RequestRefused) else str(why).partition(":")[0])
-    log_refusal(client_address, why)
-
-
-def log_refusal(client_address: Any, why: object) -> None:
-    """Log a refusal that is counted elsewhere."""
+def log_refused(client_address: Any, reason: object) -> None:
+    """Log that a connection or a request was refused."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    fields = {"event": "refused", "client": name_of(client_address), "why": shown(why)}
+    fields = {"event": "refused", "client": name_of(client_address), "why": shown(reason)}
     logger.info("%(client)s refused: %(why)s", fields, extra={"fields": fields})
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on a line for each record, with the fields of the events above."""
+    """Formats a record as one line of JSON, with the fields of the entries above."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         line: dict[str, object] = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
@@ -112,14 +105,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 takes none for
-    """Writes to standard error; lines that it does not take, as a pipe that nobody reads, are lost."""
+class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic in Python 3.10
+    """Writes to standard error. Lines are lost if writing fails, as to a pipe without a reader."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """Say nothing of an error of standard error: it could be said nowhere."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is logging's
+        """Ignore errors of standard error, which could not be reported."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -128,7 +121,7 @@ class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # 
 
 
 def set_up_logging(level: str, log_format: str) -> None:
-    """Have the program log to standard error."""
+    """Log to standard error: entries of `level` and above, in one of `FORMATS`."""
     handler = StandardErrorHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)

@@ -1,4 +1,4 @@
-"""Which web pages may connect, against cross-site WebSocket hijacking (RFC 6455, section 10.2), and read answers (CORS)."""
+"""Origins: the web pages that may connect (RFC 6455, section 10.2) and read responses (CORS; Fetch, section 3.3)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from wschat.server.addresses import is_loopback
 from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
+"""Allows every origin."""
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]\\]*)(?::([0-9]{0,5}))?/?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _WEBSOCKET_SCHEMES = ("ws:", "wss:")
 
-# What a page of another origin may send besides what any form can.
+# The headers and methods that a page of another origin may use, beyond those of an HTML form.
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST"
 _EXPOSED_HEADERS = "Retry-After"
@@ -24,7 +25,7 @@ _PREFLIGHT_SECONDS = "600"
 
 
 def parse_origins(texts: Collection[str]) -> frozenset[str]:
-    """Return these origins as browsers write them, for `check_origin`. Raises UsageError for what no browser could send."""
+    """Return origins in the form that browsers send, for `check_origin`. Raises UsageError for a text that is not an origin."""
     return frozenset(map(_parse_origin, texts))
 
 
@@ -39,7 +40,7 @@ def _parse_origin(text: str) -> str:
 
 
 def normal_origin(text: str) -> str | None:
-    """Return an origin in lower case, without the default port or a slash at its end; None if the text cannot be an origin."""
+    """Return an origin in lower case, without the default port or a trailing slash, or None if the text is not an origin."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
         return None
@@ -55,10 +56,10 @@ def normal_origin(text: str) -> str | None:
 
 
 def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loopback: bool) -> None:
-    """Raise RequestRefused (403) if the request comes from a page that may not connect.
+    """Raise RequestRefused (403) if a request comes from a page that may not connect.
 
-    May connect: what is no browser (it sends no Origin), a page of this very server, the allowed origins (`*` for all), and,
-    to a server on a loopback address, any page from a loopback address.
+    A request without an Origin, which is not from a browser, may connect; so may pages of the server's own origin, pages of the
+    allowed origins (`*` for all), and, if the server is on a loopback address, pages of any loopback origin.
     """
     origin = headers.get("origin")
     if origin is None or ANY_ORIGIN in allowed or origin in allowed:
@@ -70,7 +71,7 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
     normal = normal_origin(origin)
     if normal is not None and (
         normal in allowed
-        # What the default port is depends on the scheme, of which a server behind a proxy knows nothing but this.
+        # The default port depends on the scheme, which a server behind a proxy knows only from the Origin.
         or normal == normal_origin(f"{scheme}://{own_host}")
         or (on_loopback and is_loopback(_host_in(normal)))
     ):
@@ -85,17 +86,16 @@ def _host_in(origin: str) -> str:
 
 
 def is_preflight(request: Request) -> bool:
-    """Whether a browser asks if a page of another origin may ask (Fetch, section 3.3)."""
+    """Return True if a request is a CORS preflight (Fetch, section 3.3)."""
     return request.method == "OPTIONS" and "access-control-request-method" in request.headers
 
 
 def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str, str]:
-    """What lets a page read the answer that has passed `check_origin`."""
+    """Return the headers that let a page read the response to a request that has passed `check_origin`."""
     origin = request.headers["origin"]
     headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
-    if (
-        origin in allowed or normal_origin(origin) in allowed
-    ):  # by name: who lets all pages in has not meant them to come with this user's cookies
+    # Only for origins that are listed: `*` does not mean that any page may use the cookies of this server.
+    if origin in allowed or normal_origin(origin) in allowed:
         headers["Access-Control-Allow-Credentials"] = "true"
     if is_preflight(request):
         headers |= {
@@ -107,7 +107,7 @@ def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str
 
 
 def joined_headers(headers: Mapping[str, str], cross_origin: Mapping[str, str]) -> dict[str, str]:
-    """The headers of an answer with those that are for other origins; it may vary by more than the origin."""
+    """Return the headers of a response together with the cross-origin ones. The Vary headers are joined."""
     joined = {**headers, **cross_origin}
     if "Vary" in headers and "Vary" in cross_origin:
         joined["Vary"] = f"{cross_origin['Vary']}, {headers['Vary']}"

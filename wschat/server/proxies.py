@@ -1,7 +1,7 @@
-"""Proxies: the address that a request comes from, where a trusted proxy vouches for it.
+"""Trusted proxies, and the client's address in the header that they add.
 
-Anyone can send the headers in which proxies say so. Only the one that the operator names is read, and of a list only what
-trusted proxies have added to it: from the right.
+Any client can send such a header. Only the header that the operator names is read, and only if the peer is a trusted proxy; of a
+list, only the addresses that trusted proxies have added are used, from the right.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
 
 
 def parse_networks(texts: Collection[str]) -> tuple[Network, ...]:
-    """Return the networks that these texts name: `10.0.0.0/8`, `::1`. Raises UsageError."""
+    """Return the networks in texts like `10.0.0.0/8` or `::1`. Raises UsageError."""
     return tuple(map(_parse_network, texts))
 
 
 def _parse_network(text: str) -> Network:
-    """Return a network of IPv4 addresses as such, even if it is written as one of IPv6."""
+    """Return a network. A network of IPv4-mapped IPv6 addresses becomes one of IPv4."""
     if "%" in text:
         raise UsageError(f"an address or a network is given without a zone, not as {text!r}: write {re.sub('%[^/]*', '', text)}")
     try:
@@ -39,17 +39,19 @@ def _parse_network(text: str) -> Network:
 
 
 def is_within(host: str, networks: Collection[Network]) -> bool:
-    """Return True if this is an address in one of these networks."""
+    """Return True if a text is an address in one of the networks."""
     address = _parse_node(host)
     return address is not None and any(address in network for network in networks)
 
 
 @dataclass(frozen=True)
 class Proxies:
-    """The proxies that are trusted to say for whom they ask, and the header in which they do."""
+    """The proxies that are trusted to name their clients, and the header in which they do."""
 
     networks: tuple[Network, ...] = ()
+    """The networks of the proxies."""
     header: str = "x-forwarded-for"
+    """The name of the header, one of `PROXY_HEADERS`."""
 
     @classmethod
     def parse(cls, networks: Collection[str], header: str) -> Proxies:
@@ -59,24 +61,24 @@ class Proxies:
         return cls(parse_networks(networks), header.lower())
 
     def include(self, host: str | None) -> bool:
-        """Return True for the address of a trusted proxy. If there are any, the clients of a Unix socket (None) are trusted, too."""
+        """Return True if an address is that of a trusted proxy. None, a peer on a Unix socket, is one if any proxy is trusted."""
         return bool(self.networks) and (host is None or is_within(host, self.networks))
 
-    def vouched_address(self, headers: Mapping[str, str], proxy: str) -> str:
-        """Return the address for which the trusted proxy at the address `proxy` asks: `proxy` itself if it does not say."""
-        known = proxy
+    def client_address(self, headers: Mapping[str, str], proxy: str) -> str:
+        """Return the address of the client in the headers of a trusted proxy, or `proxy`, its own address, if they name none."""
+        client = proxy
         for node in reversed(_NODES_IN[self.header](headers.get(self.header, ""))):
             address = _parse_node(node)
             if address is None:
                 break
-            known = str(address)
-            if not is_within(known, self.networks):
+            client = str(address)
+            if not is_within(client, self.networks):
                 break
-        return known
+        return client
 
 
 def _nodes_in_forwarded(value: str) -> list[str]:
-    # An element that names more than one node is the work of an attacker, or of a proxy that joins its own to a client's.
+    # No proxy writes an element with two nodes, unless it appends its own to what a client sent: such an element is ignored.
     found = [_FOR.findall(element) for element in value.split(",")]
     return [nodes[0].strip('"') if len(nodes) == 1 else "" for nodes in found]
 
@@ -84,11 +86,11 @@ def _nodes_in_forwarded(value: str) -> list[str]:
 _NODES_IN: Mapping[str, Callable[[str], list[str]]] = {
     "x-forwarded-for": lambda value: [node for node in value.split(",") if node.strip()],
     "forwarded": _nodes_in_forwarded,
-    "x-real-ip": lambda value: [value],  # one address; two such headers, joined with a comma, are none
+    "x-real-ip": lambda value: [value],  # one address; a repeated header, which is joined with a comma, is not an address
 }
 
 PROXY_HEADERS = tuple(_NODES_IN)
-"""The headers in which a proxy can say for whom it asks; the first is the default."""
+"""The headers in which a proxy can name its client; the first is the default."""
 
 
 def _parse_node(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

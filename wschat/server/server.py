@@ -1,7 +1,6 @@
 """The server: `socketserver` with a thread for each connection, which ends when it is told to.
 
-A connection's thread has it received (see `reception`): plain requests are answered until one opens a WebSocket. Then it runs
-the handler. What the handler does is its own business.
+A connection's thread answers plain requests until one opens a WebSocket (see `http_connection`). Then it runs the handler.
 """
 
 from __future__ import annotations
@@ -23,26 +22,27 @@ from wschat.connection.background_threads import acquire_background_threads, rel
 from wschat.connection.connection import Connection
 from wschat.connection.reentrance import is_reentrant
 from wschat.connection.streams import was_interrupted
-from wschat.counters import Load
+from wschat.counters import Load, Refusal, counters
 from wschat.daemons import join_daemon, start_daemon
-from wschat.errors import ConnectionClosed, RequestRefused, UsageError
+from wschat.errors import ConnectionClosed, HttpConnectionClosed, RequestRefused, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
-from wschat.server.addresses import host_of
+from wschat.server.addresses import host_of, is_on_loopback
 from wschat.server.allowed_hosts import AllowedHosts
 from wschat.server.arguments import check_lists, check_types
 from wschat.server.connection_threads import ConnectionThreads
 from wschat.server.connections import Connections
 from wschat.server.fd_reserve import PAUSE_SECONDS, FdReserve
 from wschat.server.handlers import check_class, check_function
-from wschat.server.http_connection import BUSY, FAILED, Reception, is_on_loopback
+from wschat.server.http_connection import HttpConnection
+from wschat.server.http_settings import HttpSettings
 from wschat.server.listening import check_address, family_of, naming, shown_address
 from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.origins import parse_origins
 from wschat.server.overload import Overload
 from wschat.server.proxies import PROXY_HEADERS, Proxies
-from wschat.server.refusals import responder
+from wschat.server.refusals import BUSY, FAILED, refusal_encoder
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.responses import HttpHandler
 from wschat.server.tls import check_server_context
@@ -150,7 +150,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        self._busy = responder(BUSY, in_json=http is not None)
+        self._busy = refusal_encoder(BUSY, as_json=http is not None)
         self._connections = Connections(limits)
         self._overload = Overload(self._background.timers, self._busy)
         self._threads = ConnectionThreads(self._handle)
@@ -161,7 +161,7 @@ class WebSocketServer(socketserver.TCPServer):
         except BaseException:
             self._let_go()
             raise
-        self._reception = Reception(
+        self._http = HttpSettings(
             self._connections,
             self._background.timers,
             limits,
@@ -179,7 +179,7 @@ class WebSocketServer(socketserver.TCPServer):
         return f"<{type(self).__name__} {self._place()}>"
 
     def _place(self) -> str:
-        return shown_address(self.server_address, self._reception.path_prefix, is_secure=self._tls is not None)
+        return shown_address(self.server_address, self._http.path_prefix, is_secure=self._tls is not None)
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         check_address(address)
@@ -319,32 +319,33 @@ class WebSocketServer(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give an accepted connection a thread of its own, or turn it away."""
         host = host_of(client_address)
-        if self._reception.proxies.include(host):
+        if self._http.proxies.include(host):
             host = None  # it is counted when it has said for whom it asks
-        if not self._connections.enter(request, host):
-            self._turn_away(request, client_address, "too many connections")
+        if not self._connections.add(request, host):
+            self._turn_away(request, client_address, Refusal.TOO_MANY_CONNECTIONS)
             return
         try:
             self._threads.run((request, client_address))
         except RuntimeError as error:
-            self._fd_reserve.warn(error)
-            self._connections.leave(request)
-            self._turn_away(request, client_address, "no thread to be had")
+            self._fd_reserve.log_exhaustion(error)
+            self._connections.remove(request)
+            self._turn_away(request, client_address, Refusal.NO_THREAD)
 
-    def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
-        log_refused(client_address, why)
+    def _turn_away(self, request: socket.socket, client_address: object, reason: Refusal) -> None:
+        counters.count_refusal(reason)
+        log_refused(client_address, reason.value)
         if self._tls is None:
-            self._overload.turn_away(request)
+            self._overload.refuse(request)
         else:
             request.close()  # it would take a handshake to say why
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
         """Receive a fresh connection until it is a WebSocket; in its own thread, for its handler.
 
-        Raises RequestRefused, after having answered so, and ConnectionClosed if there is to be no WebSocket on it.
+        Raises RequestRefused after the refusal was sent, and HttpConnectionClosed if the connection ends without a WebSocket.
         """
-        ws = self._reception.open_websocket(sock, client_address, check_request)
-        self._threads.stand_by()
+        ws = HttpConnection(self._http, sock, client_address, check_request).open_websocket()
+        self._threads.start_spare()
         return ws
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -363,8 +364,8 @@ class WebSocketServer(socketserver.TCPServer):
                 raise
             if not self._fd_reserve.is_exhaustion(error):
                 return True  # nobody there, or gone already
-            self._fd_reserve.warn(error)
-            if self._connections.make_room():
+            self._fd_reserve.log_exhaustion(error)
+            if self._connections.abort_oldest_idle():
                 return False  # who waits is accepted in a moment, when the one that is cut has left
             return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
         if self.verify_request(request, client_address):
@@ -377,13 +378,11 @@ class WebSocketServer(socketserver.TCPServer):
         """One connection, in its thread."""
         request, client_address = accepted
         accepted_at = monotonic()
-        self._connections.work_for(request)
+        self._connections.set_thread(request)
         try:
             self.finish_request(request, client_address)
-        except ConnectionClosed:
-            pass  # to a handler that does not ask, this is how a conversation ends
-        except RequestRefused as refusal:
-            log_refused(client_address, refusal)
+        except (ConnectionClosed, HttpConnectionClosed, RequestRefused):
+            pass  # the usual end of a handler that does not catch it, and of a refused request
         except Exception:
             self.handle_error(request, client_address)
         finally:
@@ -394,7 +393,7 @@ class WebSocketServer(socketserver.TCPServer):
         try:
             self.shutdown_request(request)
         finally:
-            ws = self._connections.leave(request)
-            self._threads.stand_by()  # which it has not, where this was no WebSocket
+            ws = self._connections.remove(request)
+            self._threads.start_spare()  # which it has not, where this was no WebSocket
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)

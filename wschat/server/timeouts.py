@@ -1,7 +1,7 @@
-"""PeerTimeout with one peer: it is cut off when it takes too long, to send or to take.
+"""The time that a peer has for its part of an HTTP exchange: to send a request, or to take a part of the response.
 
-However often that begins anew, with each request and each part of an answer, there is one timer at a time: who asks for
-ten thousand things a second must not fill the timers' queue with what is over already.
+A connection starts its timeout anew for each request and each part of a response, but has one timer at a time: a client that
+sends thousands of requests a second must not fill the timers' queue with cancelled timers.
 """
 
 from __future__ import annotations
@@ -14,49 +14,49 @@ from wschat.connection.timers import Timer, Timers
 
 
 class PeerTimeout:
-    """For the peer of one connection. `cut` ends it, and is called from the timers' thread."""
+    """The timeout of one connection's peer. `on_timeout` is called in the timers' thread. Thread-safe."""
 
-    def __init__(self, timers: Timers, cut: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, on_timeout: Callable[[], None]) -> None:
         self._timers = timers
-        self._cut = cut
-        self._guard = threading.Lock()  # guards all below; the timers' lock is taken while it is held
-        self._ends_at: float | None = None
+        self._on_timeout = on_timeout
+        self._deadline_lock = threading.Lock()  # guards all attributes below; the timers' lock is taken while it is held
+        self._deadline: float | None = None
         self._timer: Timer | None = None
-        self._looks_at = 0.0
+        self._timer_at = 0.0  # when the timer calls; not later than the deadline
 
-    def begin(self, seconds: float) -> None:
-        """From here on the peer has so many seconds, 0 for as many as it likes."""
-        with self._guard:
-            self._ends_at = monotonic() + seconds if seconds else None
-            if self._ends_at is not None and (self._timer is None or self._ends_at < self._looks_at):
-                self._look_after(seconds)
+    def start(self, timeout: float) -> None:
+        """Give the peer `timeout` seconds from now; 0 is no limit. Replaces an earlier deadline."""
+        with self._deadline_lock:
+            self._deadline = monotonic() + timeout if timeout else None
+            if self._deadline is not None and (self._timer is None or self._deadline < self._timer_at):
+                self._schedule(timeout)
 
-    def end(self) -> None:
-        """The peer has done what it had to."""
-        with self._guard:
-            self._ends_at = None
+    def stop(self) -> None:
+        """Drop the deadline: the peer has done its part."""
+        with self._deadline_lock:
+            self._deadline = None
 
     def close(self) -> None:
-        """There is nothing more to wait for."""
-        with self._guard:
-            self._ends_at = None
+        """Drop the deadline and cancel the timer."""
+        with self._deadline_lock:
+            self._deadline = None
             if self._timer is not None:
                 self._timer.cancel()
 
-    def _look_after(self, seconds: float) -> None:
+    def _schedule(self, seconds: float) -> None:
+        assert self._deadline_lock.locked()
         if self._timer is not None:
             self._timer.cancel()
-        self._looks_at = monotonic() + seconds
-        self._timer = self._timers.call_later(seconds, self._look)
+        self._timer_at = monotonic() + seconds
+        self._timer = self._timers.call_later(seconds, self._check)
 
-    def _look(self) -> None:
-        """For the timers' thread."""
-        with self._guard:
+    def _check(self) -> None:
+        with self._deadline_lock:
             self._timer = None
-            if self._ends_at is None:
+            if self._deadline is None:
                 return
-            left = self._ends_at - monotonic()
+            left = self._deadline - monotonic()
             if left > 0:
-                self._look_after(left)
+                self._schedule(left)
                 return
-        self._cut()
+        self._on_timeout()

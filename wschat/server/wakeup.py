@@ -1,4 +1,4 @@
-"""What wakes the thread that accepts: one end of a pair of sockets for it to select on, the other for whoever wakes it."""
+"""A socket pair that wakes the accepting thread, which selects on one end of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 class WakeUp:
-    """A pair of sockets. `send` is for any thread and any signal handler, and never waits. Raises OSError without descriptors."""
+    """A pair of connected sockets. Raises OSError if no descriptors are left."""
 
     def __init__(self) -> None:
         self._open()
@@ -19,21 +19,21 @@ class WakeUp:
         self._process = os.getpid()
 
     def fileno(self) -> int:
-        """What to select on for reading."""
+        """Return the descriptor that becomes readable."""
         return self._receiver.fileno()
 
     def send(self) -> None:
-        """Wake the thread that selects."""
-        with contextlib.suppress(OSError):  # full, so it is awake; or closed, so it has stopped
+        """Wake the selecting thread. May be called from any thread and any signal handler; never waits."""
+        with contextlib.suppress(OSError):  # full, so the thread is awake; or closed, so it has stopped
             self._sender.send(b"\0")
 
     def renew_in_child(self) -> None:
-        """In a forked child, have a pair of one's own: that of the parent wakes all its children."""
+        """Replace the pair in a forked child: that of the parent would wake all its children."""
         if self._process != os.getpid():
             self.close()
             self._open()
 
     def close(self) -> None:
-        """Give the sockets back."""
+        """Close both sockets."""
         self._sender.close()
         self._receiver.close()

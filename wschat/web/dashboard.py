@@ -10,7 +10,7 @@ from operator import sub
 from time import monotonic, time
 
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
-from wschat.counters import Counts, Load, counters, quantile
+from wschat.counters import Counts, Load, by_label, counters, quantile
 from wschat.web.process import Process, read_process
 
 SECONDS = 2.0
@@ -88,8 +88,8 @@ def _sample(before: _Reading, after: _Reading, load: Load) -> Sample:
         "fan_out_p50": quantile(fan_outs, 0.5),
         "fan_out_p99": quantile(fan_outs, 0.99),
         "outbox_bytes": load.waiting_bytes,
-        "evictions": new.evictions - old.evictions,
-        "refusals": new.refusals - old.refusals,
+        "evictions": by_label(new.evictions - old.evictions),
+        "refusals": by_label(new.refusals - old.refusals),
         "threads": after.process.threads,
         "descriptors": after.process.descriptors,
         "memory_bytes": after.process.memory_bytes,

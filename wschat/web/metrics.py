@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from typing import Any, get_args
+from typing import Any
 
-from wschat.counters import FAN_OUT_BOUNDS, Eviction, Load, counters
+from wschat.counters import FAN_OUT_BOUNDS, Eviction, Load, by_label, counters
 from wschat.errors import UsageError
 from wschat.web.process import read_process
 
@@ -61,10 +61,10 @@ class _Collector:
         yield counter("wschat_connections_closed", "WebSockets and streams of events that are over.", counts.closed)
         yield counter("wschat_messages", "Messages said in rooms.", counts.messages)
         yield counter("wschat_deliveries", "Messages of hubs, once for each member.", counts.deliveries)
-        never = dict.fromkeys(get_args(Eviction), 0)  # a counter that is not there before something happens hides the first time
+        never = dict.fromkeys(Eviction, 0)  # a counter that appears only with its first event hides that event
         for name, text, numbers in (
-            ("wschat_evictions", "Slow peers that were dropped.", never | counts.evictions),
-            ("wschat_refusals", "Requests that were refused.", counts.refusals),
+            ("wschat_evictions", "Slow peers that were dropped.", by_label(never | counts.evictions)),
+            ("wschat_refusals", "Requests that were refused.", by_label(counts.refusals)),
         ):
             family = counter(name, text, labels=["reason"])
             for reason, number in numbers.items():
