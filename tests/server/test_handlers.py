@@ -148,10 +148,10 @@ def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, cap
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"subprotocols": "chat"}, "subprotocols must be a list of texts, not the text 'chat'"),
+        ({"subprotocols": "chat"}, "subprotocols must be a list of strings, not the string 'chat'"),
         ({"origins": "https://app.example"}, "origins must be a list"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies must be a list"),
-        ({"subprotocols": [b"chat"]}, "subprotocols must be a list of texts: b'chat' is none"),
+        ({"subprotocols": [b"chat"]}, "subprotocols must be a list of strings, and b'chat' is not a string"),
         ({"subprotocols": ["a b"]}, "a subprotocol must have letters"),
         ({"limits": {"max_connections": 3}}, "limits must be a wschat.Limits"),
         ({"deflate": True}, "deflate must be a wschat.Deflate, or None"),

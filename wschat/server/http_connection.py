@@ -9,7 +9,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -19,16 +19,14 @@ from wschat.connection.streams import open_stream
 from wschat.connection.timers import Timers
 from wschat.counters import counters
 from wschat.errors import ConnectionClosed, RequestRefused
-from wschat.limits import Limits
-from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_loopback
 from wschat.server.allowed_hosts import AllowedHosts
+from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
 from wschat.server.handshake import Handshake
 from wschat.server.logs import log_answered, log_opened, log_refusal, log_refused, shown
 from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers
-from wschat.server.proxies import Proxies
 from wschat.server.refusals import linger, refuse
 from wschat.server.requests import Exchange, Request
 from wschat.server.responses import Dialogue, EventsResponse, HttpHandler, Response, error_response, response_later
@@ -53,13 +51,7 @@ class Reception:
 
     connections: Connections
     timers: Timers
-    limits: Limits
-    subprotocols: Sequence[str]
-    origins: Collection[str]
-    deflate: Deflate | None
-    proxies: Proxies
-    http: HttpHandler | None
-    path_prefix: str
+    config: ServerConfig
     hosts: AllowedHosts | None
     """None for a server that answers to any name."""
 
@@ -73,7 +65,7 @@ class Reception:
         try:
             return arrival.open_websocket()
         except RequestRefused as refusal:
-            exchange, in_json = arrival.exchange, self.http is not None and not arrival.is_opening
+            exchange, in_json = arrival.exchange, self.config.http is not None and not arrival.is_opening
             refuse(sock, refusal, with_body=exchange.wants_body, in_json=in_json, to_events=exchange.wants_events)
             raise
         except OSError:
@@ -90,23 +82,23 @@ class _Arrival:
         self._socket = sock
         self._client_address = client_address
         self._host = host_of(client_address)
-        self._is_from_proxy = reception.proxies.include(self._host)
+        self._is_from_proxy = reception.config.proxies.include(self._host)
         self._check_request = check_request
         self.timeout_of_peer = PeerTimeout(reception.timers, lambda: reception.connections.cut(sock))
-        self.exchange = Exchange(sock, reception.limits)
+        self.exchange = Exchange(sock, reception.config.limits)
         self.is_opening = False
         """Whether a WebSocket has been asked for."""
 
     def open_websocket(self) -> Connection:
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.timeout_of_peer.begin(self._at.limits.opening_timeout)
+        self.timeout_of_peer.begin(self._at.config.limits.opening_timeout)
         if isinstance(self._socket, ssl.SSLSocket):
             _start_tls(self._socket, self._client_address)
         head = self._read_head(is_first=True)
-        while self._at.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
-            self._answer(self._at.http, head)
-            self.timeout_of_peer.begin(self._at.limits.keep_alive_timeout)
+        while self._at.config.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
+            self._answer(self._at.config.http, head)
+            self.timeout_of_peer.begin(self._at.config.limits.keep_alive_timeout)
             head = self._read_next_head()
         return self._open(head)
 
@@ -130,20 +122,20 @@ class _Arrival:
         """Answer an opening."""
         at, sock = self._at, self._socket
         self.is_opening = True
-        handshake = Handshake(head, at.subprotocols)
-        request = handshake.request.below(at.path_prefix)
+        handshake = Handshake(head, at.config.subprotocols)
+        request = handshake.request.below(at.config.path_prefix)
         request.remote_address = self._remote_address(request)
         self._check_host(request)
         if "origin" in request.headers:
-            check_origin(request.headers, at.origins, on_loopback=is_on_loopback(sock))
+            check_origin(request.headers, at.config.parsed_origins, on_loopback=is_on_loopback(sock))
         self._check_request(request)  # a page of another origin could try passwords, and have its visitor locked out
-        answer = handshake.answer(at.deflate)
+        answer = handshake.answer(at.config.deflate)
         at.connections.answer(sock)
         sock.sendall(answer.response)
         ws = Connection(
             open_stream(sock),
             is_client=False,
-            limits=at.limits,
+            limits=at.config.limits,
             path=request.target,
             headers=request.headers,
             remote_address=request.remote_address,
@@ -159,7 +151,7 @@ class _Arrival:
 
     def _answer(self, http: HttpHandler, head: bytes) -> None:
         """Answer a request that is no opening. Raises ConnectionClosed unless another one may follow."""
-        dialogue = Dialogue(self._socket, self.exchange, head, self.timeout_of_peer, self._at.limits.send_timeout)
+        dialogue = Dialogue(self._socket, self.exchange, head, self.timeout_of_peer, self._at.config.limits.send_timeout)
         response = self._response(http, dialogue)
         log_answered(self._client_address, dialogue.request, response.status)
         if response.status >= HTTPStatus.BAD_REQUEST:
@@ -182,7 +174,7 @@ class _Arrival:
             dialogue.break_off()
             raise ConnectionClosed(CloseCode.ABNORMAL, "the answer broke off") from None
         if not may_go_on:
-            self.timeout_of_peer.begin(self._at.limits.opening_timeout)
+            self.timeout_of_peer.begin(self._at.config.limits.opening_timeout)
             linger(self._socket)
             raise ConnectionClosed(CloseCode.NORMAL, "all has been answered")
 
@@ -191,7 +183,7 @@ class _Arrival:
         request = dialogue.request
         headers: dict[str, str] = {}
         try:
-            request = request.below(self._at.path_prefix)
+            request = request.below(self._at.config.path_prefix)
             headers = self._check_page(request)
             if is_preflight(request):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
@@ -216,11 +208,11 @@ class _Arrival:
             self._check_host(request)
             if "origin" not in request.headers:
                 return {}
-            check_origin(request.headers, self._at.origins, on_loopback=is_on_loopback(self._socket))
+            check_origin(request.headers, self._at.config.parsed_origins, on_loopback=is_on_loopback(self._socket))
         except RequestRefused as refusal:
             log_refusal(self._client_address, refusal)
             raise
-        return cross_origin_headers(request, self._at.origins)
+        return cross_origin_headers(request, self._at.config.parsed_origins)
 
     def _check_host(self, request: Request) -> None:
         """Raise RequestRefused (421) if the request is for a name that is not ours. What a trusted proxy passes on is its own business."""
@@ -238,7 +230,7 @@ class _Arrival:
         request = dialogue.request
         stream = EventStream(
             open_stream(sock),
-            limits=at.limits,
+            limits=at.config.limits,
             path=request.target,
             remote_address=request.remote_address,
             quotas=at.connections.quotas(sock),
@@ -256,7 +248,7 @@ class _Arrival:
         """Who is at the other end, by the word of a proxy that is trusted."""
         if not self._is_from_proxy:
             return self._client_address
-        vouched = self._at.proxies.vouched_address(request.headers, self._host or "")
+        vouched = self._at.config.proxies.vouched_address(request.headers, self._host or "")
         if vouched and not self._at.connections.count_for(self._socket, vouched):
             raise BUSY
         return (vouched, 0) if vouched else self._client_address

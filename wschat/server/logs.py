@@ -5,9 +5,7 @@ What a peer sends is shown with everything escaped that could move a terminal's 
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from typing import Any
 
 from wschat.connection.connection import Connection
@@ -15,11 +13,8 @@ from wschat.connection.event_stream import EventStream
 from wschat.counters import counters
 from wschat.errors import RequestRefused
 from wschat.server.requests import Request
-from wschat.stdio import discard
 
 logger = logging.getLogger("wschat.server")
-
-FORMATS = ("text", "json")
 
 
 def shown(text: object) -> str:
@@ -93,43 +88,3 @@ def log_refusal(client_address: Any, why: object) -> None:
         return
     fields = {"event": "refused", "client": name_of(client_address), "why": shown(why)}
     logger.info("%(client)s refused: %(why)s", fields, extra={"fields": fields})
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object on a line for each record, with the fields of the events above."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "text": record.getMessage(),
-        }
-        line |= getattr(record, "fields", {})
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 takes none for
-    """Writes to standard error; lines that it does not take, as a pipe that nobody reads, are lost."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """Say nothing of an error of standard error: it could be said nowhere."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif isinstance(error, BrokenPipeError):
-            discard(self.stream)
-
-
-def set_up_logging(level: str, log_format: str) -> None:
-    """Have the program log to standard error."""
-    handler = StandardErrorHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
-    logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -12,10 +12,9 @@ import os
 import selectors
 import socket
 import socketserver
-import ssl
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -26,32 +25,23 @@ from wschat.connection.streams import was_interrupted
 from wschat.counters import Load
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, RequestRefused, UsageError
-from wschat.limits import DEFAULT_LIMITS, Limits
-from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of
-from wschat.server.allowed_hosts import AllowedHosts
-from wschat.server.arguments import check_lists, check_types
+from wschat.server.config import DEFAULT_CONFIG, ServerConfig, with_settings
 from wschat.server.connection_threads import ConnectionThreads
 from wschat.server.connections import Connections
 from wschat.server.fd_reserve import PAUSE_SECONDS, FdReserve
-from wschat.server.handlers import check_class, check_function
+from wschat.server.handlers import check_class
 from wschat.server.http_connection import BUSY, FAILED, Reception, is_on_loopback
 from wschat.server.listening import check_address, family_of, naming, shown_address
 from wschat.server.logs import log_closed, log_listening, log_refused, name_of
-from wschat.server.origins import parse_origins
 from wschat.server.overload import Overload
-from wschat.server.proxies import PROXY_HEADERS, Proxies
 from wschat.server.refusals import responder
-from wschat.server.requests import Request, check_path_prefix
-from wschat.server.responses import HttpHandler
-from wschat.server.tls import check_server_context
+from wschat.server.requests import Request
 from wschat.server.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.server")
 
-# Nothing is kept between messages: ten thousand compressing connections cost no more than silent ones.
-DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -97,13 +87,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 class WebSocketServer(socketserver.TCPServer):
     """A WebSocket server, by the conventions of `socketserver`.
 
-    `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
-    or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
-    web origins that may connect besides our own, `allowed_hosts` the names that requests may be for besides loopback ones (if
-    none is given: at a loopback address none, else all), `deflate` the compression that is agreed to (None for none), `tls` the
-    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask, in the header
-    `proxy_header`: x-forwarded-for, forwarded or x-real-ip. `http` answers the requests that are no openings, which are refused
-    without it (426); all paths are below `path_prefix`. Raises UsageError for what is none of these.
+    `address` is (host, port), where port 0 means any free port and a host with colons is IPv6; or the path of a Unix socket; or a
+    listening socket. `handler_class` is a `WebSocketHandler`. `config` holds the settings, and each field of `ServerConfig` can also
+    be given as a keyword argument, which wins. Raises UsageError for an invalid value and TypeError for an unknown keyword.
     As a context manager it stops itself.
     """
 
@@ -115,26 +101,12 @@ class WebSocketServer(socketserver.TCPServer):
         address: tuple[str, int] | str | socket.socket,
         handler_class: type[WebSocketHandler],
         *,
-        limits: Limits = DEFAULT_LIMITS,
-        subprotocols: Sequence[str] = (),
-        origins: Collection[str] = (),
-        allowed_hosts: Collection[str] = (),
-        deflate: Deflate | None = DEFAULT_DEFLATE,
-        tls: ssl.SSLContext | None = None,
-        trusted_proxies: Collection[str] = (),
-        proxy_header: str = PROXY_HEADERS[0],
-        http: HttpHandler | None = None,
-        path_prefix: str = "",
+        config: ServerConfig = DEFAULT_CONFIG,
+        **settings: Any,
     ) -> None:
         check_class(handler_class, WebSocketHandler)
-        if http is not None:
-            check_function(http, "http", "the request")
-        check_types(limits, deflate)
-        check_lists(subprotocols=subprotocols, origins=origins, allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies)
-        check_server_context(tls)
-        check_path_prefix(path_prefix)
-        origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
-        proxies = Proxies.parse(trusted_proxies, proxy_header)
+        self.config = config = with_settings(config, settings)
+        self.limits = config.limits
         with contextlib.ExitStack() as undo:
             # What there may be no descriptor or no thread for.
             self._background = acquire_background_threads()
@@ -142,16 +114,14 @@ class WebSocketServer(socketserver.TCPServer):
             self._fd_reserve = undo.enter_context(contextlib.closing(FdReserve()))
             self._wake_up = WakeUp()
             undo.pop_all()
-        self.limits = limits
-        self._tls = tls
         self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._serving_thread = 0  # the one that runs `serve_forever`
         self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        self._busy = responder(BUSY, in_json=http is not None)
-        self._connections = Connections(limits)
+        self._busy = responder(BUSY, in_json=config.http is not None)
+        self._connections = Connections(config.limits)
         self._overload = Overload(self._background.timers, self._busy)
         self._threads = ConnectionThreads(self._handle)
         self._unix_path: str | None = None  # that is ours to remove
@@ -161,25 +131,15 @@ class WebSocketServer(socketserver.TCPServer):
         except BaseException:
             self._let_go()
             raise
-        self._reception = Reception(
-            self._connections,
-            self._background.timers,
-            limits,
-            subprotocols,
-            origins,
-            deflate,
-            proxies,
-            http,
-            path_prefix,
-            hosts if hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket)) else None,
-        )
+        answers_to_some = config.hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket))
+        self._reception = Reception(self._connections, self._background.timers, config, config.hosts if answers_to_some else None)
         log_listening(self._place())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._place()}>"
 
     def _place(self) -> str:
-        return shown_address(self.server_address, self._reception.path_prefix, is_secure=self._tls is not None)
+        return shown_address(self.server_address, self.config.path_prefix, is_secure=self.config.tls is not None)
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         check_address(address)
@@ -270,7 +230,7 @@ class WebSocketServer(socketserver.TCPServer):
         self.request_shutdown()
         self._has_stopped_accepting.wait()
         self.socket.close()
-        self._connections.close_all((self.limits.close_timeout or None) if drain is None else drain)
+        self._connections.close_all((self.config.limits.close_timeout or None) if drain is None else drain)
         self._threads.close()
 
     def _leave_to_another(self, end_serving: Callable[[], None]) -> bool:
@@ -319,7 +279,7 @@ class WebSocketServer(socketserver.TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give an accepted connection a thread of its own, or turn it away."""
         host = host_of(client_address)
-        if self._reception.proxies.include(host):
+        if self.config.proxies.include(host):
             host = None  # it is counted when it has said for whom it asks
         if not self._connections.enter(request, host):
             self._turn_away(request, client_address, "too many connections")
@@ -333,7 +293,7 @@ class WebSocketServer(socketserver.TCPServer):
 
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
-        if self._tls is None:
+        if self.config.tls is None:
             self._overload.turn_away(request)
         else:
             request.close()  # it would take a handshake to say why
@@ -355,9 +315,9 @@ class WebSocketServer(socketserver.TCPServer):
         """Accept one who waits, if there is one; False if there is nothing left to accept or to refuse anybody with."""
         try:
             request, client_address = self.get_request()
-            if self._tls is not None:
+            if self.config.tls is not None:
                 # The handshake itself is for the connection's own thread.
-                request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                request = self.config.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
             if was_interrupted(error):
                 raise
@@ -366,7 +326,7 @@ class WebSocketServer(socketserver.TCPServer):
             self._fd_reserve.warn(error)
             if self._connections.make_room():
                 return False  # who waits is accepted in a moment, when the one that is cut has left
-            return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
+            return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self.config.tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:

@@ -16,7 +16,7 @@ from tests.connection.wiring import eventually
 from tests.server.command import COMMAND, environment, running
 from tests.server.raw import PATIENCE
 from tests.tls import client_context, make_certificate
-from wschat.server.signals import Signals
+from wschat.cli.signals import Signals
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
 

@@ -6,8 +6,8 @@ import contextlib
 import gc
 import sys
 
+from wschat.cli.cpu_affinity import CpuAffinity, is_worthwhile
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
-from wschat.server.cpu_affinity import CpuAffinity, is_worthwhile
 from wschat.server.server import WebSocketServer
 from wschat.stdio import announce
 

@@ -19,7 +19,7 @@ import wschat
 from tests.server.command import COMMAND, environment, run, running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import CloseCode, ConnectionClosed
-from wschat.server.__main__ import main
+from wschat.cli.serve import main
 
 ANY_PORT = ("--port", "0")
 
@@ -205,7 +205,7 @@ def as_unknown_user(home: str | None) -> subprocess.CompletedProcess[str]:
     """Run the command as a user whom no password file knows, with this HOME and nothing else of the environment."""
     command = [*COMMAND, *ANY_PORT]
     if os.getuid() == 0:  # a user who may not read where this Python is, so that it imports all before
-        program = "import os, sys, wschat.server.__main__ as m; os.setuid(2_000_000_001); sys.argv[0] = 'x'; m.main()"
+        program = "import os, sys, wschat.cli.serve as m; os.setuid(2_000_000_001); sys.argv[0] = 'x'; m.main()"
         command = [sys.executable, "-c", program, *ANY_PORT]
     elif shutil.which("unshare"):
         command = ["unshare", "--user", "--map-user=2000000001", *command]
@@ -249,7 +249,6 @@ BAD_APPS = [
     ("nonsense", "MODULE:HANDLER"),
     (":echo", "MODULE:HANDLER"),
     ("wschat.apps:", "MODULE:HANDLER"),
-    ("", "MODULE:HANDLER"),
     ("no_such_module:echo", "no_such_module"),
     ("wschat.nothing:echo", "wschat.nothing"),
     (".apps:echo", ".apps"),
@@ -306,7 +305,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--insider", "10.0.0.1/8"], "--insider"),
         (["--insider", "fe80::1%eth0"], "--insider"),
         (["--proxy-header", "x-client-ip"], "--proxy-header"),
-        (["--proxy-header", "forwarded"], "--proxy-header goes with a --trusted-proxy"),
+        (["--proxy-header", "forwarded"], "--proxy-header needs a --trusted-proxy"),
         (["--origin", "app.example.com"], "--origin"),
         (["--origin", "https://app.example.com/page"], "--origin"),
         (["--allowed-host", "chat.example:443"], "--allowed-host"),
@@ -331,6 +330,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--rate", "9" * 400 + "/1"], "--rate"),
         (["--rate", "1/1e-320"], "--rate"),
         (["--host", ""], "--host"),
+        (["--app", ""], "--app"),
         (["--history", ""], "--history"),
         (["--auth-secret-file", ""], "--auth-secret-file"),
         (["--auth-secret-file", "/no/such/file"], "/no/such/file"),

@@ -17,7 +17,7 @@ from tests.bench.crowd import masked
 from tests.server.command import running
 from tests.server.raw import request
 from wschat.chat.dialects.v1 import SUBPROTOCOL
-from wschat.server.running import switch_interval
+from wschat.cli.process import switch_interval
 
 _CLIENTS = 2000
 _SECONDS = 50  # it takes about four
@@ -25,7 +25,7 @@ _SECONDS = 50  # it takes about four
 _SHORT_INTERVAL = """
 import sys
 sys.setswitchinterval(0.0001)
-from wschat.server.__main__ import main
+from wschat.cli.serve import main
 main()
 """
 
