@@ -95,7 +95,7 @@ def test_a_status_without_a_reason_gets_the_usual_one(raw: RawServerFactory) -> 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"", "closed the connection without an answer"),
+        (b"", "closed the connection without a response"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer in HTTP .*'SSH-2.0-OpenSSH_9.2'"),
         (b"-ERR unknown command\x1b[2J\r\n\r\n", r"does not answer in HTTP .*\\x1b"),
         (b"HTTP/1.1 101 Switching", "does not answer in HTTP"),

@@ -60,7 +60,7 @@ def test_the_host_header_has_no_zone_and_no_default_port(text: str, host_header:
     ("text", "message"),
     [
         ("http://localhost/", "not http://"),
-        ("localhost:8080", "begins with ws:// or wss://"),
+        ("localhost:8080", "must begin with ws:// or wss://"),
         ("ws://", "no host"),
         ("ws:///path", "no host"),
         ("ws://h:port/", "port"),

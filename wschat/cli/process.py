@@ -1,4 +1,4 @@
-"""How the command runs a server: with the whole process for itself, as a library must not."""
+"""Process-wide settings of `wschat serve`: garbage collector, switch interval, CPU affinity. A library must not change these."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from wschat.connection.background_threads import acquire_background_threads, rel
 from wschat.server.server import WebSocketServer
 from wschat.stdio import announce
 
-# As many as a hundred new connections make. Nearly all of them stay, so that to look earlier is to look for nothing.
+# A hundred new connections make about as many. Nearly all of these live on, so an earlier collection would free nothing.
 _NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 _SWITCH_SECONDS = sys.getswitchinterval()
-_SWITCH_SECONDS_A_SQUARED_CONNECTION = 5e-9
-_MOST_SWITCH_SECONDS = 1.0
+_SWITCH_SECONDS_PER_SQUARED_CONNECTION = 5e-9
+_MAX_SWITCH_SECONDS = 1.0
 
 
 def switch_interval(connections: int) -> float:
-    """Return the seconds after which a thread that waits for the GIL asks for it, for a process with so many connections.
+    """Return the switch interval in seconds (see `sys.setswitchinterval`) for a process with this number of connections.
 
-    Each thread that waits wakes up as often as that, and to wake up takes longer the more threads wait. With the default of 5 ms,
-    3,000 clients who all send at the same moment, as after a restart, keep the processor busy with nothing but waking up: none was
-    answered within a minute, while with 50 ms all were within four seconds. Few connections keep the default, because a handler
-    that computes makes the others wait for this long.
+    A thread that waits for the GIL wakes up once an interval, and the more threads wait, the longer a wake-up takes. If 3,000
+    clients send at the same moment, as after a restart, the default of 5 ms keeps the processor busy with wake-ups: no client was
+    answered within a minute, but all within four seconds with 50 ms. With few connections the default stays, because a handler
+    that computes delays the other connections by the interval.
     """
-    return min(max(_SWITCH_SECONDS, _SWITCH_SECONDS_A_SQUARED_CONNECTION * connections**2), _MOST_SWITCH_SECONDS)
+    return min(max(_SWITCH_SECONDS, _SWITCH_SECONDS_PER_SQUARED_CONNECTION * connections**2), _MAX_SWITCH_SECONDS)
 
 
 class CommandServer(WebSocketServer):
-    """The server of a process that does nothing else."""
+    """A server in a process of its own."""
 
     def service_actions(self) -> None:
         """Adapt the switch interval to the number of connections, before the next one is accepted."""
@@ -39,13 +39,13 @@ class CommandServer(WebSocketServer):
 
 
 def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
-    """Serve until `server.request_shutdown` is called; the caller stops the server."""
-    # The collector need not look at what the imports have made; it stays for good.
+    """Print the announcement, and serve until `server.request_shutdown` is called. The caller stops the server afterwards."""
+    # Objects made by imports are never freed, so the collector can skip them.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
     background = acquire_background_threads()
     affinity = None
-    with contextlib.suppress(OSError):  # no descriptor left to look at the cores with
+    with contextlib.suppress(OSError):  # no descriptor is left to read the load of the cores
         affinity = CpuAffinity(background.timers) if one_core and is_worthwhile() else None
     if affinity is not None:
         affinity.start()

@@ -1,4 +1,4 @@
-"""`serve`: a server for a handler that is a function."""
+"""`serve`: a server for a handler function."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def serve(
 def make_handler_class(
     handler: Callable[[Connection], None] | type[WebSocketHandler], check: Callable[[Request], None] | None
 ) -> type[WebSocketHandler]:
-    """Return the class that calls these functions, or the given class. Raises UsageError if they could never work."""
+    """Return a handler class that calls these functions, or the given class. Raises UsageError if they could never work."""
     if check is not None:
         if isinstance(handler, type):
-            raise UsageError("a WebSocketHandler class has a check_request of its own")
+            raise UsageError("a WebSocketHandler class has its own check_request: give no other")
         check_function(check, "check_request", "the request")
     if isinstance(handler, type):
         return handler
@@ -60,7 +60,7 @@ def make_handler_class(
     function: Callable[[Connection], object] = handler
 
     class FunctionHandler(WebSocketHandler):
-        """Calls a function."""
+        """Calls the functions."""
 
         def check_request(self, request: Request) -> None:
             return None if check is None else check(request)

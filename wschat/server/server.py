@@ -1,7 +1,6 @@
-"""The server: `socketserver` with a thread for each connection, which ends when it is told to.
+"""`WebSocketServer`: a `socketserver` server with a thread for each connection.
 
-A connection's thread has it received (see `reception`): plain requests are answered until one opens a WebSocket. Then it runs
-the handler. What the handler does is its own business.
+The thread of a connection answers its HTTP requests until one opens a WebSocket (see `http_connection`), and then runs the handler.
 """
 
 from __future__ import annotations
@@ -46,24 +45,26 @@ _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
-    """One connection of a `WebSocketServer`, in a thread of its own. Override `handle`, and use `self.ws`.
+    """Handler of one connection of a `WebSocketServer`, in a thread of its own.
 
-    `check_request` may be overridden to refuse a request before the WebSocket is open.
+    Override `handle`, and use `self.ws`. Override `check_request` to refuse requests before the WebSocket is open.
     """
 
     server: WebSocketServer
+    """The server that accepted the connection."""
     ws: Connection
+    """The open WebSocket."""
 
     def setup(self) -> None:
         """Open the WebSocket."""
         self.ws = self.server.open_websocket(self.request, self.client_address, self._check)
 
     def _check(self, request: Request) -> None:
-        """Call `check_request`. What it does besides is an error of its author, and lets nobody in."""
+        """Call `check_request`. Refuse the request with 500 if it fails or returns a value, so that an error never lets a client in."""
         try:
             result: object = self.check_request(request)  # type: ignore[func-returns-value]
             if result is not None:
-                raise UsageError(f"check_request must raise RequestRefused or return None; it has returned {result!r}")
+                raise UsageError(f"check_request must raise RequestRefused or return None; it returned {result!r}")
         except RequestRefused:
             raise
         except Exception:
@@ -71,29 +72,29 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             raise FAILED from None
 
     def check_request(self, request: Request) -> None:
-        """Raise RequestRefused if this request is not to become a WebSocket."""
+        """Raise RequestRefused to refuse the request. By default, every request is accepted."""
 
     def handle(self) -> None:
-        """What to do with the WebSocket; it is closed when this returns."""
+        """Use the WebSocket, which is closed when this method returns. Must be overridden."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Close the WebSocket: with 1011 if `handle` failed."""
+        """Close the WebSocket: with close code 1011 if `handle` raised an exception, else with 1000."""
         error = sys.exc_info()[1]
         has_failed = error is not None and not isinstance(error, ConnectionClosed)
         self.ws.close(CloseCode.INTERNAL_ERROR if has_failed else CloseCode.NORMAL)
 
 
 class WebSocketServer(socketserver.TCPServer):
-    """A WebSocket server, by the conventions of `socketserver`.
+    """A WebSocket server that follows the conventions of `socketserver`.
 
     `address` is (host, port), where port 0 means any free port and a host with colons is IPv6; or the path of a Unix socket; or a
     listening socket. `handler_class` is a `WebSocketHandler`. `config` holds the settings, and each field of `ServerConfig` can also
     be given as a keyword argument, which wins. Raises UsageError for an invalid value and TypeError for an unknown keyword.
-    As a context manager it stops itself.
+    As a context manager, it stops at the end of the block.
     """
 
-    allow_reuse_address = os.name != "nt"  # where it would let another program take the port over
+    allow_reuse_address = os.name != "nt"  # on Windows, it would let another program listen on the same port
     request_queue_size = 1024
 
     def __init__(
@@ -108,7 +109,7 @@ class WebSocketServer(socketserver.TCPServer):
         self.config = config = with_settings(config, settings)
         self.limits = config.limits
         with contextlib.ExitStack() as undo:
-            # What there may be no descriptor or no thread for.
+            # Each of these may fail for lack of descriptors or threads.
             self._background = acquire_background_threads()
             undo.callback(release_background_threads, self._background)
             self._fd_reserve = undo.enter_context(contextlib.closing(FdReserve()))
@@ -116,20 +117,20 @@ class WebSocketServer(socketserver.TCPServer):
             undo.pop_all()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
-        self._serving_thread = 0  # the one that runs `serve_forever`
-        self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
+        self._serving_thread = 0  # ident of the thread that runs `serve_forever`, else 0
+        self._end_serving: Callable[[], None] | None = None  # for `serve_forever` to call, if `stop` interrupted it
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
         self._busy = responder(BUSY, in_json=config.http is not None)
         self._connections = Connections(config.limits)
         self._overload = Overload(self._background.timers, self._busy)
         self._threads = ConnectionThreads(self._handle)
-        self._unix_path: str | None = None  # that is ours to remove
+        self._unix_path: str | None = None  # the socket that this server created and removes
         self._is_closed = False
         try:
             self._listen(address, handler_class)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
         answers_to_some = config.hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket))
         self._reception = Reception(self._connections, self._background.timers, config, config.hosts if answers_to_some else None)
@@ -156,17 +157,20 @@ class WebSocketServer(socketserver.TCPServer):
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on. Raises UsageError for a Unix socket."""
+        """The TCP port that the server listens on. Raises UsageError for a Unix socket."""
         if not isinstance(self.server_address, tuple):
             raise UsageError(f"{self!r} has no port")
         return int(self.server_address[1])
 
     def load(self) -> Load:
-        """How many are connected just now, and what waits for them."""
+        """Return the numbers of open connections and of the bytes that wait for them. Thread-safe."""
         return self._connections.load()
 
     def start(self) -> WebSocketServer:
-        """Serve in a background thread, and return at once. `stop` ends it. Raises UsageError if it serves already, or was stopped."""
+        """Serve in a background thread until `stop`, and return the server at once.
+
+        Raises UsageError if the server serves already or was stopped.
+        """
         self._check_may_serve()
         self._has_stopped_accepting.clear()
         try:
@@ -177,24 +181,27 @@ class WebSocketServer(socketserver.TCPServer):
         return self
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Accept connections until `shutdown`, `stop` or Ctrl-C (KeyboardInterrupt): then it returns. It ignores the interval."""
+        """Accept connections until `shutdown`, `stop`, `request_shutdown` or Ctrl-C (KeyboardInterrupt).
+
+        `poll_interval` is ignored: the server does not poll. Raises UsageError if the server serves already or was stopped.
+        """
         self._check_may_serve()
-        self._serving_thread = threading.get_ident()  # set before the event is cleared, or a signal handler could wait for it
+        self._serving_thread = threading.get_ident()  # before the event is cleared, so that no signal handler waits for it
         self._has_stopped_accepting.clear()
         try:
-            self._background.start()  # which it is already, but in a forked child
+            self._background.start()  # a forked child has lost them
             self._wake_up.renew_in_child()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_up, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
-                with contextlib.suppress(ValueError):  # where it has no descriptor: its clients are answered a second late
+                with contextlib.suppress(ValueError):  # without a descriptor, its clients are answered a second later
                     selector.register(self._overload, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
                     self._overload.read_requests()
                     self.service_actions()
                     if not self._accept():
-                        # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
+                        # Out of descriptors or memory. The pending connections would make `select` return again and again.
                         selector.unregister(self.socket)
                         selector.select(PAUSE_SECONDS)
                         selector.register(self.socket, selectors.EVENT_READ)
@@ -208,22 +215,23 @@ class WebSocketServer(socketserver.TCPServer):
 
     def _check_may_serve(self) -> None:
         if self.socket.fileno() < 0:
-            raise UsageError(f"{self!r} has been stopped: make another one")
+            raise UsageError(f"{self!r} has been stopped: make a new server")
         if self._serving_thread or self._thread not in (None, threading.current_thread()):
             raise UsageError(f"{self!r} serves already, in another thread")
 
     def request_shutdown(self) -> None:
-        """Have `serve_forever` return, and return at once: for signal handlers. `shutdown` still has to follow."""
+        """Make `serve_forever` return, without waiting. For signal handlers. Call `shutdown` or `stop` afterwards."""
         self._is_stopping = True
         self._wake_up.send()
 
     def shutdown(self, drain: float | None = None) -> None:
-        """Stop listening, close every connection with 1001, and wait until their handlers have returned.
+        """Stop listening, close every connection with close code 1001, and wait until their handlers have returned.
 
-        Requests in progress are answered with 503. What waits for slow peers is still sent, for at most `drain` seconds
-        (`Limits.close_timeout`, if it is not given). Waits for that long and a little more at most: what a handler does
-        otherwise cannot be stopped from outside. From any thread: a signal handler that has interrupted code of this package does
-        not wait, but leaves this to `serve_forever`, or to a thread; a connection's handler does not wait for its own connection.
+        Requests in progress are answered with 503. Messages that wait for slow peers are sent for at most `drain` seconds
+        (default: `Limits.close_timeout`). The wait ends soon after that, even if a handler has not returned.
+
+        Thread-safe. In a signal handler that has interrupted code of this package, this returns at once, and `serve_forever` or
+        another thread does the work. The handler of a connection does not wait for its own connection.
         """
         if self._leave_to_another(lambda: self.shutdown(drain)):
             return
@@ -234,7 +242,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._threads.close()
 
     def _leave_to_another(self, end_serving: Callable[[], None]) -> bool:
-        """If the caller has interrupted code that this would wait for, have `serve_forever` or a thread call it, and return True."""
+        """Return True if the caller has interrupted code that it would wait for, and make `serve_forever` or a thread call the function."""
         if self._serving_thread == threading.get_ident():
             self._end_serving = end_serving
         elif is_reentrant():
@@ -245,15 +253,15 @@ class WebSocketServer(socketserver.TCPServer):
         return True
 
     def server_close(self) -> None:
-        """Stop listening, and let go of what the server holds."""
+        """Stop listening, and release descriptors and background threads."""
         super().server_close()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             if self._unix_path is not None:
-                with contextlib.suppress(OSError):  # somebody has removed it
+                with contextlib.suppress(OSError):  # it was removed by another process
                     os.unlink(self._unix_path)
             self._wake_up.close()
             self._overload.close()
@@ -262,9 +270,9 @@ class WebSocketServer(socketserver.TCPServer):
             release_background_threads(self._background)
 
     def stop(self, drain: float | None = None) -> None:
-        """`shutdown` and `server_close`, and wait for the background thread. From any thread, as `shutdown`. May be called again."""
+        """Call `shutdown` and `server_close`, and wait for the background thread. Thread-safe, as `shutdown`. May be called again."""
         if sys.is_finalizing() or self._leave_to_another(lambda: self.stop(drain)):
-            return  # no thread of a connection ever runs again, or will when this one has gone on
+            return  # at exit no other thread runs; else another thread stops the server
         self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
@@ -277,10 +285,10 @@ class WebSocketServer(socketserver.TCPServer):
         self.stop()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give an accepted connection a thread of its own, or turn it away."""
+        """Start the thread of an accepted connection, or refuse the connection (503)."""
         host = host_of(client_address)
         if self.config.proxies.include(host):
-            host = None  # it is counted when it has said for whom it asks
+            host = None  # counted once a request names the address of the client
         if not self._connections.enter(request, host):
             self._turn_away(request, client_address, "too many connections")
             return
@@ -289,43 +297,43 @@ class WebSocketServer(socketserver.TCPServer):
         except RuntimeError as error:
             self._fd_reserve.warn(error)
             self._connections.leave(request)
-            self._turn_away(request, client_address, "no thread to be had")
+            self._turn_away(request, client_address, "no thread left")
 
     def _turn_away(self, request: socket.socket, client_address: object, why: str) -> None:
         log_refused(client_address, why)
         if self.config.tls is None:
             self._overload.turn_away(request)
         else:
-            request.close()  # it would take a handshake to say why
+            request.close()  # a response would need a TLS handshake
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
-        """Receive a fresh connection until it is a WebSocket; in its own thread, for its handler.
+        """Answer the requests on an accepted connection until one opens a WebSocket, and return it. For the connection's thread.
 
-        Raises RequestRefused, after having answered so, and ConnectionClosed if there is to be no WebSocket on it.
+        Raises RequestRefused after a refusal was sent, and ConnectionClosed if the connection ends without a WebSocket.
         """
         ws = self._reception.open_websocket(sock, client_address, check_request)
         self._threads.stand_by()
         return ws
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A handler failed: log it, once. Called while the exception is handled."""
+        """Log the exception of a handler. Called while the exception is handled."""
         logger.exception("the handler of %s failed", client_address or "a connection")
 
     def _accept(self) -> bool:
-        """Accept one who waits, if there is one; False if there is nothing left to accept or to refuse anybody with."""
+        """Accept a pending connection, if any. Return False if no descriptor or memory is left, not even to refuse one."""
         try:
             request, client_address = self.get_request()
             if self.config.tls is not None:
-                # The handshake itself is for the connection's own thread.
+                # The handshake takes place in the connection's own thread.
                 request = self.config.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
             if was_interrupted(error):
                 raise
             if not self._fd_reserve.is_exhaustion(error):
-                return True  # nobody there, or gone already
+                return True  # none is pending, or the client is gone
             self._fd_reserve.warn(error)
             if self._connections.make_room():
-                return False  # who waits is accepted in a moment, when the one that is cut has left
+                return False  # the next attempt succeeds once the idle connection is closed
             return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self.config.tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
@@ -334,14 +342,14 @@ class WebSocketServer(socketserver.TCPServer):
         return True
 
     def _handle(self, accepted: tuple[socket.socket, object]) -> None:
-        """One connection, in its thread."""
+        """Serve one connection, in its thread."""
         request, client_address = accepted
         accepted_at = monotonic()
         self._connections.work_for(request)
         try:
             self.finish_request(request, client_address)
         except ConnectionClosed:
-            pass  # to a handler that does not ask, this is how a conversation ends
+            pass  # the normal end for a handler that does not catch it
         except RequestRefused as refusal:
             log_refused(client_address, refusal)
         except Exception:
@@ -350,11 +358,11 @@ class WebSocketServer(socketserver.TCPServer):
             self._clean_up(request, accepted_at)
 
     def _clean_up(self, request: socket.socket, accepted_at: float) -> None:
-        """Let go of a connection. Each step is taken whatever becomes of the one before."""
+        """Release a connection. Each step is taken even if the one before failed."""
         try:
             self.shutdown_request(request)
         finally:
             ws = self._connections.leave(request)
-            self._threads.stand_by()  # which it has not, where this was no WebSocket
+            self._threads.stand_by()  # not done yet if no WebSocket was opened
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)
