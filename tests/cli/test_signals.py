@@ -1,4 +1,4 @@
-"""What the command does about signals, however many there are."""
+"""Signals of the command, even many at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this syst
 
 
 def storm(pid: int, number: int, count: int) -> None:
-    """So many signals, from two threads."""
+    """Send `count` signals from two threads."""
 
     def send() -> None:
         for _ in range(count // 2):
@@ -35,7 +35,7 @@ def storm(pid: int, number: int, count: int) -> None:
         thread.join()
 
 
-def test_signals_that_arrive_while_one_is_dealt_with_count_once() -> None:
+def test_equal_signals_during_an_action_count_once() -> None:
     begun, may_end = threading.Semaphore(0), threading.Event()
     threads: list[str] = []
 
@@ -52,13 +52,13 @@ def test_signals_that_arrive_while_one_is_dealt_with_count_once() -> None:
             storm(os.getpid(), signal.SIGHUP, 2_000)
             may_end.set()
             assert begun.acquire(timeout=PATIENCE)
-        assert 2 <= len(threads) <= 4  # as many as are taken at once
+        assert 2 <= len(threads) <= 4  # equal signals in one read count once
         assert set(threads) == {"wschat-signals"}
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_storm_of_hang_ups_reads_the_certificate_a_few_times(tmp_path: Path) -> None:
+def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> None:
     file = make_certificate(tmp_path)
     options = ["--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)]
     with running(*options) as command:
@@ -73,7 +73,7 @@ def test_a_storm_of_hang_ups_reads_the_certificate_a_few_times(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_storm_of_signals_ends_the_server_as_one_does(number: int) -> None:
+def test_many_signals_stop_the_server_as_one_does(number: int) -> None:
     with running("--port", "0") as command, wschat.connect(command.url) as ws:
         assert ws.recv(PATIENCE) == "Welcome to the chat!"
         try:

@@ -41,14 +41,14 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
     return CliRunner().invoke(main, arguments, env={**ours, **(env or {})})
 
 
-def test_the_command_prints_a_token_that_lets_one_in(access: Access, secret_file: Path) -> None:
+def test_the_token_is_accepted(access: Access, secret_file: Path) -> None:
     result = run("Alice", "--auth-secret-file", str(secret_file))
     assert result.exit_code == 0
     [line] = result.output.splitlines()
     assert access.identify(bearing(line)) == Identity("Alice", is_proven=True)
 
 
-def test_the_command_prints_what_the_options_say(secret_file: Path) -> None:
+def test_the_options_are_claims_of_the_token(secret_file: Path) -> None:
     before = int(time.time())
     options = ["--room", "tea*", "--room", "Lobby", "--mod", "--seconds", "90", "--auth-audience", "chat"]
     access = Access(SECRET, audience="chat")
@@ -92,7 +92,7 @@ def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_what_is_wrong_is_one_line_and_2(secret_file: Path, arguments: list[str], said: str) -> None:
+def test_an_error_is_one_line_and_exit_code_2(secret_file: Path, arguments: list[str], said: str) -> None:
     result = run(*arguments, env={"WSCHAT_AUTH_SECRET_FILE": str(secret_file)})
     assert result.exit_code == 2, result.exception
     [line] = [line for line in result.output.splitlines() if line.startswith("Error: ")]

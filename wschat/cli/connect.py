@@ -1,4 +1,4 @@
-"""`python -m wschat.client URL`: lines from the terminal or a pipe are sent, messages go to standard output."""
+"""`wschat connect URL`: send the lines of standard input, and print the messages of the server."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _FAILED, _NOT_OPENED, _INTERRUPTED = 1, 2, 130
 
 @click.command("connect", context_settings={"auto_envvar_prefix": "WSCHAT_CLIENT", "show_default": True})
 @click.argument("url")
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header for the opening request. May be repeated.")
-@click.option("--origin", help="The Origin to send.")
-@click.option("--subprotocol", "subprotocols", multiple=True, help="A subprotocol to offer. May be repeated.")
-@click.option("--proxy", metavar="URL", help="An HTTP or SOCKS proxy.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="Header of the opening request. May be repeated.")
+@click.option("--origin", help="Value of the Origin header.")
+@click.option("--subprotocol", "subprotocols", multiple=True, help="Subprotocol to offer. May be repeated.")
+@click.option("--proxy", metavar="URL", help='HTTP or SOCKS proxy; "" for no proxy.  [default: as in the environment]')
 def main(url: str, headers: tuple[str, ...], origin: str | None, subprotocols: tuple[str, ...], proxy: str | None) -> None:
-    """Talk to the WebSocket at URL: each line of standard input is sent, each message is printed.
+    """Connect to the WebSocket at URL, send each line of standard input, and print each message.
 
-    At the end of the input the connection is closed, and what still comes is printed. On a terminal, control characters are
-    shown escaped, and the second and further lines of a message are indented. Exits with 0 after a clean end, with 1 if the
-    connection was lost or closed for an error, and with 2 if it could not be opened.
+    At the end of the input, the connection is closed, and messages that still arrive are printed. On a terminal, control characters
+    are escaped, and the second and further lines of a message are indented. The exit code is 0 after a clean end, 1 if the
+    connection was lost or closed with an error, and 2 if it could not be opened.
     """
     open_standard_streams()
     try:
@@ -62,7 +62,7 @@ def main(url: str, headers: tuple[str, ...], origin: str | None, subprotocols: t
 
 
 class Output:
-    """Standard output: messages as they are, or, on a terminal, so that they can do nothing to it. Raises OSError."""
+    """Standard output. On a terminal, control characters of messages are escaped. Raises OSError if it cannot be written to."""
 
     def __init__(self) -> None:
         self._bytes = sys.stdout.buffer
@@ -79,7 +79,7 @@ class Output:
 
 
 class Input:
-    """Standard input, line by line, into a connection; the thread that does so ends with the block."""
+    """Sends the lines of standard input on a connection, in a thread that ends with the block."""
 
     def __init__(self, ws: Connection) -> None:
         self._ws = ws
@@ -105,10 +105,10 @@ class Input:
                 self._ws.send(rest.decode(errors="replace"))
             self._ws.begin_close()
         except ConnectionClosed:
-            pass  # who prints the messages finds out
+            pass  # the thread that prints messages reports it
 
     def _read(self) -> bytes:
-        """What has been typed; nothing at the end of the input, or of the connection."""
+        """Return the next bytes of the input, b"" at the end of the input or of the block."""
         with selectors.SelectSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ)
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
@@ -116,7 +116,7 @@ class Input:
                 return b""
             try:
                 return os.read(sys.stdin.fileno(), 65536)
-            except OSError:  # a terminal that is gone
+            except OSError:  # the terminal is gone
                 return b""
 
 
@@ -125,14 +125,14 @@ def _headers(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon or not name.strip():
-            raise UsageError(f"a header is NAME:VALUE, not {text!r}")
+            raise UsageError(f"a header must be NAME:VALUE, not {text!r}")
         headers[name.strip()] = value.strip()
     return headers
 
 
 def _quit(code: int, text: str = "") -> NoReturn:
     if text:
-        with contextlib.suppress(OSError):  # it is told by the exit code, too
+        with contextlib.suppress(OSError):  # the exit code tells it as well
             print(f"wschat: {one_line(text)}", file=sys.stderr)
     raise SystemExit(code)
 
