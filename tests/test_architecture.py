@@ -18,6 +18,7 @@ ROOMS = [
     "dependencies",
     "stdio",
     "errors",
+    "settings",
     "limits",
     "counters",
     "daemons",
@@ -32,11 +33,12 @@ ROOMS = [
     "chat",
     "web",
     "testing",
+    "cli",
 ]
 # What a room may not know although it stands above.
 NOT_KNOWN = {"client": {"server"}}
-# The command puts the house together.
-HOUSEKEEPER = "server.__main__"
+# Run by `python -m`, each calls its command. No other module imports upward.
+COMMANDS = {"server.__main__": "cli.serve", "client.__main__": "cli.connect", "chat.mint": "cli.token"}
 
 
 def name_of(path: Path) -> str:
@@ -57,7 +59,10 @@ def imports_of(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_up_the_list_only(path: Path) -> None:
     name = name_of(path)
-    if name in ("__init__", HOUSEKEEPER):
+    if name == "__init__":
+        return
+    if name in COMMANDS:
+        assert imports_of(path) == {f"{COMMANDS[name]}.main"}
         return
     room = name.partition(".")[0]
     imported = {target.partition(".")[0] for target in imports_of(path)} - {room}
@@ -116,6 +121,7 @@ def test_the_public_names() -> None:
         "Request",
         "RequestRefused",
         "Response",
+        "ServerConfig",
         "UsageError",
         "WSChatError",
         "WebSocketHandler",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    # With the checkout on the path, pip would find the package installed already.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -31,6 +34,8 @@ def test_the_wheel_installed_alone_runs(tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", wheel, cwd=tmp_path)
     assert "--app" in run(python, "-m", "wschat.server", "--help", cwd=tmp_path)
+    for command, option in {"serve": "--app", "connect": "--subprotocol", "token": "--auth-secret-file"}.items():
+        assert option in run(tmp_path / "venv/bin/wschat", command, "--help", cwd=tmp_path)
     echo = (
         "import wschat, wschat.apps\n"
         "with wschat.serve(wschat.apps.echo, port=0) as server:\n"

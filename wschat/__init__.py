@@ -16,6 +16,7 @@ from wschat.hub import Hub
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
+from wschat.server.config import ServerConfig
 from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, Response
 from wschat.server.serve import serve
@@ -35,6 +36,7 @@ __all__ = [
     "Request",
     "RequestRefused",
     "Response",
+    "ServerConfig",
     "UsageError",
     "WSChatError",
     "WebSocketHandler",

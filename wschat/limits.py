@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, fields
 
 from wschat.errors import UsageError
+from wschat.settings import Option, setting
 
 # Longer waits overflow in the system's calls, and longer sizes in zlib's.
 MAX_SECONDS = 2_000_000.0
@@ -17,12 +18,17 @@ SLOW_PEER_POLICIES = ("evict", "drop-oldest")
 class Limits:
     """The limits of a server or of a connection. Times are in seconds, 2,000,000 at most, sizes in bytes; 0 lifts a limit."""
 
-    max_connections: int = 10_000
+    max_connections: int = setting(10_000, option=Option("--max-connections", help="Connections in all; 0 for no limit."))
     """The connections of a server; past it those are closed that are idle between two HTTP requests, the longest idle first, and
     then the answer is 503."""
-    max_connections_per_address: int = 200
+    max_connections_per_address: int = setting(
+        200, option=Option("--max-connections-per-ip", help="Connections from one address; 0 for no limit.")
+    )
     """Those from one address; past it the answer is 503. As many again may be idle between two HTTP requests."""
-    max_message_bytes: int = 1 << 20
+    max_message_bytes: int = setting(
+        1 << 20,
+        option=Option("--max-message-bytes", help="Size of a message in bytes, inflated; 0 for no limit. Above it: close code 1009."),
+    )
     """A message after inflation; past it the connection is closed (1009)."""
     max_fragments: int = 131_072
     """The fragments of one message; past it the connection is closed (1008)."""
@@ -35,23 +41,34 @@ class Limits:
     """A request's head; past it the answer is 431. A client's: the head of the answer; past it `connect` raises OpeningFailed."""
     max_headers: int = 100
     """The headers of a request; past it the answer is 431."""
-    ping_interval: float = 20.0
+    ping_interval: float = setting(20.0, option=Option("--ping-interval", help="Seconds between two pings; 0 for no pings."))
     """The time between two pings. With 0, nothing is read, either, while nobody receives: a handler that only sends then
     neither answers pings nor notices the end until a send fails."""
-    ping_timeout: float = 20.0
+    ping_timeout: float = setting(20.0, option=Option("--ping-timeout", help="Seconds to wait for a pong; 0 to wait forever."))
     """The wait for a sign of life after a ping; past it the connection is closed (1011)."""
     close_timeout: float = 5.0
     """The closing handshake; past it the socket is closed."""
-    outbox_bytes: int = 1 << 20
+    outbox_bytes: int = setting(1 << 20, option=Option("--outbox-bytes", help="Bytes that may wait for one slow peer; 0 for no limit."))
     """What may wait for one peer; past it a broadcast evicts the peer (1008) and a send waits."""
-    outbox_bytes_per_address: int = 32 << 20
+    outbox_bytes_per_address: int = setting(
+        32 << 20, option=Option("--outbox-bytes-per-ip", help="Bytes that may wait for all peers of one address; 0 for no limit.")
+    )
     """What may wait for all peers of one address; past it they are evicted as by `outbox_bytes`. Without `max_connections_per_address`
     addresses say nothing, and this is not kept."""
-    outbox_bytes_total: int = 256 << 20
+    outbox_bytes_total: int = setting(
+        256 << 20, option=Option("--outbox-bytes-total", help="Bytes that may wait for all peers; 0 for no limit.")
+    )
     """What may wait for all peers of a server; past it slow ones are evicted."""
     outbox_seconds: float = 10.0
     """How long something may wait for one peer; past it the peer is evicted (1008)."""
-    slow_peer: str = "evict"
+    slow_peer: str = setting(
+        "evict",
+        option=Option(
+            "--slow-peer",
+            choices={name: name for name in SLOW_PEER_POLICIES},
+            help="What happens to a peer above these limits: it is closed with 1008, or loses the oldest broadcasts that wait for it.",
+        ),
+    )
     """What becomes of a peer past either of these two: `evict`, or `drop-oldest`: it loses the oldest broadcasts that wait
     for it, whole ones, and stays as long as it answers pings."""
     send_timeout: float = 10.0

@@ -1,4 +1,4 @@
-"""Servers of a test's own."""
+"""Servers for the tests of the client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RawServerFactory = Callable[..., RawServer]
 
 @pytest.fixture
 def raw() -> Iterator[RawServerFactory]:
-    """A function that starts a server, which answers as the given function does."""
+    """Return a function that starts a server with a given response."""
     with contextlib.ExitStack() as stack:
 
         def start(answer: Answer, **options: Any) -> RawServer:
@@ -28,7 +28,7 @@ def raw() -> Iterator[RawServerFactory]:
 
 @pytest.fixture(scope="session")
 def server_tls(certificate: Path) -> ssl.SSLContext:
-    """The context of a server with the tests' certificate."""
+    """Return the context of a server with the certificate of the tests."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context
@@ -36,7 +36,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxies are not for the tests' servers."""
+    """Ignore the proxies of the environment."""
     for scheme in ("http", "https", "ws", "wss", "all", "no"):
         for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper()):
             monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""Servers and proxies that answer clients of ours, each in its own threads. Tests do not belong here."""
+"""Servers and proxies for the tests of the client, each with its own threads. Contains no tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Server = TypeVar("_Server", bound="RawServer")
 
 
 class RawServer:
-    """Takes connections one after the other, and answers the head of each request as the given function does."""
+    """Calls the given function with each connection and the head of its request."""
 
     def __init__(self, answer: Answer, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
@@ -58,7 +58,7 @@ class RawServer:
                 self.talk(connection)
 
     def talk(self, connection: socket.socket) -> None:
-        """Read the head of a request, and answer it."""
+        """Read the head of a request, and send the response."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             if not (byte := connection.recv(1)):
@@ -69,7 +69,7 @@ class RawServer:
 
 
 class ConnectProxy(RawServer):
-    """An HTTP proxy for CONNECT; all names lead to this machine. With `credentials`, it wants them."""
+    """An HTTP proxy for CONNECT, which resolves all names to this machine. With `credentials`, it requires them."""
 
     def __init__(self, *, credentials: str = "", tls: ssl.SSLContext | None = None) -> None:
         super().__init__(self._tunnel, tls=tls)
@@ -87,17 +87,17 @@ class ConnectProxy(RawServer):
 
 
 class SocksProxy(RawServer):
-    """A SOCKS proxy, version 5 (RFC 1928) or 4 with 4a; all names lead to this machine. With `credentials`, version 5 wants them."""
+    """A SOCKS proxy of version 4, 4a or 5 (RFC 1928), which resolves all names to this machine. Version 5 requires `credentials`."""
 
     def __init__(self, *, credentials: tuple[str, str] | None = None, reply: int | None = None) -> None:
         super().__init__(lambda *_: None)
         self._credentials = credentials
         self._reply = reply
         self.asked: list[tuple[str, int]] = []
-        """The hosts and ports that it was asked for."""
+        """The requested hosts and ports."""
 
     def talk(self, connection: socket.socket) -> None:
-        """Do what the client's version of SOCKS asks for."""
+        """Serve a client of either version."""
         version = exactly(connection, 1)[0]
         host, port = self._greet_5(connection) if version == 5 else self._read_4(connection)
         self.asked.append((host, port))
@@ -150,7 +150,7 @@ def until_zero(connection: socket.socket) -> str:
 
 
 def relay(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes in both directions until both have ended."""
+    """Copy bytes in both directions until both have ended."""
     back = threading.Thread(target=pump, args=(other, one))
     back.start()
     pump(one, other)
@@ -171,7 +171,7 @@ def until_closed(connection: socket.socket) -> None:
 
 
 def accepting(head: bytes, *headers: str) -> bytes:
-    """The answer that opens a WebSocket."""
+    """Return the response that opens a WebSocket."""
     key = next(line for line in head.decode().splitlines() if line.lower().startswith("sec-websocket-key")).split(": ")[1]
     accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}", *headers]
@@ -189,11 +189,11 @@ def opens(*headers: str) -> Answer:
 
 
 def says(answer: bytes) -> Answer:
-    """Answer with these bytes, and end the connection."""
+    """Send these bytes, and end the connection."""
     return lambda connection, _: connection.sendall(answer)
 
 
 def redirects_to(location: str, *headers: str, status: int = 302) -> Answer:
-    """Answer with a redirect."""
+    """Send a redirect."""
     lines = [f"HTTP/1.1 {status} Elsewhere", f"Location: {location}", *headers, "Content-Length: 0", "", ""]
     return says("\r\n".join(lines).encode())

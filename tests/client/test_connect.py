@@ -1,4 +1,4 @@
-"""`wschat.connect`: what goes into the opening, and what may come of it."""
+"""`wschat.connect`: its arguments and its errors."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_headers_cookies_and_origin_reach_the_server(serve: ServerFactory) -> No
     assert f"origin: http://127.0.0.1:{server.port}" in seen
 
 
-def test_no_origin_is_sent_by_itself(serve: ServerFactory) -> None:
+def test_no_origin_is_sent_by_default(serve: ServerFactory) -> None:
     server = serve(lambda ws: ws.send(",".join(ws.headers)))
     with wschat.connect(url_of(server)) as ws:
         assert "origin" not in str(ws.recv(timeout=5))
 
 
-def test_the_path_is_the_servers_path(serve: ServerFactory) -> None:
+def test_the_server_sees_the_path(serve: ServerFactory) -> None:
     server = serve(lambda ws: ws.send(ws.path))
     with wschat.connect(url_of(server, "/a%20b?c=d&e=%20")) as ws:
         assert ws.path == ws.recv(timeout=5) == "/a%20b?c=d&e=%20"
@@ -43,7 +43,7 @@ def test_the_path_is_the_servers_path(serve: ServerFactory) -> None:
     ("spoken", "offered", "chosen"),
     [(["a", "B"], ["x", "B"], "B"), (["a"], ["x"], None), ([], ["x"], None), (["a"], [], None)],
 )
-def test_one_of_the_subprotocols_is_agreed_on_or_none(
+def test_the_server_chooses_one_subprotocol_or_none(
     serve: ServerFactory, spoken: list[str], offered: list[str], chosen: str | None
 ) -> None:
     server = serve(lambda ws: ws.send(str(ws.subprotocol)), subprotocols=spoken)
@@ -72,12 +72,12 @@ def test_one_of_the_subprotocols_is_agreed_on_or_none(
         {"headers": {"Content-Length": "1"}},
     ],
 )
-def test_options_that_cannot_be_are_the_callers_error(options: dict[str, object]) -> None:
+def test_an_invalid_argument_is_a_usage_error(options: dict[str, object]) -> None:
     with pytest.raises(wschat.UsageError):
         wschat.connect("ws://127.0.0.1:1/", **options)  # type: ignore[arg-type]
 
 
-def test_a_port_where_nobody_listens_is_an_oserror() -> None:
+def test_a_closed_port_is_an_oserror() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ConnectionRefusedError, match=rf"^connection refused by 127\.0\.0\.1:{port}: is the server running\?$") as failed:
@@ -110,14 +110,14 @@ def test_a_refusal_has_the_status_the_headers_and_the_body(serve: ServerFactory)
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bm8=\r\n\r\n",
     ],
 )
-def test_an_answer_that_is_no_opening_fails(raw: RawServerFactory, answer: bytes) -> None:
+def test_a_response_without_an_upgrade_fails(raw: RawServerFactory, answer: bytes) -> None:
     server = raw(says(answer))
     with pytest.raises(wschat.OpeningFailed, match=f"{server.place} does not open a WebSocket") as failed:
         wschat.connect(server.url)
     assert failed.value.status == 101
 
 
-def test_a_host_header_of_the_callers_replaces_ours(raw: RawServerFactory) -> None:
+def test_a_given_host_header_replaces_the_default(raw: RawServerFactory) -> None:
     server = raw(opens())
     wschat.connect(server.url, headers={"Host": "other.test"}).close()
     assert "Host: other.test\r\n" in server.heads[0]
@@ -139,7 +139,7 @@ def test_headers_may_have_any_characters(serve: ServerFactory) -> None:
         ("Sec-WebSocket-Extensions: permessage-deflate; unheard_of", {}),
     ],
 )
-def test_a_server_that_chooses_what_was_not_offered_fails(raw: RawServerFactory, header: str, options: dict[str, object]) -> None:
+def test_a_choice_that_was_not_offered_fails(raw: RawServerFactory, header: str, options: dict[str, object]) -> None:
     def answer(connection: socket.socket, head: bytes) -> None:
         connection.sendall(accepting(head, header))
         until_closed(connection)
@@ -149,7 +149,7 @@ def test_a_server_that_chooses_what_was_not_offered_fails(raw: RawServerFactory,
         wschat.connect(server.url, **options)  # type: ignore[arg-type]
 
 
-def test_frames_that_come_with_the_answer_are_not_lost(raw: RawServerFactory) -> None:
+def test_frames_right_after_the_response_are_received(raw: RawServerFactory) -> None:
     def answer(connection: socket.socket, head: bytes) -> None:
         connection.sendall(accepting(head) + b"\x81\x02hi\x88\x00")
         until_closed(connection)
@@ -158,7 +158,7 @@ def test_frames_that_come_with_the_answer_are_not_lost(raw: RawServerFactory) ->
         assert list(ws) == ["hi"]
 
 
-def test_a_socket_of_ones_own_can_be_used(serve: ServerFactory, tmp_path: object) -> None:
+def test_a_connected_socket_can_be_given(serve: ServerFactory, tmp_path: object) -> None:
     path = f"{tmp_path}/s"
     serve(echo, unix_path=path)
     sock = socket.socket(socket.AF_UNIX)
@@ -169,7 +169,7 @@ def test_a_socket_of_ones_own_can_be_used(serve: ServerFactory, tmp_path: object
 
 
 @pytest.mark.parametrize("deflate", [None, wschat.Deflate(), wschat.Deflate(client_max_window_bits=9, server_max_window_bits=10)])
-def test_compression_is_agreed_on_or_done_without(serve: ServerFactory, deflate: wschat.Deflate | None) -> None:
+def test_compression_is_negotiated(serve: ServerFactory, deflate: wschat.Deflate | None) -> None:
     def check(ws: Connection) -> None:
         for message in ws:
             ws.send(message)
@@ -181,14 +181,14 @@ def test_compression_is_agreed_on_or_done_without(serve: ServerFactory, deflate:
             assert ws.recv(timeout=5) == message
 
 
-def test_without_an_opening_timeout_there_is_none(serve: ServerFactory) -> None:
+def test_an_opening_timeout_of_0_is_none(serve: ServerFactory) -> None:
     server = serve(echo)
     with wschat.connect(f"ws://localhost:{server.port}/", limits=wschat.Limits(opening_timeout=0)) as ws:
         ws.send("hi")
         assert ws.recv(timeout=5) == "hi"
 
 
-def test_a_peer_that_is_gone_at_once_has_opened_all_the_same(raw: RawServerFactory) -> None:
+def test_a_peer_that_leaves_at_once_has_opened(raw: RawServerFactory) -> None:
     def answer(connection: socket.socket, head: bytes) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(accepting(head) + b"\x81\x02hi")
@@ -207,7 +207,7 @@ class Raised(OSError):
 @pytest.mark.parametrize(
     ("scheme", "answer"), [("ws", b""), ("ws", b"HTTP/1.1 403 Forbidden\r\n\r\nNo"), ("wss", b"")], ids=["head", "body", "TLS"]
 )
-def test_what_a_signal_handler_raises_comes_out_as_it_is(raw: RawServerFactory, error: OSError, scheme: str, answer: bytes) -> None:
+def test_an_exception_of_a_signal_handler_passes_through(raw: RawServerFactory, error: OSError, scheme: str, answer: bytes) -> None:
     def wait(connection: socket.socket, _: bytes) -> None:
         connection.sendall(answer)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)

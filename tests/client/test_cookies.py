@@ -19,7 +19,7 @@ def test_a_cookie_is_not_sent_by_later_connections(raw: RawServerFactory) -> Non
     assert "Cookie" not in server.heads[1]
 
 
-def test_cookies_of_websocket_client_are_not_ours_nor_ours_its(raw: RawServerFactory) -> None:
+def test_no_cookies_are_shared_with_websocket_client(raw: RawServerFactory) -> None:
     server = raw(opens("Set-Cookie: a=s3cret; Domain=localhost"))
     wschat.connect(f"ws://localhost:{server.port}/").close()
     for _ in range(2):
@@ -28,7 +28,7 @@ def test_cookies_of_websocket_client_are_not_ours_nor_ours_its(raw: RawServerFac
     assert ["s3cret" in head for head in server.heads] == [False, False, False, True, False]
 
 
-def test_a_jar_gives_and_takes_cookies(raw: RawServerFactory) -> None:
+def test_a_jar_sends_and_receives_cookies(raw: RawServerFactory) -> None:
     server = raw(opens("Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Path=/elsewhere", "Set-Cookie: c=3; Max-Age=0"))
     jar = CookieJar()
     for _ in range(2):
@@ -43,14 +43,14 @@ def test_a_jar_gives_and_takes_cookies(raw: RawServerFactory) -> None:
 @pytest.mark.parametrize(
     "answer", [redirects_to("ws://127.0.0.1:1/", "Set-Cookie: a=1"), says(b"HTTP/1.1 403 No\r\nSet-Cookie: a=1\r\n\r\n")]
 )
-def test_a_jar_takes_the_cookies_of_every_answer(raw: RawServerFactory, answer: object) -> None:
+def test_a_jar_receives_the_cookies_of_every_response(raw: RawServerFactory, answer: object) -> None:
     jar = CookieJar()
     with pytest.raises((OSError, wschat.OpeningFailed)):
         wschat.connect(raw(answer).url, cookies=jar)
     assert [cookie.name for cookie in jar] == ["a"]
 
 
-def test_a_cookie_that_a_redirect_sets_is_newer_than_the_callers(raw: RawServerFactory) -> None:
+def test_a_cookie_of_a_redirect_replaces_the_given_one(raw: RawServerFactory) -> None:
     def answer(connection: object, head: bytes) -> None:
         kind = redirects_to("/there", "Set-Cookie: a=new; Path=/") if head.startswith(b"GET / ") else opens()
         kind(connection, head)  # type: ignore[arg-type]

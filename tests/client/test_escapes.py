@@ -1,4 +1,4 @@
-"""Text of a peer that is shown to people."""
+"""Text of a peer, escaped to be shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_one_line_is_one() -> None:
+def test_line_feeds_are_escaped_in_one_line() -> None:
     assert one_line("a\nb\r\nc") == "a\\nb\\r\\nc"
 
 

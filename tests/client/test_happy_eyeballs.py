@@ -1,4 +1,4 @@
-"""Hosts with several addresses, some of which cannot be reached. The addresses are real, only the names are made up."""
+"""Hosts with several addresses, some unreachable. The addresses are real; only the names are made up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Addresses = dict[str, list[tuple[str, int]]]
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Addresses:
-    """The hosts that exist, with their addresses and ports; others are looked up."""
+    """The addresses and ports of made-up hosts. Other hosts are looked up."""
     known: Addresses = {}
     look_up = socket.getaddrinfo
 
@@ -39,7 +39,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Addresses:
 
 @pytest.fixture
 def black_hole() -> Iterator[socket.socket]:
-    """A listener that takes no connection and refuses none: its backlog is full."""
+    """A listener with a full backlog, which neither accepts nor refuses connections."""
     with socket.socket() as listener, contextlib.ExitStack() as fillers:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -60,7 +60,7 @@ def refusing() -> tuple[str, int]:
 UNREACHABLE = [("255.255.255.255", 1), ("224.0.0.1", 1)]
 
 
-def test_an_address_that_cannot_be_reached_costs_nothing(names: Addresses, raw: RawServerFactory) -> None:
+def test_an_unreachable_address_costs_no_time(names: Addresses, raw: RawServerFactory) -> None:
     server = raw(opens())
     names["several.test"] = [*UNREACHABLE, refusing(), ("127.0.0.1", server.port)]
     began = monotonic()
@@ -69,7 +69,7 @@ def test_an_address_that_cannot_be_reached_costs_nothing(names: Addresses, raw: 
     assert len(server.heads) == 1
 
 
-def test_a_black_hole_costs_a_quarter_of_a_second(names: Addresses, raw: RawServerFactory, black_hole: socket.socket) -> None:
+def test_a_silent_address_costs_a_quarter_of_a_second(names: Addresses, raw: RawServerFactory, black_hole: socket.socket) -> None:
     server = raw(opens())
     names["several.test"] = [black_hole.getsockname(), ("127.0.0.1", server.port)]
     began = monotonic()
@@ -77,7 +77,7 @@ def test_a_black_hole_costs_a_quarter_of_a_second(names: Addresses, raw: RawServ
     assert ATTEMPT_DELAY <= monotonic() - began < 30
 
 
-def test_a_slow_address_is_still_waited_for_when_the_next_one_fails(names: Addresses, black_hole: socket.socket) -> None:
+def test_a_slow_address_is_used_when_the_next_one_fails(names: Addresses, black_hole: socket.socket) -> None:
     names["several.test"] = [black_hole.getsockname(), refusing()]
     connected: list[socket.socket] = []
     thread = threading.Thread(target=lambda: connected.append(create_connection("several.test", 80, Deadline(60))))
@@ -115,7 +115,7 @@ def test_one_deadline_holds_for_the_resolver(names: Addresses, monkeypatch: pyte
         answered.set()
 
 
-def test_a_refusal_says_more_than_an_address_that_cannot_be_reached(names: Addresses) -> None:
+def test_a_refused_connection_is_reported_before_an_unreachable_address(names: Addresses) -> None:
     names["several.test"] = [refusing(), *UNREACHABLE]
     with pytest.raises(ConnectionRefusedError, match=r"connection refused by several\.test:80: is the server running\?") as failed:
         wschat.connect("ws://several.test/")
@@ -139,7 +139,7 @@ def test_an_interrupt_leaves_no_socket_behind(names: Addresses, black_hole: sock
         signal.signal(signal.SIGALRM, before)
 
 
-def test_families_take_turns() -> None:
+def test_families_alternate() -> None:
     def address(family: int, number: int) -> tuple[int, int, int, str, int]:
         return family, socket.SOCK_STREAM, 0, "", number
 
@@ -147,7 +147,7 @@ def test_families_take_turns() -> None:
     assert [number for *_, number in interleaved(given)] == [1, 4, 2, 5, 3]
 
 
-def test_localhost_is_found_by_either_family(raw: RawServerFactory) -> None:
+def test_localhost_is_reached_by_either_family(raw: RawServerFactory) -> None:
     server = raw(opens())
     wschat.connect(f"ws://localhost:{server.port}/").close()
     assert server.heads[0].startswith("GET / ")
@@ -164,7 +164,7 @@ def test_a_link_local_address_with_its_zone(raw: RawServerFactory) -> None:
 
 
 def link_local_addresses() -> Iterator[str]:
-    """Those of this machine, with their zones."""
+    """Yield the link-local addresses of this machine, with their zones."""
     with contextlib.suppress(OSError), open("/proc/net/if_inet6") as interfaces:
         for line in interfaces:
             digits, _, _, scope, _, name = line.split()

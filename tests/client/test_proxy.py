@@ -1,4 +1,4 @@
-"""Which proxy is taken, and that the way through it works: each proxy is a real one."""
+"""The choice of a proxy, and connections through real ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[[Any], Any]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """A function that has a proxy run until the end of the test."""
+    """Return a function that runs a proxy until the end of the test."""
     with ExitStack() as stack:
         yield stack.enter_context
 
@@ -48,7 +48,7 @@ def start() -> Iterator[Start]:
         ({}, "ws://h/", None),
     ],
 )
-def test_the_environment_counts_as_in_curl(
+def test_the_environment_is_read_as_by_curl(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str, host: str | None
 ) -> None:
     for name, value in environment.items():
@@ -92,7 +92,7 @@ def test_no_proxy_names_whole_domains(monkeypatch: pytest.MonkeyPatch, variable:
     assert (proxy_for(parse_uri(f"ws://{host}/"), None) is None) == is_exception
 
 
-def test_no_proxy_is_about_the_environment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_does_not_apply_to_a_given_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://q:1")
     monkeypatch.setenv("no_proxy", "*")
     uri = parse_uri("ws://h/")
@@ -118,16 +118,16 @@ def test_schemes_and_ports_are_those_of_curl(text: str, scheme: str, port: int) 
 
 
 @pytest.mark.parametrize("text", ["ftp://u:s3cret@h:1", "http://u:s3cret@h:port", "http://u:s3cret@", "http://[::1", "h h", "u:s3cret@"])
-def test_a_malformed_proxy_is_the_callers_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    with pytest.raises(wschat.UsageError, match=r"^proxy is no proxy") as failed:
+def test_a_malformed_proxy_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with pytest.raises(wschat.UsageError, match=r"^proxy must be a URL like") as failed:
         wschat.connect("ws://127.0.0.1:1/", proxy=text)
     assert "s3cret" not in str(failed.value)
     monkeypatch.setenv("http_proxy", text)
-    with pytest.raises(wschat.UsageError, match=r"^the environment's http_proxy is no proxy"):
+    with pytest.raises(wschat.UsageError, match=r"^the environment's http_proxy must be a URL like"):
         wschat.connect("ws://127.0.0.1:1/")
 
 
-def test_a_tunnel_is_made_by_an_http_proxy(raw: RawServerFactory, start: Start) -> None:
+def test_an_http_proxy_makes_a_tunnel(raw: RawServerFactory, start: Start) -> None:
     server = raw(opens())
     proxy = start(ConnectProxy(credentials="user:p@ss"))
     wschat.connect(f"ws://name.test:{server.port}/", proxy=f"http://user:p%40ss@{proxy.place}").close()
@@ -159,7 +159,7 @@ def test_tls_inside_and_around_a_tunnel(
 
 
 def test_tls_inside_tls_is_refused_at_once() -> None:
-    with pytest.raises(wschat.UsageError, match="one inside the other"):
+    with pytest.raises(wschat.UsageError, match="TLS inside TLS is not supported"):
         wschat.connect("wss://h/", proxy="https://127.0.0.1:1")
 
 
@@ -171,14 +171,14 @@ def test_a_proxy_that_refuses_fails_the_opening(start: Start) -> None:
     assert failed.value.body == b"Who?\r\n"
 
 
-def test_a_proxy_that_speaks_first_fails_the_opening(raw: RawServerFactory) -> None:
+def test_a_proxy_that_sends_data_first_fails_the_opening(raw: RawServerFactory) -> None:
     proxy = raw(says(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 Forged\r\n\r\n"))
-    with pytest.raises(wschat.OpeningFailed, match="before it was asked"):
+    with pytest.raises(wschat.OpeningFailed, match="sent data before the client did"):
         wschat.connect("ws://h/", proxy=f"http://{proxy.place}")
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "https://127.0.0.1:1", "socks5h://127.0.0.1:1"])
-def test_a_proxy_that_is_not_there_is_named(proxy: str) -> None:
+def test_an_unreachable_proxy_is_named(proxy: str) -> None:
     with pytest.raises(ConnectionRefusedError, match=r"connection refused by 127\.0\.0\.1:1: is the server running"):
         wschat.connect("ws://h/", proxy=proxy)
 
@@ -234,14 +234,14 @@ def test_socks_without_python_socks_says_what_to_install(monkeypatch: pytest.Mon
         wschat.connect("ws://h/", proxy=f"socks5://{start(SocksProxy()).place}")
 
 
-def test_a_socket_and_a_proxy_are_one_too_many() -> None:
+def test_a_socket_and_a_proxy_are_a_usage_error() -> None:
     import socket
 
     with socket.socket() as sock, pytest.raises(wschat.UsageError, match="not both"):
         wschat.connect("ws://h/", sock=sock, proxy="http://p:1")
 
 
-def test_what_is_too_long_for_socks_is_the_callers_error(start: Start) -> None:
+def test_too_long_credentials_for_socks_are_a_usage_error(start: Start) -> None:
     proxy = start(SocksProxy(credentials=("user", "pw")))
     with pytest.raises(wschat.UsageError, match="255 bytes"):
         wschat.connect("ws://h/", proxy=f"socks5h://{'u' * 256}:pw@{proxy.place}")

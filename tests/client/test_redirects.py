@@ -1,4 +1,4 @@
-"""Redirects: where they may lead, and what goes along. Each server is a real one, with TLS and without."""
+"""Redirects between real servers, with and without TLS: allowed targets, and headers that are sent to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRIVATE: dict[str, Any] = {
 
 @pytest.fixture
 def start(raw: RawServerFactory, server_tls: ssl.SSLContext) -> Callable[..., RawServer]:
-    """A function that starts a server with TLS, or without."""
+    """Return a function that starts a server with or without TLS."""
     return lambda answer, scheme="ws": raw(answer, tls=server_tls if scheme == "wss" else None)
 
 
@@ -74,7 +74,7 @@ def test_a_relative_location_is_resolved(start: Callable[..., RawServer], locati
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-def test_what_is_private_is_not_sent_to_another_origin(start: Callable[..., RawServer], tls: ssl.SSLContext, scheme: str) -> None:
+def test_credentials_are_not_sent_to_another_origin(start: Callable[..., RawServer], tls: ssl.SSLContext, scheme: str) -> None:
     target = start(opens(), scheme)
     server = start(redirects_to(target.url))
     url = server.url.replace("//", "//user:s3cret@")
@@ -86,7 +86,7 @@ def test_what_is_private_is_not_sent_to_another_origin(start: Callable[..., RawS
     assert "Sec-WebSocket-Protocol: chat\r\n" in target.heads[0]
 
 
-def test_what_is_private_stays_behind_even_when_the_way_leads_back(start: Callable[..., RawServer]) -> None:
+def test_credentials_are_not_sent_after_a_redirect_back(start: Callable[..., RawServer]) -> None:
     def answer(connection: Any, head: bytes) -> None:
         (redirects_to(between.url) if len(first.heads) == 1 else opens())(connection, head)
 
@@ -98,7 +98,7 @@ def test_what_is_private_stays_behind_even_when_the_way_leads_back(start: Callab
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
-def test_tls_is_not_left(start: Callable[..., RawServer], tls: ssl.SSLContext, scheme: str) -> None:
+def test_a_redirect_to_ws_is_not_followed_from_wss(start: Callable[..., RawServer], tls: ssl.SSLContext, scheme: str) -> None:
     target = start(opens())
     server = start(redirects_to(target.url.replace("ws", scheme) + "?token=s3cret"), "wss")
     with pytest.raises(wschat.OpeningFailed, match="without TLS") as failed:
@@ -109,7 +109,7 @@ def test_tls_is_not_left(start: Callable[..., RawServer], tls: ssl.SSLContext, s
 
 
 @pytest.mark.parametrize("location", ["ftp://h/", "ws://", "ws://h:port/s3cret", "http://[::1/", "javascript:s3cret", "ws://u:s3cret@/"])
-def test_a_location_that_is_no_websocket_fails_with_the_status(start: Callable[..., RawServer], location: str) -> None:
+def test_a_location_that_is_not_a_websocket_url_fails_with_the_status(start: Callable[..., RawServer], location: str) -> None:
     with pytest.raises(wschat.OpeningFailed) as failed:
         wschat.connect(start(redirects_to(location)).url)
     assert failed.value.status == 302
@@ -132,7 +132,7 @@ def test_no_more_redirects_are_followed_than_are_allowed(start: Callable[..., Ra
     assert len(server.heads) == requests
 
 
-def test_cookies_that_a_redirect_sets_are_sent_where_it_leads(start: Callable[..., RawServer]) -> None:
+def test_cookies_of_a_redirect_are_sent_to_its_target(start: Callable[..., RawServer]) -> None:
     target = start(opens())
     server = start(redirects_to(target.url, "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Secure"))
     wschat.connect(server.url).close()

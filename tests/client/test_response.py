@@ -1,4 +1,4 @@
-"""Answers that open nothing: what of them reaches the caller."""
+"""Responses that do not open a WebSocket, and the errors made from them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def failure(raw: RawServerFactory, answer: Answer, timeout: float = 10) -> wscha
     ],
     ids=["length", "chunked", "until close", "HTTP/1.0", "after early hints", "cut", "cut at a chunk", "cut in a chunk"],
 )
-def test_a_body_is_read_as_it_is_sent(raw: RawServerFactory, answer: bytes) -> None:
+def test_a_body_is_read_in_any_framing(raw: RawServerFactory, answer: bytes) -> None:
     failed = failure(raw, says(answer))
     assert (failed.status, failed.body) == (403, b"Not you.\n")
     assert str(failed).endswith(" answered 403 Forbidden: Not you.")
 
 
 @pytest.mark.parametrize("framing", [b"", b"Content-Length: 100\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_a_body_that_does_not_end_costs_the_opening_timeout_only(raw: RawServerFactory, framing: bytes) -> None:
+def test_an_unfinished_body_ends_at_the_opening_timeout(raw: RawServerFactory, framing: bytes) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(HEAD + framing + b"\r\n" + (b"9\r\nNot you.\n\r\n" if b"chunked" in framing else b"Not you.\n"))
         until_closed(connection)
@@ -78,11 +78,11 @@ def test_a_body_without_end_is_cut(raw: RawServerFactory) -> None:
         (b"x" * 1000, f": {'x' * 200}..."),
     ],
 )
-def test_the_error_says_the_first_line_of_the_body(raw: RawServerFactory, body: bytes, said: str) -> None:
+def test_the_error_contains_the_first_line_of_the_body(raw: RawServerFactory, body: bytes, said: str) -> None:
     assert str(failure(raw, says(HEAD + b"\r\n" + body))).endswith(f" answered 403 Forbidden{said}")
 
 
-def test_the_error_does_not_say_the_first_line_of_a_page(raw: RawServerFactory) -> None:
+def test_the_error_does_not_contain_html(raw: RawServerFactory) -> None:
     failed = failure(raw, says(HEAD + b"Content-Type: text/html\r\n\r\n<!DOCTYPE html>\n"))
     assert str(failed).endswith(" answered 403 Forbidden")
     assert failed.body == b"<!DOCTYPE html>\n"
@@ -95,7 +95,7 @@ def test_a_status_without_a_reason_gets_the_usual_one(raw: RawServerFactory) -> 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"", "closed the connection without an answer"),
+        (b"", "closed the connection without a response"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer in HTTP .*'SSH-2.0-OpenSSH_9.2'"),
         (b"-ERR unknown command\x1b[2J\r\n\r\n", r"does not answer in HTTP .*\\x1b"),
         (b"HTTP/1.1 101 Switching", "does not answer in HTTP"),
@@ -128,7 +128,7 @@ def test_headers_that_come_twice_are_joined(raw: RawServerFactory) -> None:
         assert ws.headers["x-b"].encode("latin-1").decode() == "Gr\u00fc\u00dfe"
 
 
-def test_a_server_that_hangs_up_is_an_oserror_that_names_it(raw: RawServerFactory) -> None:
+def test_a_reset_connection_is_an_oserror_that_names_the_server(raw: RawServerFactory) -> None:
     import struct
 
     def answer(connection: socket.socket, _: bytes) -> None:

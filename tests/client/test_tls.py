@@ -1,4 +1,4 @@
-"""TLS as a client speaks it, and what is said when it cannot."""
+"""TLS of the client, and its errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def connected(server: RawServer) -> socket.socket:
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "in TLS already"])
-def test_wss_on_a_socket_of_the_callers_is_tls(raw: RawServerFactory, server_tls: ssl.SSLContext, certificate: Path, wrapped: bool) -> None:
+def test_wss_on_a_given_socket_uses_tls(raw: RawServerFactory, server_tls: ssl.SSLContext, certificate: Path, wrapped: bool) -> None:
     server = raw(opens(), tls=server_tls)
     tls = client_context(certificate)
     sock = connected(server)
@@ -30,7 +30,7 @@ def test_wss_on_a_socket_of_the_callers_is_tls(raw: RawServerFactory, server_tls
     assert "Host: localhost\r\n" in server.heads[0]
 
 
-def test_wss_on_a_unix_socket_is_tls(serve: ServerFactory, tmp_path: Path, server_tls: ssl.SSLContext, certificate: Path) -> None:
+def test_wss_on_a_unix_socket_uses_tls(serve: ServerFactory, tmp_path: Path, server_tls: ssl.SSLContext, certificate: Path) -> None:
     path = f"{tmp_path}/s"
     serve(echo, unix_path=path, tls=server_tls)
     sock = socket.socket(socket.AF_UNIX)
@@ -40,9 +40,7 @@ def test_wss_on_a_unix_socket_is_tls(serve: ServerFactory, tmp_path: Path, serve
         assert ws.recv(timeout=5) == "hi"
 
 
-def test_the_dot_at_the_end_of_a_name_is_not_in_its_certificate(
-    raw: RawServerFactory, server_tls: ssl.SSLContext, certificate: Path
-) -> None:
+def test_the_final_dot_of_a_name_is_not_verified(raw: RawServerFactory, server_tls: ssl.SSLContext, certificate: Path) -> None:
     server = raw(opens(), tls=server_tls)
     wschat.connect("wss://localhost./", sock=connected(server), tls=client_context(certificate)).close()
     assert len(server.heads) == 1
@@ -63,13 +61,13 @@ def test_a_server_without_tls_is_named(raw: RawServerFactory) -> None:
     assert "s3cret" not in str(failed.value)
 
 
-def test_a_server_with_tls_says_so(raw: RawServerFactory, server_tls: ssl.SSLContext) -> None:
+def test_ws_to_a_server_with_tls_is_named(raw: RawServerFactory, server_tls: ssl.SSLContext) -> None:
     server = raw(opens(), tls=server_tls)
     with pytest.raises((wschat.OpeningFailed, ConnectionResetError), match=rf"{server.place}"):
         wschat.connect(f"ws://{server.place}/")
 
 
-def test_a_certificate_of_nobody_known_is_named(raw: RawServerFactory, server_tls: ssl.SSLContext) -> None:
+def test_a_certificate_of_an_unknown_authority_is_named(raw: RawServerFactory, server_tls: ssl.SSLContext) -> None:
     server = raw(opens(), tls=server_tls)
     with pytest.raises(ssl.SSLCertVerificationError, match=rf"^the certificate of {server.place} .*self.signed.*cafile=") as failed:
         wschat.connect(server.url)
@@ -84,7 +82,7 @@ def test_a_certificate_for_another_name_is_named(
         wschat.connect("wss://other.test/", sock=connected(server), tls=client_context(certificate))
 
 
-def test_a_certificate_that_the_server_wants_is_asked_for_by_name(raw: RawServerFactory, certificate: Path) -> None:
+def test_a_missing_client_certificate_is_named(raw: RawServerFactory, certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.load_verify_locations(certificate)
@@ -117,7 +115,7 @@ def test_one_deadline_holds_for_the_tls_handshake() -> None:
         wschat.connect(f"wss://{server.place}/", limits=wschat.Limits(opening_timeout=0.3))
 
 
-def test_the_callers_socket_is_closed_when_nothing_opens(raw: RawServerFactory) -> None:
+def test_a_given_socket_is_closed_after_a_failure(raw: RawServerFactory) -> None:
     server = raw(says(b"HTTP/1.1 404 Not Found\r\n\r\n"))
     sock = connected(server)
     with pytest.raises(wschat.OpeningFailed):

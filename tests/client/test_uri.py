@@ -1,4 +1,4 @@
-"""What the texts of URLs become."""
+"""Parsing of WebSocket URIs and IRIs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_host_header_has_no_zone_and_no_default_port(text: str, host_header:
     ("text", "message"),
     [
         ("http://localhost/", "not http://"),
-        ("localhost:8080", "begins with ws:// or wss://"),
+        ("localhost:8080", "must begin with ws:// or wss://"),
         ("ws://", "no host"),
         ("ws:///path", "no host"),
         ("ws://h:port/", "port"),
@@ -85,7 +85,7 @@ def test_the_host_header_has_no_zone_and_no_default_port(text: str, host_header:
         ("ws://h/\ud800", "surrogate"),
     ],
 )
-def test_what_is_no_websocket_url_is_the_callers_error(text: str, message: str) -> None:
+def test_an_invalid_url_is_a_usage_error(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         connect(text)
 
@@ -95,7 +95,7 @@ def test_what_is_no_websocket_url_is_the_callers_error(text: str, message: str) 
     st.sampled_from(["", "ws://", "WSS://h", "ws://[", "ws://u:p@", "ws://[fe80::1%25"]),
     st.text(st.characters() | st.sampled_from("ws:/@[]%25.?#;\u00e9\u200f\u00df")),
 )
-def test_any_text_is_a_uri_in_ascii_or_the_callers_error(beginning: str, rest: str) -> None:
+def test_any_text_is_a_uri_in_ascii_or_a_usage_error(beginning: str, rest: str) -> None:
     try:
         uri = parse_uri(beginning + rest)
     except UsageError:
@@ -136,14 +136,14 @@ def test_user_information_is_sent_by_basic_authentication(raw: RawServerFactory,
     assert f"Host: {server.place}\r\n" in server.heads[0]
 
 
-def test_an_authorization_of_the_callers_own_counts_more(raw: RawServerFactory) -> None:
+def test_a_given_authorization_replaces_user_information(raw: RawServerFactory) -> None:
     server = raw(opens())
     connect(server.url.replace("//", "//user:pw@"), headers={"authorization": "Bearer x"}).close()
     assert server.heads[0].lower().count("authorization: ") == 1
     assert "authorization: Bearer x\r\n" in server.heads[0]
 
 
-def test_the_request_has_the_target_as_it_was_written(raw: RawServerFactory) -> None:
+def test_the_request_target_is_not_changed(raw: RawServerFactory) -> None:
     server = raw(opens())
     with connect(f"{server.url}a;b=c?name=Ümit&x={{}}") as ws:
         assert ws.path == "/a;b=c?name=%C3%9Cmit&x={}"

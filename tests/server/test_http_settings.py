@@ -9,17 +9,16 @@ import pytest
 from wschat import Limits, Request, RequestRefused
 from wschat.connection.timers import Timers
 from wschat.server.allowed_hosts import AllowedHosts
+from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
 from wschat.server.http_settings import HttpSettings
-from wschat.server.proxies import Proxies
 
 PAGE = "https://page.example"
 
 
 def check(headers: dict[str, str], *, hosts: AllowedHosts | None = None, is_from_proxy: bool = False) -> int:
     """Return the status of the refusal, or 200."""
-    limits = Limits()
-    settings = HttpSettings(Connections(limits), Timers(), limits, (), frozenset([PAGE]), None, Proxies(), None, "", hosts)
+    settings = HttpSettings(Connections(Limits()), Timers(), ServerConfig(origins=[PAGE]), hosts)
     with socket.socket(socket.AF_INET) as sock:
         sock.bind(("127.0.0.1", 0))
         try:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 
 import pytest
 
 import wschat
 from tests.conftest import ServerFactory, echo, until_logged, url_of
-from tests.server.command import running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import Limits, RequestRefused
-from wschat.server.logs import JsonFormatter, name_of, shown
+from wschat.server.logs import name_of, shown
 
 
 @pytest.fixture(autouse=True)
@@ -96,41 +93,6 @@ def test_what_a_peer_sends_cannot_forge_a_line(serve: ServerFactory, caplog: pyt
 )
 def test_the_name_of_a_client(address: object, name: str) -> None:
     assert name_of(address) == name
-
-
-def test_json_has_a_line_for_a_record_even_with_a_traceback() -> None:
-    try:
-        raise ValueError("broken\nin two")
-    except ValueError:
-        record = logging.getLogger("wschat.server").makeRecord("wschat.server", logging.ERROR, "", 0, "it %s", ("failed",), sys.exc_info())
-    line = JsonFormatter().format(record)
-    assert "\n" not in line
-    entry = json.loads(line)
-    assert (entry["level"], entry["logger"], entry["text"]) == ("error", "wschat.server", "it failed")
-    assert "ValueError" in entry["traceback"]
-
-
-def test_the_command_logs_json() -> None:
-    with running("--port", "0", "--log-format", "json") as command:
-        with wschat.connect(command.url) as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
-        assert command.stop() == 0
-        lines = [json.loads(line) for line in command.errors().splitlines()]
-    assert [(line["event"], line["level"]) for line in lines] == [("listening", "info"), ("opened", "info"), ("closed", "info")]
-    assert lines[0]["address"] == command.url
-    assert lines[2]["code"] == 1000
-
-
-def test_the_command_logs_text() -> None:
-    with running("--port", "0") as command:
-        with wschat.connect(command.url) as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
-        assert command.stop() == 0
-        listening, opened, closed = command.errors().splitlines()
-    assert listening.endswith(f" INFO wschat.server: listening on {command.url}")
-    assert " INFO wschat.server: 127.0.0.1:" in opened
-    assert opened.endswith(" opened /")
-    assert " closed after 0.0 s: 1000 " in closed
 
 
 def test_what_is_quoted_of_a_request_that_is_none_is_not_logged(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:

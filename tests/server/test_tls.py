@@ -259,7 +259,7 @@ def test_the_command_speaks_tls_and_reads_its_certificate_anew(tmp_path: Path) -
                 assert ws.recv(PATIENCE) == "x"
             make_certificate(tmp_path, "new")
             os.kill(command.process.pid, signal.SIGHUP)
-            while "read anew" not in command.errors():
+            while "was reloaded" not in command.errors():
                 ws.send("x")
                 assert ws.recv(PATIENCE) == "x"
             with wschat.connect(url, tls=client_context(file)) as other:

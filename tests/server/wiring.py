@@ -6,17 +6,17 @@ import socket
 
 from wschat import Limits, Request
 from wschat.connection.timers import Timers
+from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
 from wschat.server.http_connection import HttpConnection
 from wschat.server.http_settings import HttpSettings
-from wschat.server.proxies import Proxies
 from wschat.server.responses import HttpHandler
 
 
 def http_connection(sock: socket.socket, *, limits: Limits | None = None, http: HttpHandler | None = None) -> HttpConnection:
     """Return a connection that serves any opening, and plain requests if `http` is given."""
     limits = limits or Limits()
-    settings = HttpSettings(Connections(limits), Timers(), limits, (), frozenset(), None, Proxies(), http, "", None)
+    settings = HttpSettings(Connections(limits), Timers(), ServerConfig(limits=limits, deflate=None, http=http), None)
     return HttpConnection(settings, sock, None, accept_all)
 
 

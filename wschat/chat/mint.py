@@ -1,36 +1,8 @@
-"""`python -m wschat.chat.mint NAME`: a token for somebody, for a chat that runs with --auth-secret-file."""
+"""`python -m wschat.chat.mint`: the same as `wschat token`."""
 
-from __future__ import annotations
+from wschat.cli.token import main
 
-import time
-
-import click
-
-from wschat.chat.tokens import mint, read_secret
-from wschat.errors import UsageError
-
-_MAX_SECONDS = 100 * 366 * 86_400
-
-
-@click.command(context_settings={"show_default": True})
-@click.argument("name")
-@click.option("--auth-secret-file", "secret_file", required=True, envvar="WSCHAT_AUTH_SECRET_FILE", show_envvar=True, help="The server's.")
-@click.option(
-    "--room", "rooms", multiple=True, metavar="PATTERN", help="A room, or a pattern of rooms like 'tea*'. May be repeated.  [default: all]"
-)
-@click.option("--auth-audience", "audience", envvar="WSCHAT_AUTH_AUDIENCE", show_envvar=True, help="The server's, if it has one.")
-@click.option("--mod", is_flag=True, help="A moderator of all these rooms.")
-@click.option("--seconds", type=click.IntRange(1, _MAX_SECONDS), help="For how long it is good.  [default: for ever]")
-def main(name: str, secret_file: str, rooms: tuple[str, ...], audience: str | None, mod: bool, seconds: int | None) -> None:
-    """Print a token that lets NAME into the chat."""
-    try:
-        expires_at = None if seconds is None else time.time() + seconds
-        secret = read_secret(secret_file)
-        # Without --room, no list: an empty one is for no room at all.
-        print(mint(secret, name, rooms=list(rooms) or None, is_moderator=mod, expires_at=expires_at, audience=audience))
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

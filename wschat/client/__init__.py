@@ -1,1 +1,1 @@
-"""The client: `connect`, and a command. Knows no server."""
+"""The client: `connect` and the steps of an opening. Imports nothing of the server."""

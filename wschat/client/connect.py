@@ -1,7 +1,7 @@
-"""Opening a WebSocket as a client: `connect`.
+"""`connect`: open a WebSocket as a client.
 
-Each step has a module of its own: `uri`, `proxy`, `happy_eyeballs`, `tunnel`, `tls`, `handshake`, `response`, `cookies` and
-`redirects`. They have one deadline. What comes out is a socket, which becomes a `Connection`.
+Each step has its own module: `uri`, `proxy`, `happy_eyeballs`, `tunnel`, `tls`, `handshake`, `response`, `cookies` and `redirects`. All
+steps share one deadline. The result is a connected socket, which becomes a `Connection`.
 """
 
 from __future__ import annotations
@@ -51,29 +51,29 @@ def connect(
     limits: Limits = DEFAULT_LIMITS,
     deflate: Deflate | None = DEFAULT_DEFLATE,
 ) -> Connection:
-    """Open a WebSocket to a `ws://` or `wss://` URL.
+    """Open a WebSocket to a `ws://` or `wss://` URL. Thread-safe.
 
-    The URL may have any characters in its host, path and query; with `USER:PASSWORD@` before the host, these are sent by basic
-    authentication. `headers` go into the request, `origin` too if it is given. Of the `subprotocols` the server may choose one.
-    `cookies` are sent, too; if they are an `http.cookiejar.CookieJar`, those of its cookies are sent that are for the URL, and
-    those that the server sets are put into it. `deflate` is the compression to offer, None for none.
+    The host, path and query of the URL may contain any characters. `USER:PASSWORD@` before the host is sent by basic
+    authentication. `headers` are added to the request, and so is `origin` if it is given. The server may choose one of the
+    `subprotocols`. `cookies` are sent as well. If they are an `http.cookiejar.CookieJar`, only its cookies for the URL are sent, and
+    it receives the cookies that the server sets. `deflate` is the compression to offer, None for none.
 
     `proxy` is the URL of an HTTP or SOCKS proxy (`http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; `https` for
-    `ws://` only; SOCKS takes the extra `socks`), "" for none. Without it the environment counts as in curl: `ws_proxy`,
+    `ws://` only; SOCKS needs the extra `socks`), or "" for no proxy. By default, the environment decides as in curl: `ws_proxy`,
     `http_proxy`, `wss_proxy`, `https_proxy`, `all_proxy` and `no_proxy`. `tls` is the context for `wss://` and for an `https`
-    proxy; without it, certificates are verified with the system's authorities. `sock` is a connected socket to use, a Unix one
-    for example; for `wss://`, TLS is spoken on it. It belongs to the connection from then on, and is closed if there is none.
+    proxy. By default, certificates are verified with the authorities of the system. `sock` is a connected socket to use, such as
+    a Unix socket. For `wss://`, the TLS handshake takes place on it. The connection owns it, and a failure closes it.
 
-    Up to `max_redirects` redirects are followed, never from `wss://` to `ws://`, and never with `sock`. To another scheme, host
-    or port, neither `headers`, nor `cookies` that are not in a jar, nor a password in the URL are sent.
+    Up to `max_redirects` redirects are followed, but never from `wss://` to `ws://`, and none with `sock`. On a redirect to another
+    scheme, host or port, `headers`, `cookies` that are not in a jar, and a password in the URL are not sent.
 
-    Waits for at most `limits.opening_timeout` seconds, from any thread. Raises UsageError if something is asked for that cannot
-    be, OSError if there is no connection, TimeoutError if it takes too long, and OpeningFailed if the server does not open a
-    WebSocket: with its status, headers and body.
+    Waits for at most `limits.opening_timeout` seconds. Raises UsageError for an invalid argument, OSError if there is no
+    connection, TimeoutError if it takes too long, and OpeningFailed, with status, headers and body of the response, if the server
+    does not open a WebSocket.
     """
     uri = parse_uri(url)
     if sock is not None and proxy:
-        raise UsageError("sock= is connected already: give it or proxy=, not both")
+        raise UsageError("give either sock=, which is connected already, or proxy=, not both")
     opening = _Opening(Handshake(headers or {}, origin, subprotocols, deflate), Cookies(cookies), proxy, tls, limits)
     redirects_left = 0 if sock is not None else max_redirects
     while True:
@@ -98,7 +98,7 @@ def connect(
 
 
 class _Opening:
-    """What stays the same over the redirects of one `connect`."""
+    """The state of one `connect` over its redirects."""
 
     def __init__(self, handshake: Handshake, cookies: Cookies, proxy: str | None, tls: ssl.SSLContext | None, limits: Limits) -> None:
         self._handshake = handshake
@@ -109,7 +109,7 @@ class _Opening:
         self._deadline = Deadline(limits.opening_timeout)
 
     def begin(self, uri: WebSocketURI, sock: socket.socket | None, undo: contextlib.ExitStack) -> socket.socket:
-        """Connect to what a URI names, or take this socket; what closes it is put into `undo`."""
+        """Connect to the host of a URI, or use this socket. Callbacks that close it are added to `undo`."""
         if sock is None:
             proxy = proxy_for(uri, self._proxy)
             if proxy is None:
@@ -123,19 +123,19 @@ class _Opening:
         return sock
 
     def exchange(self, sock: socket.socket, uri: WebSocketURI) -> Exchange:
-        """The request and its answer on a socket."""
+        """Return the exchange of a request and its response on a socket."""
         return Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes)
 
     def ask(self, exchange: Exchange, uri: WebSocketURI) -> Response:
-        """Send the opening request and wait for the answer."""
+        """Send the opening request, and return the response."""
         response = self._handshake.ask(exchange, uri, self._cookies.header(uri))
-        self._cookies.take(uri, response)
+        self._cookies.extract(uri, response)
         return response
 
     def connection(
         self, sock: socket.socket, uri: WebSocketURI, response: Response, already_read: bytes, remote_address: object
     ) -> Connection:
-        """What was opened. Raises OpeningFailed if that is not what was asked for."""
+        """Return the open connection. Raises OpeningFailed if the server chose a subprotocol or extension that was not offered."""
         subprotocol = self._handshake.subprotocol(response, uri.place)
         deflate = self._handshake.agreed_deflate(response, uri.place)
         return Connection(
@@ -151,18 +151,18 @@ class _Opening:
         )
 
     def follow(self, uri: WebSocketURI, response: Response) -> WebSocketURI:
-        """Where a redirect leads to. What is for the first origin only stays behind where that is another one."""
+        """Return the target of a redirect. On a redirect to another origin, forget headers, cookies and credentials."""
         target = redirected(uri, response)
         if target.origin != uri.origin:
-            self._handshake.leave_origin()
-            self._cookies.leave_origin()
+            self._handshake.forget_origin()
+            self._cookies.forget_origin()
         elif target.credentials is None:
             target = replace(target, credentials=uri.credentials)
         return target
 
 
 def _peer_name(sock: socket.socket, uri: WebSocketURI) -> object:
-    """The peer's address, which is asked for early: nobody knows it any more once the peer is gone."""
+    """Return the address of the peer. Must be called early: once the peer is gone, the system no longer knows it."""
     try:
         return sock.getpeername()
     except OSError as error:

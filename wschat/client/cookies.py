@@ -1,4 +1,4 @@
-"""The cookies of one `connect`: those that the caller gives, and those that the answers set (RFC 6265)."""
+"""The cookies of one `connect`: given by the caller, and set by responses (RFC 6265)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class Cookies:
-    """Cookies by name, which are for the first origin only, and a jar, which knows for which hosts and paths its cookies are.
+    """Cookies by name, which are for the first origin only, and a jar, which knows the hosts and paths of its cookies.
 
-    Without the caller's own jar there is one for this `connect` alone, so that a cookie set by a redirect is sent where that leads.
+    If the caller gives no jar, this `connect` has one of its own, so that a cookie set by a redirect is sent to its target.
+    Raises UsageError for a name or value that cannot be sent in a header.
     """
 
     def __init__(self, given: Mapping[str, str] | CookieJar | None) -> None:
-        """Raises UsageError for what cannot be in a header."""
         self._given = dict(given) if isinstance(given, Mapping) else {}
         for name, value in self._given.items():
             check_value("Cookie", f"{name}={value}")
         self._jar = None if given is None or isinstance(given, Mapping) else given
 
     def header(self, uri: WebSocketURI) -> str:
-        """The value of the `Cookie` header of a request, "" for none."""
+        """Return the value of the `Cookie` header of a request, "" for no header."""
         from_jar = self._from_jar(uri)
         newer = {pair.partition("=")[0] for pair in from_jar}
         return "; ".join([f"{name}={value}" for name, value in self._given.items() if name not in newer] + from_jar)
 
-    def take(self, uri: WebSocketURI, response: Response) -> None:
-        """Put the cookies that an answer sets into the jar."""
+    def extract(self, uri: WebSocketURI, response: Response) -> None:
+        """Put the cookies that a response sets into the jar."""
         if not response.set_cookies:
             return
         from http.cookiejar import CookieJar
@@ -45,8 +45,8 @@ class Cookies:
             self._jar = CookieJar()
         self._jar.extract_cookies(cast("HTTPResponse", _Headers(response)), Request(uri.http_url))
 
-    def leave_origin(self) -> None:
-        """Send the given cookies no more: a redirect leads elsewhere."""
+    def forget_origin(self) -> None:
+        """Drop the given cookies, because a redirect leads to another origin."""
         self._given = {}
 
     def _from_jar(self, uri: WebSocketURI) -> list[str]:
@@ -61,7 +61,7 @@ class Cookies:
 
 
 class _Headers:
-    """What a `CookieJar` takes for an answer."""
+    """The part of an `HTTPResponse` that a `CookieJar` reads."""
 
     def __init__(self, response: Response) -> None:
         self._headers = Message()
@@ -69,5 +69,5 @@ class _Headers:
             self._headers["Set-Cookie"] = value
 
     def info(self) -> Message:
-        """The headers."""
+        """Return the headers."""
         return self._headers

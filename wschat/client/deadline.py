@@ -1,4 +1,4 @@
-"""The one deadline of an opening, handed from step to step."""
+"""The deadline that all steps of an opening share."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from time import monotonic
 
 
 class DeadlinePassed(TimeoutError):
-    """The opening takes too long. Inside this package only: `connect` says what took so long."""
+    """The deadline of the opening has passed. Internal: `connect` turns it into a TimeoutError that names the server."""
 
 
 class Deadline:
-    """A time that all steps of an opening have in common."""
+    """The time at which an opening fails, `seconds` from now; 0 for no deadline."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds` from now; 0 is no deadline."""
         self.seconds = seconds
         self._until = monotonic() + seconds if seconds else None
 
     def remaining(self) -> float | None:
-        """The seconds left, or None without a deadline. Raises DeadlinePassed once there are none."""
+        """Return the seconds left, or None if there is no deadline. Raises DeadlinePassed if none are left."""
         if self._until is None:
             return None
         left = self._until - monotonic()
@@ -29,14 +28,14 @@ class Deadline:
 
 
 class TimedSocket:
-    """A connected socket whose every call has until a deadline. For one thread. Raises DeadlinePassed and OSError."""
+    """A connected socket whose calls all end by one deadline. For one thread. Raises DeadlinePassed and OSError."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._socket = sock
         self._deadline = deadline
 
     def recv(self, max_bytes: int) -> bytes:
-        """Wait for bytes and return them; b"" at the end of the stream."""
+        """Wait for bytes, and return them; b"" at the end of the stream."""
         self._socket.settimeout(self._deadline.remaining())
         try:
             return self._socket.recv(max_bytes)
@@ -45,7 +44,7 @@ class TimedSocket:
             raise
 
     def sendall(self, data: bytes) -> None:
-        """Wait until all of it is written."""
+        """Wait until all bytes are written."""
         self._socket.settimeout(self._deadline.remaining())
         try:
             self._socket.sendall(data)

@@ -1,4 +1,4 @@
-"""Network errors while connecting, in words that name the host and the port and what usually is the reason."""
+"""Network errors while connecting, with texts that name the host, the port and the usual reason."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _REASONS = {
     errno.ENOTCONN: "connection closed by {place}",
     errno.EHOSTUNREACH: "no route to {place}: is the host up?",
     errno.ENETUNREACH: "the network of {place} is unreachable: is this machine online?",
-    errno.ETIMEDOUT: "no answer from {place}: is the host up, and does no firewall drop what is sent to it?",
+    errno.ETIMEDOUT: "no answer from {place}: is the host up, and does no firewall drop its packets?",
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
 }
-# What OpenSSL says, depending on its version, of an answer that is not TLS.
+# The reasons that versions of OpenSSL give for a response that is not TLS.
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
-# X509_V_ERR_* of a certificate that no known authority has signed.
+# X509_V_ERR_* codes of a certificate that is not signed by a known authority.
 _UNKNOWN_AUTHORITY = {18, 19, 20, 21}
 
 _Error = TypeVar("_Error", bound=OSError)
 
 
 def explained(error: _Error, place: str) -> _Error:
-    """The same error of a socket, with its type and errno, and with a text for `place`."""
-    if isinstance(error, ssl.SSLError):  # whose numbers are others
+    """Return an error of a socket with the same type and errno, and with a text that names `place`."""
+    if isinstance(error, ssl.SSLError):  # its numbers are not those of the errno module
         return _with_text(error, f"the TLS connection to {place} failed: {error.reason or error}")
     reason = _REASONS.get(error.errno or 0, f"cannot talk to {{place}}: {error.strerror or error}")
     return _with_text(error, reason.format(place=place))
 
 
 def explained_tls(error: OSError, place: str, hint: str) -> OSError:
-    """The same for an error of the TLS handshake. `hint` is what to do where the peer does not speak TLS."""
+    """Return an error of the TLS handshake with a text that names `place`. `hint` tells what to do if the peer does not speak TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"the certificate of {place} cannot be verified: {error.verify_message}"
         if error.verify_code in _UNKNOWN_AUTHORITY:
@@ -53,10 +53,10 @@ def explained_tls(error: OSError, place: str, hint: str) -> OSError:
 
 
 def _with_text(error: _Error, text: str) -> _Error:
-    if was_interrupted(error):  # a signal handler's are nothing of ours
+    if was_interrupted(error):  # raised by a signal handler, not by the socket
         return error
-    # The text of an OSError with a number begins with that, the text of an SSLError with one does not.
+    # With a number, the text of an OSError begins with it, unlike the text of an SSLError.
     described = type(error)(error.errno, text) if isinstance(error, ssl.SSLError) else type(error)(text)
     described.errno = error.errno
-    described.__dict__.update(error.__dict__)  # what ssl adds: reason, verify_code
+    described.__dict__.update(error.__dict__)  # the attributes of ssl: reason, verify_code
     return described

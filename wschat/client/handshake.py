@@ -1,7 +1,7 @@
-"""The opening handshake, a client's side (RFC 6455, section 4.1), by websocket-client on a socket that it is given.
+"""The opening handshake of a client (RFC 6455, section 4.1), by websocket-client.
 
-It makes the key and the head of the request, and checks the answer. What it takes for a socket does the rest: the answer is read
-here, so that websocket-client sees neither cookies, which it would keep for the whole process, nor redirects, nor bodies.
+websocket-client makes the key and the head of the request, and checks the response. It is given a transport instead of a socket, and
+the response is read here. So it never sees cookies, which it would keep for the whole process, redirects, or bodies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wschat.protocol import deflate as permessage_deflate
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.syntax import is_token
 
-# The headers that an opening has anyway, and how to say what goes into them.
+# The headers that are made here, with the argument of `connect` that sets them, if there is one.
 _OWN_HEADERS = {
     "connection": "",
     "upgrade": "",
@@ -34,35 +34,35 @@ _OWN_HEADERS = {
     "transfer-encoding": "",
 }
 _CHECKED_HEADERS = ("upgrade", "connection", "sec-websocket-accept")
-# What h11 has to know of the request to understand the answer.
+# The parts of the request that h11 needs in order to parse the response.
 _OPENING = h11.Request(method="GET", target="/", headers=[("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")])
 
 
 class Handshake:
-    """What a client asks for when it opens a WebSocket. Raises UsageError if that makes no sense."""
+    """The headers and extensions of an opening request. Raises UsageError if one of them is invalid."""
 
     def __init__(self, headers: Mapping[str, str], origin: str | None, subprotocols: Sequence[str], deflate: Deflate | None) -> None:
         if isinstance(subprotocols, str):
-            raise UsageError("subprotocols is a list of names")
+            raise UsageError(f"subprotocols must be a list of names, not the string {subprotocols!r}")
         for name, value in headers.items():
             _check_name(name)
             check_value(name, str(value))
         check_value("Origin", origin or "")
         for name in subprotocols:
             if not is_token(name):
-                raise UsageError(f"{name!r} is not the name of a subprotocol")
+                raise UsageError(f"a subprotocol must have letters, digits and !#$%&'*+.^_`|~- only, not {name!r}")
         self._headers = {name: str(value) for name, value in headers.items()}
         self._names = {name.lower(): name for name in self._headers}
         self._origin = origin
         self._subprotocols = subprotocols
         self._deflate = deflate
 
-    def leave_origin(self) -> None:
-        """Send the caller's headers no more: a redirect leads elsewhere."""
+    def forget_origin(self) -> None:
+        """Drop the headers of the caller, because a redirect leads to another origin."""
         self._headers, self._names = {}, {}
 
     def ask(self, exchange: Exchange, uri: WebSocketURI, cookie: str) -> Response:
-        """Send the opening request and wait for the answer, which has been checked if its status is 101.
+        """Send the opening request, and return the response. If its status is 101, it has been checked.
 
         Raises OSError if the connection is lost, DeadlinePassed, and OpeningFailed.
         """
@@ -71,7 +71,7 @@ class Handshake:
         is_opening = True
         try:
             client.connect(  # type: ignore[no-untyped-call]
-                "ws://wschat.invalid/",  # the transport is connected, and `host` is what counts
+                "ws://wschat.invalid/",  # not used: the transport is connected, and `host` is given
                 socket=transport,
                 host=self._header("host") or uri.host_header,
                 origin=self._origin,
@@ -86,12 +86,12 @@ class Handshake:
         response = transport.response
         assert response is not None
         if response.status == HTTPStatus.SWITCHING_PROTOCOLS and not is_opening:
-            text = f"{uri.place} does not open a WebSocket: the Upgrade, Connection or Sec-WebSocket-Accept of its answer is wrong"
+            text = f"{uri.place} does not open a WebSocket: the Upgrade, Connection or Sec-WebSocket-Accept header of its response is wrong"
             raise OpeningFailed(text, response.status, response.headers)
         return response
 
     def subprotocol(self, response: Response, place: str) -> str | None:
-        """The subprotocol that the server has chosen. Raises OpeningFailed if it was not offered."""
+        """Return the subprotocol that the server chose, or None. Raises OpeningFailed if it was not offered."""
         chosen = response.headers.get("sec-websocket-protocol")
         if chosen is not None and chosen not in self._subprotocols:
             text = f"{place} chose a subprotocol that was not offered: {chosen!r}"
@@ -99,7 +99,7 @@ class Handshake:
         return chosen
 
     def agreed_deflate(self, response: Response, place: str) -> Deflate | None:
-        """The compression that has been agreed on. Raises OpeningFailed if the server chose what was not offered."""
+        """Return the compression that the server accepted, or None. Raises OpeningFailed if it was not offered."""
         chosen = response.headers.get("sec-websocket-extensions", "")
         if self._deflate is None:
             if chosen:
@@ -121,7 +121,7 @@ class Handshake:
         if cookie := "; ".join(filter(None, (self._header("cookie"), cookie))):
             lines.append(f"Cookie: {cookie}")
         if self._subprotocols:
-            # Not by websocket-client: it would take a server that chooses none for a broken one.
+            # Not by websocket-client, which fails if the server chooses none.
             lines.append(f"Sec-WebSocket-Protocol: {', '.join(self._subprotocols)}")
         if self._deflate is not None:
             lines.append(f"Sec-WebSocket-Extensions: {permessage_deflate.offer(self._deflate)}")
@@ -129,7 +129,7 @@ class Handshake:
 
 
 class _Transport:
-    """What websocket-client takes for a socket: sending the request is the whole exchange, and what it reads is kept short."""
+    """The socket of websocket-client. Sending the request performs the exchange; reading returns only the head to check."""
 
     def __init__(self, exchange: Exchange, target: str) -> None:
         self._exchange = exchange
@@ -137,10 +137,10 @@ class _Transport:
         self._answer = BytesIO()
         self.response: Response | None = None
         self.failure: OSError | None = None
-        """What the network or a signal handler raised, which websocket-client would turn into errors of its own."""
+        """An exception of the network or of a signal handler, which websocket-client would replace by its own."""
 
     def send(self, head: bytes) -> int:
-        """Take the head of the request. Its first line is ours: websocket-client drops what follows a semicolon in a path."""
+        """Send the head of a request, with a request line made here: websocket-client drops the part of a path after a semicolon."""
         fields = head.partition(b"\r\n")[2]
         try:
             self.response = self._exchange.ask(_OPENING, b"GET %b HTTP/1.1\r\n%b" % (self._target.encode("ascii"), fields))
@@ -153,25 +153,25 @@ class _Transport:
         return len(head)
 
     def recv(self, max_bytes: int) -> bytes:
-        """Give the head of the answer."""
+        """Return the next bytes of the head of the response."""
         return self._answer.read(max_bytes)
 
     def gettimeout(self) -> None:
-        """There is none here: each step has the opening's deadline."""
+        """Return None: the deadline of the opening applies instead."""
 
     def close(self) -> None:
-        """Do nothing: the socket is not websocket-client's."""
+        """Do nothing, because the socket belongs to `connect`."""
 
 
 def check_value(name: str, value: str) -> None:
-    """Raise UsageError if this cannot be the value of a header."""
+    """Raise UsageError if a text cannot be the value of a header."""
     if re.search("[\r\n\0\ud800-\udfff]", value):
-        raise UsageError(f"a header cannot contain a line break or half a character: {name}")
+        raise UsageError(f"the value of a header must not contain a line break, NUL or a lone surrogate: {name}")
 
 
 def _check_name(name: str) -> None:
     if not is_token(name):
-        raise UsageError(f"{name!r} is not the name of a header")
+        raise UsageError(f"the name of a header must have letters, digits and !#$%&'*+.^_`|~- only, not {name!r}")
     instead = _OWN_HEADERS.get(name.lower())
     if instead is not None:
         raise UsageError(f"the header {name} is made by connect{f': use {instead}' if instead else ''}")

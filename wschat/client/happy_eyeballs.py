@@ -1,6 +1,6 @@
-"""TCP connections to a host that may have several addresses: Happy Eyeballs (RFC 8305).
+"""TCP connections to a host with several addresses: Happy Eyeballs (RFC 8305).
 
-An address that does not answer costs 250 ms: then the next one is tried beside it, and the first that answers is taken.
+If an address does not answer within 250 ms, the next one is tried in parallel. The first one to answer is used.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from wschat.client.uri import place_of
 from wschat.daemons import start_daemon
 
 ATTEMPT_DELAY = 0.25
-"""Seconds after which the next address is tried beside those that have not answered (RFC 8305, section 5)."""
+"""Seconds after which the next address is tried in parallel (RFC 8305, section 5)."""
 
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 AddressInfo = tuple[int, int, int, str, Any]
-"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
+"""An entry of `socket.getaddrinfo`: family, type, protocol, canonical name, address."""
 
 
 def create_connection(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Connect to a host by whichever of its addresses answers first.
+    """Connect to a host, by the first of its addresses to answer.
 
-    Waits until the deadline at most. Raises OSError if there is no connection, and TimeoutError if it takes too long.
+    Waits until the deadline. Raises OSError if there is no connection, and TimeoutError if the deadline passes.
     """
     place = place_of(host, port)
     try:
         return _Attempts(interleaved(look_up(host, port, deadline)), deadline).run(place)
     except DeadlinePassed:
         raise TimeoutError(
-            f"no connection to {place} within {deadline.seconds} s: is the host up, and does no firewall drop what is sent to it?"
+            f"no connection to {place} within {deadline.seconds} s: is the host up, and does no firewall drop its packets?"
         ) from None
 
 
 def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UNSPEC) -> Sequence[AddressInfo]:
-    """The addresses of a host, at least one. Raises OSError if there is none, and DeadlinePassed."""
-    # This machine's name and addresses are found without asking a network (RFC 6761, section 6.3).
+    """Return the addresses of a host, at least one. Raises OSError if it has none, and DeadlinePassed."""
+    # localhost and addresses are resolved without a network (RFC 6761, section 6.3).
     flags = 0 if host == "localhost" else socket.AI_NUMERICHOST
     try:
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:
-        pass  # it is the name of another one
+        pass  # it is a name to look up
     remaining = deadline.remaining()
-    # The system's resolver knows no deadline, and nothing can interrupt it: it is left behind in a thread that ends when it does.
+    # The system's resolver has no deadline and cannot be interrupted, so it runs in a thread, which is abandoned at the deadline.
     results: queue.SimpleQueue[Sequence[AddressInfo] | OSError] = queue.SimpleQueue()
 
     def resolve() -> None:
@@ -64,7 +64,7 @@ def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UN
 
     try:
         start_daemon(resolve, "wschat-resolver")
-    except OSError:  # there is no thread left: late is better than not at all
+    except OSError:  # no thread is left: look up without a deadline
         resolve()
     try:
         found = results.get(timeout=remaining)
@@ -76,7 +76,7 @@ def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UN
 
 
 def interleaved(addresses: Sequence[AddressInfo]) -> list[AddressInfo]:
-    """The addresses with the families by turns, the first one's first (RFC 8305, section 4)."""
+    """Return the addresses with their families alternating, beginning with the first family (RFC 8305, section 4)."""
     families: dict[int, list[AddressInfo]] = {}
     for address in addresses:
         families.setdefault(address[0], []).append(address)
@@ -84,17 +84,17 @@ def interleaved(addresses: Sequence[AddressInfo]) -> list[AddressInfo]:
 
 
 class _Attempts:
-    """Connection attempts to several addresses in parallel, all in the thread that calls."""
+    """Parallel connection attempts to several addresses, in the calling thread."""
 
     def __init__(self, addresses: list[AddressInfo], deadline: Deadline) -> None:
         self._waiting = deque(addresses)
         self._deadline = deadline
         self._errors: list[OSError] = []
-        self._next_at = 0.0  # when the next address is tried, a time of `monotonic`
+        self._next_at = 0.0  # the time of `monotonic` at which the next address is tried
         self._connecting: list[socket.socket] = []
 
     def run(self, place: str) -> socket.socket:
-        """The first socket that is connected. The others are closed."""
+        """Return the first connected socket, and close the others."""
         with selectors.DefaultSelector() as selector:
             try:
                 while self._waiting or self._connecting:
@@ -105,7 +105,7 @@ class _Attempts:
             finally:
                 for sock in self._connecting:
                     sock.close()
-        # A host that refuses is there, and says more than addresses that cannot be reached from here.
+        # A refused connection says more than an unreachable address: the host is there.
         error = next((error for error in self._errors if isinstance(error, ConnectionRefusedError)), self._errors[0])
         raise explained(error, place) from None
 
@@ -126,7 +126,7 @@ class _Attempts:
             selector.register(sock, selectors.EVENT_WRITE)
 
     def _wait(self, selector: selectors.BaseSelector) -> socket.socket | None:
-        """Wait for one of the attempts, until the next one is due; the socket, if one is connected."""
+        """Wait for one of the attempts until the next one is due. Return the socket of one that is connected, else None."""
         timeout = self._deadline.remaining()
         if self._waiting:
             until_next = max(0.0, self._next_at - monotonic()) if self._connecting else 0.0
@@ -147,4 +147,4 @@ class _Attempts:
         self._connecting.remove(sock)
         sock.close()
         self._errors.append(OSError(code, os.strerror(code)))
-        self._next_at = 0.0  # the next one is tried at once
+        self._next_at = 0.0  # try the next address at once

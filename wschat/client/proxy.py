@@ -1,4 +1,4 @@
-"""Which proxy leads to a server: the one that the caller names, or the environment's, by the rules of curl's manual."""
+"""The proxy for a server: given by the caller, or by the environment with the rules of curl."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wschat.errors import UsageError
 
 _DEFAULT_PORTS = {"http": 1080, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
-# In the order in which they count. HTTP_PROXY is not among them: in a CGI script it is a header of the request.
+# In order of precedence. HTTP_PROXY is left out, because in a CGI script it is a header of the request.
 _VARIABLES = {
     False: ("ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"),
     True: ("wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
@@ -25,20 +25,24 @@ class Proxy:
     """A parsed proxy URL."""
 
     scheme: str
+    """`http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`."""
     host: str
+    """The host, a name in ASCII or an IP address."""
     port: int
+    """The TCP port."""
     credentials: Credentials | None = None
+    """User name and password, if the URL has them."""
 
     @property
     def place(self) -> str:
-        """What it is, with host and port, for messages."""
+        """The proxy with host and port, for error messages."""
         return f"the proxy {place_of(self.host, self.port)}"
 
 
 def proxy_for(uri: WebSocketURI, given: str | None) -> Proxy | None:
-    """The proxy for a URI; None for none. Raises UsageError if it makes no sense.
+    """Return the proxy for a URI, or None. Raises UsageError if the URL of the proxy is invalid.
 
-    `given` is a proxy's URL, "" for none, or None for what the environment says.
+    `given` is the URL of a proxy, "" for no proxy, or None for the proxy of the environment.
     """
     if given is not None:
         return parse_proxy(given, "proxy") if given else None
@@ -49,19 +53,19 @@ def proxy_for(uri: WebSocketURI, given: str | None) -> Proxy | None:
 
 
 def parse_proxy(text: str, source: str) -> Proxy:
-    """Parse a proxy's URL; without a scheme it is an HTTP proxy. Raises UsageError, which names the source and no password."""
+    """Parse the URL of a proxy; without a scheme, an HTTP proxy. Raises UsageError, which names the source but no password."""
     try:
         parts = split(text if "://" in text else f"http://{text}")
         if parts.scheme not in _DEFAULT_PORTS:
-            raise UsageError(f"its scheme is none of {', '.join(_DEFAULT_PORTS)}")
+            raise UsageError(f"its scheme must be one of {', '.join(_DEFAULT_PORTS)}")
         host, port = host_and_port(parts)
     except UsageError as error:
-        raise UsageError(f"{source} is no proxy like http://HOST:PORT: {error}") from None
+        raise UsageError(f"{source} must be a URL like http://HOST:PORT: {error}") from None
     return Proxy(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], credentials_of(parts))
 
 
 def _is_exception(host: str, exceptions: str) -> bool:
-    """Return True if no_proxy has the host: by its name, a domain above it, its address, or a network that it is in."""
+    """Return True if no_proxy contains the host: its name, a parent domain, its address, or a network of it."""
     host = host.partition("%")[0].rstrip(".")
     names = [name.strip(".").lower() for name in re.split(r"[,\s]+", exceptions)]
     if "*" in names:

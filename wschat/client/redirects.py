@@ -1,4 +1,4 @@
-"""Where a redirect leads (RFC 9110, section 15.4), within the limits that browsers and curl have."""
+"""Redirects (RFC 9110, section 15.4), with the restrictions of browsers and curl."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def is_redirect(response: Response) -> bool:
-    """Return True if an answer sends the client elsewhere."""
+    """Return True if a response is a redirect with a Location header."""
     return response.status in _STATUSES and "location" in response.headers
 
 
 def redirected(uri: WebSocketURI, response: Response) -> WebSocketURI:
-    """The URI that a redirect leads to. Raises OpeningFailed for one that must not be followed, or cannot be."""
+    """Return the target of a redirect. Raises OpeningFailed if it must not or cannot be followed."""
 
     def refused(reason: str) -> OpeningFailed:
         return OpeningFailed(f"{uri.place} answered {response.status} and redirects {reason}", response.status, response.headers)
@@ -30,7 +30,9 @@ def redirected(uri: WebSocketURI, response: Response) -> WebSocketURI:
         scheme, colon, rest = joined.partition(":")
         target = parse_uri(_SCHEMES.get(scheme.lower(), scheme) + colon + rest)
     except (UsageError, ValueError) as error:
-        raise refused(f"to what is no WebSocket: {error}" if isinstance(error, UsageError) else "to what is no URL") from None
+        raise refused(
+            f"to a URL that is not valid for a WebSocket: {error}" if isinstance(error, UsageError) else "to an invalid URL"
+        ) from None
     if uri.is_secure and not target.is_secure:
         raise refused(f"to {target.place} without TLS, which is not followed from wss://")
     return target

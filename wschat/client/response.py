@@ -1,4 +1,4 @@
-"""One request in HTTP on a socket, and its answer (RFC 9112): of a server, or of a proxy that is to make a tunnel."""
+"""One HTTP request on a socket and its response (RFC 9112), from a server or a proxy."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from wschat.errors import OpeningFailed
 
 _READ_BYTES = 16 * 1024
 _MAX_BODY_BYTES = 256 * 1024
-_MAX_LINE = 200  # characters of the first line of a body, in the text of an error
+_MAX_LINE = 200  # characters of a body in the text of an error
 _UNLIMITED = 1 << 30
-# A TLS record with an alert, which is how a TLS server answers HTTP (RFC 8446, section 5.1).
+# The beginning of a TLS record with an alert, with which a TLS server responds to HTTP (RFC 8446, section 5.1).
 _TLS_ALERT = b"\x15\x03"
 
 
 @dataclass(frozen=True)
 class Response:
-    """The head of an answer. Header names are in lower case, and a header that came twice is joined with commas."""
+    """The head of a response."""
 
     status: int
+    """The status code."""
     reason: str
+    """The reason phrase, which may be empty."""
     headers: dict[str, str]
+    """The headers by name in lower case. Values of equal names are joined by commas."""
     set_cookies: list[str]
-    """The values of Set-Cookie, which cannot be joined."""
+    """The values of Set-Cookie, which must not be joined (RFC 6265, section 3)."""
 
 
 class Exchange:
-    """A request and its answer. For one thread; each call waits for the peer, until the deadline of its socket."""
+    """A request and its response. For one thread. Each call waits for the peer, until the deadline of the socket."""
 
     def __init__(self, sock: TimedSocket, place: str, max_head_bytes: int) -> None:
         self._socket = sock
@@ -45,9 +48,9 @@ class Exchange:
         self._first_bytes = b""
 
     def ask(self, request: h11.Request, head: bytes | None = None) -> Response:
-        """Send a request without a body, and wait for the head of the answer. `head` is sent if it is given, instead of h11's.
+        """Send a request without a body, and return the head of the response. `head` replaces the head that h11 makes.
 
-        Raises OSError if the connection is lost, DeadlinePassed, and OpeningFailed for what is not HTTP.
+        Raises OSError if the connection is lost, DeadlinePassed, and OpeningFailed if the response is not HTTP.
         """
         made = self._http.send(request) or b""
         self._http.send(h11.EndOfMessage())
@@ -66,7 +69,7 @@ class Exchange:
         return _response(event)
 
     def read_body(self) -> bytes:
-        """The body of the answer, as far as it comes: it may be cut, too late or too long."""
+        """Return the body of the response, or its beginning if it is incomplete, late or too long."""
         body = b""
         try:
             while len(body) < _MAX_BODY_BYTES and isinstance(event := self._next_event(), h11.Data):
@@ -79,14 +82,14 @@ class Exchange:
         return body[:_MAX_BODY_BYTES]
 
     def already_read(self) -> bytes:
-        """What came behind an answer after which the connection is no longer HTTP."""
+        """Return the bytes received after a response that ends HTTP on the connection."""
         return self._http.trailing_data[0]
 
     def failure(self, response: Response) -> OpeningFailed:
-        """The error for an answer that opens nothing: with its status, its body, and the first line of that."""
+        """Return the error for a response that opens nothing, with its status, its body and the first line of its body."""
         body = self.read_body()
         text = f"{self._place} answered {response.status} {response.reason or responses.get(response.status, '')}".rstrip()
-        is_html = "html" in response.headers.get("content-type", "")  # whose first line says nothing
+        is_html = "html" in response.headers.get("content-type", "")  # the first line of a page says nothing
         line = "" if is_html else next((line.strip() for line in body.decode(errors="replace").splitlines() if line.strip()), "")
         if len(line) > _MAX_LINE:
             line = f"{line[:_MAX_LINE]}..."
@@ -96,12 +99,12 @@ class Exchange:
         try:
             self._socket.sendall(data)
         except (ConnectionError, ssl.SSLError) as error:
-            # A peer that has hung up may have said why: an answer, or an alert of TLS, is there to be read.
+            # A peer that closed the connection may have sent a response or a TLS alert before, which is still to be read.
             if was_interrupted(error):
                 raise
 
     def _next_event(self) -> object:
-        """Wait for the next event. Raises h11.RemoteProtocolError."""
+        """Wait for the next event, and return it. Raises h11.RemoteProtocolError."""
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = self._socket.recv(_READ_BYTES)
             self._first_bytes = self._first_bytes or data[:64]
@@ -110,11 +113,11 @@ class Exchange:
 
     def _not_http(self, error: h11.RemoteProtocolError) -> str:
         if not self._first_bytes:
-            return f"{self._place} closed the connection without an answer"
+            return f"{self._place} closed the connection without a response"
         if self._first_bytes.startswith(_TLS_ALERT):
             return f"{self._place} speaks TLS: use wss:// instead of ws://"
         if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            return f"the head of the answer of {self._place} has more than {self._max_head_bytes} bytes"
+            return f"the head of the response of {self._place} has more than {self._max_head_bytes} bytes"
         line = self._first_bytes.splitlines()[0].decode("latin-1")
         return f"{self._place} does not answer in HTTP ({str(error).partition(': ')[0]}): {line!r}"
 

@@ -1,4 +1,4 @@
-"""TLS, a client's side."""
+"""TLS for clients."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from wschat.client.failures import explained_tls
 
 
 def start_tls(sock: socket.socket, host: str, place: str, context: ssl.SSLContext | None, deadline: Deadline, hint: str) -> ssl.SSLSocket:
-    """Do the TLS handshake on a connected socket, whose place the socket that is returned takes.
+    """Do the TLS handshake on a connected socket, and return the socket that replaces it.
 
-    Raises OSError with a text for `place`, and DeadlinePassed. `hint` is what to do where the peer does not speak TLS.
+    Raises OSError with a text that names `place`, and DeadlinePassed. `hint` tells what to do if the peer does not speak TLS.
     """
-    # Making a context takes a while: the authorities that the system trusts are read.
+    # Made only when needed, because reading the authorities of the system takes a while.
     context = context or ssl.create_default_context()
     sock.settimeout(deadline.remaining())
-    # Certificates know neither zones nor the dot at the end of a full name.
+    # Certificates contain neither zones nor the final dot of a name.
     name = host.partition("%")[0].rstrip(".")
     try:
         return context.wrap_socket(sock, server_hostname=name)

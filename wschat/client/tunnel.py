@@ -1,4 +1,4 @@
-"""A connection through a proxy: CONNECT to an HTTP one (RFC 9110, section 9.3.6), and SOCKS by python-socks."""
+"""Connections through a proxy: HTTP CONNECT (RFC 9110, section 9.3.6), or SOCKS by python-socks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 def open_tunnel(proxy: Proxy, uri: WebSocketURI, tls: ssl.SSLContext | None, deadline: Deadline, max_head_bytes: int) -> socket.socket:
-    """Connect to what a URI names, through a proxy. `tls` is the context for an `https://` proxy.
+    """Connect to the host of a URI through a proxy, and return the socket. `tls` is the context for an `https://` proxy.
 
     Raises OSError if there is no connection, OpeningFailed if an HTTP proxy refuses, DeadlinePassed, and UsageError.
     """
     if proxy.scheme == "https" and uri.is_secure:
-        raise UsageError(f"{proxy.place} is spoken to in TLS, and so is a wss:// server: one inside the other is not supported")
+        raise UsageError(f"TLS inside TLS is not supported: reach a wss:// server by an http:// proxy, not by {proxy.place} with https://")
     sock = create_connection(proxy.host, proxy.port, deadline)
     try:
         if proxy.scheme == "https":
-            sock = start_tls(sock, proxy.host, proxy.place, tls, deadline, "its URL begins with http://")
+            sock = start_tls(sock, proxy.host, proxy.place, tls, deadline, "use http:// instead of https:// in its URL")
         if proxy.scheme.startswith("http"):
             _connect(Exchange(TimedSocket(sock, deadline), proxy.place, max_head_bytes), proxy, uri)
         else:
@@ -44,7 +44,7 @@ def open_tunnel(proxy: Proxy, uri: WebSocketURI, tls: ssl.SSLContext | None, dea
 
 
 def basic(credentials: Credentials) -> str:
-    """The value of an `Authorization` header (RFC 7617)."""
+    """Return the value of an `Authorization` header (RFC 7617)."""
     return f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
 
 
@@ -57,7 +57,7 @@ def _connect(exchange: Exchange, proxy: Proxy, uri: WebSocketURI) -> None:
     if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         raise exchange.failure(response)
     if exchange.already_read():
-        raise OpeningFailed(f"{proxy.place} sent something before it was asked for it", response.status, response.headers)
+        raise OpeningFailed(f"{proxy.place} sent data before the client did", response.status, response.headers)
 
 
 def _open_socks(sock: socket.socket, proxy: Proxy, uri: WebSocketURI, deadline: Deadline) -> None:
@@ -69,17 +69,17 @@ def _open_socks(sock: socket.socket, proxy: Proxy, uri: WebSocketURI, deadline: 
     version = ProxyType.SOCKS4 if proxy.scheme.startswith("socks4") else ProxyType.SOCKS5
     user, password = proxy.credentials or (None, None)
     host = uri.host.partition("%")[0]
-    if proxy.scheme in ("socks4", "socks5"):  # the others have the proxy look the name up
+    if proxy.scheme in ("socks4", "socks5"):  # with the others, the proxy looks up the name
         family = socket.AF_INET if version is ProxyType.SOCKS4 else socket.AF_UNSPEC
         host = look_up(host, uri.port, deadline, family)[0][4][0]
-    # The proxy to reach this proxy by: python-socks would dial without our deadline.
+    # Given as the proxy in front of this one, because python-socks itself would connect without the deadline.
     dialed: Any = _Dialed(TimedSocket(sock, deadline))
     try:
         SocksProxy(version, proxy.host, proxy.port, user, password, rdns=True, forward=dialed).connect(host, uri.port)
     except ProxyError as error:
         raise OSError(f"{proxy.place} did not connect to {uri.place}: {error}") from error
     except ValueError:
-        raise UsageError(f"the user name and the password for {proxy.place} have 255 bytes at most, each") from None
+        raise UsageError(f"the user name and the password for {proxy.place} must have at most 255 bytes each") from None
     except TimeoutError:
         deadline.remaining()
         raise
@@ -88,11 +88,11 @@ def _open_socks(sock: socket.socket, proxy: Proxy, uri: WebSocketURI, deadline: 
 
 
 class _Dialed:
-    """What python-socks takes for a proxy in front of its own: a socket that is connected already."""
+    """A connected socket in the form of a proxy of python-socks."""
 
     def __init__(self, sock: TimedSocket) -> None:
         self._socket = sock
 
     def connect(self, **_: object) -> TimedSocket:
-        """The socket."""
+        """Return the socket."""
         return self._socket

@@ -1,6 +1,6 @@
-"""Handlers that could never work: found when a server is made, not when the first client comes.
+"""Checks of handlers: those that could never work are refused when a server is made, not when the first client connects.
 
-A server calls a handler in a thread. A call of an `async def` function, or of a generator, runs nothing of it.
+A server calls a handler in a thread. Calling an `async def` function or a generator function does not run its body.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from wschat.errors import UsageError
 
 
 def check_function(function: Callable[[Any], object], role: str, argument: str) -> None:
-    """Raise UsageError unless a call of this with one argument runs it. `role` says in an error what it is for."""
+    """Raise UsageError unless calling this with one argument runs it. `role` and `argument` name both in the error."""
     if not callable(function):
         raise UsageError(f"{role} must be a function of {argument}, not {function!r}")
     check_runs_when_called(function, role)
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # as of some that are written in C
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return
     try:
         signature.bind(argument)
@@ -29,7 +29,7 @@ def check_function(function: Callable[[Any], object], role: str, argument: str) 
 
 
 def check_class(handler_class: Any, base: type) -> None:
-    """Raise UsageError unless this is a subclass of `base` (or a partial of one) that can handle a connection."""
+    """Raise UsageError unless this is a subclass of `base`, or a partial of one, that implements `handle`."""
     cls = handler_class.func if isinstance(handler_class, functools.partial) else handler_class
     if not isinstance(cls, type) or not issubclass(cls, base):
         raise UsageError(f"a handler class must be a {base.__name__}, not {handler_class!r}")
@@ -40,19 +40,19 @@ def check_class(handler_class: Any, base: type) -> None:
 
 
 def check_runs_when_called(function: Callable[..., object], role: str) -> None:
-    """Raise UsageError for what is async or a generator."""
+    """Raise UsageError for an async or a generator function."""
     for code in (function, type(function).__call__):
         if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
             raise UsageError(f"{role} {_name_of(function)} must be a plain function (`def`), which may block: it is async")
         if inspect.isgeneratorfunction(code):
-            raise UsageError(f"{role} {_name_of(function)} must be a plain function: it has a `yield`, so that a call runs nothing of it")
+            raise UsageError(f"{role} {_name_of(function)} must be a plain function: it has a `yield`, so a call does not run it")
 
 
 def check_has_run(result: object, role: str) -> None:
-    """Raise UsageError if a function has returned what has still to be run, as a lambda does that calls an `async def` function."""
+    """Raise UsageError if a function returned a coroutine or generator, as a lambda that calls an `async def` function does."""
     if result is not None and (inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)):
         getattr(result, "close", lambda: None)()
-        raise UsageError(f"{role} must run when it is called: it has returned {result!r}, which nobody runs")
+        raise UsageError(f"{role} must run when it is called: it returned {result!r}, which is never run")
 
 
 def _name_of(function: object) -> str:

@@ -68,7 +68,7 @@ class HttpConnection:
         self._settings = settings
         self._socket = sock
         self._client_address = client_address
-        self._is_from_proxy = bool(settings.proxies.networks) and settings.proxies.include(host_of(client_address))
+        self._is_from_proxy = bool(settings.config.proxies.networks) and settings.config.proxies.include(host_of(client_address))
         self._check_request = check_request
         self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
         self._head = b""
@@ -96,12 +96,12 @@ class HttpConnection:
         settings = self._settings
         if isinstance(self._client_address, tuple):  # TCP, and not a Unix socket
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._timeout.start(settings.limits.opening_timeout)
+        self._timeout.start(settings.config.limits.opening_timeout)
         if isinstance(self._socket, ssl.SSLSocket):
             _start_tls(self._socket, self._client_address)
         head = self.read_head()
-        while settings.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
-            self._answer(settings.http, head)
+        while settings.config.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
+            self._answer(settings.config.http, head)
             head = self._read_next_head()
         self._is_opening = True
         return self._upgrade(head)
@@ -113,7 +113,7 @@ class HttpConnection:
 
         Raises RequestRefused (431, or 503 if the server is stopping), and HttpConnectionClosed if the client leaves.
         """
-        limits, connections = self._settings.limits, self._settings.connections
+        limits, connections = self._settings.config.limits, self._settings.connections
         # Some clients send a line end after a body (RFC 9112, section 2.2).
         self._head, received = b"", self._received.lstrip(b"\r\n")
         left = (limits.max_head_bytes or _UNLIMITED_BYTES) - len(received)
@@ -141,7 +141,7 @@ class HttpConnection:
         """Receive the head of a request that follows another. The connection is idle until it is complete."""
         connections = self._settings.connections
         self._has_answered = True
-        self._timeout.start(self._settings.limits.keep_alive_timeout)
+        self._timeout.start(self._settings.config.limits.keep_alive_timeout)
         connections.mark_idle(self._socket, None if self._is_from_proxy else host_of(self._client_address))
         head = self.read_head()
         if not connections.mark_active(self._socket):
@@ -211,13 +211,13 @@ class HttpConnection:
         except RequestRefused as refusal:
             log_refused(self._client_address, refusal)
             raise
-        return cross_origin_headers(request, self._settings.origins) if "origin" in request.headers else {}
+        return cross_origin_headers(request, self._settings.config.parsed_origins) if "origin" in request.headers else {}
 
     def _remote_address(self, request: Request) -> object:
         """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
         if not self._is_from_proxy:
             return self._client_address
-        address = self._settings.proxies.client_address(request.headers, host_of(self._client_address) or "")
+        address = self._settings.config.proxies.client_address(request.headers, host_of(self._client_address) or "")
         if not address:
             return self._client_address
         if not self._settings.connections.set_address(self._socket, address):
@@ -240,7 +240,7 @@ class HttpConnection:
             raise HttpConnectionClosed("the event stream has ended")
         self._send(request, response)
         if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE):
-            self._timeout.start(self._settings.limits.opening_timeout)
+            self._timeout.start(self._settings.config.limits.opening_timeout)
             self._linger()
             raise HttpConnectionClosed("the last response has been sent")
         self._received = self._h11.trailing_data[0]
@@ -249,7 +249,7 @@ class HttpConnection:
         """Return the response of the application, or that of a refusal or an error."""
         headers: dict[str, str] = {}
         try:
-            inner = request.below(self._settings.path_prefix)
+            inner = request.below(self._settings.config.path_prefix)
             headers = self._check_page(inner)
             if is_preflight(inner):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
@@ -310,7 +310,7 @@ class HttpConnection:
         if isinstance(self._client_address, tuple) and hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         address = request.remote_address
-        stream = EventStream(open_stream(sock), limits=settings.limits, path=request.target, remote_address=address, quotas=quotas)
+        stream = EventStream(open_stream(sock), limits=settings.config.limits, path=request.target, remote_address=address, quotas=quotas)
         log_opened(stream)
         settings.connections.set_peer(sock, stream)
         try:
@@ -325,7 +325,7 @@ class HttpConnection:
         """Send a part of a response within `Limits.send_timeout`."""
         if not data:
             return
-        self._timeout.start(self._settings.limits.send_timeout)
+        self._timeout.start(self._settings.config.limits.send_timeout)
         try:
             self._socket.sendall(data)
         except OSError:
@@ -338,18 +338,18 @@ class HttpConnection:
     def _upgrade(self, head: bytes) -> Connection:
         """Answer an opening request with 101, and return the WebSocket. Raises RequestRefused."""
         settings, sock = self._settings, self._socket
-        handshake = Handshake(head, settings.subprotocols)
-        request = handshake.request.below(settings.path_prefix)
+        handshake = Handshake(head, settings.config.subprotocols)
+        request = handshake.request.below(settings.config.path_prefix)
         request.remote_address = self._remote_address(request)
         settings.check_page(request, sock, is_from_proxy=self._is_from_proxy)
         self._check_request(request)  # after the origin: a foreign page must not try passwords and have its visitor locked out
-        accepted = handshake.accept(settings.deflate)
+        accepted = handshake.accept(settings.config.deflate)
         quotas = settings.connections.begin_upgrade(sock)
         sock.sendall(accepted.response)
         ws = Connection(
             open_stream(sock),
             is_client=False,
-            limits=settings.limits,
+            limits=settings.config.limits,
             path=request.target,
             headers=request.headers,
             remote_address=request.remote_address,
@@ -370,7 +370,7 @@ class HttpConnection:
         response = encode_refusal(
             refusal,
             with_body=not self._head.startswith(b"HEAD "),
-            as_json=self._settings.http is not None and not self._is_opening,
+            as_json=self._settings.config.http is not None and not self._is_opening,
             for_event_source=accepts_events(self._head),
         )
         with contextlib.suppress(OSError, ValueError):  # the client has left

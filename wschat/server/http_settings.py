@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wschat.connection.timers import Timers
-from wschat.limits import Limits
-from wschat.protocol.deflate import Deflate
 from wschat.server.addresses import is_on_loopback
 from wschat.server.allowed_hosts import AllowedHosts
+from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
 from wschat.server.origins import check_origin
-from wschat.server.proxies import Proxies
 from wschat.server.requests import Request
-from wschat.server.responses import HttpHandler
 
 
 @dataclass(frozen=True)
@@ -26,20 +22,8 @@ class HttpSettings:
     """The connections of the server."""
     timers: Timers
     """The timers for the peers' timeouts."""
-    limits: Limits
-    """The limits of the server."""
-    subprotocols: Sequence[str]
-    """The subprotocols that the server speaks."""
-    origins: Collection[str]
-    """The allowed origins, as `parse_origins` returns them."""
-    deflate: Deflate | None
-    """The compression to agree to, or None."""
-    proxies: Proxies
-    """The trusted proxies."""
-    http: HttpHandler | None
-    """The application for plain requests, or None to refuse them with 426."""
-    path_prefix: str
-    """The beginning of all paths, or an empty string."""
+    config: ServerConfig
+    """The configuration of the server."""
     hosts: AllowedHosts | None
     """The names in Host headers that are served, or None for any."""
 
@@ -51,4 +35,4 @@ class HttpSettings:
         if self.hosts and (self.hosts.names or not is_from_proxy):
             self.hosts.check(request.headers)
         if "origin" in request.headers:
-            check_origin(request.headers, self.origins, on_loopback=is_on_loopback(sock))
+            check_origin(request.headers, self.config.parsed_origins, on_loopback=is_on_loopback(sock))

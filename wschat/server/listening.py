@@ -1,4 +1,4 @@
-"""Addresses that a server can listen on."""
+"""The addresses that a server can listen on: host and port, a Unix socket, or a listening socket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wschat.server.logs import name_of
 
 
 def check_address(address: object) -> None:
-    """Raise UsageError for what is no (host, port), no path, and no socket that listens."""
+    """Raise UsageError unless this is (host, port), a path, or a listening socket."""
     if isinstance(address, socket.socket):
         listens = address.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) if hasattr(socket, "SO_ACCEPTCONN") else True
         if address.type != socket.SOCK_STREAM or not listens:
-            raise UsageError(f"a listener must be a stream socket that listens, as socket.create_server makes it, not {address!r}")
+            raise UsageError(f"a listener must be a listening stream socket, as made by socket.create_server, not {address!r}")
     elif not isinstance(address, str):
         if not isinstance(address, tuple) or len(address) != 2 or not isinstance(address[0], str):
             raise UsageError(f"an address must be a host and a port, a path, or a socket, not {address!r}")
@@ -27,7 +27,7 @@ def check_address(address: object) -> None:
 
 @contextmanager
 def naming(address: tuple[str, int] | str) -> Iterator[None]:
-    """Have an OSError say which address cannot be listened on."""
+    """Add the address to the text of an OSError that is raised in the block."""
     try:
         yield
     except OSError as error:
@@ -37,14 +37,14 @@ def naming(address: tuple[str, int] | str) -> Iterator[None]:
 
 
 def shown_address(address: object, path_prefix: str, *, is_secure: bool) -> str:
-    """Return where a server listens, for people: a URL, or the path of a Unix socket."""
+    """Return the URL of a server, or the path of its Unix socket, for log lines."""
     if not isinstance(address, tuple):
-        return os.fsdecode(address)  # type: ignore[arg-type]  # a socket without a name has an empty one
+        return os.fsdecode(address)  # type: ignore[arg-type]  # an unnamed socket has an empty name
     return f"{'wss' if is_secure else 'ws'}://{name_of(address)}{path_prefix}/"
 
 
 def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
-    """Return the family of an address. Removes the socket that a server has left at a path. Raises UsageError."""
+    """Return the family of an address, and remove a stale Unix socket at it. Raises UsageError if there are no Unix sockets."""
     if isinstance(address, str):
         if not hasattr(socket, "AF_UNIX"):
             raise UsageError("this system has no Unix sockets: give a host and a port")
@@ -54,7 +54,7 @@ def family_of(address: tuple[str, int] | str) -> socket.AddressFamily:
 
 
 def _remove_stale_socket(path: str) -> None:
-    """A server that was killed leaves its socket behind, and nobody could listen there again."""
+    """Remove the socket of a server that was killed, because it prevents others from listening at the path."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
@@ -62,4 +62,4 @@ def _remove_stale_socket(path: str) -> None:
             if stat.S_ISSOCK(os.stat(path).st_mode):
                 os.unlink(path)
         except OSError:
-            pass  # nothing is there, or nothing that we may take away
+            pass  # no socket is there, or one that is in use

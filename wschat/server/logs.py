@@ -5,20 +5,14 @@ Texts from a peer are logged with all characters escaped that could move a termi
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from typing import Any
 
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.server.requests import Request
-from wschat.stdio import discard
 
 logger = logging.getLogger("wschat.server")
-
-FORMATS = ("text", "json")
-"""The formats that `set_up_logging` knows."""
 
 
 def shown(text: object) -> str:
@@ -86,43 +80,3 @@ def log_refused(client_address: Any, reason: object) -> None:
         return
     fields = {"event": "refused", "client": name_of(client_address), "why": shown(reason)}
     logger.info("%(client)s refused: %(why)s", fields, extra={"fields": fields})
-
-
-class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON, with the fields of the entries above."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "text": record.getMessage(),
-        }
-        line |= getattr(record, "fields", {})
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-class StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic in Python 3.10
-    """Writes to standard error. Lines are lost if writing fails, as to a pipe without a reader."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is logging's
-        """Ignore errors of standard error, which could not be reported."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif isinstance(error, BrokenPipeError):
-            discard(self.stream)
-
-
-def set_up_logging(level: str, log_format: str) -> None:
-    """Log to standard error: entries of `level` and above, in one of `FORMATS`."""
-    handler = StandardErrorHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
-    logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -1,6 +1,6 @@
-"""The server: `socketserver` with a thread for each connection, which ends when it is told to.
+"""`WebSocketServer`: a `socketserver` server with a thread for each connection.
 
-A connection's thread answers plain requests until one opens a WebSocket (see `http_connection`). Then it runs the handler.
+The thread of a connection answers its HTTP requests until one opens a WebSocket (see `http_connection`), and then runs the handler.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import os
 import selectors
 import socket
 import socketserver
-import ssl
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -25,55 +24,48 @@ from wschat.connection.streams import was_interrupted
 from wschat.counters import Load, Refusal, counters
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, HttpConnectionClosed, RequestRefused, UsageError
-from wschat.limits import DEFAULT_LIMITS, Limits
-from wschat.protocol.deflate import Deflate
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_on_loopback
-from wschat.server.allowed_hosts import AllowedHosts
-from wschat.server.arguments import check_lists, check_types
+from wschat.server.config import DEFAULT_CONFIG, ServerConfig, with_settings
 from wschat.server.connection_threads import ConnectionThreads
 from wschat.server.connections import Connections
 from wschat.server.fd_reserve import PAUSE_SECONDS, FdReserve
-from wschat.server.handlers import check_class, check_function
+from wschat.server.handlers import check_class
 from wschat.server.http_connection import HttpConnection
 from wschat.server.http_settings import HttpSettings
 from wschat.server.listening import check_address, family_of, naming, shown_address
 from wschat.server.logs import log_closed, log_listening, log_refused, name_of
-from wschat.server.origins import parse_origins
 from wschat.server.overload import Overload
-from wschat.server.proxies import PROXY_HEADERS, Proxies
 from wschat.server.refusals import BUSY, FAILED, refusal_encoder
-from wschat.server.requests import Request, check_path_prefix
-from wschat.server.responses import HttpHandler
-from wschat.server.tls import check_server_context
+from wschat.server.requests import Request
 from wschat.server.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.server")
 
-# Nothing is kept between messages: ten thousand compressing connections cost no more than silent ones.
-DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
-    """One connection of a `WebSocketServer`, in a thread of its own. Override `handle`, and use `self.ws`.
+    """Handler of one connection of a `WebSocketServer`, in a thread of its own.
 
-    `check_request` may be overridden to refuse a request before the WebSocket is open.
+    Override `handle`, and use `self.ws`. Override `check_request` to refuse requests before the WebSocket is open.
     """
 
     server: WebSocketServer
+    """The server that accepted the connection."""
     ws: Connection
+    """The open WebSocket."""
 
     def setup(self) -> None:
         """Open the WebSocket."""
         self.ws = self.server.open_websocket(self.request, self.client_address, self._check)
 
     def _check(self, request: Request) -> None:
-        """Call `check_request`. What it does besides is an error of its author, and lets nobody in."""
+        """Call `check_request`. Refuse the request with 500 if it fails or returns a value, so that an error never lets a client in."""
         try:
             result: object = self.check_request(request)  # type: ignore[func-returns-value]
             if result is not None:
-                raise UsageError(f"check_request must raise RequestRefused or return None; it has returned {result!r}")
+                raise UsageError(f"check_request must raise RequestRefused or return None; it returned {result!r}")
         except RequestRefused:
             raise
         except Exception:
@@ -81,33 +73,29 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             raise FAILED from None
 
     def check_request(self, request: Request) -> None:
-        """Raise RequestRefused if this request is not to become a WebSocket."""
+        """Raise RequestRefused to refuse the request. By default, every request is accepted."""
 
     def handle(self) -> None:
-        """What to do with the WebSocket; it is closed when this returns."""
+        """Use the WebSocket, which is closed when this method returns. Must be overridden."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Close the WebSocket: with 1011 if `handle` failed."""
+        """Close the WebSocket: with close code 1011 if `handle` raised an exception, else with 1000."""
         error = sys.exc_info()[1]
         has_failed = error is not None and not isinstance(error, ConnectionClosed)
         self.ws.close(CloseCode.INTERNAL_ERROR if has_failed else CloseCode.NORMAL)
 
 
 class WebSocketServer(socketserver.TCPServer):
-    """A WebSocket server, by the conventions of `socketserver`.
+    """A WebSocket server that follows the conventions of `socketserver`.
 
-    `address` is (host, port), where port 0 means any free one and a host with colons is IPv6; or the path of a Unix socket;
-    or a socket that listens already. `handler_class` is a `WebSocketHandler`. `subprotocols` are those spoken, `origins` the
-    web origins that may connect besides our own, `allowed_hosts` the names that requests may be for besides loopback ones (if
-    none is given: at a loopback address none, else all), `deflate` the compression that is agreed to (None for none), `tls` the
-    context for `wss://`, and `trusted_proxies` the addresses or networks of those who may say for whom they ask, in the header
-    `proxy_header`: x-forwarded-for, forwarded or x-real-ip. `http` answers the requests that are no openings, which are refused
-    without it (426); all paths are below `path_prefix`. Raises UsageError for what is none of these.
-    As a context manager it stops itself.
+    `address` is (host, port), where port 0 means any free port and a host with colons is IPv6; or the path of a Unix socket; or a
+    listening socket. `handler_class` is a `WebSocketHandler`. `config` holds the settings, and each field of `ServerConfig` can also
+    be given as a keyword argument, which wins. Raises UsageError for an invalid value and TypeError for an unknown keyword.
+    As a context manager, it stops at the end of the block.
     """
 
-    allow_reuse_address = os.name != "nt"  # where it would let another program take the port over
+    allow_reuse_address = os.name != "nt"  # on Windows, it would let another program listen on the same port
     request_queue_size = 1024
 
     def __init__(
@@ -115,71 +103,45 @@ class WebSocketServer(socketserver.TCPServer):
         address: tuple[str, int] | str | socket.socket,
         handler_class: type[WebSocketHandler],
         *,
-        limits: Limits = DEFAULT_LIMITS,
-        subprotocols: Sequence[str] = (),
-        origins: Collection[str] = (),
-        allowed_hosts: Collection[str] = (),
-        deflate: Deflate | None = DEFAULT_DEFLATE,
-        tls: ssl.SSLContext | None = None,
-        trusted_proxies: Collection[str] = (),
-        proxy_header: str = PROXY_HEADERS[0],
-        http: HttpHandler | None = None,
-        path_prefix: str = "",
+        config: ServerConfig = DEFAULT_CONFIG,
+        **settings: Any,
     ) -> None:
         check_class(handler_class, WebSocketHandler)
-        if http is not None:
-            check_function(http, "http", "the request")
-        check_types(limits, deflate)
-        check_lists(subprotocols=subprotocols, origins=origins, allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies)
-        check_server_context(tls)
-        check_path_prefix(path_prefix)
-        origins, hosts = parse_origins(origins), AllowedHosts(allowed_hosts)
-        proxies = Proxies.parse(trusted_proxies, proxy_header)
+        self.config = config = with_settings(config, settings)
+        self.limits = config.limits
         with contextlib.ExitStack() as undo:
-            # What there may be no descriptor or no thread for.
+            # Each of these may fail for lack of descriptors or threads.
             self._background = acquire_background_threads()
             undo.callback(release_background_threads, self._background)
             self._fd_reserve = undo.enter_context(contextlib.closing(FdReserve()))
             self._wake_up = WakeUp()
             undo.pop_all()
-        self.limits = limits
-        self._tls = tls
         self._is_stopping = False
         self._thread: threading.Thread | None = None
-        self._serving_thread = 0  # the one that runs `serve_forever`
-        self._end_serving: Callable[[], None] | None = None  # what that one has still to do, if it was interrupted by `stop`
+        self._serving_thread = 0  # ident of the thread that runs `serve_forever`, else 0
+        self._end_serving: Callable[[], None] | None = None  # for `serve_forever` to call, if `stop` interrupted it
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        self._busy = refusal_encoder(BUSY, as_json=http is not None)
-        self._connections = Connections(limits)
+        self._busy = refusal_encoder(BUSY, as_json=config.http is not None)
+        self._connections = Connections(config.limits)
         self._overload = Overload(self._background.timers, self._busy)
         self._threads = ConnectionThreads(self._handle)
-        self._unix_path: str | None = None  # that is ours to remove
+        self._unix_path: str | None = None  # the socket that this server created and removes
         self._is_closed = False
         try:
             self._listen(address, handler_class)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
-        self._http = HttpSettings(
-            self._connections,
-            self._background.timers,
-            limits,
-            subprotocols,
-            origins,
-            deflate,
-            proxies,
-            http,
-            path_prefix,
-            hosts if hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket)) else None,
-        )
+        answers_to_some = config.hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket))
+        self._http = HttpSettings(self._connections, self._background.timers, config, config.hosts if answers_to_some else None)
         log_listening(self._place())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._place()}>"
 
     def _place(self) -> str:
-        return shown_address(self.server_address, self._http.path_prefix, is_secure=self._tls is not None)
+        return shown_address(self.server_address, self.config.path_prefix, is_secure=self.config.tls is not None)
 
     def _listen(self, address: tuple[str, int] | str | socket.socket, handler_class: type[WebSocketHandler]) -> None:
         check_address(address)
@@ -196,17 +158,20 @@ class WebSocketServer(socketserver.TCPServer):
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on. Raises UsageError for a Unix socket."""
+        """The TCP port that the server listens on. Raises UsageError for a Unix socket."""
         if not isinstance(self.server_address, tuple):
             raise UsageError(f"{self!r} has no port")
         return int(self.server_address[1])
 
     def load(self) -> Load:
-        """How many are connected just now, and what waits for them."""
+        """Return the numbers of open connections and of the bytes that wait for them. Thread-safe."""
         return self._connections.load()
 
     def start(self) -> WebSocketServer:
-        """Serve in a background thread, and return at once. `stop` ends it. Raises UsageError if it serves already, or was stopped."""
+        """Serve in a background thread until `stop`, and return the server at once.
+
+        Raises UsageError if the server serves already or was stopped.
+        """
         self._check_may_serve()
         self._has_stopped_accepting.clear()
         try:
@@ -217,24 +182,27 @@ class WebSocketServer(socketserver.TCPServer):
         return self
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Accept connections until `shutdown`, `stop` or Ctrl-C (KeyboardInterrupt): then it returns. It ignores the interval."""
+        """Accept connections until `shutdown`, `stop`, `request_shutdown` or Ctrl-C (KeyboardInterrupt).
+
+        `poll_interval` is ignored: the server does not poll. Raises UsageError if the server serves already or was stopped.
+        """
         self._check_may_serve()
-        self._serving_thread = threading.get_ident()  # set before the event is cleared, or a signal handler could wait for it
+        self._serving_thread = threading.get_ident()  # before the event is cleared, so that no signal handler waits for it
         self._has_stopped_accepting.clear()
         try:
-            self._background.start()  # which it is already, but in a forked child
+            self._background.start()  # a forked child has lost them
             self._wake_up.renew_in_child()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_up, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
-                with contextlib.suppress(ValueError):  # where it has no descriptor: its clients are answered a second late
+                with contextlib.suppress(ValueError):  # without a descriptor, its clients are answered a second later
                     selector.register(self._overload, selectors.EVENT_READ)
                 while not self._is_stopping:
                     selector.select()
                     self._overload.read_requests()
                     self.service_actions()
                     if not self._accept():
-                        # Out of descriptors or memory: those who wait to be accepted would wake us again and again.
+                        # Out of descriptors or memory. The pending connections would make `select` return again and again.
                         selector.unregister(self.socket)
                         selector.select(PAUSE_SECONDS)
                         selector.register(self.socket, selectors.EVENT_READ)
@@ -248,33 +216,34 @@ class WebSocketServer(socketserver.TCPServer):
 
     def _check_may_serve(self) -> None:
         if self.socket.fileno() < 0:
-            raise UsageError(f"{self!r} has been stopped: make another one")
+            raise UsageError(f"{self!r} has been stopped: make a new server")
         if self._serving_thread or self._thread not in (None, threading.current_thread()):
             raise UsageError(f"{self!r} serves already, in another thread")
 
     def request_shutdown(self) -> None:
-        """Have `serve_forever` return, and return at once: for signal handlers. `shutdown` still has to follow."""
+        """Make `serve_forever` return, without waiting. For signal handlers. Call `shutdown` or `stop` afterwards."""
         self._is_stopping = True
         self._wake_up.send()
 
     def shutdown(self, drain: float | None = None) -> None:
-        """Stop listening, close every connection with 1001, and wait until their handlers have returned.
+        """Stop listening, close every connection with close code 1001, and wait until their handlers have returned.
 
-        Requests in progress are answered with 503. What waits for slow peers is still sent, for at most `drain` seconds
-        (`Limits.close_timeout`, if it is not given). Waits for that long and a little more at most: what a handler does
-        otherwise cannot be stopped from outside. From any thread: a signal handler that has interrupted code of this package does
-        not wait, but leaves this to `serve_forever`, or to a thread; a connection's handler does not wait for its own connection.
+        Requests in progress are answered with 503. Messages that wait for slow peers are sent for at most `drain` seconds
+        (default: `Limits.close_timeout`). The wait ends soon after that, even if a handler has not returned.
+
+        Thread-safe. In a signal handler that has interrupted code of this package, this returns at once, and `serve_forever` or
+        another thread does the work. The handler of a connection does not wait for its own connection.
         """
         if self._leave_to_another(lambda: self.shutdown(drain)):
             return
         self.request_shutdown()
         self._has_stopped_accepting.wait()
         self.socket.close()
-        self._connections.close_all((self.limits.close_timeout or None) if drain is None else drain)
+        self._connections.close_all((self.config.limits.close_timeout or None) if drain is None else drain)
         self._threads.close()
 
     def _leave_to_another(self, end_serving: Callable[[], None]) -> bool:
-        """If the caller has interrupted code that this would wait for, have `serve_forever` or a thread call it, and return True."""
+        """Return True if the caller has interrupted code that it would wait for, and make `serve_forever` or a thread call the function."""
         if self._serving_thread == threading.get_ident():
             self._end_serving = end_serving
         elif is_reentrant():
@@ -285,15 +254,15 @@ class WebSocketServer(socketserver.TCPServer):
         return True
 
     def server_close(self) -> None:
-        """Stop listening, and let go of what the server holds."""
+        """Stop listening, and release descriptors and background threads."""
         super().server_close()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             if self._unix_path is not None:
-                with contextlib.suppress(OSError):  # somebody has removed it
+                with contextlib.suppress(OSError):  # it was removed by another process
                     os.unlink(self._unix_path)
             self._wake_up.close()
             self._overload.close()
@@ -302,9 +271,9 @@ class WebSocketServer(socketserver.TCPServer):
             release_background_threads(self._background)
 
     def stop(self, drain: float | None = None) -> None:
-        """`shutdown` and `server_close`, and wait for the background thread. From any thread, as `shutdown`. May be called again."""
+        """Call `shutdown` and `server_close`, and wait for the background thread. Thread-safe, as `shutdown`. May be called again."""
         if sys.is_finalizing() or self._leave_to_another(lambda: self.stop(drain)):
-            return  # no thread of a connection ever runs again, or will when this one has gone on
+            return  # at exit no other thread runs; else another thread stops the server
         self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
@@ -317,10 +286,10 @@ class WebSocketServer(socketserver.TCPServer):
         self.stop()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give an accepted connection a thread of its own, or turn it away."""
+        """Start the thread of an accepted connection, or refuse the connection (503)."""
         host = host_of(client_address)
-        if self._http.proxies.include(host):
-            host = None  # it is counted when it has said for whom it asks
+        if self.config.proxies.include(host):
+            host = None  # counted once a request names the address of the client
         if not self._connections.add(request, host):
             self._turn_away(request, client_address, Refusal.TOO_MANY_CONNECTIONS)
             return
@@ -334,40 +303,40 @@ class WebSocketServer(socketserver.TCPServer):
     def _turn_away(self, request: socket.socket, client_address: object, reason: Refusal) -> None:
         counters.count_refusal(reason)
         log_refused(client_address, reason.value)
-        if self._tls is None:
+        if self.config.tls is None:
             self._overload.refuse(request)
         else:
-            request.close()  # it would take a handshake to say why
+            request.close()  # a response would need a TLS handshake
 
     def open_websocket(self, sock: socket.socket, client_address: object, check_request: Callable[[Request], None]) -> Connection:
-        """Receive a fresh connection until it is a WebSocket; in its own thread, for its handler.
+        """Answer the requests on an accepted connection until one opens a WebSocket, and return it. For the connection's thread.
 
-        Raises RequestRefused after the refusal was sent, and HttpConnectionClosed if the connection ends without a WebSocket.
+        Raises RequestRefused after a refusal was sent, and HttpConnectionClosed if the connection ends without a WebSocket.
         """
         ws = HttpConnection(self._http, sock, client_address, check_request).open_websocket()
         self._threads.start_spare()
         return ws
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A handler failed: log it, once. Called while the exception is handled."""
+        """Log the exception of a handler. Called while the exception is handled."""
         logger.exception("the handler of %s failed", client_address or "a connection")
 
     def _accept(self) -> bool:
-        """Accept one who waits, if there is one; False if there is nothing left to accept or to refuse anybody with."""
+        """Accept a pending connection, if any. Return False if no descriptor or memory is left, not even to refuse one."""
         try:
             request, client_address = self.get_request()
-            if self._tls is not None:
-                # The handshake itself is for the connection's own thread.
-                request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            if self.config.tls is not None:
+                # The handshake takes place in the connection's own thread.
+                request = self.config.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
             if was_interrupted(error):
                 raise
             if not self._fd_reserve.is_exhaustion(error):
-                return True  # nobody there, or gone already
+                return True  # none is pending, or the client is gone
             self._fd_reserve.log_exhaustion(error)
             if self._connections.abort_oldest_idle():
-                return False  # who waits is accepted in a moment, when the one that is cut has left
-            return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self._tls else self._busy)
+                return False  # the next attempt succeeds once the idle connection is closed
+            return self._fd_reserve.refuse_one(self.socket, (lambda head: b"") if self.config.tls else self._busy)
         if self.verify_request(request, client_address):
             self.process_request(request, client_address)
         else:
@@ -375,25 +344,25 @@ class WebSocketServer(socketserver.TCPServer):
         return True
 
     def _handle(self, accepted: tuple[socket.socket, object]) -> None:
-        """One connection, in its thread."""
+        """Serve one connection, in its thread."""
         request, client_address = accepted
         accepted_at = monotonic()
         self._connections.set_thread(request)
         try:
             self.finish_request(request, client_address)
         except (ConnectionClosed, HttpConnectionClosed, RequestRefused):
-            pass  # the usual end of a handler that does not catch it, and of a refused request
+            pass  # the normal end for a handler that does not catch it, and of a refused request
         except Exception:
             self.handle_error(request, client_address)
         finally:
             self._clean_up(request, accepted_at)
 
     def _clean_up(self, request: socket.socket, accepted_at: float) -> None:
-        """Let go of a connection. Each step is taken whatever becomes of the one before."""
+        """Release a connection. Each step is taken even if the one before failed."""
         try:
             self.shutdown_request(request)
         finally:
             ws = self._connections.remove(request)
-            self._threads.start_spare()  # which it has not, where this was no WebSocket
+            self._threads.start_spare()  # not done yet if no WebSocket was opened
         if ws is not None:
             log_closed(ws, monotonic() - accepted_at)

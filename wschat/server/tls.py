@@ -1,4 +1,4 @@
-"""TLS, a server's side: the context for a certificate and its key, and how both are exchanged while the server runs."""
+"""TLS for servers: the context for a certificate and its key, and how to reload both while the server runs."""
 
 from __future__ import annotations
 
@@ -12,37 +12,35 @@ logger = logging.getLogger("wschat.server")
 
 
 class Certificate:
-    """A certificate chain and its private key, in PEM files; `context` is for a server. Raises UsageError.
-
-    TLS 1.2 and newer are spoken. From any thread.
-    """
+    """A certificate chain and its private key, in PEM files. Thread-safe. Raises UsageError if they cannot be loaded."""
 
     def __init__(self, certificate: str | Path, key: str | Path | None = None) -> None:
         self._files = (certificate, key or certificate)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        """The context for a server, with TLS 1.2 and newer."""
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.reload()
 
     def reload(self) -> None:
-        """Read the files again. Connections keep what they have; those that are accepted from now on get the new one."""
-        # A context that fails to load is left with half of it: so another one tries first.
+        """Read the files again, for connections that are accepted from now on. Raises UsageError, and then nothing has changed."""
+        # A failed load leaves a context with one of both files, so another context tries first.
         self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self._load(self.context)
 
     def try_to_reload(self) -> None:
-        """Read the files again, and log what came of it: the certificate stays as it is if there is none in them now."""
+        """Read the files again, and log the result. Keep the certificate if the files cannot be loaded."""
         try:
             self.reload()
         except UsageError as error:
             logger.error("the certificate stays as it is: %s", error)
         else:
-            logger.info("the certificate has been read anew")
+            logger.info("the certificate was reloaded")
 
     def _load(self, context: ssl.SSLContext) -> None:
         certificate, key = self._files
 
         def refuse_to_ask() -> str:
-            raise UsageError(f"the key in {key} needs a password, which nobody can be asked for")
+            raise UsageError(f"the key in {key} is encrypted: give a key without a password")
 
         try:
             context.load_cert_chain(certificate, key, refuse_to_ask)
@@ -53,10 +51,12 @@ class Certificate:
 
 
 def check_server_context(context: object) -> None:
-    """Raise UsageError unless this is a context that a server can use, or None."""
+    """Raise UsageError unless this is None or a context for a server."""
     if context is None:
         return
     if not isinstance(context, ssl.SSLContext):
         raise UsageError(f"tls must be an ssl.SSLContext, not {context!r}")
     if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
-        raise UsageError("tls is a context for a client: make a server's, by ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) and load_cert_chain")
+        raise UsageError(
+            "tls is a context for a client: make one for a server by ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) and load_cert_chain"
+        )

@@ -1,4 +1,4 @@
-"""What the command does about signals, however many there are."""
+"""Signals of the command, even many at once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.connection.wiring import eventually
 from tests.server.command import COMMAND, environment, running
 from tests.server.raw import PATIENCE
 from tests.tls import client_context, make_certificate
-from wschat.server.signals import Signals
+from wschat.cli.signals import Signals
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
 
 
 def storm(pid: int, number: int, count: int) -> None:
-    """So many signals, from two threads."""
+    """Send `count` signals from two threads."""
 
     def send() -> None:
         for _ in range(count // 2):
@@ -35,7 +35,7 @@ def storm(pid: int, number: int, count: int) -> None:
         thread.join()
 
 
-def test_signals_that_arrive_while_one_is_dealt_with_count_once() -> None:
+def test_equal_signals_during_an_action_count_once() -> None:
     begun, may_end = threading.Semaphore(0), threading.Event()
     threads: list[str] = []
 
@@ -52,28 +52,28 @@ def test_signals_that_arrive_while_one_is_dealt_with_count_once() -> None:
             storm(os.getpid(), signal.SIGHUP, 2_000)
             may_end.set()
             assert begun.acquire(timeout=PATIENCE)
-        assert 2 <= len(threads) <= 4  # as many as are taken at once
+        assert 2 <= len(threads) <= 4  # equal signals in one read count once
         assert set(threads) == {"wschat-signals"}
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_storm_of_hang_ups_reads_the_certificate_a_few_times(tmp_path: Path) -> None:
+def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> None:
     file = make_certificate(tmp_path)
     options = ["--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)]
     with running(*options) as command:
         with wschat.connect(f"wss://127.0.0.1:{command.port}/", tls=client_context(file)) as ws:
             storm(command.process.pid, signal.SIGHUP, 200_000)
-            eventually(lambda: "read anew" in command.errors())
+            eventually(lambda: "was reloaded" in command.errors())
             ws.send("still there?")
             assert ws.recv(PATIENCE) == "still there?"
         assert command.stop() == 0
         assert "Traceback" not in command.errors()
-        assert command.errors().count("read anew") < 5_000
+        assert command.errors().count("was reloaded") < 5_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_storm_of_signals_ends_the_server_as_one_does(number: int) -> None:
+def test_many_signals_stop_the_server_as_one_does(number: int) -> None:
     with running("--port", "0") as command, wschat.connect(command.url) as ws:
         assert ws.recv(PATIENCE) == "Welcome to the chat!"
         try:

@@ -1,4 +1,4 @@
-"""What the command does to its process, which it has for itself."""
+"""Process-wide settings of the command."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.bench.crowd import masked
 from tests.server.command import running
 from tests.server.raw import request
 from wschat.chat.dialects.v1 import SUBPROTOCOL
-from wschat.server.running import switch_interval
+from wschat.cli.process import switch_interval
 
 _CLIENTS = 2000
-_SECONDS = 50  # it takes about four
-# With the default of 5 ms it takes some thousands of clients, and all of a processor, until nothing goes on any more.
+_SECONDS = 50  # it takes about four seconds
+# Much shorter than the default of 5 ms, with which it takes thousands of clients to stall a server.
 _SHORT_INTERVAL = """
 import sys
 sys.setswitchinterval(0.0001)
-from wschat.server.__main__ import main
+from wschat.cli.serve import main
 main()
 """
 
@@ -38,14 +38,14 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_few_connections_keep_the_interval_and_many_lengthen_it() -> None:
+def test_the_interval_grows_with_many_connections() -> None:
     assert switch_interval(0) == switch_interval(500) == sys.getswitchinterval()
     assert switch_interval(3000) == pytest.approx(0.045)
     assert switch_interval(1_000_000) == 1
 
 
 @pytest.mark.usefixtures("many_descriptors")
-def test_clients_who_join_at_the_same_moment_are_all_answered() -> None:
+def test_clients_that_join_at_the_same_moment_are_all_answered() -> None:
     options = ("--port", "0", "--max-connections-per-ip", "0", "--log-level", "warning")
     with running(*options, command=[sys.executable, "-c", _SHORT_INTERVAL]) as server, ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(_CLIENTS)]

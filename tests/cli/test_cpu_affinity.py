@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from wschat.cli.cpu_affinity import CpuAffinity, is_worthwhile
 from wschat.connection.timers import Timer, Timers
-from wschat.server.cpu_affinity import CpuAffinity, is_worthwhile
 
 if not hasattr(os, "sched_setaffinity"):
     pytest.skip("this system does not let a process choose its cores", allow_module_level=True)

@@ -1,4 +1,4 @@
-"""`--app`: a handler of the user's own, from a module or a file."""
+"""Handlers named on the command line: `--app MODULE:HANDLER` or `--app FILE.py:HANDLER`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wschat.errors import UsageError
 
 
 def load_handler(name: str) -> Any:
-    """Import the handler that `MODULE:HANDLER` or `FILE.py:HANDLER` names. Raises UsageError, whatever the module raises."""
+    """Import and return the handler that `MODULE:HANDLER` or `FILE.py:HANDLER` names. Raises UsageError for any error of the module."""
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise UsageError(f"--app must be chat, MODULE:HANDLER or FILE.py:HANDLER, not {name!r}")
@@ -21,9 +21,7 @@ def load_handler(name: str) -> Any:
         module = _import_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
         handler = getattr(module, attribute)
     except SystemExit as error:
-        raise UsageError(
-            f"--app {name}: the module ended the program ({error!r}); what only a script does goes under `if __name__`"
-        ) from None
+        raise UsageError(f"--app {name}: the module exited ({error!r}): put code for scripts under `if __name__ == '__main__'`") from None
     except Exception as error:
         raise UsageError(f"--app {name}: {type(error).__name__}: {' '.join(str(error).split())}") from None
     if not callable(handler):
@@ -32,7 +30,7 @@ def load_handler(name: str) -> Any:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file as a module; what it imports itself may be beside it, as for a script."""
+    """Import a file as a module. Its folder is put on the path, as for a script."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")

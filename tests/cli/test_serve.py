@@ -1,4 +1,4 @@
-"""`python -m wschat.server`, as its users run it."""
+"""`wschat serve`, run as `python -m wschat.server`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ import wschat
 from tests.server.command import COMMAND, environment, run, running
 from tests.server.raw import PATIENCE, Raw, request
 from wschat import CloseCode, ConnectionClosed
-from wschat.server.__main__ import main
+from wschat.cli.serve import main
 
 ANY_PORT = ("--port", "0")
 
 
 def call(*options: str, env: dict[str, str] | None = None) -> Result:
-    """Call the command in this process, with options with which it does not serve."""
+    """Call the command in this process, with options that make it fail."""
     return CliRunner().invoke(main, [*ANY_PORT, *options], env={**dict.fromkeys(os.environ, None), **environment(env)})
 
 
 # Serving
 
 
-def test_it_says_where_it_serves_and_the_chat_works() -> None:
+def test_the_chat_is_served_and_the_url_announced() -> None:
     with running(*ANY_PORT) as command:
         assert command.start_line == f"wschat serves chat on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
         with wschat.connect(command.url) as alice, wschat.connect(command.url + "?name=bob") as bob:
@@ -49,21 +49,21 @@ def test_it_says_where_it_serves_and_the_chat_works() -> None:
         assert command.stop() == 0
 
 
-def test_it_serves_echo() -> None:
+def test_echo_is_served() -> None:
     with running(*ANY_PORT, "--app", "wschat.apps:echo") as command, wschat.connect(command.url) as ws:
         assert command.start_line == f"wschat serves wschat.apps:echo on {command.url}"
         ws.send(b"x" * 100_000)  # more than the chat takes
         assert ws.recv(PATIENCE) == b"x" * 100_000
 
 
-def test_it_serves_a_handler_from_the_current_folder(tmp_path: Path) -> None:
+def test_a_handler_in_the_current_folder_is_served(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def shout(ws):\n    for message in ws:\n        ws.send(message.upper())\n")
     with running(*ANY_PORT, "--app", "mine:shout", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
         ws.send("hello")
         assert ws.recv(PATIENCE) == "HELLO"
 
 
-def test_it_serves_a_handler_from_a_file(tmp_path: Path) -> None:
+def test_a_handler_in_a_file_is_served(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "words.py").write_text("HELLO = 'hello'\n")
@@ -72,7 +72,7 @@ def test_it_serves_a_handler_from_a_file(tmp_path: Path) -> None:
         assert ws.recv(PATIENCE) == "hello"
 
 
-def test_it_serves_a_handler_class(tmp_path: Path) -> None:
+def test_a_handler_class_is_served(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import wschat\nclass Greeter(wschat.WebSocketHandler):\n    def handle(self):\n        self.ws.send('hello')\n"
     )
@@ -81,7 +81,7 @@ def test_it_serves_a_handler_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["::1", "localhost", "0.0.0.0"])
-def test_it_listens_where_it_is_told_to(host: str) -> None:
+def test_the_host_is_listened_on(host: str) -> None:
     with running("--host", host, *ANY_PORT, "--app", "wschat.apps:echo") as command:
         assert command.host == (f"[{host}]" if ":" in host else host)
         with wschat.connect(command.url) as ws:
@@ -89,7 +89,7 @@ def test_it_listens_where_it_is_told_to(host: str) -> None:
             assert ws.recv(PATIENCE) == "here"
 
 
-def test_what_scripts_pass_that_compare_servers_is_accepted() -> None:
+def test_the_options_of_benchmarks_are_accepted() -> None:
     options = ["--host", "127.0.0.1", "--port", "0", "--app", "wschat.apps:echo", "--history", "off", "--rate", "off"]
     options += ["--max-connections-per-ip", "0", "--max-connections", "0", "--log-level", "warning"]
     with running(*options) as command:
@@ -101,7 +101,7 @@ def test_what_scripts_pass_that_compare_servers_is_accepted() -> None:
         assert "Traceback" not in command.errors()
 
 
-def test_options_mean_what_they_say() -> None:
+def test_options_take_effect() -> None:
     options = ["--max-message-bytes", "10", "--origin", "https://app.example", "--origin", "null", "--ping-interval", "0.2"]
     options += ["--ping-timeout", "0.3", "--outbox-bytes", "100000", "--all-cores", "--log-level", "INFO"]
     with running(*ANY_PORT, *options) as command:
@@ -123,14 +123,14 @@ def test_options_mean_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(("options", "status"), [((), 403), (("--insider", "127.0.0.0/8"), 200)])
-def test_who_may_see_how_it_is_doing_can_be_said(options: tuple[str, ...], status: int) -> None:
+def test_insiders_may_read_the_statistics(options: tuple[str, ...], status: int) -> None:
     anywhere = (*ANY_PORT, "--allowed-host", "chat.test")
     with running(*anywhere, *options) as command, Raw(socket.create_connection((command.host, command.port))) as raw:
         assert raw.ask(b"GET /stats/data HTTP/1.1\r\nHost: chat.test\r\n\r\n").status == status
 
 
 @pytest.mark.parametrize(("app", "limit", "prelude"), [("chat", 64 * 1024, ["Welcome to the chat!"]), ("wschat.apps:echo", 1 << 20, [])])
-def test_the_largest_message_is_smaller_in_the_chat(app: str, limit: int, prelude: list[str]) -> None:
+def test_the_chat_has_a_smaller_default_of_max_message_bytes(app: str, limit: int, prelude: list[str]) -> None:
     with running(*ANY_PORT, "--app", app) as command, wschat.connect(command.url) as ws:
         assert [ws.recv(PATIENCE) for _ in prelude] == prelude
         ws.send("x" * limit)
@@ -140,7 +140,7 @@ def test_the_largest_message_is_smaller_in_the_chat(app: str, limit: int, prelud
             ws.recv(PATIENCE)
 
 
-def test_environment_variables_are_options_too() -> None:
+def test_environment_variables_are_options() -> None:
     env = {"WSCHAT_PORT": "0", "WSCHAT_HOST": "localhost", "WSCHAT_APP": "wschat.apps:echo", "WSCHAT_MAX_MESSAGE_BYTES": "5"}
     with running(env=env) as command:
         assert command.start_line.startswith("wschat serves wschat.apps:echo on ws://localhost:")
@@ -160,7 +160,7 @@ def test_the_origins_may_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_closes_everyone_and_exits_0(number: int) -> None:
+def test_one_signal_closes_all_connections_and_exits_with_0(number: int) -> None:
     with running(*ANY_PORT) as command, ExitStack() as clients:
         all_of_them = [clients.enter_context(wschat.connect(command.url)) for _ in range(3)]
         for ws in all_of_them:
@@ -175,7 +175,7 @@ def test_one_signal_closes_everyone_and_exits_0(number: int) -> None:
         assert "Traceback" not in command.errors()
 
 
-# What cannot be
+# Errors
 
 
 def only_line(errors: str) -> str:
@@ -183,7 +183,7 @@ def only_line(errors: str) -> str:
     return line
 
 
-def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+def test_a_port_in_use_is_a_one_line_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run("--port", str(port))
@@ -195,17 +195,17 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_an_address_that_is_not_ours_is_said_in_one_line(host: str) -> None:
+def test_an_address_of_another_machine_is_a_one_line_error(host: str) -> None:
     result = call("--host", host)
     assert result.exit_code == 2
     assert f": cannot listen on {host} port 0: " in only_line(result.stderr)
 
 
 def as_unknown_user(home: str | None) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user whom no password file knows, with this HOME and nothing else of the environment."""
+    """Run the command as a user who is not in the password file, with HOME as its only variable besides PATH."""
     command = [*COMMAND, *ANY_PORT]
-    if os.getuid() == 0:  # a user who may not read where this Python is, so that it imports all before
-        program = "import os, sys, wschat.server.__main__ as m; os.setuid(2_000_000_001); sys.argv[0] = 'x'; m.main()"
+    if os.getuid() == 0:  # import everything first, because the user may not read the folder of this Python
+        program = "import os, sys, wschat.cli.serve as m; os.setuid(2_000_000_001); sys.argv[0] = 'x'; m.main()"
         command = [sys.executable, "-c", program, *ANY_PORT]
     elif shutil.which("unshare"):
         command = ["unshare", "--user", "--map-user=2000000001", *command]
@@ -214,13 +214,13 @@ def as_unknown_user(home: str | None) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("home", [None, "", "relative"])
-def test_a_user_without_a_home_is_told_what_to_give_in_one_line(home: str | None) -> None:
+def test_a_user_without_a_home_directory_gets_a_one_line_error(home: str | None) -> None:
     result = as_unknown_user(home)
     assert (result.returncode, result.stdout) == (2, "")
     assert "--history PATH" in only_line(result.stderr)
 
 
-def test_a_home_that_is_not_the_users_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_home_directory_is_a_one_line_error(tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("needs root, to become another user")
     tmp_path.chmod(0o700)
@@ -230,7 +230,7 @@ def test_a_home_that_is_not_the_users_is_said_in_one_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("descriptors", range(10, 17))
-def test_too_few_descriptors_are_said_in_one_line_or_are_enough(descriptors: int) -> None:
+def test_too_few_descriptors_are_a_one_line_error(descriptors: int) -> None:
     limited = f'ulimit -n {descriptors} && exec "$@"'
     command = ["bash", "-c", limited, "bash", *COMMAND, *ANY_PORT, "--history", "memory", "--log-level", "error"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -249,7 +249,6 @@ BAD_APPS = [
     ("nonsense", "MODULE:HANDLER"),
     (":echo", "MODULE:HANDLER"),
     ("wschat.apps:", "MODULE:HANDLER"),
-    ("", "MODULE:HANDLER"),
     ("no_such_module:echo", "no_such_module"),
     ("wschat.nothing:echo", "wschat.nothing"),
     (".apps:echo", ".apps"),
@@ -264,7 +263,7 @@ BAD_APPS = [
 
 @pytest.fixture
 def bad_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with modules that cannot be imported."""
+    """Return a folder with modules that cannot be imported."""
     (tmp_path / "broken.py").write_text("def handler(ws:\n")
     (tmp_path / "failing.py").write_text("1 / 0\n")
     (tmp_path / "attribute_error.py").write_text("import os\nos.oops\n")
@@ -276,7 +275,7 @@ def bad_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("bad_modules")
 @pytest.mark.parametrize(("app", "said"), BAD_APPS)
-def test_a_handler_that_is_not_there_is_said_in_one_line(app: str, said: str) -> None:
+def test_a_handler_that_cannot_be_loaded_is_a_one_line_error(app: str, said: str) -> None:
     result = call("--app", app)
     assert result.exit_code == 2, result.exception
     assert said in only_line(result.stderr)
@@ -284,7 +283,7 @@ def test_a_handler_that_is_not_there_is_said_in_one_line(app: str, said: str) ->
 
 
 @pytest.mark.parametrize(("app", "said"), [("no_such_module:echo", "no_such_module"), ("failing:handler", "division by zero")])
-def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Path, app: str, said: str) -> None:
+def test_a_handler_that_cannot_be_imported_exits_with_2(bad_modules: Path, app: str, said: str) -> None:
     result = run(*ANY_PORT, "--app", app, cwd=bad_modules)
     assert (result.returncode, result.stdout) == (2, "")
     assert said in only_line(result.stderr)
@@ -306,7 +305,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--insider", "10.0.0.1/8"], "--insider"),
         (["--insider", "fe80::1%eth0"], "--insider"),
         (["--proxy-header", "x-client-ip"], "--proxy-header"),
-        (["--proxy-header", "forwarded"], "--proxy-header goes with a --trusted-proxy"),
+        (["--proxy-header", "forwarded"], "--proxy-header needs a --trusted-proxy"),
         (["--origin", "app.example.com"], "--origin"),
         (["--origin", "https://app.example.com/page"], "--origin"),
         (["--allowed-host", "chat.example:443"], "--allowed-host"),
@@ -331,6 +330,7 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["--rate", "9" * 400 + "/1"], "--rate"),
         (["--rate", "1/1e-320"], "--rate"),
         (["--host", ""], "--host"),
+        (["--app", ""], "--app"),
         (["--history", ""], "--history"),
         (["--auth-secret-file", ""], "--auth-secret-file"),
         (["--auth-secret-file", "/no/such/file"], "/no/such/file"),
@@ -342,21 +342,21 @@ def test_a_handler_that_does_not_import_ends_the_process_with_2(bad_modules: Pat
         (["surplus"], "surplus"),
     ],
 )
-def test_a_value_that_cannot_be_is_said(options: list[str], said: str) -> None:
+def test_an_invalid_value_is_an_error_that_names_the_option(options: list[str], said: str) -> None:
     result = call(*options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 
 
-def test_a_value_of_the_environment_that_cannot_be_is_said() -> None:
+def test_an_invalid_value_in_the_environment_is_an_error() -> None:
     result = run(env={"WSCHAT_PORT": "eighty"})
     assert (result.returncode, result.stdout) == (2, "")
     assert "eighty" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("option", ["--auth-secret-file", "--moderator"])
-def test_what_would_not_protect_a_handler_is_refused_with_one(tmp_path: Path, option: str) -> None:
+def test_options_that_would_not_protect_a_handler_are_refused(tmp_path: Path, option: str) -> None:
     (tmp_path / "secret").write_text("x" * 32)
     value = f"{'alice:' if option == '--moderator' else ''}{tmp_path}/secret"
     result = call("--app", "wschat.apps:echo", option, value)
@@ -371,7 +371,7 @@ def test_a_moderator_with_two_passwords_is_refused(tmp_path: Path) -> None:
     assert "given twice" in result.stderr
 
 
-# What Kubernetes sets for a service, and Docker for a link.
+# The variables that Kubernetes sets for a service, and Docker for a link.
 SERVICE = {
     "WSCHAT_SERVICE_HOST": "10.0.0.11",
     "WSCHAT_SERVICE_PORT": "8080",
@@ -389,14 +389,14 @@ SERVICE = {
 
 
 @pytest.mark.parametrize("options", [(), ("--port", "0")])
-def test_variables_of_a_service_called_wschat_are_known_and_ignored(options: tuple[str, ...]) -> None:
-    result = run(*options, "--host", "192.0.2.1", env=SERVICE)  # an address that is not here: it gets that far, and ends
+def test_the_variables_of_a_service_called_wschat_are_ignored(options: tuple[str, ...]) -> None:
+    result = run(*options, "--host", "192.0.2.1", env=SERVICE)  # the address of another machine, so that it fails at listening
     ignored, said = result.stderr.splitlines()
     assert "INFO wschat.server: WSCHAT_PORT=tcp://10.0.0.11:8080 is ignored" in ignored
     assert said.startswith(f"wschat: cannot listen on 192.0.2.1 port {8080 if not options else 0}: ")
 
 
-def test_a_variable_that_is_no_option_is_logged() -> None:
+def test_an_unknown_variable_is_logged() -> None:
     result = run("--host", "192.0.2.1", env={"WSCHAT_MAX_CONECTIONS": "7"})
     assert "WARNING wschat.server: WSCHAT_MAX_CONECTIONS is ignored: there is no such option" in result.stderr.splitlines()[0]
 

@@ -1,4 +1,4 @@
-"""The command with standard streams that are closed, full, or read by nobody."""
+"""The command with standard streams that are closed, full, or without a reader."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_path_that_cannot_be_printed_is_escaped(tmp_path: Path, encoding: str)
         assert command.stop() == 0
 
 
-def test_the_log_goes_on_without_the_lines_that_nobody_read() -> None:
+def test_a_log_without_a_reader_does_not_stop_the_server() -> None:
     reader, writer = os.pipe()
     command = [*COMMAND, "--port", "0"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=writer, text=True)

@@ -1,6 +1,6 @@
-"""Signals of a command: what is to be done about them is done in a thread, where it may wait and take locks.
+"""Signals of a command: their actions run in a thread, where they can wait and take locks.
 
-A signal handler does neither: it interrupts the main thread wherever that is, another handler included.
+A signal handler can do neither, because it interrupts the main thread at any point, even inside another handler.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _READ_BYTES = 4096
 
 
 class Signals:
-    """Calls a function for each signal, one at a time, in a thread that ends with the block.
+    """Calls an action for each signal, one at a time, in a thread that ends with the block.
 
-    Signals of one kind that arrive while a function runs count once. After the block they are ignored. For the main thread.
+    Equal signals that arrive while an action runs count once. After the block, signals are ignored. For the main thread.
     """
 
     def __init__(self, actions: Mapping[int, Callable[[], None]]) -> None:
@@ -29,7 +29,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._arrived.setblocking(False)
-        # The interpreter writes the number of each signal here, before any code of ours runs. One that finds no room is one of many.
+        # The interpreter writes the number of each signal to this socket. If it is full, the number is likely to be there already.
         signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
         for number in self._actions:
             signal.signal(number, _do_nothing)
@@ -48,7 +48,7 @@ class Signals:
                 try:
                     self._actions[number]()
                 except Exception:
-                    logger.exception("what signal %d asks for failed", number)  # the others have still to be heard
+                    logger.exception("the action for signal %d failed", number)  # later signals still count
 
 
 def _do_nothing(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""`python -m wschat.client`, as a shell or a person uses it."""
+"""`wschat connect`, run as `python -m wschat.client` in a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_lines_go_out_and_messages_come_in(echo_url: str) -> None:
+def test_lines_are_sent_and_messages_printed(echo_url: str) -> None:
     done = run(echo_url, given="one\ntwo\r\n\nlast without an end")
     assert (done.stdout, done.stderr, done.returncode) == ("one\ntwo\n\nlast without an end\n", "", 0)
 
 
-def test_what_comes_after_the_end_of_the_input_is_printed(serve: ServerFactory) -> None:
+def test_messages_after_the_end_of_the_input_are_printed(serve: ServerFactory) -> None:
     def slow(ws: Connection) -> None:
         for message in ws:
             for part in range(1000):
@@ -63,7 +63,7 @@ def test_options_reach_the_server(serve: ServerFactory) -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), [(1000, 0), (1001, 0), (1008, 1), (1011, 1)])
-def test_the_exit_code_tells_a_clean_end_from_another(serve: ServerFactory, code: int, status: int) -> None:
+def test_the_exit_code_is_0_after_a_clean_end_only(serve: ServerFactory, code: int, status: int) -> None:
     server = serve(lambda ws: ws.close(code, "because"))
     with running(url_of(server)) as process:  # whose input does not end
         assert process.wait(timeout=10) == status
@@ -72,14 +72,14 @@ def test_the_exit_code_tells_a_clean_end_from_another(serve: ServerFactory, code
 
 
 @pytest.mark.parametrize("arguments", [["http://localhost"], ["ws://127.0.0.1:1/"], ["ws://localhost", "--header", "no colon"]])
-def test_what_cannot_be_opened_is_one_line_and_2(arguments: list[str]) -> None:
+def test_a_failed_opening_is_a_one_line_error_and_exit_code_2(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_refusal_says_why(serve: ServerFactory) -> None:
+def test_a_refusal_is_printed_with_its_reason(serve: ServerFactory) -> None:
     def refuse(request: wschat.Request) -> None:
         raise wschat.RequestRefused(403, "Not you.")
 
@@ -102,7 +102,7 @@ def test_ctrl_c_closes_and_exits(echo_url: str) -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_reader_that_goes_away_ends_it(serve: ServerFactory) -> None:
+def test_a_closed_output_ends_the_command(serve: ServerFactory) -> None:
     def chatter(ws: Connection) -> None:
         while True:
             ws.send("x" * 1000)
@@ -133,7 +133,7 @@ def test_on_a_terminal_lines_are_sent_as_they_are_typed(echo_url: str) -> None:
         os.close(keyboard)
 
 
-def test_a_lost_connection_is_1() -> None:
+def test_a_lost_connection_is_exit_code_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, running(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
         connection, _ = listener.accept()
         with connection:
@@ -143,7 +143,7 @@ def test_a_lost_connection_is_1() -> None:
         assert process.stderr.read() == "wschat: connection closed: 1006 connection lost\n"
 
 
-def test_a_stop_of_the_server_is_told(serve: ServerFactory) -> None:
+def test_the_close_code_of_a_stopped_server_is_printed(serve: ServerFactory) -> None:
     server = serve(lambda ws: [ws.send("hi"), *ws])
     with running(url_of(server)) as process:
         assert process.stdout is not None
@@ -154,13 +154,13 @@ def test_a_stop_of_the_server_is_told(serve: ServerFactory) -> None:
         assert process.stderr.read() == "wschat: connection closed: 1001 the server is stopping\n"
 
 
-def test_a_reason_cannot_write_to_the_terminal(serve: ServerFactory) -> None:
+def test_control_characters_of_a_reason_are_escaped(serve: ServerFactory) -> None:
     done = run(url_of(serve(lambda ws: ws.close(4000, "\x1b[2J\u202ebad\nwschat: forged"))))
     assert done.stderr == "wschat: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
 
 
 def shown_on_a_terminal(url: str) -> str:
-    """What the client writes to a terminal until it ends."""
+    """Run the client on a terminal until it ends, and return its output."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen([*COMMAND, url], stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.PIPE)
     os.close(terminal)
@@ -177,7 +177,7 @@ def shown_on_a_terminal(url: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-def test_a_message_can_do_nothing_to_a_terminal(serve: ServerFactory) -> None:
+def test_control_characters_of_a_message_are_escaped_on_a_terminal(serve: ServerFactory) -> None:
     def talk(ws: Connection) -> None:
         ws.send("anna: \x1b[2J\u202eGrüße")
         ws.send("anna: hi\nbob: I owe you")
@@ -212,12 +212,12 @@ def greet(ws: Connection) -> None:
 @pytest.mark.parametrize(
     ("redirection", "printed"), [("<&-", "hi\n"), (">&-", ""), ("2>&-", "hi\n"), ("<&- >&-", ""), ("<&- >&- 2>&-", "")]
 )
-def test_a_closed_stream_is_an_empty_one(serve: ServerFactory, redirection: str, printed: str) -> None:
+def test_a_closed_standard_stream_is_empty(serve: ServerFactory, redirection: str, printed: str) -> None:
     done = run_in_shell(redirection, url_of(serve(greet)))
     assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
 
 
-def test_a_terminal_that_is_gone_is_the_end_of_the_input(echo_url: str) -> None:
+def test_a_closed_terminal_is_the_end_of_the_input(echo_url: str) -> None:
     keyboard, terminal = pty.openpty()
     process = subprocess.Popen([*COMMAND, echo_url], stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     os.close(terminal)
@@ -234,13 +234,13 @@ def test_a_terminal_that_is_gone_is_the_end_of_the_input(echo_url: str) -> None:
         process.communicate()
 
 
-def test_a_failure_without_standard_error_is_told_by_the_exit_code() -> None:
+def test_the_exit_code_is_2_without_standard_error() -> None:
     done = run_in_shell("2>&-", "ws://127.0.0.1:1/")
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 2)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_an_output_that_is_full_ends_it(serve: ServerFactory) -> None:
+def test_a_full_output_ends_the_command(serve: ServerFactory) -> None:
     done = run_in_shell(">/dev/full", url_of(serve(greet)))
     assert (done.stderr, done.returncode) == ("wschat: cannot write to standard output: No space left on device\n", 1)
 

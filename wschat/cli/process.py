@@ -1,0 +1,58 @@
+"""Process-wide settings of `wschat serve`: garbage collector, switch interval, CPU affinity. A library must not change these."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+
+from wschat.cli.cpu_affinity import CpuAffinity, is_worthwhile
+from wschat.connection.background_threads import acquire_background_threads, release_background_threads
+from wschat.server.server import WebSocketServer
+from wschat.stdio import announce
+
+# A hundred new connections make about as many. Nearly all of these live on, so an earlier collection would free nothing.
+_NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+
+_SWITCH_SECONDS = sys.getswitchinterval()
+_SWITCH_SECONDS_PER_SQUARED_CONNECTION = 5e-9
+_MAX_SWITCH_SECONDS = 1.0
+
+
+def switch_interval(connections: int) -> float:
+    """Return the switch interval in seconds (see `sys.setswitchinterval`) for a process with this number of connections.
+
+    A thread that waits for the GIL wakes up once an interval, and the more threads wait, the longer a wake-up takes. If 3,000
+    clients send at the same moment, as after a restart, the default of 5 ms keeps the processor busy with wake-ups: no client was
+    answered within a minute, but all within four seconds with 50 ms. With few connections the default stays, because a handler
+    that computes delays the other connections by the interval.
+    """
+    return min(max(_SWITCH_SECONDS, _SWITCH_SECONDS_PER_SQUARED_CONNECTION * connections**2), _MAX_SWITCH_SECONDS)
+
+
+class CommandServer(WebSocketServer):
+    """A server in a process of its own."""
+
+    def service_actions(self) -> None:
+        """Adapt the switch interval to the number of connections, before the next one is accepted."""
+        sys.setswitchinterval(switch_interval(len(self._connections)))
+
+
+def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
+    """Print the announcement, and serve until `server.request_shutdown` is called. The caller stops the server afterwards."""
+    # Objects made by imports are never freed, so the collector can skip them.
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
+    background = acquire_background_threads()
+    affinity = None
+    with contextlib.suppress(OSError):  # no descriptor is left to read the load of the cores
+        affinity = CpuAffinity(background.timers) if one_core and is_worthwhile() else None
+    if affinity is not None:
+        affinity.start()
+    try:
+        announce(announcement)
+        server.serve_forever()
+    finally:
+        if affinity is not None:
+            affinity.stop()
+        release_background_threads(background)

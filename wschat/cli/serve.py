@@ -1,0 +1,171 @@
+"""`wschat serve`: a chat server, or any handler, from the command line."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+import click
+
+from wschat.cli.apps import CHAT, App, open_app
+from wschat.cli.chat import ChatConfig
+from wschat.cli.log_output import FORMATS, LEVELS, set_up_logging
+from wschat.cli.options import configured, is_given, options_of, report_ignored_variables
+from wschat.cli.process import CommandServer, run
+from wschat.cli.signals import Signals
+from wschat.errors import HistoryUnavailable, UsageError
+from wschat.limits import DEFAULT_LIMITS, Limits
+from wschat.server.config import ServerConfig
+from wschat.server.fd_reserve import FdReserve
+from wschat.server.server import WebSocketServer
+from wschat.server.tls import Certificate
+from wschat.settings import Option, setting
+from wschat.stdio import open_standard_streams
+
+# The messages of the chat are short; the default of the toolkit is for any application.
+CHAT_LIMITS = replace(DEFAULT_LIMITS, max_message_bytes=64 * 1024)
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandConfig:
+    """The configuration of the command: what to serve, where, and how its process runs."""
+
+    host: str = setting("127.0.0.1", option=Option("--host", "Address to listen on; with colons, an IPv6 address."))
+    """The address to listen on."""
+    port: int = setting(8080, option=Option("--port", "Port to listen on; 0 for any free port.", maximum=_MAX_PORT))
+    """The port to listen on; 0 for any free port."""
+    app: str = setting(CHAT, option=Option("--app", "Application to serve.", metavar="chat|MODULE:HANDLER|FILE.py:HANDLER"))
+    """The application to serve."""
+    tls_cert: str | None = setting(None, option=Option("--tls-cert", "PEM file with a certificate chain, for TLS. SIGHUP reloads it."))
+    """The path of a PEM file with a certificate chain; None for no TLS."""
+    tls_key: str | None = setting(None, option=Option("--tls-key", "PEM file with the private key, if it is another file."))
+    """The path of a PEM file with the private key, if it is another file."""
+    one_core: bool = setting(
+        True,
+        option=Option("--one-core/--all-cores", "Keep all threads on one core: faster under the GIL, else without effect."),
+    )
+    """Whether to keep all threads on one core."""
+    drain: float = setting(
+        DEFAULT_LIMITS.close_timeout, option=Option("--drain", "Seconds, when the server stops, to send what waits for slow clients.")
+    )
+    """The seconds for which a server that stops still sends what waits for slow clients."""
+    log_format: str = setting(FORMATS[0], option=Option("--log-format", "Format of the log.", choices={name: name for name in FORMATS}))
+    """The format of the log: `text` or `json`."""
+    log_level: str = setting("info", option=Option("--log-level", "Least severity to log.", choices={name: name for name in LEVELS}))
+    """The least severity to log."""
+
+
+class CannotServe(click.ClickException):
+    """The command cannot do what it was asked to: one line on standard error, and exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error."""
+        click.echo(f"wschat: {self.message}", file=file, err=True)
+
+
+@click.command(
+    "serve",
+    params=[
+        *options_of(CommandConfig),
+        *options_of(Limits, max_message_bytes=f"{CHAT_LIMITS.max_message_bytes} for the chat, else {DEFAULT_LIMITS.max_message_bytes}"),
+        *options_of(ServerConfig),
+        *options_of(ChatConfig),
+    ],
+    context_settings={"max_content_width": 120},
+)
+@click.pass_context
+def main(context: click.Context, /, **_: Any) -> None:
+    """Serve WebSockets until Ctrl-C or SIGTERM: the chat, or a handler of your own.
+
+    Each option can also be given as an environment variable.
+    """
+    open_standard_streams()
+    command = configured(CommandConfig(), context)
+    set_up_logging(command.log_level, command.log_format)
+    report_ignored_variables(context.command.params)
+    with ExitStack() as stack:
+        with _starting():
+            certificate = _load_certificate(command)
+            limits = configured(CHAT_LIMITS if command.app == CHAT else DEFAULT_LIMITS, context)
+            config = replace(_server_config(context), limits=limits, tls=certificate.context if certificate else None)
+            app = stack.enter_context(open_app(command.app, configured(ChatConfig(), context), limits.max_message_bytes))
+            server = stack.enter_context(_listen(command, app, config))
+        with _running():
+            stack.enter_context(Signals(_actions_on_signals(server, certificate)))
+            run(server, _announcement(command, app, server), one_core=command.one_core)
+        server.stop(command.drain)
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Turn whatever prevents a server from starting into CannotServe."""
+    try:
+        with _running():
+            yield
+    except (HistoryUnavailable, UsageError) as error:
+        raise CannotServe(str(error)) from None
+    except OSError as error:
+        raise CannotServe(error.strerror or str(error)) from None
+
+
+@contextmanager
+def _running() -> Iterator[None]:
+    """Turn a lack of descriptors, memory or threads into CannotServe."""
+    try:
+        yield
+    except OSError as error:
+        if not FdReserve.is_exhaustion(error):
+            raise
+        raise CannotServe(f"cannot start: {error}") from None
+
+
+def _load_certificate(command: CommandConfig) -> Certificate | None:
+    """Return the certificate of the command, None for no TLS. Raises UsageError."""
+    if command.tls_cert is not None:
+        return Certificate(command.tls_cert, command.tls_key)
+    if command.tls_key is not None:
+        raise UsageError("--tls-key needs a --tls-cert")
+    return None
+
+
+def _server_config(context: click.Context) -> ServerConfig:
+    """Return the settings of the server that were given. Raises UsageError."""
+    config = configured(ServerConfig(), context)
+    if is_given("proxy_header", context) and not config.trusted_proxies:
+        raise UsageError("--proxy-header needs a --trusted-proxy")
+    return config
+
+
+def _listen(command: CommandConfig, app: App, config: ServerConfig) -> WebSocketServer:
+    """Return a server of an application. Raises OSError if the address cannot be listened on."""
+    config = replace(config, subprotocols=app.subprotocols, http=app.site)
+    server = CommandServer((command.host, command.port), app.handler_class, config=config)
+    if app.site is not None:
+        app.site.watch(server.load)
+    return server
+
+
+def _announcement(command: CommandConfig, app: App, server: WebSocketServer) -> str:
+    """Return the line that tells what is served, and at which URLs."""
+    host = f"[{command.host}]" if ":" in command.host else command.host
+    place = f"{host}:{server.port}{server.config.path_prefix}/"
+    schemes = ("http", "ws") if app.site else ("ws",)
+    secure = "s" if server.config.tls else ""
+    return f"wschat serves {app.description} on {' and '.join(f'{scheme}{secure}://{place}' for scheme in schemes)}"
+
+
+def _actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:
+    """Return what to do about each signal: SIGHUP reloads a certificate, all others make `serve_forever` return."""
+    actions = dict.fromkeys((signal.SIGINT, signal.SIGTERM), server.request_shutdown)
+    hang_up = getattr(signal, "SIGHUP", None)  # which Windows does not have
+    if hang_up is not None and certificate is not None:
+        actions[hang_up] = certificate.try_to_reload
+    elif hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # ignored under nohup
+        actions[hang_up] = server.request_shutdown
+    return {int(number): action for number, action in actions.items()}
