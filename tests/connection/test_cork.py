@@ -38,13 +38,13 @@ class CountingStream(BlockingStream):
 
 def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
     connection, peer = wire.raw(limits=Limits(ping_interval=0), make_stream=CountingStream)
-    assert isinstance(connection._stream, CountingStream)
-    return connection, peer, connection._stream.writes
+    assert isinstance(connection._receiver._stream, CountingStream)
+    return connection, peer, connection._receiver._stream.writes
 
 
 def hold(connection: Connection) -> None:
     """Have no cork of this connection ended but by its own thread: the writer is not told of it."""
-    connection._background.writer.watch_cork = lambda cork: True  # type: ignore[method-assign]
+    connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]
 
 
 def batch(count: int) -> list[tuple[int, bytes]]:
@@ -243,7 +243,7 @@ def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Call
 
     def handle() -> None:
         assert connection.recv(timeout=PATIENCE) == "0"
-        connection._outbox._put_off = Racing(overtake)
+        connection._outbox._corked = Racing(overtake)
         try:
             connection.send("first")
             connection.send("second")
@@ -360,7 +360,7 @@ class Recorder:
     def flush(self) -> None:
         self.flushes += 1
 
-    def watch_cork(self, cork: Cork) -> bool:
+    def schedule_release(self, cork: Cork) -> bool:
         self.watched.append(cork)
         return True
 
@@ -368,11 +368,11 @@ class Recorder:
 def test_a_turn_is_watched_from_its_first_outlet_on_and_again_once_it_was_released_early() -> None:
     outlet, other, watcher = Recorder(), Recorder(), Recorder()
     cork = Cork(watcher, ["one more"])
-    assert [cork.defer(outlet), cork.defer(other)] == [True, True]
+    assert [cork.add(outlet), cork.add(other)] == [True, True]
     assert watcher.watched == [cork]
     cork.release_early()
     assert (outlet.flushes, other.flushes) == (1, 1)
-    assert cork.defer(outlet)
+    assert cork.add(outlet)
     assert watcher.watched == [cork, cork]
     cork.release()
     assert (outlet.flushes, other.flushes) == (2, 1)
@@ -382,12 +382,12 @@ def test_a_turn_is_watched_from_its_first_outlet_on_and_again_once_it_was_releas
 def test_a_turn_that_was_released_early_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
     outlet = Recorder()
     cork = Cork(Recorder(), unfinished)
-    assert cork.defer(outlet)
+    assert cork.add(outlet)
     cork.release_early()
-    assert cork.defer(outlet) is puts_off
+    assert cork.add(outlet) is puts_off
     cork.begin()
     try:
-        assert cork.defer(outlet)
+        assert cork.add(outlet)
     finally:
         uncork()
 
@@ -397,7 +397,7 @@ def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
     cork = Cork(outlet, ["x"])
     cork.begin()
     try:
-        assert cork.defer(outlet)
+        assert cork.add(outlet)
         assert wire.run(lambda: current.cork).result() is None
         wire.run(uncork).result()
         assert outlet.flushes == 0
