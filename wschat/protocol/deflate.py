@@ -215,10 +215,6 @@ class Deflater:
         data += compressor.flush(zlib.Z_SYNC_FLUSH)
         return data[: -len(_TAIL)]
 
-    def forget(self) -> None:
-        """Drop the context, so that the next message does not refer to earlier ones."""
-        self._compressor = None
-
 
 class Inflater:
     """Decompresses the messages that one side receives. Not thread-safe."""
