@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from tests.connection.wiring import PATIENCE, Wiring, eventually, received
 from wschat import Connection, Limits
+from wschat.connection.outbox import Outbox
 from wschat.connection.state import CLOSED, CLOSING, LOST, OPEN, State
 
 CLOSE = 0x88
@@ -89,3 +91,11 @@ def test_a_lost_connection_is_closing_until_the_stream_is_read_to_its_end(wire: 
     assert connection.closed is None
     assert received(connection) == []
     assert connection._outbox.close_status == LOST
+
+
+@pytest.mark.parametrize("change", [lambda outbox: outbox._advance(CLOSING, LOST), lambda outbox: outbox._evict("too old")])
+def test_the_state_changes_only_with_the_lock_held(wire: Wiring, change: Callable[[Outbox], None]) -> None:
+    connection, _ = wire.raw()
+    with pytest.raises(AssertionError):
+        change(connection._outbox)
+    assert connection._outbox.state is OPEN

@@ -83,7 +83,7 @@ class Outbox(Transport):
             self._send(frame)
 
     def write_made(self, make_frame: Callable[[], bytes]) -> None:
-        """Send a data frame that is made when its turn comes, with the lock held. Waits for room. Raises TransportClosed."""
+        """Send a data frame that is made with the lock held, in the order of sending. Waits for room. Raises TransportClosed."""
         with self.lock:
             self._wait_for_room()
             self._put(make_frame())
