@@ -22,12 +22,12 @@ def test_a_module_of_the_programs_own_is_named(tmp_path: Path, name: str, projec
     (tmp_path / "program.py").write_text("import wschat\n")
     done = run(tmp_path, "program.py")
     assert done.returncode == 1
-    assert f"ImportError: {tmp_path / name}.py is in the way of {project}, which wschat needs: rename it" in done.stderr
+    assert f"ImportError: {tmp_path / name}.py hides {project}, which wschat needs: rename it" in done.stderr
 
 
 def test_a_program_that_is_called_like_a_library_is_named(tmp_path: Path) -> None:
     (tmp_path / "websocket.py").write_text("import wschat\nwschat.connect('ws://127.0.0.1:1/')\n")
-    assert f"ImportError: {tmp_path}/websocket.py is in the way of websocket-client" in run(tmp_path, "websocket.py").stderr
+    assert f"ImportError: {tmp_path}/websocket.py hides websocket-client" in run(tmp_path, "websocket.py").stderr
 
 
 def test_a_package_of_the_programs_own_is_named(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_package_of_the_programs_own_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["wschat.client", "wschat.server"])
 def test_a_module_in_the_way_of_a_command_is_named(tmp_path: Path, command: str) -> None:
     (tmp_path / "click.py").touch()
-    assert f"{tmp_path}/click.py is in the way of click" in run(tmp_path, "-m", command, "--help").stderr
+    assert f"{tmp_path}/click.py hides click" in run(tmp_path, "-m", command, "--help").stderr
 
 
 def test_a_program_may_have_modules_that_only_commands_need(tmp_path: Path) -> None:

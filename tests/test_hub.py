@@ -17,7 +17,7 @@ from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
 from wschat.connection.connection import Connection
 from wschat.counters import counters
 from wschat.errors import UsageError
-from wschat.hub import Hub, _Item
+from wschat.hub import Hub, _Broadcast
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 
@@ -86,7 +86,7 @@ def test_exclusions_hold_within_a_batch(wire: Wiring) -> None:
     """Several messages that leave together, each for others."""
     hub = Hub()
     members, clients = room(wire, hub, 2)
-    with hub._flushing:  # as if another thread were sending just now
+    with hub._flush_lock:  # as if another thread were sending just now
         hub.broadcast("1", exclude=[members[0]])
         hub.broadcast("2")
         hub.broadcast("3", exclude=members)
@@ -107,7 +107,7 @@ def test_what_is_no_message_is_the_callers_error_and_reaches_nobody(wire: Wiring
 
 
 @pytest.mark.parametrize("stranger", ["x", None, 3, object()])
-@pytest.mark.parametrize("method", [Hub.join, Hub.admit, Hub.leave, lambda hub, member: hub.answer(member, "x")])
+@pytest.mark.parametrize("method", [Hub.join, Hub.admit, Hub.leave, lambda hub, member: hub.add_for(member, "x")])
 def test_what_is_no_connection_is_the_callers_error_at_once(method: Any, stranger: Any) -> None:
     with pytest.raises(UsageError, match="a member of a hub must be a Connection, not "):
         method(Hub(), stranger)
@@ -126,7 +126,7 @@ def test_a_buffer_may_be_used_again_after_the_broadcast(wire: Wiring) -> None:
     hub = Hub()
     _, (client,) = room(wire, hub, 1)
     buffer = bytearray(b"before")
-    with hub._flushing:  # as if another thread were sending just now, so that the message has to wait
+    with hub._flush_lock:  # as if another thread were sending just now, so that the message has to wait
         hub.broadcast(buffer)  # type: ignore[arg-type]  # it is taken all the same
     buffer[:] = b"after"
     hub.flush()
@@ -182,7 +182,7 @@ def test_all_members_get_all_messages_of_many_threads_in_one_order(wire: Wiring)
     for task in [wire.run(broadcast, thread) for thread in range(threads)]:
         task.result()
     eventually(lambda: not hub._pending)
-    with hub._flushing:
+    with hub._flush_lock:
         pass
     for member in members:
         wire.run(member.close)
@@ -257,7 +257,7 @@ def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wirin
     left = 10
 
     class Busy(Hub):
-        def _deliver(self, items: list[_Item]) -> None:
+        def _deliver(self, items: list[_Broadcast]) -> None:
             nonlocal left
             senders.add(threading.current_thread().name)
             super()._deliver(items)
@@ -274,7 +274,7 @@ def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wirin
 
 def test_a_hub_without_members_leaves_no_thread_behind() -> None:
     class Busy(Hub):
-        def _deliver(self, items: list[_Item]) -> None:
+        def _deliver(self, items: list[_Broadcast]) -> None:
             if len(rounds) < 10:
                 rounds.append(1)
                 self.add("more")
@@ -311,7 +311,7 @@ def test_binary_and_text_share_a_batch(wire: Wiring) -> None:
     hub = Hub()
     member, peer = wire.raw()
     hub.join(member)
-    with hub._flushing:
+    with hub._flush_lock:
         hub.broadcast("t")
         hub.broadcast(b"b")
     hub.flush()
@@ -324,7 +324,7 @@ def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None
     members, _ = room(wire, hub, 3)
     before = counters.read()
     hub.broadcast("to three")
-    with hub._flushing:  # as if another thread were sending just now
+    with hub._flush_lock:  # as if another thread were sending just now
         hub.broadcast("to two", exclude=members[:1])
         hub.broadcast("to nobody", exclude=members)
         hub.admit(members[0])
@@ -355,7 +355,7 @@ def test_a_member_for_which_sending_fails_costs_the_others_nothing(wire: Wiring,
     for message in ("one", "two"):
         hub.broadcast(message, exclude=[])
         assert [client.recv(timeout=PATIENCE) for client in clients + more] == [message] * 6
-    hub.answer(failing, "an answer")  # type: ignore[arg-type]
+    hub.add_for(failing, "an answer")  # type: ignore[arg-type]
     hub.admit(failing, "a greeting")  # type: ignore[arg-type]
     hub.broadcast("three")
     assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["three"] * 6

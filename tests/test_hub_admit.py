@@ -324,15 +324,15 @@ def test_an_answer_is_for_one_only_and_comes_after_what_was_added_before(wire: W
     hub.admit(two, "greeting")
     hub.add("before")
     for connection, name in ((one, "one"), (two, "two"), (stranger, "stranger")):
-        hub.answer(connection, f"for {name}")
-        hub.answer(connection, f"and again for {name}")
+        hub.add_for(connection, f"for {name}")
+        hub.add_for(connection, f"and again for {name}")
     hub.flush()
     hub.broadcast("after")
     assert [at_one.frame()[1] for _ in range(4)] == [b"before", b"for one", b"and again for one", b"after"]
     assert [at_two.frame()[1] for _ in range(5)] == [b"greeting", b"before", b"for two", b"and again for two", b"after"]
     assert [at_stranger.frame()[1] for _ in range(2)] == [b"for stranger", b"and again for stranger"]
     with pytest.raises(UsageError):
-        hub.answer(one, "\ud800")
+        hub.add_for(one, "\ud800")
 
 
 def test_who_leaves_before_it_is_let_in_is_named_the_greeting_that_it_does_not_get(wire: Wiring) -> None:
@@ -353,7 +353,7 @@ def test_what_drops_the_oldest_broadcasts_of_a_slow_peer_keeps_greetings_and_ans
     member, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=200_000, outbox_seconds=0, slow_peer="drop-oldest"))
     hub.join(member)
     hub.broadcast("x" * 50_000)  # more than the system keeps for a peer that does not read
-    hub.answer(member, "an answer")
+    hub.add_for(member, "an answer")
     hub.flush()
     for number in range(100):
         hub.broadcast(f"{number} " + "y" * 10_000)

@@ -64,7 +64,7 @@ def test_answers_admissions_and_exclusions_hold(wire: Wiring) -> None:
     one.add("not for the late")
     one.admit(late, "welcome")
     one.add("for both")
-    one.answer(member, "for you")
+    one.add_for(member, "for you")
     two.add("excluded", exclude=[member])
     flush_together([one, two])
     assert texts(client, 3) == ["not for the late", "for both", "for you"]
@@ -76,7 +76,7 @@ def test_what_another_thread_flushes_is_left_to_it(wire: Wiring) -> None:
     _, client = member_of(wire, one, two)
     one.add("1")
     two.add("2")
-    with one._flushing:  # as if another thread were sending just now
+    with one._flush_lock:  # as if another thread were sending just now
         flush_together([one, two])
         assert texts(client, 1) == ["2"]
     one.flush()

@@ -1,4 +1,4 @@
-"""Handlers that are ready to be served: `python -m wschat.server --app wschat.apps:echo`."""
+"""Ready-made handlers: `python -m wschat.server --app wschat.apps:echo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Daemon threads: they do not keep a program from ending, and never run again once the interpreter is finalizing."""
+"""Daemon threads, which do not keep a program from ending, and never run again once the interpreter is finalizing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def start_daemon(work: Callable[[], None], name: str) -> threading.Thread:
-    """Start a thread that does not keep a program from ending. Raises OSError if there is none to be had."""
+    """Start a daemon thread and return it. Raises OSError if no thread can be started."""
     thread = threading.Thread(target=work, name=name, daemon=True)
     try:
         thread.start()
@@ -19,6 +19,6 @@ def start_daemon(work: Callable[[], None], name: str) -> threading.Thread:
 
 
 def join_daemon(thread: threading.Thread) -> None:
-    """Wait until a daemon thread has ended: not if it is the calling one, and not while the interpreter is finalizing."""
+    """Wait until a daemon thread has ended, unless it is the calling thread or the interpreter is finalizing."""
     if thread.ident != threading.get_ident() and not sys.is_finalizing():
         thread.join()

@@ -1,17 +1,17 @@
-"""Every exception that wschat raises, in one tree.  Nothing else belongs here.
+"""Every exception that wschat raises, in one tree.
 
 WSChatError
-├── UsageError          you erred: the call makes no sense, whatever the peer does (also a ValueError)
+├── UsageError          the caller erred: a wrong argument, or a call at the wrong time (also a ValueError)
 ├── PeerError           the peer erred
-│   ├── ProtocolViolation   it broke RFC 6455 or a limit; carries the close code to answer with
-│   ├── RequestRefused      its opening request is not one we serve; carries the HTTP status to answer with
-│   ├── OpeningFailed       it would not open a WebSocket for us; carries its HTTP status, headers and body
-│   └── Rejected            it asked the chat for something that cannot be; carries the code and the text of the error event
-├── HttpConnectionClosed  a connection has ended as plain HTTP, without a WebSocket
-├── HistoryUnavailable  neither erred: what is said cannot be kept just now, or what was said not be read
-└── ConnectionClosed    it is over; carries the close code and the reason
+│   ├── ProtocolViolation   broke RFC 6455 or exceeded a limit; has the close code to send
+│   ├── RequestRefused      sent a request that is refused; has the HTTP status of the response
+│   ├── OpeningFailed       did not open a WebSocket; has its HTTP status, headers and body
+│   └── Rejected            asked the chat for something impossible; has the code and the text of the error event
+├── HttpConnectionClosed  the HTTP connection ended without a WebSocket
+├── HistoryUnavailable  neither erred: the log of a room cannot be written or read at the moment
+└── ConnectionClosed    the connection is closed; has the close code and the reason
 
-A network that fails while connecting is an OSError, a wait that takes too long a TimeoutError, as in the standard library.
+As in the standard library, a network failure while connecting raises OSError, and a wait that takes too long raises TimeoutError.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from collections.abc import Mapping
 
 
 class WSChatError(Exception):
-    """The root of all errors of wschat."""
+    """The base of all exceptions of wschat."""
 
 
 class UsageError(WSChatError, ValueError):
-    """The caller asked for something that cannot be: a bad argument, or a call at the wrong time."""
+    """The caller made a mistake: a wrong argument, or a call at the wrong time."""
 
 
 class PeerError(WSChatError):
-    """The other side did something wrong."""
+    """The peer did something wrong."""
 
 
 class ProtocolViolation(PeerError):
-    """The peer broke the protocol (RFC 6455, section 7.1.7) or went past a limit.
+    """The peer broke the protocol (RFC 6455, section 7.1.7) or exceeded a limit.
 
-    `code` is the close code to answer with, `reason` says in a few words what was wrong.
+    `code` and `reason` are those of the close frame to send.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -44,10 +44,9 @@ class ProtocolViolation(PeerError):
 
 
 class RequestRefused(PeerError):
-    """An HTTP request that is not answered with a WebSocket.
+    """An HTTP request that is refused. Raise it in `check_request` to refuse an opening handshake.
 
-    `status` is the HTTP status to answer with, `text` a sentence for whoever sent it, `headers` go into the answer.
-    Raise it in `check_request` to refuse an opening.
+    `status` is the HTTP status of the response, `text` a sentence for its body; `headers` are added to the response.
     """
 
     def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
@@ -60,8 +59,8 @@ class RequestRefused(PeerError):
 class OpeningFailed(PeerError):
     """The server, or a proxy on the way to it, did not open a WebSocket.
 
-    `status` is the HTTP status of its answer, or None where it did not answer in HTTP; `headers` and `body` are those of the
-    answer, the body as far as it came. The text has the status and the first line of the body.
+    `status` is the HTTP status of the response, or None if the response was not HTTP; `headers` and `body` are those of the response,
+    the body as far as it was received. The text has the status and the first line of the body.
     """
 
     def __init__(self, text: str, status: int | None = None, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
@@ -72,10 +71,9 @@ class OpeningFailed(PeerError):
 
 
 class Rejected(PeerError):
-    """A request to the chat that is answered with an `error` event. The connection goes on.
+    """A request to the chat that is answered with an `error` event. The connection stays open.
 
-    `code` is one of a few words that a program can tell apart, `text` a sentence for people; `seconds` is after how long it
-    may go better, where that is known.
+    `code` is a word for programs, `text` a sentence for people; `seconds` is the time after which to try again, or None.
     """
 
     def __init__(self, code: str, text: str, seconds: float | None = None) -> None:
@@ -86,9 +84,9 @@ class Rejected(PeerError):
 
 
 class HistoryUnavailable(WSChatError):
-    """The log of a room cannot be written or read just now: a full disk, a file that somebody else has locked.
+    """The log of a room cannot be written or read at the moment, for example because the disk is full or the file is locked.
 
-    What was to be said has not been said, and may be tried again.
+    A message that could not be written was not sent; the caller may try again.
     """
 
 
@@ -97,10 +95,10 @@ class HttpConnectionClosed(WSChatError):
 
 
 class ConnectionClosed(WSChatError):
-    """The WebSocket is over: no message can be sent or received any more.
+    """The WebSocket is closed: no message can be sent or received any more.
 
-    `code` and `reason` are the peer's, or ours where the peer gave none (RFC 6455, section 7.1.5).
-    1005 means a close without a code, 1006 that the connection was lost without a close.
+    `code` and `reason` are those of the peer's close frame, or of ours if the peer's has none (RFC 6455, section 7.1.5).
+    1005 stands for a close frame without a code, 1006 for a connection lost without a close frame.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:

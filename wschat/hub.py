@@ -1,8 +1,8 @@
 """The hub: a lock-protected set of connections, and the broadcast that reaches them all.
 
-Batching that grows with the load: a broadcaster appends its message, and whoever gets hold of the right to flush sends all
-that has been appended, one write for each peer, while the others go back to their work. The busier it is, the more messages
-share a write. What is said is not known here.
+Batching grows with the load: a thread that broadcasts appends its message, and the one thread that gets the flush lock sends all
+messages appended so far, with one write for each member, while the others go back to their work. The busier the hub, the more
+messages share a write.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from wschat.protocol.encoding import payload_of
 
 logger = logging.getLogger("wschat.hub")
 
-# How often a broadcaster flushes what others have appended meanwhile, until the writer thread takes over.
+# How often a thread flushes what others have appended meanwhile, before it leaves the rest to the writer thread.
 _ROUNDS = 4
 
 
-class Wire(Protocol):
-    """How a member is sent messages. Members with equal ones are sent the same bytes."""
+class MessageEncoding(Protocol):
+    """How messages to a member are encoded. Members with equal encodings are sent the same bytes."""
 
     def encoder(self) -> Callable[[object], bytes]:
-        """What makes bytes of a message."""
+        """Return a function that encodes a message."""
 
     def __hash__(self) -> int:
-        """Wires are looked up with each broadcast."""
+        """Each broadcast looks encodings up."""
 
 
 class Member(Protocol):
-    """What may be in a hub: a `Connection`, or what can be sent to like one."""
+    """A `Connection`, or an object that can be sent to in the same way."""
 
     @property
-    def encoding(self) -> Wire:
-        """How it is sent messages."""
+    def encoding(self) -> MessageEncoding:
+        """How messages to it are encoded."""
 
     @property
     def offer(self) -> Callable[..., None]:
-        """Called with bytes and perhaps `is_droppable`; never waits."""
+        """A function that sends bytes without waiting; it also takes `is_droppable`."""
 
 
-class _Item(NamedTuple):
-    """A message to all members but some."""
+class _Broadcast(NamedTuple):
+    """A message to all members except some."""
 
     message: str | bytes
     exclude: frozenset[Member]
@@ -59,69 +59,69 @@ class _Item(NamedTuple):
 
 
 class _Admission(NamedTuple):
-    """Somebody who gets what was added after it, and `greeting` before that."""
+    """A connection that gets a greeting, and then the broadcasts added after the admission."""
 
     connection: Member
     greeting: str | bytes | None
 
 
-class _Answer(NamedTuple):
-    """Something for one connection only."""
+class _DirectMessage(NamedTuple):
+    """A message to one connection only."""
 
     connection: Member
     message: str | bytes
 
 
-_Pending = _Item | _Admission | _Answer
+_Pending = _Broadcast | _Admission | _DirectMessage
 
 
-_NOBODY: frozenset[Member] = frozenset()
+_NO_MEMBERS: frozenset[Member] = frozenset()
 
 
 class Hub:
-    """A set of connections. Every method may be called from any thread, and none waits for a peer.
+    """A set of connections. Methods may be called from any thread, and never wait for a peer.
 
-    Raises UsageError at once for what is no connection and no message.
+    Methods raise UsageError for an argument that is not a connection or not a message.
     """
 
     def __init__(self) -> None:
-        self._members_guard = threading.Lock()  # guards the three below; no other lock is taken while it is held
+        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
+        self._members_lock = threading.Lock()
         self._members: set[Member] = set()
-        self._snapshot: tuple[Member, ...] | None = ()  # the members, made when it is needed after a change
-        self._admissions: dict[Member, _Admission] = {}  # of those who are about to be in, the last one of each
-        self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the one that flushes
-        # The right to flush. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
-        self._flushing = threading.Lock()
+        self._snapshot: tuple[Member, ...] | None = ()  # the members, or None after a change until they are needed
+        self._admissions: dict[Member, _Admission] = {}  # the last admission of each connection that waits for it
+        self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the thread that flushes
+        # Held by the one thread that flushes. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
+        self._flush_lock = threading.Lock()
 
     def join(self, connection: Member) -> None:
-        """Have this connection get what is broadcast from now on, and perhaps what is still on its way."""
+        """Add a connection. It gets what is broadcast from now on, and perhaps messages that were not flushed yet."""
         _check_member(connection)
-        with self._members_guard:
+        with self._members_lock:
             self._members.add(connection)
             self._snapshot = None
 
     def admit(self, connection: Member, greeting: str | bytes | None = None) -> None:
-        """Have this connection get a greeting, and then what is added after this call: nothing of what was added before.
+        """Add a connection that gets a greeting, and then exactly the messages added after this call.
 
-        One that is in already begins anew. An admission takes the place of one that has not taken effect yet; both greetings are sent.
-
-        Like `add`, it is in order with what other threads add, and takes effect with the next `flush`.
+        A member is taken out and admitted again. An admission replaces one that has not taken effect yet; both greetings are sent.
+        Like a message, an admission has its place in the order, and takes effect with the next `flush`.
         """
         _check_member(connection)
         admission = _Admission(connection, None if greeting is None else _sendable(greeting))
-        with self._members_guard:
+        with self._members_lock:
             replaced = self._admissions.get(connection)
             self._admissions[connection] = admission
             self._members.discard(connection)
             self._snapshot = None
         if replaced is not None and replaced.greeting is not None:
-            self._pending.append(_Answer(connection, replaced.greeting))
+            self._pending.append(_DirectMessage(connection, replaced.greeting))
         self._pending.append(admission)
 
     def leave(self, connection: Member) -> str | bytes | None:
-        """Take it out again; nothing happens if it is not in. Returns the greeting, if it was admitted and has not got it yet."""
+        """Remove a connection, if it is a member. Return the greeting of an admission that has not taken effect yet, else None."""
         _check_member(connection)
-        with self._members_guard:
+        with self._members_lock:
             self._members.discard(connection)
             self._snapshot = None
             admission = self._admissions.pop(connection, None)
@@ -129,79 +129,84 @@ class Hub:
 
     @property
     def is_deserted(self) -> bool:
-        """Whether nobody is in it nor about to be."""
-        with self._members_guard:  # or somebody might be let in between the two looks, and be found by neither
+        """True if the hub has no members and no admissions."""
+        with self._members_lock:  # else a connection could be admitted between the two looks, and be found by neither
             return not self._members and not self._admissions
 
     def __len__(self) -> int:
         return len(self._members)
 
     def __iter__(self) -> Iterator[Connection]:
-        """The members of this moment."""
-        return iter(cast("tuple[Connection, ...]", self._current_members()))  # who puts in others knows what they are
+        """Iterate over the members at this moment."""
+        # A caller that adds other members than connections knows their type.
+        return iter(cast("tuple[Connection, ...]", self._current_members()))
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._members
 
     def broadcast(self, message: str | bytes, exclude: Collection[Member] = ()) -> None:
-        """Send a message to all members but the excluded: text for str, binary for bytes.
+        """Send a message to all members except the excluded: text for str, binary for bytes.
 
-        All members get all messages in one order. Never waits for a peer: one whose outbox is full is evicted, one that is
-        gone is passed over. The message may leave after this has returned, and after what is then sent to a member directly:
-        while another thread flushes, or at the end of a turn (a read that brought several messages).
+        All members get all messages in the same order. Never waits for a peer: one whose outbox is full is evicted, one that is gone is
+        skipped. The message may be sent after this has returned, and after a message that is then sent to a member directly: while
+        another thread flushes, or while the calling thread handles one of several messages of a read.
         """
         self.add(message, exclude)
         self.send_soon()
 
     def add(self, message: str | bytes, exclude: Collection[Member] = ()) -> None:
-        """The first half of a broadcast: give the message its place in the order. `send_soon` or `flush` has to follow.
+        """Give a message to all members its place in the order, without sending it. Call `send_soon` or `flush` after that.
 
-        For callers that hold a lock of their own while they decide on the order: this one never writes.
+        For callers that hold a lock of their own while they decide on the order.
         """
-        self._pending.append(_Item(_sendable(message), _members_of(exclude) if exclude else _NOBODY, monotonic()))
+        self._pending.append(_Broadcast(_sendable(message), _members_of(exclude) if exclude else _NO_MEMBERS, monotonic()))
 
-    def answer(self, connection: Member, message: str | bytes) -> None:
-        """Give a message to one connection a place in the order, after what was added before. Like `add`, it does not write."""
+    def add_for(self, connection: Member, message: str | bytes) -> None:
+        """Give a message to one connection its place in the order, without sending it. Call `send_soon` or `flush` after that."""
         _check_member(connection)
-        self._pending.append(_Answer(connection, _sendable(message)))
+        self._pending.append(_DirectMessage(connection, _sendable(message)))
 
     def send_soon(self) -> None:
-        """The second half of a broadcast: send what was added, now or at the end of the calling thread's turn."""
+        """Send what was added: now, or when the calling thread is uncorked."""
         cork = current.cork
-        if cork is None or not cork.defer(self):
+        if cork is None or not cork.add(self):
             self.flush()
 
     def flush(self) -> None:
-        """Send what is pending, unless another thread is doing so just now. Never waits."""
+        """Send what was added, unless another thread is doing so. Never waits for a peer."""
         rounds = 0
-        # Looked at again after letting go: what was appended in between found the right taken.
-        while self._pending and self._flushing.acquire(blocking=False):
+        # Looked at again after the release: the threads that appended meanwhile found the lock taken.
+        while self._pending and self._flush_lock.acquire(blocking=False):
             try:
-                self._work_off(self._take_pending())
+                self._process(self._pop_pending())
             finally:
-                self._flushing.release()
+                self._flush_lock.release()
             rounds += 1
-            if rounds == _ROUNDS and self._pending and self._hand_over():
+            if rounds == _ROUNDS and self._pending and self._flush_in_background():
                 return
 
-    def _hand_over(self) -> bool:
-        """Have the writer thread go on flushing. Return False if there is none."""
+    def _flush_in_background(self) -> bool:
+        """Leave the rest to the writer thread. Return False if it cannot be started."""
         try:
             background = acquire_background_threads()
         except OSError:
             return False
-        background.writer.take_over(self)
+        background.writer.flush_soon(self)
         release_background_threads(background)
         return True
 
     def _collect(self, frames: dict[Member, list[bytes]]) -> None:
-        """Have what is pending be sent by whoever has the right to flush, who has these frames for members of other hubs, too."""
-        pending = self._take_pending()
-        items = [item for item in pending if isinstance(item, _Item) and not item.exclude]
+        """Add the pending broadcasts to the frames for each member. If not all are plain broadcasts, send everything at once instead.
+
+        Requires the flush lock.
+        """
+        assert self._flush_lock.locked()
+        pending = self._pop_pending()
+        items = [item for item in pending if isinstance(item, _Broadcast) and not item.exclude]
         if len(items) < len(pending):
-            self._work_off(pending)
+            self._process(pending)
         elif items:
-            encoded: dict[Wire, bytes] = {}
+            encoded: dict[MessageEncoding, bytes] = {}
             members = self._current_members()
             for member in members:
                 if member.encoding not in encoded:
@@ -210,29 +215,31 @@ class Hub:
             now = monotonic()
             counters.count_fan_out(len(members) * len(items), [now - item.added_at for item in items])
 
-    def _take_pending(self) -> list[_Pending]:
+    def _pop_pending(self) -> list[_Pending]:
         return [self._pending.popleft() for _ in range(len(self._pending))]
 
     def _current_members(self) -> tuple[Member, ...]:
-        with self._members_guard:
+        with self._members_lock:
             if self._snapshot is None:
                 self._snapshot = tuple(self._members)
             return self._snapshot
 
-    def _work_off(self, pending: list[_Pending]) -> None:
-        items = [item for item in pending if isinstance(item, _Item)]
+    def _process(self, pending: list[_Pending]) -> None:
+        """Send broadcasts to the members, then carry out admissions, then send direct messages. Requires the flush lock."""
+        assert self._flush_lock.locked()
+        items = [item for item in pending if isinstance(item, _Broadcast)]
         if items:
             self._deliver(items)
         if len(items) < len(pending):
-            self._let_in(pending)
-            self._give_answers(pending)
+            self._carry_out_admissions(pending)
+            self._send_direct_messages(pending)
 
-    def _deliver(self, items: list[_Item]) -> None:
-        encoded: dict[Wire, bytes] = {}
+    def _deliver(self, items: list[_Broadcast]) -> None:
+        encoded: dict[MessageEncoding, bytes] = {}
         excluded = frozenset[Member]().union(*(item.exclude for item in items))
         members = self._current_members()
         deliveries = len(members) * len(items)
-        interruption: BaseException | None = None  # raised when the others have got their messages
+        interruption: BaseException | None = None  # raised after all other members were sent their messages
         for member in members:
             if excluded and member in excluded:
                 wanted = [item.message for item in items if member not in item.exclude]
@@ -246,43 +253,43 @@ class Hub:
             try:
                 member.offer(frames)
             except BaseException as error:
-                interruption = _failed(member, error) or interruption
+                interruption = _log_failure(member, error) or interruption
         if interruption is not None:
             raise interruption
         if deliveries:
             now = monotonic()
             counters.count_fan_out(deliveries, [now - item.added_at for item in items])
 
-    def _let_in(self, pending: list[_Pending]) -> None:
+    def _carry_out_admissions(self, pending: list[_Pending]) -> None:
         for place, admission in enumerate(pending):
             if not isinstance(admission, _Admission):
                 continue
             connection, greeting = admission
-            with self._members_guard:
+            with self._members_lock:
                 if self._admissions.get(connection) is not admission:
-                    continue  # it has left, and may be about to be let in anew
+                    continue  # the connection has left, and may have been admitted again
                 self._members.add(connection)
                 self._snapshot = None
                 del self._admissions[connection]
-            messages = [item.message for item in pending[place:] if isinstance(item, _Item) and connection not in item.exclude]
+            messages = [item.message for item in pending[place:] if isinstance(item, _Broadcast) and connection not in item.exclude]
             counters.count_fan_out(len(messages), ())
             if greeting is not None:
                 messages.insert(0, greeting)
             if messages:
                 _offer(connection, messages, is_droppable=greeting is None)
 
-    def _give_answers(self, pending: list[_Pending]) -> None:
-        answers: dict[Member, list[str | bytes]] = {}
-        for answer in pending:
-            if isinstance(answer, _Answer):
-                answers.setdefault(answer.connection, []).append(answer.message)
-        for connection, messages in answers.items():
+    def _send_direct_messages(self, pending: list[_Pending]) -> None:
+        by_connection: dict[Member, list[str | bytes]] = {}
+        for item in pending:
+            if isinstance(item, _DirectMessage):
+                by_connection.setdefault(item.connection, []).append(item.message)
+        for connection, messages in by_connection.items():
             _offer(connection, messages, is_droppable=False)
 
 
 def flush_together(hubs: Collection[Hub]) -> None:
-    """Send what is pending in several hubs, with one write for a member of many. Never waits."""
-    held = [hub for hub in hubs if hub._flushing.acquire(blocking=False)]
+    """Send what was added to several hubs, with one write for a member of several. Never waits for a peer."""
+    held = [hub for hub in hubs if hub._flush_lock.acquire(blocking=False)]
     try:
         frames: dict[Member, list[bytes]] = {}
         for hub in held:
@@ -291,8 +298,8 @@ def flush_together(hubs: Collection[Hub]) -> None:
             _offer_frames(member, b"".join(parts))
     finally:
         for hub in held:
-            hub._flushing.release()
-    for hub in hubs:  # what was appended meanwhile
+            hub._flush_lock.release()
+    for hub in hubs:  # what was added meanwhile
         hub.flush()
 
 
@@ -302,7 +309,7 @@ def _check_member(connection: object) -> None:
 
 
 def _members_of(exclude: Collection[Member]) -> frozenset[Member]:
-    if hasattr(exclude, "offer"):  # to iterate over a connection would be to receive from it
+    if hasattr(exclude, "offer"):  # iterating over a connection would receive from it
         raise UsageError("exclude must be a collection of connections, not a connection: exclude=[connection]")
     members = frozenset(exclude)
     for member in members:
@@ -311,7 +318,7 @@ def _members_of(exclude: Collection[Member]) -> frozenset[Member]:
 
 
 def _sendable(message: str | bytes) -> str | bytes:
-    """The message, which may not change any more. What cannot be sent is the caller's error, not that of the thread that flushes."""
+    """Return the message as an immutable object. Raises UsageError here, in the caller, rather than in the thread that flushes."""
     _, payload = payload_of(message)
     return message if isinstance(message, str) else payload
 
@@ -321,21 +328,21 @@ def _offer(member: Member, messages: list[str | bytes], *, is_droppable: bool = 
 
 
 def _offer_frames(member: Member, frames: bytes, *, is_droppable: bool = True) -> None:
-    """Send frames to one member. An error there is logged, or the others would lose their messages by it."""
+    """Send frames to one member. An error is logged: raised, it would keep other members from getting their messages."""
     try:
         member.offer(frames, is_droppable=is_droppable)
     except BaseException as error:
-        if _failed(member, error) is not None:
+        if _log_failure(member, error) is not None:
             raise
 
 
-def _failed(member: Member, error: BaseException) -> BaseException | None:
-    """Log what a member's `offer` has raised. Return what is not the member's, but that of a signal handler."""
+def _log_failure(member: Member, error: BaseException) -> BaseException | None:
+    """Log an error that a member's `offer` raised. Return the error instead if a signal handler raised it."""
     if not isinstance(error, Exception) or was_interrupted(error):
         return error
     logger.error("a broadcast to %r failed", member, exc_info=error)
     return None
 
 
-def _encode(messages: list[str | bytes], encoding: Wire) -> bytes:
+def _encode(messages: list[str | bytes], encoding: MessageEncoding) -> bytes:
     return b"".join(map(encoding.encoder(), messages))

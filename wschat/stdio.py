@@ -1,4 +1,4 @@
-"""The standard streams of a command, which may be closed, full, or read by nobody any more."""
+"""The standard streams of a command, which may be closed, full, or a pipe without a reader."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ logger = logging.getLogger("wschat")
 
 
 def open_standard_streams() -> None:
-    """Open the null device for each standard stream that is closed: else a socket would get its number, and be written to."""
+    """Open the null device for each closed standard stream. Otherwise a socket would get its descriptor, and what is printed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as the process runs
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # open as long as the process runs
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the encoding does not
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold characters that the encoding lacks
 
 
 def announce(line: str) -> None:
-    """Print a line. If standard output does not take it, log so and go on without."""
+    """Print a line. If standard output cannot be written to, log a warning and discard its output from then on."""
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -31,7 +31,7 @@ def announce(line: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is written to a stream from now on to the null device, and what it still holds, too."""
+    """Redirect a stream, and what its buffer still holds, to the null device."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

@@ -1,4 +1,4 @@
-"""The shared threads are there as long as connections are."""
+"""The background threads run as long as there are connections."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tests.protocol.wire import TEXT
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.limits import Limits
 
-CREW = {"wschat-writer", "wschat-timers"}
+NAMES = {"wschat-writer", "wschat-timers"}
 
 
-def crew_threads() -> list[str]:
-    return sorted(thread.name for thread in threading.enumerate() if thread.name in CREW)
+def running_threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name in NAMES)
 
 
 def test_connections_share_two_threads_which_end_with_the_last(wire: Wiring) -> None:
-    assert crew_threads() == []
+    assert running_threads() == []
     pairs = [wire.raw(narrow_sockets()) for _ in range(3)]
     for connection, _ in pairs:
         connection.send("x" * 50_000)
-    assert crew_threads() == sorted(CREW)
+    assert running_threads() == sorted(NAMES)
     for connection, peer in pairs:
-        assert crew_threads() == sorted(CREW)
+        assert running_threads() == sorted(NAMES)
         peer.close()
         connection.close()
-    assert crew_threads() == []
+    assert running_threads() == []
 
 
 def test_the_threads_run_before_a_connection_needs_them(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0, close_timeout=0))
-    assert crew_threads() == sorted(CREW)
+    assert running_threads() == sorted(NAMES)
     peer.close()
     connection.close()
 
@@ -49,10 +49,10 @@ def test_connections_opened_after_the_last_was_closed_have_new_threads(wire: Wir
         sending.result(PATIENCE)
         peer.close()
         connection.close()
-        assert crew_threads() == []
+        assert running_threads() == []
 
 
-def test_a_crew_is_the_same_for_all_until_the_last_has_left(wire: Wiring) -> None:
+def test_all_users_share_the_threads_until_the_last_releases_them(wire: Wiring) -> None:
     first = acquire_background_threads()
     assert acquire_background_threads() is first
     release_background_threads(first)
@@ -75,7 +75,7 @@ def test_connections_come_and_go_in_many_threads(wire: Wiring) -> None:
 
     for task in [wire.run(come_and_go) for _ in range(8)]:
         task.result()
-    assert crew_threads() == []
+    assert running_threads() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a limit of the address space does not keep threads from starting")

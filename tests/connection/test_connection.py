@@ -17,6 +17,7 @@ import pytest
 from tests.connection.wiring import PATIENCE, SocketPair, Wiring, end_of, eventually, is_receiving, received, tcp_sockets
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, CONTINUATION, CONTINUATION_PART, PING, PONG, TEXT, TEXT_PART, stream
 from wschat.connection.connection import Connection
+from wschat.connection.state import CLOSED
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
@@ -201,7 +202,7 @@ def test_a_close_ends_a_fragmented_message_and_those_that_wait_for_it(wire: Wiri
         yield "d"
 
     first = wire.run(server.send, parts())
-    eventually(lambda: server._outbox._is_in_message)
+    eventually(lambda: server._outbox._buffer.is_holding)
     second = wire.run(server.send, ["1", "2"])
     eventually(lambda: server._outbox._changed)
     server.begin_close(1001)
@@ -496,7 +497,7 @@ def test_iterating_ends_whoever_takes_the_messages(wire: Wiring) -> None:
             raise IndexError
 
     server, peer = wire.raw()
-    server._inbox = server._incoming.messages = Emptied(["gone"])
+    server._messages = server._receiver.messages = Emptied(["gone"])
     peer.close()
     assert received(server) == []
 
@@ -524,7 +525,7 @@ def test_what_is_over_takes_no_memory(wire: Wiring) -> None:
     for connection in wire.pair(limits=Limits(outbox_seconds=0)):
         connections.add(connection)
         wire.run(connection.close)
-    eventually(lambda: all(connection._is_over for connection in connections))
+    eventually(lambda: all(connection._outbox.state is CLOSED for connection in connections))
     wire.forget(*connections)
     del connection
     gc.collect()
@@ -634,7 +635,7 @@ def test_messages_that_nobody_receives_do_not_count_as_a_vanished_peer(wire: Wir
     connection, peer = wire.raw(limits=limits)
     peer.send(*[(TEXT, b"x" * 100)] * 10)
     # Not read beyond what one message may be, so this one stays in the kernel.
-    eventually(lambda: len(connection._inbox))
+    eventually(lambda: len(connection._messages))
     peer.send((TEXT, b"last"))
     assert peer.frame()[0] == PING
     eventually(connection._pings.is_peer_gone)

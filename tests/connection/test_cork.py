@@ -1,4 +1,4 @@
-"""Turns: what is written while a batch is worked off leaves in one write, but never late."""
+"""Corks: the writes of a thread that handles a batch of messages are sent together, but never late."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wschat.limits import Limits
 
 
 class CountingStream(BlockingStream):
-    """Remembers what each write was."""
+    """Records each write."""
 
     __slots__ = ("writes",)
 
@@ -38,13 +38,13 @@ class CountingStream(BlockingStream):
 
 def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
     connection, peer = wire.raw(limits=Limits(ping_interval=0), make_stream=CountingStream)
-    assert isinstance(connection._stream, CountingStream)
-    return connection, peer, connection._stream.writes
+    assert isinstance(connection._receiver._stream, CountingStream)
+    return connection, peer, connection._receiver._stream.writes
 
 
 def hold(connection: Connection) -> None:
-    """Have no cork of this connection ended but by its own thread: the writer is not told of it."""
-    connection._background.writer.watch_cork = lambda cork: True  # type: ignore[method-assign]
+    """Let only its own thread release the corks of this connection, not the writer."""
+    connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]
 
 
 def batch(count: int) -> list[tuple[int, bytes]]:
@@ -62,14 +62,14 @@ def test_replies_to_pipelined_messages_leave_in_one_write(wire: Wiring) -> None:
     assert peer.rest() == batch(16)
 
 
-def test_a_reply_to_a_single_message_is_not_put_off(wire: Wiring) -> None:
+def test_a_reply_to_a_single_message_is_not_held_back(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
     peer.send((TEXT, b"1"))
     connection.send(connection.recv(timeout=PATIENCE))
     assert writes == [b"\x81\x011"]
 
 
-def test_many_and_big_replies_do_not_wait_for_the_end_of_the_turn(wire: Wiring) -> None:
+def test_many_and_big_replies_do_not_wait_for_uncork(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
     hold(connection)
     peer.send(*batch(3))
@@ -82,7 +82,7 @@ def test_many_and_big_replies_do_not_wait_for_the_end_of_the_turn(wire: Wiring) 
     assert [peer.frame()[1] for _ in range(101)] == [b"%d" % number for number in range(100)] + [b"x" * 5000]
 
 
-def test_what_others_send_meanwhile_takes_along_what_was_put_off(wire: Wiring) -> None:
+def test_what_others_send_meanwhile_takes_along_what_was_held_back(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
     hold(connection)
     peer.send(*batch(3))
@@ -99,7 +99,7 @@ def test_what_others_send_meanwhile_takes_along_what_was_put_off(wire: Wiring) -
     assert peer.frame() == (PONG, b"p")
 
 
-def test_a_fragmented_message_keeps_its_order_in_a_turn(wire: Wiring) -> None:
+def test_a_fragmented_message_keeps_its_order_in_a_cork(wire: Wiring) -> None:
     connection, peer, _ = counted(wire)
     hold(connection)
     peer.send(*batch(3))
@@ -111,7 +111,7 @@ def test_a_fragmented_message_keeps_its_order_in_a_turn(wire: Wiring) -> None:
     assert [peer.frame() for _ in range(4)] == [(TEXT, b"before"), (TEXT_PART, b"a"), (0x80, b"b"), (TEXT, b"after")]
 
 
-def test_a_turn_that_takes_long_is_written_though_its_thread_does_not_read(wire: Wiring) -> None:
+def test_a_cork_that_takes_long_is_written_though_its_thread_does_not_read(wire: Wiring) -> None:
     connection, peer = wire.raw()
     may_go_on = threading.Event()
 
@@ -129,7 +129,7 @@ def test_a_turn_that_takes_long_is_written_though_its_thread_does_not_read(wire:
     handling.result()
 
 
-def test_a_turn_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> None:
+def test_a_cork_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> None:
     connection, peer = wire.raw()
 
     def handle() -> None:
@@ -196,7 +196,7 @@ def test_what_was_broadcast_before_a_close_comes_before_it(wire: Wiring) -> None
     assert peer.frames_until(CLOSE) == [*batch(2), (CLOSE, b"\x03\xe8")]
 
 
-def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None:
+def test_a_cork_does_not_outlive_the_background_threads(wire: Wiring) -> None:
     """A thread that worked on a batch goes on with another connection, when the first is long over."""
     connection, peer = wire.raw()
     peer.send(*batch(2))
@@ -220,11 +220,11 @@ def test_a_turn_does_not_outlive_the_threads_that_watch_it(wire: Wiring) -> None
     assert its_peer.frame() == (TEXT, b"x")
 
 
-# What other threads do in the very moment in which a frame is put off
+# What other threads do at the very moment when a frame is corked
 
 
 class Racing(list[bytes]):
-    """What is put off, by a thread that is overtaken just before it puts off its second frame."""
+    """Corked frames of a thread that is overtaken just before it corks its second frame."""
 
     def __init__(self, overtake: Callable[[], object]) -> None:
         super().__init__()
@@ -243,7 +243,7 @@ def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Call
 
     def handle() -> None:
         assert connection.recv(timeout=PATIENCE) == "0"
-        connection._outbox._put_off = Racing(overtake)
+        connection._outbox._corked = Racing(overtake)
         try:
             connection.send("first")
             connection.send("second")
@@ -253,7 +253,7 @@ def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Call
     return wire.run(handle)
 
 
-def test_a_frame_put_off_as_the_turn_is_cut_short_is_not_forgotten(wire: Wiring) -> None:
+def test_a_frame_held_back_as_the_cork_is_cut_short_is_not_forgotten(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
 
     def overtake() -> None:
@@ -265,7 +265,7 @@ def test_a_frame_put_off_as_the_turn_is_cut_short_is_not_forgotten(wire: Wiring)
     sending.result()
 
 
-def test_a_frame_put_off_as_others_begin_a_message_comes_after_it(wire: Wiring) -> None:
+def test_a_frame_held_back_as_others_begin_a_message_comes_after_it(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     has_begun, may_end = threading.Event(), threading.Event()
 
@@ -294,7 +294,7 @@ def test_a_frame_put_off_as_others_begin_a_message_comes_after_it(wire: Wiring) 
     ]
 
 
-def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_put_off(wire: Wiring) -> None:
+def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_held_back(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     sending = send_two(wire, connection, peer, lambda: wire.run(connection.begin_close).result())
     assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (CLOSE, b"\x03\xe8")]
@@ -351,63 +351,63 @@ def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) ->
 
 
 class Recorder:
-    """An outlet that counts, and a watcher that is told."""
+    """A flushable that counts its flushes, and a scheduler that records corks."""
 
     def __init__(self) -> None:
         self.flushes = 0
-        self.watched: list[Cork] = []
+        self.scheduled: list[Cork] = []
 
     def flush(self) -> None:
         self.flushes += 1
 
-    def watch_cork(self, cork: Cork) -> bool:
-        self.watched.append(cork)
+    def schedule_release(self, cork: Cork) -> bool:
+        self.scheduled.append(cork)
         return True
 
 
-def test_a_turn_is_watched_from_its_first_outlet_on_and_again_once_it_was_released_early() -> None:
-    outlet, other, watcher = Recorder(), Recorder(), Recorder()
-    cork = Cork(watcher, ["one more"])
-    assert [cork.defer(outlet), cork.defer(other)] == [True, True]
-    assert watcher.watched == [cork]
+def test_a_release_is_scheduled_by_the_first_flushable_and_again_after_an_early_release() -> None:
+    flushable, other, scheduler = Recorder(), Recorder(), Recorder()
+    cork = Cork(scheduler, ["one more"])
+    assert [cork.add(flushable), cork.add(other)] == [True, True]
+    assert scheduler.scheduled == [cork]
     cork.release_early()
-    assert (outlet.flushes, other.flushes) == (1, 1)
-    assert cork.defer(outlet)
-    assert watcher.watched == [cork, cork]
+    assert (flushable.flushes, other.flushes) == (1, 1)
+    assert cork.add(flushable)
+    assert scheduler.scheduled == [cork, cork]
     cork.release()
-    assert (outlet.flushes, other.flushes) == (2, 1)
+    assert (flushable.flushes, other.flushes) == (2, 1)
 
 
 @pytest.mark.parametrize(("unfinished", "puts_off"), [([], False), (["one more"], True)])
-def test_a_turn_that_was_released_early_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
-    outlet = Recorder()
+def test_a_cork_that_was_released_early_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
+    flushable = Recorder()
     cork = Cork(Recorder(), unfinished)
-    assert cork.defer(outlet)
+    assert cork.add(flushable)
     cork.release_early()
-    assert cork.defer(outlet) is puts_off
+    assert cork.add(flushable) is puts_off
     cork.begin()
     try:
-        assert cork.defer(outlet)
+        assert cork.add(flushable)
     finally:
         uncork()
 
 
-def test_a_turn_belongs_to_its_thread(wire: Wiring) -> None:
-    outlet = Recorder()
-    cork = Cork(outlet, ["x"])
+def test_a_cork_belongs_to_its_thread(wire: Wiring) -> None:
+    flushable = Recorder()
+    cork = Cork(flushable, ["x"])
     cork.begin()
     try:
-        assert cork.defer(outlet)
+        assert cork.add(flushable)
         assert wire.run(lambda: current.cork).result() is None
         wire.run(uncork).result()
-        assert outlet.flushes == 0
+        assert flushable.flushes == 0
     finally:
         uncork()
-    assert outlet.flushes == 1
+    assert flushable.flushes == 1
     assert current.cork is None
 
 
-def test_a_turn_that_nobody_watches_any_more_puts_nothing_off(wire: Wiring) -> None:
+def test_a_cork_without_a_running_writer_holds_nothing_back(wire: Wiring) -> None:
     """As that of a thread whose connection has ended with messages that it did not take."""
     hub = Hub()
     client, peer = wire.raw(is_client=True)

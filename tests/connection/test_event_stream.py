@@ -22,7 +22,7 @@ MakeStream = Callable[..., tuple[EventStream, socket.socket]]
 
 @pytest.fixture
 def make(wire: Wiring) -> Iterator[MakeStream]:  # whose threads wait for the streams: they end after these
-    """Makes streams, each with the socket of who listens; all end with the test."""
+    """Makes streams, each with the socket of its client; all end with the test."""
     with contextlib.ExitStack() as stack:
 
         def make(sockets: SocketPair | None = None, limits: Limits = DEFAULT_LIMITS, **options: Any) -> tuple[EventStream, socket.socket]:
@@ -54,21 +54,21 @@ def rest(sock: socket.socket) -> bytes:
     return data
 
 
-def test_who_was_too_slow_finds_the_end_as_soon_as_it_reads_on(make: MakeStream) -> None:
+def test_an_evicted_client_finds_the_end_when_it_reads_again(make: MakeStream) -> None:
     stream, peer = make(narrow_sockets(), Limits(outbox_bytes=1000, close_timeout=0))
     while not stream.was_evicted:
         stream.offer(b"data: x\n\n" * 100)
     assert rest(peer).startswith(b"data: x\n\n")
 
 
-def test_nobody_who_listens_loses_something_in_silence(make: MakeStream) -> None:
+def test_no_client_loses_events_unnoticed(make: MakeStream) -> None:
     """`drop-oldest` is for WebSockets: a client of this one would not know that there is a hole."""
     stream, _ = make(narrow_sockets(), Limits(outbox_bytes=1000, slow_peer="drop-oldest"))
     while not stream.was_evicted:
         stream.offer(b"data: x\n\n" * 100)
 
 
-def test_to_send_waits_until_it_is_taken(make: MakeStream, wire: Wiring) -> None:
+def test_send_waits_until_the_kernel_has_taken_the_text(make: MakeStream, wire: Wiring) -> None:
     stream, peer = make(narrow_sockets())
     sending = wire.run(send_all, stream, ["x" * 1_000_000])
     assert len(read(peer, 900_000)) == 900_000
@@ -92,7 +92,7 @@ def test_what_was_sent_before_the_end_arrives(make: MakeStream, sockets: SocketP
     stream.send("data: x\n\n")
     stream.begin_close(1001, "enough")
     assert rest(peer) == b"data: x\n\n:\n\n"
-    assert not waiting.done()  # until whoever listens has left, too
+    assert not waiting.done()  # until the client has left, too
     peer.close()
     waiting.result(PATIENCE)
     assert stream.closed is not None
@@ -108,7 +108,7 @@ def test_the_first_end_is_the_one_that_counts(make: MakeStream) -> None:
     assert rest(peer) == b":\n\n"
 
 
-def test_whoever_leaves_ends_it(make: MakeStream, sockets: SocketPair, wire: Wiring) -> None:
+def test_a_client_that_leaves_ends_the_stream(make: MakeStream, sockets: SocketPair, wire: Wiring) -> None:
     stream, peer = make(sockets)
     waiting = wire.run(stream.wait)
     peer.close()
@@ -118,10 +118,10 @@ def test_whoever_leaves_ends_it(make: MakeStream, sockets: SocketPair, wire: Wir
     assert stream.closed.code == 1006
     with pytest.raises(ConnectionClosed):
         stream.send("data: x\n\n")
-    stream.offer(b"data: x\n\n")  # which nobody is told of, as in a hub
+    stream.offer(b"data: x\n\n")  # which raises nothing, as in a hub
 
 
-def test_what_whoever_listens_says_is_passed_over(make: MakeStream, wire: Wiring) -> None:
+def test_what_a_client_sends_is_ignored(make: MakeStream, wire: Wiring) -> None:
     stream, peer = make()
     waiting = wire.run(stream.wait)
     peer.sendall(b"x" * 10_000)
@@ -145,7 +145,7 @@ def test_by_default_they_come_every_15_seconds() -> None:
 @pytest.mark.parametrize(
     "limits", [Limits(outbox_bytes=10_000, close_timeout=0.1), Limits(outbox_seconds=0.05, close_timeout=0.1)], ids=["too much", "too old"]
 )
-def test_who_does_not_keep_up_is_put_out(make: MakeStream, wire: Wiring, limits: Limits) -> None:
+def test_a_client_that_does_not_keep_up_is_evicted(make: MakeStream, wire: Wiring, limits: Limits) -> None:
     stream, peer = make(narrow_sockets(), limits)
     waiting = wire.run(stream.wait)
     event = b"data: " + b"x" * 1000 + b"\n\n"
@@ -161,7 +161,7 @@ def test_who_does_not_keep_up_is_put_out(make: MakeStream, wire: Wiring, limits:
     assert got.replace(event, b"") == b""  # no event is torn
 
 
-def test_sending_waits_for_who_is_slow_and_not_for_ever(make: MakeStream) -> None:
+def test_send_waits_for_a_slow_client_until_the_timeout(make: MakeStream) -> None:
     stream, _ = make(narrow_sockets(), Limits(outbox_bytes=10_000, send_timeout=0.1, close_timeout=0.1))
     with pytest.raises(ConnectionClosed) as closed:
         send_all(stream, ["data: " + "x" * 1000 + "\n\n"] * 1000)
@@ -189,14 +189,14 @@ def test_what_waits_when_it_is_closed_is_sent_before_the_end(make: MakeStream, w
     assert read(listener, 100_000) == b"y" * 100_000
 
 
-def test_a_close_is_not_waited_for_for_ever(make: MakeStream, wire: Wiring) -> None:
+def test_a_close_is_limited_in_time(make: MakeStream, wire: Wiring) -> None:
     stream, _ = make(narrow_sockets())
     stream.offer(b"x" * 100_000)
     stream.begin_close(timeout=0.05)
     wire.run(stream.wait).result(PATIENCE)
 
 
-def test_all_who_listen_share_the_bytes_of_a_message() -> None:
+def test_all_clients_share_the_bytes_of_a_message() -> None:
     """A thousand of them cost one encoding."""
 
     class Listener:

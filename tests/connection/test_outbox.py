@@ -11,7 +11,8 @@ import pytest
 from tests.connection.wiring import PATIENCE, RawPeer, SocketPair, Wiring, end_of, eventually, narrow_sockets, received
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, TEXT_PART
 from wschat.connection.connection import Connection
-from wschat.connection.outbox import OutboxClosed
+from wschat.connection.state import OPEN
+from wschat.connection.transport import TransportClosed
 from wschat.counters import Eviction, counters
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import Limits
@@ -148,7 +149,7 @@ def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: Sock
     while server._outbox.waiting_bytes < 48_000:
         server.offer(frames)
     server._outbox.drain()
-    while not server._outbox._is_closed:
+    while server._outbox.state is OPEN:
         server.offer(frames)
     wire.run(received, server)
     assert set(received(client)) == {b"x" * 1000}
@@ -159,7 +160,7 @@ def test_a_peer_that_is_behind_for_too_long_is_evicted(wire: Wiring) -> None:
     before = counters.read().evictions
     connection, peer = blocked(wire, outbox_seconds=0.05)
     receiving = wire.run(end_of, connection)
-    eventually(lambda: connection._outbox._is_closed)
+    eventually(lambda: connection._outbox.state is not OPEN)
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), TOO_SLOW]
     peer.close()
     assert receiving.result() == (1008, "too slow")
@@ -219,7 +220,7 @@ def test_an_offer_after_the_end_is_ignored(wire: Wiring) -> None:
     assert received(connection) == []
     connection.offer(FRAME("x"))
     connection._outbox.flush()
-    with pytest.raises(OutboxClosed):
+    with pytest.raises(TransportClosed):
         connection._outbox.write_made(lambda: b"")
 
 
@@ -307,7 +308,7 @@ def test_the_answer_to_a_close_comes_behind_the_backlog_and_ends_the_stream(wire
     connection, peer = blocked(wire)
     peer.send((CLOSE, b"\x0f\xa0"))
     receiving = wire.run(end_of, connection)
-    eventually(lambda: connection._outbox._ends_stream)
+    eventually(lambda: connection._outbox._half_closes)
     assert peer.rest() == [(BINARY, BIG), (CLOSE, b"\x0f\xa0")]
     peer.close()
     assert receiving.result() == (4000, "")
@@ -371,7 +372,7 @@ def test_a_fragmented_message_that_is_too_slow_ends_1008(wire: Wiring) -> None:
 
 def test_what_was_put_off_when_the_peer_went_is_dropped(wire: Wiring) -> None:
     connection, peer = wire.raw()
-    connection._background.writer.watch_cork = lambda cork: True  # type: ignore[method-assign]  # so that only the test ends it
+    connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]  # so that only the test ends it
 
     def handle() -> None:
         assert connection.recv(timeout=PATIENCE) == "1"

@@ -10,35 +10,35 @@ from wschat.limits import Limits
 
 def test_a_pong_answers_its_ping_and_all_before_it() -> None:
     pings = Pings(Limits())
-    first, second, third = pings.new(), pings.new(), pings.new()
+    first, second, third = pings.create(), pings.create(), pings.create()
     assert len({first.payload, second.payload, third.payload}) == 3
-    pings.answer(second.payload)
-    assert first.took is not None
-    assert second.took is not None
-    assert first.took >= second.took >= 0
-    assert pings.latency == second.took
-    assert third.took is None
+    pings.receive_pong(second.payload)
+    assert first.latency is not None
+    assert second.latency is not None
+    assert first.latency >= second.latency >= 0
+    assert pings.latency == second.latency
+    assert third.latency is None
 
 
 @pytest.mark.parametrize("payload", [b"", b"unasked for", b"\0\0\0\2"])
 def test_a_pong_that_answers_nothing_is_ignored(payload: bytes) -> None:
     pings = Pings(Limits())
-    ping = pings.new()
-    pings.answer(payload)
-    assert (ping.took, pings.latency) == (None, None)
+    ping = pings.create()
+    pings.receive_pong(payload)
+    assert (ping.latency, pings.latency) == (None, None)
 
 
 def test_a_pong_counts_once_and_not_for_a_ping_that_nobody_waits_for() -> None:
     pings = Pings(Limits())
-    ping, forgotten = pings.new(), pings.new()
-    pings.forget(forgotten)
-    pings.forget(forgotten)
-    pings.answer(forgotten.payload)
-    assert (ping.took, forgotten.took) == (None, None)
-    pings.answer(ping.payload)
-    took = ping.took
-    pings.answer(ping.payload)
-    assert ping.took is took is not None
+    ping, forgotten = pings.create(), pings.create()
+    pings.discard(forgotten)
+    pings.discard(forgotten)
+    pings.receive_pong(forgotten.payload)
+    assert (ping.latency, forgotten.latency) == (None, None)
+    pings.receive_pong(ping.payload)
+    took = ping.latency
+    pings.receive_pong(ping.payload)
+    assert ping.latency is took is not None
 
 
 @pytest.mark.parametrize(("interval", "timeout", "period"), [(20, 20, 10), (20, 5, 2.5), (5, 20, 2.5), (20, 0, 10), (0, 20, 0)], ids=str)
@@ -47,36 +47,36 @@ def test_it_is_looked_after_twice_in_the_shorter_of_the_times(interval: float, t
 
 
 def test_a_ping_is_due_after_the_interval_and_not_while_one_is_on_its_way() -> None:
-    assert Pings(Limits(ping_interval=3600)).due() is None
+    assert Pings(Limits(ping_interval=3600)).due_keepalive() is None
     pings = Pings(Limits(ping_interval=0, ping_timeout=3600))
     assert not pings.is_peer_gone()
-    probe = pings.due()
+    probe = pings.due_keepalive()
     assert probe is not None
-    assert pings.due() is None
+    assert pings.due_keepalive() is None
     assert not pings.is_peer_gone()
-    pings.has_heard = True
+    pings.has_received = True
     assert not pings.is_peer_gone()
-    assert pings.due() is not None
+    assert pings.due_keepalive() is not None
 
 
 def test_a_peer_that_says_nothing_at_all_is_gone_after_the_timeout() -> None:
     pings = Pings(Limits(ping_interval=0, ping_timeout=1e-9))
-    assert pings.due()
+    assert pings.due_keepalive()
     assert pings.is_peer_gone()
-    pings.has_heard = True
+    pings.has_received = True
     assert not pings.is_peer_gone()
 
 
 def test_without_a_timeout_no_peer_is_ever_gone() -> None:
     pings = Pings(Limits(ping_interval=0, ping_timeout=0))
-    assert pings.due()
+    assert pings.due_keepalive()
     assert not pings.is_peer_gone()
 
 
 def test_a_peer_that_never_sends_a_pong_takes_no_memory() -> None:
     pings = Pings(Limits(ping_interval=0))
     for _ in range(100):
-        assert pings.due() is not None
-        pings.has_heard = True
+        assert pings.due_keepalive() is not None
+        pings.has_received = True
         assert not pings.is_peer_gone()
-    assert len(pings._on_their_way) < 10
+    assert len(pings._unanswered) < 10

@@ -169,7 +169,7 @@ def test_where_a_system_has_less_to_offer(wire: Wiring, monkeypatch: pytest.Monk
     monkeypatch.delattr(socket, "MSG_DONTWAIT")
     monkeypatch.delattr(select, "poll")
     server, client = wire.pair()
-    assert isinstance(server._stream, PollingStream)
+    assert isinstance(server._receiver._stream, PollingStream)
     with pytest.raises(TimeoutError):
         client.recv(timeout=0.01)
     receiving = wire.run(client.recv, PATIENCE)

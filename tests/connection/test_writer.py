@@ -43,7 +43,7 @@ class Tank:
         self.other.close()
 
 
-class Outlet:
+class Flushed:
     """Something to flush that may fail."""
 
     def __init__(self, failures: int = 0) -> None:
@@ -73,9 +73,9 @@ def test_what_was_forgotten_is_drained_no_more_and_its_descriptor_serves_another
     tank = Tank(1_000_000_000)
     writer.watch(tank)
     fileno = tank.fileno()
-    writer.forget(fileno)
+    writer.unwatch(fileno)
     tank.close()
-    writer.forget(fileno)  # twice does no harm
+    writer.unwatch(fileno)  # twice does no harm
     successor = Tank(3)
     assert successor.fileno() == fileno
     writer.watch(successor)
@@ -107,32 +107,32 @@ def test_what_is_closed_while_it_is_drained_harms_no_other(writer: Writer) -> No
 
 
 def test_it_ends_turns_and_takes_over_flushing(writer: Writer) -> None:
-    outlet, other = Outlet(), Outlet()
+    flushed, other = Flushed(), Flushed()
     cork = Cork(writer, ["unfinished"])
     for _ in range(3):
-        outlet.is_flushed.clear()
-        assert cork.defer(outlet)
-        assert outlet.is_flushed.wait(PATIENCE)
-    writer.take_over(other)
+        flushed.is_flushed.clear()
+        assert cork.add(flushed)
+        assert flushed.is_flushed.wait(PATIENCE)
+    writer.flush_soon(other)
     assert other.is_flushed.wait(PATIENCE)
 
 
 def test_a_turn_that_ended_by_itself_is_left_alone(writer: Writer) -> None:
-    first, second = Outlet(), Outlet()
+    first, second = Flushed(), Flushed()
     cork, later = Cork(writer, ()), Cork(writer, ())
-    assert cork.defer(first)
+    assert cork.add(first)
     cork.release()
     first.is_flushed.clear()
-    assert later.defer(second)
+    assert later.add(second)
     assert second.is_flushed.wait(PATIENCE)
     assert not first.is_flushed.is_set()
 
 
 def test_what_fails_is_logged_and_the_others_go_on(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
-    outlet = Outlet()
-    writer.take_over(Outlet(failures=1))
-    writer.take_over(outlet)
-    assert outlet.is_flushed.wait(PATIENCE)
+    flushed = Flushed()
+    writer.flush_soon(Flushed(failures=1))
+    writer.flush_soon(flushed)
+    assert flushed.is_flushed.wait(PATIENCE)
     assert [record.message for record in caplog.records] == ["the writer failed"]
 
 
@@ -140,32 +140,32 @@ def test_it_is_woken_however_often(writer: Writer) -> None:
     """More wake-ups than a socket takes."""
     is_busy, may_go_on = threading.Event(), threading.Event()
 
-    class Slow(Outlet):
+    class Slow(Flushed):
         def flush(self) -> None:
             is_busy.set()
             assert may_go_on.wait(PATIENCE)
 
-    writer.take_over(Slow())
+    writer.flush_soon(Slow())
     assert is_busy.wait(PATIENCE)
-    outlet = Outlet()
+    flushed = Flushed()
     for _ in range(5000):
-        writer.take_over(outlet)
+        writer.flush_soon(flushed)
     may_go_on.set()
-    assert outlet.is_flushed.wait(PATIENCE)
+    assert flushed.is_flushed.wait(PATIENCE)
 
 
 def test_stop_ends_the_thread() -> None:
     writer = Writer()
     writer.stop()  # before there is one
     writer.start()  # which comes too late
-    writer.take_over(Outlet())
+    writer.flush_soon(Flushed())
     writer = Writer()
     writer.start()
     writer.start()  # twice does no harm
-    outlet = Outlet()
-    writer.take_over(outlet)
+    flushed = Flushed()
+    writer.flush_soon(flushed)
     writer.stop()
-    assert outlet.is_flushed.is_set()
+    assert flushed.is_flushed.is_set()
     writer.stop()
     assert not any(thread.name == "wschat-writer" for thread in threading.enumerate())
 
@@ -174,11 +174,11 @@ def test_stop_may_be_called_by_what_it_flushes() -> None:
     writer = Writer()
     writer.start()
 
-    class Stopping(Outlet):
+    class Stopping(Flushed):
         def flush(self) -> None:
             writer.stop()
             super().flush()
 
-    outlet = Stopping()
-    writer.take_over(outlet)
-    assert outlet.is_flushed.wait(PATIENCE)
+    flushed = Stopping()
+    writer.flush_soon(flushed)
+    assert flushed.is_flushed.wait(PATIENCE)

@@ -166,9 +166,9 @@ def wire() -> Iterator[Wiring]:
 
 def is_receiving(connection: Connection) -> bool:
     """Return True if some other thread waits for what comes on this connection."""
-    if not connection._reader_lock.lock.acquire(blocking=False):
+    if not connection._receiver.reader_lock.lock.acquire(blocking=False):
         return True
-    connection._reader_lock.lock.release()
+    connection._receiver.reader_lock.lock.release()
     return False
 
 

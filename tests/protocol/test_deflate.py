@@ -117,14 +117,6 @@ def test_with_context_what_is_said_again_costs_next_to_nothing() -> None:
     assert len(deflater.deflate(payload)) < 30
 
 
-def test_after_forgetting_a_message_is_inflated_by_itself() -> None:
-    deflater = Deflater(15, keep_context=True)
-    first = deflater.deflate(LINES)
-    assert deflater.deflate(LINES) != first
-    deflater.forget()
-    assert deflater.deflate(LINES) == first
-
-
 @pytest.mark.parametrize("is_client", [True, False])
 @pytest.mark.parametrize("client_keeps", [True, False])
 @pytest.mark.parametrize("server_keeps", [True, False])

@@ -156,7 +156,7 @@ def test_a_handler_knows_the_request(serve: ServerFactory) -> None:
     url = url_of(server, "/rooms/a?name=b")
     with wschat.connect(url, headers={"X-Seat": "12"}, subprotocols=["odd", "old", "new"]) as ws:
         assert ws.subprotocol == "old"
-        address = ws._stream._socket.getsockname()  # type: ignore[attr-defined]
+        address = ws._receiver._stream._socket.getsockname()  # type: ignore[attr-defined]
         assert seen.get(timeout=PATIENCE) == ("/rooms/a?name=b", "12", f"127.0.0.1:{server.port}", "old", address)
 
 

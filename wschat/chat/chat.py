@@ -102,7 +102,7 @@ class Chat:
                 _send_away(ws, error.text)
                 return
             # Whoever says something and closes at once gets it, too, as soon as it is durable.
-            ws.before_goodbye = session.wait_until_settled
+            ws.before_close_reply = session.wait_until_settled
             self._answer_requests(ws, session)
 
     def close(self) -> None:

@@ -79,7 +79,7 @@ class Room:
 
     def answer(self, session: Session, text: str) -> None:
         """Have somebody in the room get this after what was said before. `flush` has to follow."""
-        self._hubs[session.dialect].answer(session.connection, text)
+        self._hubs[session.dialect].add_for(session.connection, text)
 
     def announce(self, event: Event, exclude: Collection[Member] = ()) -> None:
         """Tell everybody in the room about something that happened. Never waits."""

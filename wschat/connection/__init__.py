@@ -1,1 +1,1 @@
-"""One open WebSocket: its stream, its outbox, its timers. Knows no servers, no clients, no chat."""
+"""Open connections: streams, the outbox, timers, closing. Imports nothing of servers, clients or the chat."""

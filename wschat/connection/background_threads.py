@@ -1,4 +1,4 @@
-"""The background: the two threads that the connections of a process share, and that are there as long as there are any."""
+"""The two background threads that all connections of a process share, running as long as there are any: the writer and the timers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from wschat.connection.writer import Writer
 
 
 class BackgroundThreads:
-    """One writer and one keeper of timers."""
+    """One writer and one timers thread."""
 
     def __init__(self) -> None:
         self.writer = Writer()
+        """Sends what could not be sent at once."""
         self.timers = Timers()
+        """Calls functions at a time."""
         self.users = 0
+        """How many connections and servers use the threads."""
         self.forks = 0
         """How often the process was forked since: a connection that was made before has no timers in the child."""
 
@@ -29,28 +32,28 @@ class BackgroundThreads:
         return threading.get_ident() in (self.writer.ident, self.timers.ident)
 
     def stop(self) -> None:
-        """End both threads, and wait until they have ended."""
+        """Stop both threads and wait until they have ended."""
         self.writer.stop()
         self.timers.stop()
 
-    def forget_all(self) -> None:
-        """In a forked child, which has neither thread: begin anew when they are started again."""
+    def reset_after_fork(self) -> None:
+        """Drop the parent's threads, locks and timers in a forked child. The threads can be started again."""
         self.forks += 1
-        self.writer.forget_all()
-        self.timers.forget_all()
+        self.writer.reset()
+        self.timers.reset()
 
 
-# Guards the one below and its `users`. The locks under which the threads start are taken while it is held.
-_lock = threading.Lock()
+# Guards `_current` and its `users`. The locks under which the threads start are taken while it is held.
+_current_lock = threading.Lock()
 _current = BackgroundThreads()
 
 
 def acquire_background_threads() -> BackgroundThreads:
-    """Use the threads; they run, and stay until `release_background_threads` has been called as often. From any thread; never waits.
+    """Return the running threads, which run until `release_background_threads` was called as often. From any thread; never waits.
 
-    Raises OSError if they cannot be started, for want of a thread or a descriptor; nothing has changed then.
+    Raises OSError, and changes nothing, if they cannot be started for lack of a thread or a descriptor.
     """
-    with _lock:
+    with _current_lock:
         background = _current
         if not background.users or background.forks:
             _start(background)
@@ -59,9 +62,9 @@ def acquire_background_threads() -> BackgroundThreads:
 
 
 def release_background_threads(background: BackgroundThreads) -> None:
-    """The end of one use. The last one out waits until both threads have ended; none of them ever waits long."""
+    """End one use of the threads. The last user stops them and waits until they have ended, which never takes long."""
     global _current
-    with _lock:
+    with _current_lock:
         background.users -= 1
         if background.users:
             return
@@ -71,6 +74,7 @@ def release_background_threads(background: BackgroundThreads) -> None:
 
 
 def _start(background: BackgroundThreads) -> None:
+    assert _current_lock.locked()
     try:
         background.start()
     except OSError:
@@ -81,12 +85,12 @@ def _start(background: BackgroundThreads) -> None:
         raise
 
 
-def _begin_anew() -> None:
-    """In a forked child: its parent's threads are not here, and what they had locked stays locked."""
-    global _lock
-    _lock = threading.Lock()
-    _current.forget_all()
+def _reset_after_fork() -> None:
+    """In a forked child: drop the parent's threads, and the lock that one of them may have held."""
+    global _current_lock
+    _current_lock = threading.Lock()
+    _current.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,8 +1,8 @@
-"""Turns: what a thread writes while it works off the messages that one read brought leaves together, at the turn's end.
+"""Corks: the writes of a thread that handles the messages of one read are collected and sent together.
 
-A turn begins when a read brings several messages and ends before the same thread reads again. What it has put off by then
-is flushed: sixteen pipelined requests cost one write, not sixteen. A turn that takes long is ended by the writer thread
-(see `writer`), so nothing waits for more than a few milliseconds whatever the thread does meanwhile.
+A cork is begun when a read brings several messages, and ends before the same thread reads again: then the writes held back are
+flushed, so that sixteen pipelined requests cost one write, not sixteen. If that takes long, the writer thread releases the cork
+early (see `writer`), so no write is held back for more than a few milliseconds.
 """
 
 from __future__ import annotations
@@ -13,69 +13,69 @@ from collections.abc import Sized
 from typing import Protocol
 
 
-class Outlet(Protocol):
-    """Something that holds writes back during a turn."""
+class Flushable(Protocol):
+    """An outbox or a hub: something that holds writes back while its thread is corked."""
 
     def flush(self) -> None:
-        """Write, without waiting, what was held back. May be called from any thread, also when there is nothing."""
+        """Write what was held back, if anything. Never waits. May be called from any thread."""
 
 
-class Watcher(Protocol):
-    """Who cuts the turns short that take long."""
+class ReleaseScheduler(Protocol):
+    """The writer, which releases corks early."""
 
-    def watch_cork(self, cork: Cork) -> bool:
-        """Cut it short soon; False if that is not to be had."""
+    def schedule_release(self, cork: Cork) -> bool:
+        """Release the cork early within a few milliseconds. Return False if that cannot be."""
 
 
 class Cork:
-    """The turns of one connection's reader, one after the other.
+    """The cork of one connection, used by the thread that receives on it for one read after the other.
 
-    There is no lock: an outlet is remembered before anybody looks whether the cork is watched, and forgotten only by
-    whoever then flushes it. So nothing is lost even if one thread begins a turn while another is still in the last one.
+    It has no lock. `add` appends to `_held_back` before it looks at `_is_scheduled`, and only the thread that is about to flush an
+    entry removes it; so nothing is lost even if one thread begins the cork while another is still handling messages.
     """
 
-    __slots__ = ("_is_watched", "_outlets", "_unfinished", "_was_released_early", "_watcher")
+    __slots__ = ("_held_back", "_is_scheduled", "_scheduler", "_unhandled", "_was_released_early")
 
-    def __init__(self, watcher: Watcher, unfinished: Sized) -> None:
-        self._watcher = watcher
-        self._unfinished = unfinished  # the messages that the turn has still to deal with
-        self._outlets: deque[Outlet] = deque()
-        self._is_watched = False
+    def __init__(self, scheduler: ReleaseScheduler, unhandled: Sized) -> None:
+        self._scheduler = scheduler
+        self._unhandled = unhandled  # the received messages that the thread has not taken yet
+        self._held_back: deque[Flushable] = deque()
+        self._is_scheduled = False
         self._was_released_early = False
 
     def begin(self) -> None:
-        """From here to `uncork` the calling thread's writes may be put off."""
+        """Hold back the calling thread's writes until `uncork`."""
         self._was_released_early = False
         current.cork = self
 
-    def defer(self, outlet: Outlet) -> bool:
-        """Have this outlet flushed when the turn ends; False if the outlet has to do it itself.
+    def add(self, flushable: Flushable) -> bool:
+        """Flush this when the cork is released. Return False if the caller has to flush it.
 
-        So it is once the turn was cut short and has no messages left: its thread has gone on to something else.
+        It returns False once the cork was released early and no messages are left: its thread has turned to something else.
         """
-        if self._was_released_early and not self._unfinished:
+        if self._was_released_early and not self._unhandled:
             return False
-        self._outlets.append(outlet)
-        if not self._is_watched:
-            self._is_watched = True  # first, because the watcher may cut the turn short at any time from here
-            if not self._watcher.watch_cork(self):
-                self._is_watched = False
+        self._held_back.append(flushable)
+        if not self._is_scheduled:
+            self._is_scheduled = True  # first, because from here on the cork may be released early at any time
+            if not self._scheduler.schedule_release(self):
+                self._is_scheduled = False
                 return False
         return True
 
     def release(self) -> None:
-        """Write what has been put off."""
-        outlets = self._outlets
-        while outlets:
+        """Flush everything that was added."""
+        held_back = self._held_back
+        while held_back:
             try:
-                outlet = outlets.popleft()
+                flushable = held_back.popleft()
             except IndexError:
-                break  # two threads are at it
-            outlet.flush()
+                break  # another thread has released the cork at the same time
+            flushable.flush()
 
     def release_early(self) -> None:
-        """Write what has been put off because the turn takes long. It is not watched any more then, until it puts off more."""
-        self._is_watched = False
+        """Flush everything that was added because its thread takes long. The next `add` schedules another release."""
+        self._is_scheduled = False
         self._was_released_early = True
         self.release()
 
@@ -85,11 +85,11 @@ class _Current(threading.local):
 
 
 current = _Current()
-"""`current.cork` is the turn that the calling thread is in, or None."""
+"""`current.cork` is the cork of the calling thread, or None."""
 
 
 def uncork() -> None:
-    """Flush what the calling thread has put off."""
+    """Flush what the calling thread's cork has held back, and end the cork."""
     cork = current.cork
     if cork is not None:
         current.cork = None

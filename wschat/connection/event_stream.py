@@ -1,7 +1,6 @@
-"""One open stream of server-sent events, a server's side: everything goes one way, and the peer can only listen or leave.
+"""The server's side of one stream of server-sent events (WHATWG HTML, section 9.2).
 
-To hubs and servers it is as a `Connection`: what is offered never waits, and a peer that does not keep up is evicted. How it was
-opened is not known here, nor what is said on it (WHATWG HTML, section 9.2, says how an event is written).
+To hubs and servers it is like a `Connection`: an offer never waits, and a peer that does not keep up is evicted.
 """
 
 from __future__ import annotations
@@ -10,37 +9,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from wschat.connection.background_threads import acquire_background_threads, release_background_threads
-from wschat.connection.outbox import Outbox, OutboxClosed
+from wschat.connection.base_connection import BaseConnection
 from wschat.connection.quota import Quota
+from wschat.connection.state import LOST
 from wschat.connection.streams import Stream
 from wschat.connection.timers import Timer
+from wschat.connection.transport import TransportClosed
 from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
 
 COMMENT_INTERVAL = 15.0
-"""Seconds between two comments, which keep proxies from taking the stream for dead."""
+"""Seconds between two comments, which keep proxies from closing an idle stream."""
 
 _COMMENT = b":\n\n"
-_READ_BYTES = 472  # as small as a connection's: a thread that waits holds a buffer of this size
+_READ_BYTES = 472  # as small as a WebSocket's: a thread that waits holds a buffer of this size
 
 
 class Utf8(NamedTuple):
-    """The encoding of an event stream: texts go out as they are."""
+    """The encoding of an event stream: texts are sent as they are."""
 
     def encoder(self) -> Callable[[object], bytes]:
-        """What makes bytes of a text."""
+        """Return a function that encodes a text."""
         return lambda text: str(text).encode()
 
 
-class EventStream:
-    """An open stream. Any thread may send and close; `wait` and `release` are for the one whose connection it is.
+class EventStream(BaseConnection):
+    """An open event stream. Any thread may send and close; `wait` and `release` are for the thread that owns it.
 
-    `path` is the target of the request, query included, and `remote_address` the peer's.
+    `closed` has the close codes of WebSockets.
     """
 
     encoding = Utf8()
+    """How a hub encodes messages to this stream."""
 
     def __init__(
         self,
@@ -52,97 +53,65 @@ class EventStream:
         comment_interval: float = COMMENT_INTERVAL,
         quotas: Sequence[Quota] = (),
     ) -> None:
-        self.path = path
-        self.remote_address = remote_address
+        super().__init__(
+            stream,
+            limits=replace(limits, slow_peer="evict"),  # a client could not know that events were dropped
+            path=path,
+            remote_address=remote_address,
+            encode_close=lambda code, reason: _COMMENT,  # something to send last, after which the stream is half-closed
+            quotas=quotas,
+        )
         self._stream = stream
-        self._limits = limits
         self._comment_interval = comment_interval
-        self._background = acquire_background_threads()
-        limits = replace(limits, slow_peer="evict")
-        self._outbox = Outbox(stream, limits, self._background, self._on_too_slow, quotas)
-        self.offer = self._outbox.offer
-        self._end: tuple[int, str] | None = None  # by the codes of a WebSocket, from the first thing that ended it
-        self.was_evicted = False
-        """Whether the peer was cut off for being too slow."""
         self.bytes_received = 0
-        """Nothing ever comes."""
-        self._abort_at: Timer | None = None
-        self._next_comment: Timer | None = None
-        self._plan_comment()
-
-    @property
-    def bytes_sent(self) -> int:
-        """What was written to the peer, without TLS."""
-        return self._outbox.bytes_sent
-
-    @property
-    def waiting_bytes(self) -> int:
-        """What waits for the peer to take it."""
-        return self._outbox.waiting_bytes
-
-    @property
-    def closed(self) -> ConnectionClosed | None:
-        """How the stream ended; None before."""
-        return None if self._end is None else ConnectionClosed(*self._end)
+        """Always 0: what a client sends is ignored."""
+        self._comment_timer: Timer | None = None
+        self._schedule_comment()
 
     def send(self, text: str) -> None:
-        """Send a text, and wait until the kernel has taken it: what then waits for too long does so by the peer's own fault.
+        """Send a text and wait until the kernel has taken it. Raises ConnectionClosed.
 
-        Raises ConnectionClosed.
+        So what is sent later waits for too long only if the peer itself is slow.
         """
         try:
             self._outbox.write(text.encode())
-        except OutboxClosed:
-            raise self.closed or ConnectionClosed(CloseCode.ABNORMAL, "connection lost") from None
-        self._outbox.wait_until_taken()
+        except TransportClosed:
+            raise self.closed or ConnectionClosed(*LOST) from None
+        self._outbox.wait_until_sent()
 
     def wait(self) -> None:
-        """Wait until the stream is over, whichever side ends it. For its own thread."""
+        """Wait until the stream has ended, on either side. For the thread that owns it."""
         try:
             while self._stream.recv(_READ_BYTES):
-                pass  # there is nothing to be said on it
-        except OSError:  # the network is gone, and not the listener
-            self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
+                pass  # what a client sends is ignored
+        except OSError:  # the connection was lost; a client that leaves ends the stream
+            self._outbox.abort()
 
     def release(self) -> None:
-        """Give everything back. For its own thread, as the last thing."""
-        self._end = self._end or (CloseCode.ABNORMAL, "connection lost")
-        self._outbox.release()
-        for timer in (self._abort_at, self._next_comment):
-            if timer is not None:
-                timer.cancel()
-        release_background_threads(self._background)
+        """Close the socket and release all resources. For the thread that owns the stream, as its last call."""
+        self._release(self._comment_timer)
 
     def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "", *, timeout: float | None = None) -> None:
-        """End the stream after what was sent, and return: whoever waits finds the end. From any thread; never waits.
+        """End the stream after what was sent, and return; `wait` returns at the end. From any thread; never waits.
 
-        The socket is closed after `timeout` seconds at the latest (`Limits.close_timeout`, if that is not given).
+        The connection is aborted after `timeout` seconds at the latest, by default `Limits.close_timeout`.
         """
-        self._end = self._end or (int(code), reason)
-        if self._outbox.close(lambda: _COMMENT):  # the last thing has to be something, or it would never be gone
+        if self._outbox.close(code, reason):
             self._limit_close(timeout)
-            self._outbox.end_stream()
+            self._outbox.half_close()
+        else:
+            self._outbox.set_close_status(code, reason)
 
-    def _on_too_slow(self) -> bytes:
-        """The outbox evicts the peer; called with its lock held."""
-        self.was_evicted = True
-        self._end = self._end or (CloseCode.POLICY_VIOLATION, "too slow")
-        self._limit_close(None)
-        # As soon as the lock is free: a peer that reads again is to find the end, and to come back.
-        self._background.timers.call_later(0, self._outbox.end_stream)
-        return _COMMENT
+    def _on_evict(self) -> None:
+        super()._on_evict()
+        # As soon as the lock is free: a peer that reads again finds the end, and can reconnect.
+        self._background.timers.call_later(0, self._outbox.half_close)
 
-    def _limit_close(self, timeout: float | None) -> None:
-        if timeout is None:
-            timeout = self._limits.close_timeout or None
-        if timeout is not None:
-            self._abort_at = self._background.timers.call_later(timeout, self._outbox.abort)
+    def _schedule_comment(self) -> None:
+        self._comment_timer = self._background.timers.call_later(self._comment_interval, self._send_comment)
 
-    def _plan_comment(self) -> None:
-        self._next_comment = self._background.timers.call_later(self._comment_interval, self._comment)
-
-    def _comment(self) -> None:
-        """For the timers' thread, again and again."""
-        if self._end is None:
+    def _send_comment(self) -> None:
+        """Send a comment and schedule the next one, while the stream is open. For the timers thread."""
+        if self._is_open:
             self._outbox.control(_COMMENT)
-            self._plan_comment()
+            self._schedule_comment()

@@ -1,37 +1,38 @@
-"""Sending a message in fragments, as the caller's iterable makes them (RFC 6455, section 5.4)."""
+"""Fragmented messages, sent as the caller's iterable makes their parts (RFC 6455, section 5.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from wschat.connection.outbox import Outbox, OutboxClosed
+from wschat.connection.outbox import Outbox
+from wschat.connection.transport import TransportClosed
 from wschat.errors import UsageError
 from wschat.protocol.encoding import encode_fragments
 from wschat.protocol.frames import CloseCode
 
 
-def send_fragments(outbox: Outbox, parts: object, *, masks: bool, give_up: Callable[[int, str], None]) -> None:
-    """Send a message, a fragment for each part; nothing if there is none. Waits for room before each.
+def send_fragments(outbox: Outbox, parts: object, *, masks: bool, send_close: Callable[[int, str], None]) -> None:
+    """Send one message with a fragment for each part; send nothing if there are no parts. Wait for room before each fragment.
 
-    `give_up` is called with a close code and a reason if the parts break off: the peer has half a message then, which nothing but
-    the end of the connection can take back. Raises OutboxClosed, UsageError for what is no iterable of str or bytes, and whatever
-    the iterable raises.
+    If the iterable raises an exception, the peer has half a message, which only the end of the connection can take back:
+    `send_close` is called with a close code and a reason. Raises TransportClosed, UsageError if `parts` is not an iterable of str or of
+    bytes, and what the iterable raises.
     """
     if isinstance(parts, Mapping) or not isinstance(parts, Iterable):
-        raise UsageError(f"a message is str, bytes, or an iterable of either, not {type(parts).__name__}")
+        raise UsageError(f"a message must be str, bytes, or an iterable of either, not {type(parts).__name__}")
     frames = encode_fragments(parts, masks=masks)
     first = next(frames, None)
     if first is None:
         return
-    outbox.open_message()
+    outbox.begin_fragmented()
     try:
         outbox.write_part(first)
         for frame in frames:
             outbox.write_part(frame)
-    except OutboxClosed:
+    except TransportClosed:
         raise
     except BaseException:
-        give_up(CloseCode.INTERNAL_ERROR, "a message could not be finished")
+        send_close(CloseCode.INTERNAL_ERROR, "a message could not be finished")
         raise
     finally:
-        outbox.close_message()
+        outbox.end_fragmented()

@@ -1,4 +1,4 @@
-"""What comes from one peer: messages, the answers to pings, and what the stream ends with. Reads nothing itself."""
+"""The incoming side of one WebSocket: messages, replies to pings, and the end of the stream. Reads nothing itself."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from wschat.protocol.encoding import Encoding
 from wschat.protocol.frames import Opcode
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
-# What a read asks for: little while little comes, because a thread that waits holds a buffer of this size. Python's own
-# allocator makes objects of up to 512 bytes, this one included, in half the time.
+# The sizes of a read, in bytes. Small while little comes, because a thread that waits in a read holds a buffer of that size. Python's
+# own allocator serves objects of up to 512 bytes, this buffer included, in half the time.
 SMALL_READ = 472
 LARGE_READ = 64 * 1024
 _READ_GROWTH = 16
 
-Verdict = Close | ProtocolViolation | EOFError
-"""What a stream ends with: the peer's close frame, a violation of the protocol, or nothing more."""
+EndOfStream = Close | ProtocolViolation | EOFError
+"""How a stream ends: with the peer's close frame, with a violation of the protocol, or without either."""
 
 
 class Incoming:
-    """Only for the thread that reads; `messages` may be looked at and emptied by any."""
+    """The state of one incoming stream. For the thread that reads; `messages` may be read and emptied by any thread."""
 
-    __slots__ = ("_encoding", "_pings", "_reader", "_send_pongs", "bytes_received", "messages", "read_size", "verdict")
+    __slots__ = ("_encoding", "_pings", "_reader", "_send_pongs", "bytes_received", "end", "messages", "read_size")
 
     def __init__(
         self, limits: Limits, encoding: Encoding, inflater: Inflater | None, pings: Pings, send_pongs: Callable[[list[bytes]], None]
     ) -> None:
-        """`encoding` is how we send; `send_pongs` is called with frames in it that answer pings, and must not wait."""
+        """`encoding` is that of the frames we send; `send_pongs` is called with pong frames and must not wait."""
         self._reader = MessageReader(
             masked=not encoding.masks, max_bytes=limits.max_message_bytes, max_fragments=limits.max_fragments, inflater=inflater
         )
@@ -38,20 +38,21 @@ class Incoming:
         self._encoding = encoding
         self._send_pongs = send_pongs
         self.messages = self._reader.messages
-        """The messages that have not been received yet, the oldest first."""
-        self.verdict: Verdict | None = None
-        """What the stream ends with. It counts once the messages before it have been received."""
+        """The messages not received yet, the oldest first."""
+        self.end: EndOfStream | None = None
+        """How the stream ends; None before. It takes effect after the messages before it."""
         self.bytes_received = 0
+        """Bytes read from the peer."""
         self.read_size = SMALL_READ
-        """How many bytes the next read asks for."""
+        """The bytes that the next read should ask for."""
 
-    def take(self, data: bytes) -> None:
-        """Take the bytes of one read; b"" is the end of the stream."""
+    def feed(self, data: bytes) -> None:
+        """Process the bytes of one read; b"" is the end of the stream."""
         if not data:
-            self.verdict = EOFError()
+            self.end = EOFError()
             return
         self.bytes_received += len(data)
-        self._pings.has_heard = True
+        self._pings.has_received = True
         if len(data) == self.read_size:
             self.read_size = min(self.read_size * _READ_GROWTH, LARGE_READ)
         elif len(data) * _READ_GROWTH < self.read_size:
@@ -59,18 +60,18 @@ class Incoming:
         try:
             self._reader.feed(data)
         except ProtocolViolation as violation:
-            self.verdict = violation
+            self.end = violation
         if self._reader.control:
-            self._take_control()
+            self._process_control_frames()
 
-    def _take_control(self) -> None:
+    def _process_control_frames(self) -> None:
         control = self._reader.control
         pongs = [self._encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
         if pongs:
             self._send_pongs(pongs)
         for frame in control:
             if isinstance(frame, Pong):
-                self._pings.answer(frame.payload)
+                self._pings.receive_pong(frame.payload)
             elif isinstance(frame, Close):
-                self.verdict = frame
+                self.end = frame
         control.clear()

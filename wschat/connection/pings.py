@@ -1,4 +1,4 @@
-"""The pings of one connection: which are on their way, how long the last took, and whether the peer is still there."""
+"""The pings of one connection: those without a pong yet, the latency, and whether the peer is still there. Sends nothing itself."""
 
 from __future__ import annotations
 
@@ -10,72 +10,78 @@ from wschat.limits import Limits
 
 
 class SentPing:
-    """A ping on its way; `took` is set, in seconds, when it has been answered."""
+    """A ping that was sent."""
 
-    __slots__ = ("payload", "sent_at", "took")
+    __slots__ = ("latency", "payload", "sent_at")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
+        """The payload, by which its pong is known."""
         self.sent_at = monotonic()
-        self.took: float | None = None
+        """When it was sent, by `monotonic`."""
+        self.latency: float | None = None
+        """The seconds until its pong; None before."""
 
 
 class Pings:
-    """Keeps account of pings; sends nothing itself."""
+    """The pings of one connection. Methods may be called from any thread; the keep-alive ones from the timers thread only."""
 
-    __slots__ = ("_due_at", "_last_probe", "_limits", "_numbers", "_on_their_way", "_probe", "has_heard", "latency", "period")
+    __slots__ = ("_due_at", "_keepalive", "_last_keepalive", "_limits", "_numbers", "_unanswered", "has_received", "latency", "period")
 
     def __init__(self, limits: Limits) -> None:
-        self.has_heard = False  # anything from the peer, since the last probe; set by whoever reads
+        self.has_received = False
+        """True if anything came from the peer since the last keep-alive ping. Set by the thread that reads."""
         self.latency: float | None = None
+        """The seconds from the last answered ping to its pong; None before the first."""
         self.period = min(limits.ping_interval, limits.ping_timeout or limits.ping_interval) / 2
+        """Seconds between two calls of `due_keepalive`."""
         self._limits = limits
         self._numbers = itertools.count(1)
-        self._on_their_way: dict[bytes, SentPing] = {}
-        self._probe: SentPing | None = None  # the ping that asks whether the peer is there, until that is known
-        self._last_probe: SentPing | None = None
+        self._unanswered: dict[bytes, SentPing] = {}
+        self._keepalive: SentPing | None = None  # until anything comes from the peer after it
+        self._last_keepalive: SentPing | None = None
         self._due_at = monotonic() + limits.ping_interval
 
-    def new(self) -> SentPing:
-        """A ping to be sent now."""
+    def create(self) -> SentPing:
+        """Return a new ping, to be sent now."""
         ping = SentPing(struct.pack("!I", next(self._numbers) & 0xFFFFFFFF))
-        self._on_their_way[ping.payload] = ping
+        self._unanswered[ping.payload] = ping
         return ping
 
-    def forget(self, ping: SentPing) -> None:
-        """Nobody waits for this one any more."""
-        self._on_their_way.pop(ping.payload, None)
+    def discard(self, ping: SentPing) -> None:
+        """Forget a ping: no thread waits for its pong any more."""
+        self._unanswered.pop(ping.payload, None)
 
-    def answer(self, payload: bytes) -> None:
-        """A pong came: it answers its ping, and all that were sent before (RFC 6455, section 5.5.3)."""
-        if payload not in self._on_their_way:
+    def receive_pong(self, payload: bytes) -> None:
+        """Process a pong: it answers its ping and all that were sent before (RFC 6455, section 5.5.3)."""
+        if payload not in self._unanswered:
             return
         now = monotonic()
-        for earlier in list(self._on_their_way):
-            ping = self._on_their_way.pop(earlier, None)
+        for earlier in list(self._unanswered):
+            ping = self._unanswered.pop(earlier, None)
             if ping is not None:
-                self.latency = ping.took = now - ping.sent_at
+                self.latency = ping.latency = now - ping.sent_at
             if earlier == payload:
                 return
 
-    def due(self) -> SentPing | None:
-        """The ping that it is time to send in order to keep the connection alive, if it is."""
+    def due_keepalive(self) -> SentPing | None:
+        """Return the keep-alive ping to send now, or None if none is due."""
         now = monotonic()
-        if self._probe is not None or now < self._due_at:
+        if self._keepalive is not None or now < self._due_at:
             return None
         self._due_at = now + self._limits.ping_interval
-        self.has_heard = False
-        if self._last_probe is not None:
-            self.forget(self._last_probe)  # whose pong never came, although the peer is there
-        self._probe = self._last_probe = self.new()
-        return self._probe
+        self.has_received = False
+        if self._last_keepalive is not None:
+            self.discard(self._last_keepalive)  # its pong never came, although the peer is there
+        self._keepalive = self._last_keepalive = self.create()
+        return self._keepalive
 
     def is_peer_gone(self) -> bool:
-        """Whether a ping has been answered by nothing at all for too long."""
-        probe = self._probe
-        if probe is None:
+        """Return True if nothing at all came from the peer within `Limits.ping_timeout` after a keep-alive ping."""
+        keepalive = self._keepalive
+        if keepalive is None:
             return False
-        if self.has_heard:
-            self._probe = None
+        if self.has_received:
+            self._keepalive = None
             return False
-        return bool(self._limits.ping_timeout) and monotonic() - probe.sent_at >= self._limits.ping_timeout
+        return bool(self._limits.ping_timeout) and monotonic() - keepalive.sent_at >= self._limits.ping_timeout

@@ -1,4 +1,4 @@
-"""Quotas: bounds on what waits for several slow peers together, those of one address or all of a server."""
+"""Quotas: bounds on the bytes that wait for several slow peers together, such as those of one address or of a server."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 
 
 class Quota:
-    """A bound on the bytes that wait in several outboxes. From any thread; never waits."""
+    """A bound on the bytes that wait in several send buffers. Methods may be called from any thread and never wait."""
 
-    __slots__ = ("__weakref__", "_guard", "_max_bytes", "_used")
+    __slots__ = ("__weakref__", "_max_bytes", "_used", "_used_lock")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._guard = threading.Lock()  # guards the one below; taken last of all locks
+        self._used_lock = threading.Lock()  # guards `_used`; taken last of all locks
         self._used = 0
 
     @property
     def used(self) -> int:
-        """How many bytes wait in all."""
+        """The bytes that wait in all."""
         return self._used
 
     def has_room(self, size: int) -> bool:
-        """Return True if so many bytes more may wait."""
+        """Return True if `size` bytes more may wait."""
         return self._used + size <= self._max_bytes
 
     def change(self, size: int) -> None:
-        """Count so many bytes more, or less for a negative number."""
-        with self._guard:
+        """Count `size` bytes more, or less if it is negative."""
+        with self._used_lock:
             self._used += size

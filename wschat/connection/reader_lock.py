@@ -1,6 +1,6 @@
-"""The reader's seat: a stream is read by whichever thread needs input, and by one at a time; the others wait for what it finds.
+"""The reader lock: one thread at a time reads from a connection; other threads wait for what it finds.
 
-There is no thread that only reads, so that a connection costs one thread: its handler's.
+Any thread that needs input reads. There is no thread that only reads, so a connection costs one thread, that of its handler.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from wschat.errors import UsageError
 
 
 class ReaderLock:
-    """`lock` is held by the thread that reads. It is only ever tried, never waited for: those who would wait use `read_until`."""
+    """The right to read from one connection."""
 
     __slots__ = ("lock", "waiters")
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # not to be taken twice, but to know whose it is
-        self.waiters: list[threading.Event] = []  # told whenever somebody has read
+        # Held by the thread that reads; guards the stream's receiving side and the `Incoming`. Only ever tried, never waited for:
+        # other threads wait in `read_until`. An RLock because that knows its owner; no thread acquires it twice.
+        self.lock = threading.RLock()
+        self.waiters: list[threading.Event] = []
+        """An event for each thread that waits, set after each read."""
 
     def read_until(self, is_done: Callable[[], object], read: Callable[[float | None], bool], until: float | None) -> bool:
-        """Read, or let the thread that reads do so, until something is done; False if it gets too late.
+        """Read, or wait for the thread that reads, until `is_done` returns a true value. Return False if it is later than `until`.
 
-        `read` is one read, and says False if it got too late; `until` is a time of `monotonic`. Raises UsageError for a signal
-        handler that would wait for its own thread.
+        `read` does one read and returns False if it is later than `until`, a time by `monotonic`. Raises UsageError if a signal
+        handler would wait for the thread that it has interrupted.
         """
         changed: threading.Event | None = None
         try:
@@ -37,11 +40,11 @@ class ReaderLock:
                         in_time = is_done() or read(until)
                     finally:
                         self.lock.release()
-                        self.notify()
+                        self.notify_waiters()
                     if not in_time:
                         return False
                 elif changed is None:
-                    # Announced before the next try, so that no change after it goes unnoticed.
+                    # Added before the next try, so that no change after it goes unnoticed.
                     changed = threading.Event()
                     self.waiters.append(changed)
                 else:
@@ -54,15 +57,15 @@ class ReaderLock:
                 self.waiters.remove(changed)
 
     def is_held_by_caller(self) -> bool:
-        """Return True if the calling thread reads: it is in a signal handler then, or in a `__del__`."""
-        return self.lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # `threading.Condition` asks for it, too
+        """Return True if the calling thread is reading; the caller is a signal handler or a `__del__` then."""
+        return self.lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # `threading.Condition` calls it, too
 
-    def renew(self) -> None:
-        """In a forked child: whoever read in the parent does not read here."""
+    def reset_after_fork(self) -> None:
+        """Replace the lock in a forked child: a thread of the parent may have held it."""
         self.lock = threading.RLock()
         self.waiters.clear()
 
-    def notify(self) -> None:
-        """Have those who wait look again."""
+    def notify_waiters(self) -> None:
+        """Wake the threads that wait in `read_until`."""
         for changed in list(self.waiters):
             changed.set()

@@ -1,7 +1,7 @@
-"""The backlog: what the kernel did not take of what one peer is sent, in the order in which it has to go.
+"""The send buffer: bytes for one peer that the kernel did not take, in the order in which they must be sent.
 
-What was offered may be dropped again. What was sent may not: somebody waited for it to be taken, and it may be a part of a
-message, or refer to an earlier one.
+An offer may be dropped later on. A frame that was sent may not: its sender waited for room, and it may be a part of a message or
+compressed with a reference to an earlier one.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from time import monotonic
 
 from wschat.connection.quota import Quota
 
-# As much as one write takes: beyond this, joining costs more than the system calls it saves.
+# The most that one write offers to the kernel: above this, joining chunks costs more than the system calls that it saves.
 WRITE_BYTES = 64 * 1024
 
 Chunk = bytes | memoryview
 
 
 class SendBuffer:
-    """Chunks of whole frames, the oldest first. For an outbox, under its lock.
+    """Chunks of whole frames, the oldest first. Belongs to a transport and is guarded by its lock.
 
-    A chunk is begun, and has to go next and whole, when a part of it is gone, or when TLS has made a record of it: such a
-    record has to be offered again, byte for byte, until it is taken.
+    The chunks at the front of which a part was sent, or of which TLS has made a record, are committed: they must be sent next,
+    unchanged. OpenSSL insists on being offered such a record again, byte for byte, until the kernel takes it.
     """
 
-    __slots__ = ("_begun", "_chunks", "_held", "_pong", "_quotas", "_record_bytes", "size")
+    __slots__ = ("_chunks", "_committed", "_held", "_pong", "_quotas", "_record_bytes", "is_holding", "size")
 
     def __init__(self, record_bytes: int, quotas: Sequence[Quota] = ()) -> None:
-        self._chunks: deque[tuple[float, bool, Chunk]] = deque()  # since when it waits, and whether it may be dropped
-        self._record_bytes = record_bytes  # so much of what a short write left has to be offered again
-        self._begun = 0  # how many of the chunks have to go next, as they are
-        self._pong: bytes | None = None  # the newest, which goes before whatever is not begun
-        self._held: list[bytes] = []  # the messages that have to wait for the end of a fragmented one
+        self._chunks: deque[tuple[float, bool, Chunk]] = deque()  # (added at, is droppable, chunk)
+        self._record_bytes = record_bytes  # after a short write, this many bytes must be offered again
+        self._committed = 0  # how many chunks are committed
+        self._pong: bytes | None = None  # the newest pong, to be sent before all chunks that are not committed
+        self._held: list[bytes] = []
         self._quotas = quotas
+        self.is_holding = False
+        """True while a fragmented message is being sent, so that whole messages must be held."""
         self.size = 0
-        """How many bytes wait, those that are held included."""
+        """Bytes in the buffer, held messages included."""
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
@@ -45,109 +47,108 @@ class SendBuffer:
         return (chunk for _, _, chunk in self._chunks)
 
     @property
-    def since(self) -> float:
-        """Since when the oldest waits, a time of `monotonic`."""
+    def oldest_since(self) -> float:
+        """The time, by `monotonic`, when the oldest chunk was added."""
         return self._chunks[0][0]
 
-    def begin(self, data: bytes, sent: int) -> None:
-        """Keep the rest of what the kernel took so many bytes of. For a backlog that is empty."""
-        self._begun = 1 if sent or self._record_bytes else 0
+    def add_rest(self, data: bytes, sent: int) -> None:
+        """Add what is left of `data` after the kernel has taken `sent` bytes. The buffer must be empty."""
+        self._committed = 1 if sent or self._record_bytes else 0
         self.add(memoryview(data)[sent:])
 
     def add(self, data: Chunk, *, is_droppable: bool = False) -> None:
-        """Put a chunk behind all others, if there is anything in it: a write of nothing would never come to an end."""
+        """Add a chunk behind all others. An empty one is ignored: to write it would never succeed."""
         if not data:
             return
         self._chunks.append((monotonic(), is_droppable, data))
-        self._count(len(data))
+        self._change_size(len(data))
 
     def hold(self, frames: list[bytes]) -> None:
-        """Keep messages aside while another one is sent in fragments."""
+        """Hold whole messages until the end of a fragmented one."""
         self._held += frames
-        self._count(sum(map(len, frames)))
+        self._change_size(sum(map(len, frames)))
 
-    def take_held(self) -> list[bytes]:
-        """Take out the messages that were kept aside."""
+    def pop_held(self) -> list[bytes]:
+        """Remove the held messages and return them."""
         held, self._held = self._held, []
-        self._count(-sum(map(len, held)))
+        self._change_size(-sum(map(len, held)))
         return held
 
     def has_room(self, size: int) -> bool:
-        """Return True if every quota has room for so many bytes more."""
+        """Return True if every quota has room for `size` bytes more."""
         return all(quota.has_room(size) for quota in self._quotas)
 
-    def keep_pong(self, pong: bytes | None) -> None:
-        """Have this pong sent before the others, in the place of an earlier one that still waits."""
+    def set_pong(self, pong: bytes | None) -> None:
+        """Set the pong to send before the other chunks, in place of an earlier one that was not sent yet."""
         self._pong = pong
 
     def next_write(self) -> Chunk:
-        """What to ask the kernel to take now."""
-        if self._pong is not None and not self._begun:
+        """Return the bytes to offer to the kernel next."""
+        if self._pong is not None and not self._committed:
             pong, self._pong = self._pong, None
             self._chunks.appendleft((monotonic(), False, pong))
-            self._count(len(pong))
-        # A pong that still waits goes right after what is begun.
-        count = self._count_within(WRITE_BYTES) if self._pong is None else self._begun
-        # Joined for this call only: what stays is still shared with the other peers.
+            self._change_size(len(pong))
+        # A pong that still waits is sent right after the committed chunks.
+        count = self._count_within(WRITE_BYTES) if self._pong is None else self._committed
+        # Joined for this call only: the chunks themselves are shared with other peers.
         return self._chunks[0][2] if count == 1 else b"".join(islice(self, count))
 
-    def took(self, sent: int, offered: int) -> None:
-        """The kernel took so many bytes of those that it was offered."""
-        self._count(-sent)
+    def consume(self, sent: int, offered: int) -> None:
+        """Remove the `sent` bytes that the kernel took of `offered` bytes."""
+        self._change_size(-sent)
         left = offered - sent
         if sent:
-            self._begun = 0
+            self._committed = 0
         while sent:
             since, is_droppable, chunk = self._chunks.popleft()
             if sent < len(chunk):
                 self._chunks.appendleft((since, is_droppable, memoryview(chunk)[sent:]))
-                self._begun = 1
+                self._committed = 1
                 break
             sent -= len(chunk)
-        self._begun = max(self._begun, self._count_covering(min(left, self._record_bytes)))
+        self._committed = max(self._committed, self._count_covering(min(left, self._record_bytes)))
         if not self._chunks and self._pong is not None:
             pong, self._pong = self._pong, None
             self.add(pong)
 
-    def drop(self) -> None:
-        """Forget everything but what has been begun. That counts no more for any quota: it is going to be gone soon."""
-        begun = self._take_begun()
+    def discard_uncommitted(self) -> None:
+        """Discard everything except committed chunks. Those count for no quota any more: the connection ends soon."""
+        committed = self._pop_committed()
         self.clear()
-        self._chunks.extend(begun)
-        self._begun = len(begun)
+        self._chunks.extend(committed)
+        self._committed = len(committed)
         self._quotas = ()
-        self._count(sum(len(chunk) for chunk in self))
+        self._change_size(sum(len(chunk) for chunk in self))
 
-    def drop_oldest(self, is_too_much: Callable[[float], bool]) -> None:
-        """Forget what was offered, the oldest first, while the answer is yes to the time since when it waits."""
-        kept = self._take_begun()
+    def drop_oldest_while(self, is_too_much: Callable[[float], bool]) -> None:
+        """Drop droppable chunks, the oldest first, while `is_too_much` returns True for the time when the oldest was added."""
+        kept = self._pop_committed()
         while self._chunks and is_too_much(self._chunks[0][0]):
             chunk = self._chunks.popleft()
             if chunk[1]:
-                self._count(-len(chunk[2]))
+                self._change_size(-len(chunk[2]))
             else:
                 kept.append(chunk)
         self._chunks.extendleft(reversed(kept))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Discard everything."""
         self._chunks.clear()
         self._held.clear()
-        self._begun = 0
+        self._committed = 0
         self._pong = None
-        self._count(-self.size)
+        self._change_size(-self.size)
 
-    def _count(self, size: int) -> None:
+    def _change_size(self, size: int) -> None:
         self.size += size
         for quota in self._quotas:
             quota.change(size)
 
-    def _take_begun(self) -> list[tuple[float, bool, Chunk]]:
-        """Take out those that have to go as they are."""
-        return [self._chunks.popleft() for _ in range(self._begun)]
+    def _pop_committed(self) -> list[tuple[float, bool, Chunk]]:
+        return [self._chunks.popleft() for _ in range(self._committed)]
 
     def _count_covering(self, size: int) -> int:
-        """How many of the oldest chunks it takes to have so many bytes."""
+        """Return how many chunks from the front have at least `size` bytes."""
         covered = 0
         for count, chunk in enumerate(self):
             if covered >= size:
@@ -156,7 +157,7 @@ class SendBuffer:
         return len(self._chunks)
 
     def _count_within(self, max_bytes: int) -> int:
-        """How many of the oldest chunks have so many bytes together; at least one."""
+        """Return how many chunks from the front have at most `max_bytes` bytes; at least one."""
         size = 0
         for count, chunk in enumerate(self):
             size += len(chunk)

@@ -1,7 +1,7 @@
-"""The bytes of one connection, plain or TLS, behind one interface: a read that waits, and everything else without waiting.
+"""Streams: plain and TLS sockets behind one interface. Only `recv` and `wait` wait.
 
-A stream keeps no rules about who may call what: that is its owner's business. One thread at a time may read; `send`,
-`half_close`, `abort` and `close` belong under one lock of the owner.
+The owner of a stream sees to it that one thread at a time reads, and that `send`, `half_close`, `abort` and `close` are called
+with one lock held.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import threading
 from time import monotonic
 from typing import Protocol
 
-# What `send` is to be called with: not to wait, where that is said with each call and not with the socket's mode.
+# The flag for `send` not to wait, on systems where a call can say so for a blocking socket.
 AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
-# The most that a record holds (RFC 8446, section 5.1).
+# The maximum size of a record's payload (RFC 8446, section 5.1).
 _TLS_RECORD_BYTES = 16 * 1024
 
 
@@ -26,53 +26,53 @@ class Stream(Protocol):
     """What a connection needs of its socket."""
 
     record_bytes: int
-    """How many bytes of what `send` did not take have to be offered again as they are, with or without more after them."""
+    """How many of the bytes that `send` did not take must be offered again unchanged, with or without more after them."""
 
     def recv(self, max_bytes: int, /) -> bytes:
-        """Wait for bytes and return them; b"" or OSError once there will be none any more."""
+        """Wait for bytes and return them. Returns b"" or raises OSError at the end of the stream."""
 
     def send(self, data: bytes | memoryview, at_once: int, /) -> int:
-        """Write what can be written without waiting (with AT_ONCE). Return how many bytes that was.
+        """Write without waiting, given AT_ONCE. Return how many bytes were written.
 
-        Raises BlockingIOError if that is nothing, and any other OSError once the peer is gone.
+        Raises BlockingIOError if none could be written, and any other OSError once the peer is gone.
         """
 
     def recv_now(self, max_bytes: int) -> bytes | None:
-        """Read without waiting: None if there is nothing yet, b"" or OSError once there will be nothing any more."""
+        """Read without waiting. Returns None if nothing has arrived, and b"" or OSError as `recv` does."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait for up to `timeout` seconds for something to read (or the end); whether there is."""
+        """Wait until something, or the end, can be read. Return False if that is not so within `timeout` seconds."""
 
     def fileno(self) -> int:
-        """The descriptor to select on, -1 once closed."""
+        """Return the descriptor, or -1 once it is closed."""
 
     def half_close(self) -> None:
-        """Tell the peer that nothing more comes; reading goes on."""
+        """End the sending direction; the other can still be read."""
 
     def abort(self) -> None:
-        """End both directions: whoever waits in `recv` returns."""
+        """End both directions, so that a thread that waits in `recv` returns."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
 
 
 def open_stream(sock: socket.socket) -> Stream:
-    """The stream for a connected socket, which belongs to the stream from then on."""
+    """Return a stream for a connected socket, which it owns from then on."""
     if isinstance(sock, ssl.SSLSocket) or not hasattr(socket, "MSG_DONTWAIT"):
         return PollingStream(sock)
     return BlockingStream(sock)
 
 
 class BlockingStream:
-    """A plain socket: reading is one system call that waits in the kernel, the cheapest there is.
+    """A plain socket. A read is one system call that waits in the kernel, which is the cheapest way.
 
-    `recv` and `send` are the socket's own methods: between them lies all that a message costs.
+    `recv` and `send` are the socket's own methods, without another call around them.
     """
 
     __slots__ = ("_socket", "record_bytes", "recv", "send")
 
     def __init__(self, sock: socket.socket) -> None:
-        # A timeout of Python's would make the descriptor non-blocking, and every read two system calls.
+        # A timeout would make the descriptor non-blocking, and each read two system calls.
         sock.settimeout(None)
         self._socket = sock
         self.record_bytes = 0
@@ -102,22 +102,21 @@ class BlockingStream:
 
 
 class PollingStream:
-    """A TLS socket, or any socket where the system cannot send without waiting on a blocking one.
+    """A TLS socket, or any socket on systems that cannot send on a blocking socket without waiting.
 
-    OpenSSL's objects break when two threads use them at once, so each call is short, non-blocking and locked; waiting
-    happens outside the lock. After `half_close` the TLS object takes nothing any more that the peer still sends, and what is left
-    unread would have the kernel reset the connection, whose last frames are lost then: so from there on the socket is read
-    without TLS, up to its end, and what comes is dropped.
+    An OpenSSL object must not be used by two threads at once, so each call is short, non-blocking and locked; waiting happens outside
+    the lock. After `half_close`, the TLS object accepts no more data from the peer. If that stayed unread, the kernel would reset the
+    connection, and its last frames would be lost: so the socket is then read without TLS up to its end, and the data is dropped.
     """
 
-    __slots__ = ("_is_half_closed", "_socket", "_tls_object", "record_bytes")
+    __slots__ = ("_is_half_closed", "_socket", "_tls_lock", "record_bytes")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self.record_bytes = _TLS_RECORD_BYTES
         self._is_half_closed = False
-        self._tls_object = threading.Lock()  # guards the TLS object; taken after an outbox's lock, and before no other
+        self._tls_lock = threading.Lock()  # guards calls on `_socket`, and `_is_half_closed`; taken after a transport's lock
 
     def recv(self, max_bytes: int, /) -> bytes:
         while (data := self.recv_now(max_bytes)) is None:
@@ -126,7 +125,7 @@ class PollingStream:
 
     def recv_now(self, max_bytes: int) -> bytes | None:
         try:
-            with self._tls_object:
+            with self._tls_lock:
                 if self._is_half_closed:
                     return None if socket.socket.recv(self._socket, max_bytes) else b""
                 return self._socket.recv(max_bytes)
@@ -134,7 +133,7 @@ class PollingStream:
             return None
 
     def wait(self, timeout: float) -> bool:
-        with self._tls_object:
+        with self._tls_lock:
             if isinstance(self._socket, ssl.SSLSocket) and not self._is_half_closed and self._socket.pending():
                 return True
         return _wait(self._socket, timeout)
@@ -142,27 +141,27 @@ class PollingStream:
     def send(self, data: bytes | memoryview, at_once: int, /) -> int:
         view = memoryview(data)
         sent = 0
-        # While the interpreter is finalizing, a thread that never runs again may hold the lock.
-        if not self._tls_object.acquire(blocking=not sys.is_finalizing()):
+        # While the interpreter is finalizing, the lock may be held by a thread that never runs again.
+        if not self._tls_lock.acquire(blocking=not sys.is_finalizing()):
             raise BlockingIOError
         try:
-            # A record at a time: OpenSSL insists on being given again all that it was given in a call that failed.
+            # One record at a time: after a call that failed, OpenSSL insists on the same data again.
             while sent < len(view):
                 sent += self._socket.send(view[sent : sent + self.record_bytes])
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if not sent:
                 raise BlockingIOError from None
         finally:
-            self._tls_object.release()
+            self._tls_lock.release()
         return sent
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def half_close(self) -> None:
-        with self._tls_object:
+        with self._tls_lock:
             if isinstance(self._socket, ssl.SSLSocket):
-                # Sends TLS's own end; that it would then wait for the peer's is no concern here.
+                # Sends close_notify. It would then wait for the peer's, which is not needed.
                 with contextlib.suppress(OSError, ValueError):
                     self._socket.unwrap()
             self._is_half_closed = True
@@ -176,10 +175,10 @@ class PollingStream:
 
 
 def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | None:
-    """Wait for bytes; b"" or OSError at the end of the stream, None if it gets later than `until`, a time of `monotonic`."""
+    """Wait for bytes and return them, or None if it is later than `until`, a time by `monotonic`. Ends as `Stream.recv` does."""
     if until is None:
         return stream.recv(max_bytes)
-    # What made the socket readable need not be ours to read: TLS has messages of its own.
+    # A socket may be readable although no data is: TLS has messages of its own.
     while True:
         remaining = until - monotonic()
         if not stream.wait(max(0.0, remaining)):
@@ -190,9 +189,9 @@ def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | N
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Return True if a signal handler has raised this, and not the call that it interrupted.
+    """Return True if a signal handler raised this error, not the call that it interrupted.
 
-    A signal handler is called with the frame that it has interrupted, and by that it is known in the traceback.
+    A signal handler is known in the traceback by one of its arguments: the frame that it has interrupted.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:

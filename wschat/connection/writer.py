@@ -1,4 +1,4 @@
-"""The writer: the one thread that writes what could not be written at once, for all connections of the process."""
+"""The writer: one thread that sends what could not be sent at once, for all connections of the process."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from collections import deque
 from time import monotonic
 from typing import Protocol
 
-from wschat.connection.cork import Cork, Outlet
+from wschat.connection.cork import Cork, Flushable
 from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.connection")
 
-# How long a turn may take until what it has put off is written all the same.
+# How long a cork may hold writes back before it is released early.
 _CORK_SECONDS = 0.005
 
 
 class Drainable(Protocol):
-    """Something with a backlog and a descriptor that becomes writable."""
+    """A transport: something with a send buffer and a descriptor."""
 
     def fileno(self) -> int:
-        """The descriptor, or -1 if there is none any more."""
+        """Return the descriptor, or -1 once it is closed."""
 
     def drain(self) -> bool:
-        """Write without waiting; whether some is left."""
+        """Write without waiting. Return True if some is left."""
 
 
 class Writer:
-    """Drains the outboxes whose socket was full, cuts the turns short that take long, and goes on where another thread has done its share.
+    """Drains full send buffers, releases corks early, and goes on flushing for threads that have other work.
 
-    Methods may be called from any thread, and none waits but `stop`.
+    Methods may be called from any thread; only `stop` waits.
     """
 
     _thread: threading.Thread | None
@@ -41,11 +41,11 @@ class Writer:
     def __init__(self) -> None:
         self._is_stopping = False
         self._wake_up: socket.socket | None = None
-        self.forget_all()
+        self.reset()
 
     def start(self) -> None:
-        """Start the thread, if it does not run yet. Raises OSError for want of a thread or a descriptor; it may be called again then."""
-        with self._starting:
+        """Start the thread unless it runs. Raises OSError if there is no thread or descriptor left; call it again then."""
+        with self._thread_lock:
             if self._thread is not None or self._is_stopping:
                 return
             with contextlib.ExitStack() as opened:
@@ -58,47 +58,49 @@ class Writer:
                 opened.pop_all()
             self._thread, self._wake_up = thread, wake_up
 
-    def forget_all(self) -> None:
-        """Begin anew, without a thread: in a new process, and in a forked child, which has none of its parent's threads."""
-        self._starting = threading.Lock()  # guards the two below; taken last of all locks
+    def reset(self) -> None:
+        """Begin without a thread and without work: in a new object, and in a forked child, which has no thread of its parent."""
+        # Guards `_thread`, `_wake_up` and the setting of `_is_stopping`; taken last of all locks.
+        self._thread_lock = threading.Lock()
         self._thread = None
         self.ident = 0
+        """The identifier of the thread; 0 while it does not run."""
         if self._wake_up is not None:
             self._wake_up.close()
         self._wake_up = None
-        # Appended to by any thread, emptied by the writer: deques need no lock for that.
-        self._requests: deque[Drainable | int] = deque()
-        self._corks: deque[Cork] = deque()
-        self._jobs: deque[Outlet] = deque()
-        self._is_ticking = False
+        # Appended to by any thread, emptied by the writer thread: deques need no lock for that.
+        self._requests: deque[Drainable | int] = deque()  # transports to watch, descriptors to unwatch
+        self._corks: deque[Cork] = deque()  # to be released early
+        self._flushables: deque[Flushable] = deque()  # to be flushed
+        self._is_ticking = False  # the thread wakes up in time to release corks
 
-    def watch(self, outbox: Drainable) -> None:
-        """Drain this outbox as its socket takes more."""
-        self._requests.append(outbox)
+    def watch(self, transport: Drainable) -> None:
+        """Drain this transport whenever its socket is writable, until nothing is left."""
+        self._requests.append(transport)
         self._wake()
 
-    def forget(self, fileno: int) -> None:
-        """Its descriptor is about to be closed, and may then be another socket's."""
+    def unwatch(self, fileno: int) -> None:
+        """Stop watching a descriptor that is about to be closed, and may be another socket's after that."""
         self._requests.append(fileno)
         self._wake()
 
-    def watch_cork(self, cork: Cork) -> bool:
-        """Cut this turn short within a few milliseconds; False if the writer is at its own end."""
+    def schedule_release(self, cork: Cork) -> bool:
+        """Release this cork early within a few milliseconds. Return False if the writer is stopping."""
         self._corks.append(cork)
         if not self._is_ticking:
-            # Set before the wake-up, so that a busy time costs one, not one a turn.
+            # Set before the wake-up, so that a busy time costs one wake-up, not one for each cork.
             self._is_ticking = True
             self._wake()
         return not self._is_stopping
 
-    def take_over(self, outlet: Outlet) -> None:
-        """Go on flushing this one: the thread that did has its own work to return to."""
-        self._jobs.append(outlet)
+    def flush_soon(self, flushable: Flushable) -> None:
+        """Flush this from the writer thread."""
+        self._flushables.append(flushable)
         self._wake()
 
     def stop(self) -> None:
-        """End the thread and wait until it has ended (unless it is the one that calls, or the interpreter is finalizing)."""
-        with self._starting:
+        """Stop the thread and wait until it has ended, unless it is the caller or the interpreter is finalizing."""
+        with self._thread_lock:
             self._is_stopping = True
             thread = self._thread
         if thread is not None:
@@ -106,8 +108,8 @@ class Writer:
             join_daemon(thread)
 
     def _wake(self) -> None:
-        with self._starting:
-            # Under the lock, or it might be closed just now, and the descriptor be another socket's.
+        with self._thread_lock:
+            # With the lock held: else it could be closed now, and its descriptor be another socket's.
             if self._wake_up is not None:
                 try:
                     self._wake_up.send(b"\0")
@@ -117,43 +119,43 @@ class Writer:
     def _run(self, selector: selectors.BaseSelector, woken: socket.socket) -> None:
         self.ident = threading.get_ident()
         with selector, woken:
-            turns_due: float | None = None
+            release_at: float | None = None
             while not self._is_stopping:
                 try:
-                    self._drain(selector.select(self._time_to_wait(turns_due)), selector)
-                    self._serve_requests(selector)
-                    self._do_jobs()
-                    turns_due = self._release_due_corks(turns_due)
+                    self._drain(selector.select(self._select_timeout(release_at)), selector)
+                    self._process_requests(selector)
+                    self._flush_all()
+                    release_at = self._release_due_corks(release_at)
                 except Exception:
-                    logger.exception("the writer failed")  # for one; the others still need it
+                    logger.exception("the writer failed")  # for one connection; the others still need the thread
             try:
-                # What was taken over is not lost.
-                self._do_jobs()
+                # Nothing that was handed to this thread is lost.
+                self._flush_all()
                 self._release_corks_early()
             except Exception:
                 logger.exception("the writer failed")
-        with self._starting:
+        with self._thread_lock:
             assert self._wake_up is not None
             self._wake_up.close()
 
     def _drain(self, ready: list[tuple[selectors.SelectorKey, int]], selector: selectors.BaseSelector) -> None:
         for key, _ in ready:
             if key.data is None:
-                key.fileobj.recv(4096)  # type: ignore[union-attr]  # our own end of the pair
+                key.fileobj.recv(4096)  # type: ignore[union-attr]  # the other end of `_wake_up`
             elif not key.data.drain():
                 selector.unregister(key.fd)
 
-    def _do_jobs(self) -> None:
-        for _ in range(len(self._jobs)):
-            self._jobs.popleft().flush()
+    def _flush_all(self) -> None:
+        for _ in range(len(self._flushables)):
+            self._flushables.popleft().flush()
 
-    def _time_to_wait(self, turns_due: float | None) -> float | None:
-        if self._jobs or self._requests:
+    def _select_timeout(self, release_at: float | None) -> float | None:
+        if self._flushables or self._requests:
             return 0
-        return None if turns_due is None else max(0.0, turns_due - monotonic())
+        return None if release_at is None else max(0.0, release_at - monotonic())
 
     def _release_due_corks(self, due: float | None) -> float | None:
-        """Cut the turns short that take long if it is time to; when it is to be done next."""
+        """Release the corks if it is time to. Return the time of the next release, or None if there is none."""
         if not self._is_ticking:
             return None
         if due is not None and monotonic() >= due:
@@ -161,7 +163,7 @@ class Writer:
             due = None
         return due or (monotonic() + _CORK_SECONDS if self._is_ticking else None)
 
-    def _serve_requests(self, selector: selectors.BaseSelector) -> None:
+    def _process_requests(self, selector: selectors.BaseSelector) -> None:
         while self._requests:
             request = self._requests.popleft()
             if isinstance(request, int):
@@ -171,12 +173,12 @@ class Writer:
                 try:
                     selector.register(fileno, selectors.EVENT_WRITE, request)
                 except OSError:
-                    pass  # closed just now: what is left has nowhere to go
+                    pass  # closed meanwhile: what is left cannot be sent
 
     def _release_corks_early(self) -> None:
         for _ in range(len(self._corks)):
             self._corks.popleft().release_early()
         if not self._corks:
             self._is_ticking = False
-            if self._corks:  # a turn that came in between found us ticking
+            if self._corks:  # one that was added in between, when `_is_ticking` was still True
                 self._is_ticking = True

@@ -1,1 +1,1 @@
-"""The protocol: bytes in, messages out (RFC 6455, RFC 7692). No sockets, no threads, no clocks."""
+"""The WebSocket protocol (RFC 6455, RFC 7692): bytes in, messages out. No sockets, threads or clocks."""

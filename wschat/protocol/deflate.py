@@ -1,7 +1,4 @@
-"""Compression of messages: permessage-deflate (RFC 7692), its negotiation and its bytes.
-
-Frames do not belong here: what is compressed or inflated is the payload of one message, whole or in parts.
-"""
+"""permessage-deflate (RFC 7692): negotiation, and compression of the payloads of messages, whole or in parts."""
 
 from __future__ import annotations
 
@@ -17,35 +14,39 @@ from wschat.protocol.syntax import TOKEN
 NAME = "permessage-deflate"
 MIN_WINDOW_BITS = 8
 MAX_WINDOW_BITS = 15
-# zlib writes no raw deflate with a window of 256 bytes (8 bits): what it writes instead takes 512.
+# zlib cannot compress raw deflate data with a window of 256 bytes (8 bits); it uses 512 bytes instead.
 _MIN_COMPRESSING_BITS = 9
-# What a flush ends with, and what is therefore left out of every message (RFC 7692, section 7.2.1).
+# The end of a flush, which is removed from every message (RFC 7692, section 7.2.1).
 _TAIL = b"\x00\x00\xff\xff"
 _WINDOW_BYTES = 1 << MAX_WINDOW_BITS
 _MEMORY_LEVEL = 8
-# A message has one last block at most where somebody compresses in earnest; each costs a new decompressor.
+# No ordinary compressor writes more than one last block in a message; each costs a new decompressor.
 _MAX_LAST_BLOCKS = 16
 
 _PARAMETER = re.compile(rf'\s*;\s*({TOKEN})(?:\s*=\s*(?:({TOKEN})|"({TOKEN})"))?')
 _EXTENSION = re.compile(rf"\s*({TOKEN})((?:{_PARAMETER.pattern.replace('(' + TOKEN, '(?:' + TOKEN)})*)\s*(?:,|$)")
 
-_NOTHING = " \t,"
+_SEPARATORS = " \t,"
 
 Parameter = tuple[str, "str | None"]
 
 
 @dataclass(frozen=True)
 class Deflate:
-    """What permessage-deflate is, or is to be, on one connection (RFC 7692, section 7.1).
+    """The parameters of permessage-deflate, wanted or agreed on (RFC 7692, section 7.1).
 
-    Without context takeover every message is compressed by itself: a little more to send, and nothing to keep in memory
-    between messages (with it, up to 300 KB for each direction). Window bits go from 8 to 15, or 9 for what we compress ourselves.
+    Without context takeover, every message is compressed by itself: the messages are a little longer, but no memory is used between
+    them (with it, up to 300 KB for each direction).
     """
 
     server_no_context_takeover: bool = False
+    """True if the server compresses every message by itself."""
     client_no_context_takeover: bool = False
+    """True if the client compresses every message by itself."""
     server_max_window_bits: int = MAX_WINDOW_BITS
+    """The size of the server's window, as a power of two, from 8 to 15. A server of wschat needs at least 9."""
     client_max_window_bits: int = MAX_WINDOW_BITS
+    """The size of the client's window, as a power of two, from 8 to 15. A client of wschat needs at least 9."""
 
     def __post_init__(self) -> None:
         for bits in (self.server_max_window_bits, self.client_max_window_bits):
@@ -53,40 +54,40 @@ class Deflate:
                 raise UsageError(f"window bits must be from {MIN_WINDOW_BITS} to {MAX_WINDOW_BITS}, not {bits}")
 
     def window_bits(self, *, is_client: bool) -> int:
-        """The window of what this side sends."""
+        """Return the window bits of the messages that this side sends."""
         return self.client_max_window_bits if is_client else self.server_max_window_bits
 
     def keeps_context(self, *, is_client: bool) -> bool:
-        """Whether what this side sends refers to what it sent before."""
+        """Return True if the messages that this side sends refer to earlier ones."""
         return not (self.client_no_context_takeover if is_client else self.server_no_context_takeover)
 
     def deflater(self, *, is_client: bool) -> Deflater:
-        """The compressor for what this side sends."""
+        """Return a compressor for the messages that this side sends."""
         return Deflater(self.window_bits(is_client=is_client), keep_context=self.keeps_context(is_client=is_client))
 
     def inflater(self, *, is_client: bool) -> Inflater:
-        """The decompressor for what this side receives."""
+        """Return a decompressor for the messages that this side receives."""
         peer_is_client = not is_client
         return Inflater(self.window_bits(is_client=peer_is_client), keep_context=self.keeps_context(is_client=peer_is_client))
 
 
 def parse_extensions(header: str) -> Iterator[tuple[str, list[Parameter]]]:
-    """The extensions of a Sec-WebSocket-Extensions header, in order, each with its parameters (RFC 6455, section 9.1).
+    """Yield the name and the parameters of each extension in a Sec-WebSocket-Extensions header (RFC 6455, section 9.1).
 
     Raises ValueError where the header does not follow the grammar.
     """
-    at = len(header) - len(header.lstrip(_NOTHING))
+    at = len(header) - len(header.lstrip(_SEPARATORS))
     while at < len(header):
         match = _EXTENSION.match(header, at)
         if match is None:
             raise ValueError(f"malformed extension: {header[at:]!r}")
         yield match[1].lower(), [(name.lower(), value or quoted or None) for name, value, quoted in _PARAMETER.findall(match[2])]
         # Elements of a list may be empty (RFC 9110, section 5.6.1).
-        at = len(header) - len(header[match.end() :].lstrip(_NOTHING))
+        at = len(header) - len(header[match.end() :].lstrip(_SEPARATORS))
 
 
 def offer(wanted: Deflate) -> str:
-    """The Sec-WebSocket-Extensions header by which a client offers permessage-deflate (RFC 7692, section 7.1)."""
+    """Return the Sec-WebSocket-Extensions header with which a client offers permessage-deflate (RFC 7692, section 7.1)."""
     parts = [NAME, *_flags(wanted)]
     if wanted.server_max_window_bits < MAX_WINDOW_BITS:
         parts.append(f"server_max_window_bits={wanted.server_max_window_bits}")
@@ -98,17 +99,17 @@ def offer(wanted: Deflate) -> str:
 
 
 def accept_offer(header: str, wanted: Deflate) -> tuple[str, Deflate] | None:
-    """A server's answer to a client's offers: the header to send and what it agrees on, or None to go without.
+    """Return a server's response to a client's offers: the header and the agreed parameters, or None to decline all.
 
-    The first offer that can be served is taken (RFC 7692, section 5.1). One with parameters that are unknown, doubled or out
-    of range is passed over (section 7.1), and so is all of a header that cannot be parsed.
+    The first acceptable offer is accepted (RFC 7692, section 5.1). An offer with a parameter that is unknown, repeated or out of range
+    is declined (section 7.1), and so is a header that cannot be parsed.
     """
     try:
         offers = list(parse_extensions(header))
     except ValueError:
         return None
     for name, parameters in offers:
-        offered = _read(parameters, valueless_window=True) if name == NAME else None
+        offered = _parse_parameters(parameters, valueless_window=True) if name == NAME else None
         if offered is None:
             continue
         may_limit_client = "client_max_window_bits" in offered
@@ -134,9 +135,9 @@ def accept_offer(header: str, wanted: Deflate) -> tuple[str, Deflate] | None:
 
 
 def accept_answer(header: str, wanted: Deflate) -> Deflate | None:
-    """What a server's answer to `offer(wanted)` agrees on, or None where it declines.
+    """Return the parameters that a server's response to `offer(wanted)` agrees on, or None if it declines.
 
-    Raises ValueError where it answers something that was not offered or that we cannot do; the client has to fail the
+    Raises ValueError if the response does not match the offer, or asks for something that zlib cannot do; the client must fail the
     connection then (RFC 6455, section 4.1; RFC 7692, section 7.1).
     """
     answers = list(parse_extensions(header))
@@ -144,17 +145,17 @@ def accept_answer(header: str, wanted: Deflate) -> Deflate | None:
         return None
     if len(answers) > 1 or answers[0][0] != NAME:
         raise ValueError(f"the server chose extensions that were not offered: {header!r}")
-    agreed = _read(answers[0][1], valueless_window=False)
+    agreed = _parse_parameters(answers[0][1], valueless_window=False)
     if agreed is None:
         raise ValueError(f"the server answered with invalid parameters: {header!r}")
     server_bits = agreed.get("server_max_window_bits") or MAX_WINDOW_BITS
     client_bits = min(wanted.client_max_window_bits, agreed.get("client_max_window_bits") or MAX_WINDOW_BITS)
     if server_bits > wanted.server_max_window_bits:
-        raise ValueError(f"the server does not keep to the window that was asked for: {header!r}")
+        raise ValueError(f"the server exceeds the window that was asked for: {header!r}")
     if wanted.server_no_context_takeover and "server_no_context_takeover" not in agreed:
-        raise ValueError(f"the server does not go without context takeover as it was asked to: {header!r}")
+        raise ValueError(f"the server insists on context takeover: {header!r}")
     if client_bits < _MIN_COMPRESSING_BITS:
-        raise ValueError(f"the server wants a window that zlib cannot compress with: {header!r}")
+        raise ValueError(f"the server asks for a window that zlib cannot compress with: {header!r}")
     return Deflate(
         server_no_context_takeover="server_no_context_takeover" in agreed,
         client_no_context_takeover=wanted.client_no_context_takeover or "client_no_context_takeover" in agreed,
@@ -167,8 +168,8 @@ def _flags(deflate: Deflate) -> list[str]:
     return [name for name in ("server_no_context_takeover", "client_no_context_takeover") if getattr(deflate, name)]
 
 
-def _read(parameters: list[Parameter], *, valueless_window: bool) -> dict[str, int | None] | None:
-    """The parameters by name (flags are None, and so is a window without a value), or None if one is not valid."""
+def _parse_parameters(parameters: list[Parameter], *, valueless_window: bool) -> dict[str, int | None] | None:
+    """Return the parameters by name, or None if one is not valid. Flags, and a window without a value, are None."""
     known: dict[str, int | None] = {}
     for name, value in parameters:
         if name in known:
@@ -190,7 +191,7 @@ def _read(parameters: list[Parameter], *, valueless_window: bool) -> dict[str, i
 
 
 class Deflater:
-    """Compresses what one side sends. Not for two threads at once."""
+    """Compresses the messages that one side sends. Not thread-safe."""
 
     __slots__ = ("_bits", "_compressor", "_keep_context")
 
@@ -202,7 +203,7 @@ class Deflater:
         self._compressor: zlib._Compress | None = None
 
     def deflate(self, payload: bytes, final: bool = True) -> bytes:
-        """The next part of a message, compressed; all of it together with the last part (RFC 7692, section 7.2.1)."""
+        """Compress the next part of a message (RFC 7692, section 7.2.1). The message is complete after the final part."""
         compressor = self._compressor
         if compressor is None:
             compressor = zlib.compressobj(wbits=-self._bits, memLevel=_MEMORY_LEVEL)
@@ -214,13 +215,9 @@ class Deflater:
         data += compressor.flush(zlib.Z_SYNC_FLUSH)
         return data[: -len(_TAIL)]
 
-    def forget(self) -> None:
-        """Refer to nothing said before: the peer has been sent something that this compressor does not know of."""
-        self._compressor = None
-
 
 class Inflater:
-    """Decompresses what one side receives. Not for two threads at once."""
+    """Decompresses the messages that one side receives. Not thread-safe."""
 
     __slots__ = ("_bits", "_decompressor", "_keep_context", "_window")
 
@@ -228,12 +225,12 @@ class Inflater:
         self._bits = window_bits
         self._keep_context = keep_context
         self._decompressor: zlib._Decompress | None = None
-        self._window = b""  # what came last, for a decompressor that has to begin anew
+        self._window = b""  # the last bytes, for a new decompressor in the same context
 
     def inflate(self, payload: bytes, max_bytes: int, final: bool) -> bytes:
-        """The next part of a message, inflated (RFC 7692, section 7.2.2).
+        """Decompress the next part of a message (RFC 7692, section 7.2.2).
 
-        Raises ProtocolViolation where it is not valid, and before it is more than `max_bytes`.
+        Raises ProtocolViolation if the data is not valid, or as soon as it is more than `max_bytes`.
         """
         data = payload + _TAIL if final else payload
         inflated = bytearray()
@@ -243,13 +240,13 @@ class Inflater:
                 decompressor = self._decompressor
                 if decompressor is None:
                     decompressor = self._decompressor = zlib.decompressobj(-self._bits)
-                # One byte more than allowed shows that it is too much; 0 would mean no limit to zlib.
+                # One byte more than allowed shows that it is too much; for zlib, 0 would mean no limit.
                 inflated += decompressor.decompress(data, max_bytes - len(inflated) + 1)
                 if len(inflated) > max_bytes:
                     raise ProtocolViolation(CloseCode.TOO_BIG, "message is too big")
                 data = decompressor.unconsumed_tail
                 if decompressor.eof:
-                    # A last block does not end the message: what follows goes on in the same window (section 7.2.3.4).
+                    # A last block does not end the message: the data after it uses the same window (section 7.2.3.4).
                     data = decompressor.unused_data
                     last_blocks += 1
                     if last_blocks > _MAX_LAST_BLOCKS:

@@ -1,4 +1,4 @@
-"""Whole messages as bytes, with no reference to anything said before: what can be made once and sent to many."""
+"""The encoding of whole messages without reference to earlier ones, so that the bytes can be sent to many peers."""
 
 from __future__ import annotations
 
@@ -9,41 +9,44 @@ from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflater
 from wschat.protocol.frames import FIN, LENGTH_IN_2_BYTES, Opcode, encode_frame, new_masking_key
 
-# Below this a message gains nothing by compression that would be worth its cost.
+# Smaller messages gain too little by compression.
 MIN_BYTES_TO_DEFLATE = 256
 
-# The heads of what is sent most: unmasked texts that are too short to be compressed.
-_SHORT_TEXT_HEADS = [bytes((FIN | Opcode.TEXT, length)) for length in range(LENGTH_IN_2_BYTES)]
+# The headers of the most frequent frames: unmasked texts that are too short to be compressed.
+_SHORT_TEXT_HEADERS = [bytes((FIN | Opcode.TEXT, length)) for length in range(LENGTH_IN_2_BYTES)]
 
 
 def payload_of(message: object) -> tuple[Opcode, bytes]:
-    """What a message is on the wire: text for str, binary for bytes and the like. Raises UsageError for anything else."""
+    """Return the opcode and the payload of a message: text for str, binary for bytes, bytearray and memoryview.
+
+    Raises UsageError for any other object.
+    """
     if isinstance(message, str):
         try:
             return Opcode.TEXT, message.encode()
         except UnicodeEncodeError as error:
-            raise UsageError(f"not a text that can be sent: {error}") from None
+            raise UsageError(f"the text cannot be sent: {error}") from None
     if isinstance(message, bytes):
         return Opcode.BINARY, message
     if isinstance(message, (bytearray, memoryview)):
         return Opcode.BINARY, bytes(message)
-    raise UsageError(f"a message is str or bytes, not {type(message).__name__}")
+    raise UsageError(f"a message must be str or bytes, not {type(message).__name__}")
 
 
 def encode_fragments(parts: Iterable[object], *, masks: bool) -> Iterator[bytes]:
-    """The frames of one message that comes in parts, a frame for each; none where there is no part (RFC 6455, section 5.4).
+    """Yield the frames of a fragmented message, one for each part (RFC 6455, section 5.4).
 
-    Raises UsageError, when it comes to it, for a part that is not of the kind of the first.
+    Raises UsageError at a part that is not of the same type, text or binary, as the first.
     """
     kind: Opcode | None = None
     opcode = Opcode.CONTINUATION
-    pending: bytes | None = None  # a part is the last one if there is no next
+    pending: bytes | None = None  # the last part: if there is no next one, it is final
     for part in parts:
         part_kind, payload = payload_of(part)
         if kind is None:
             kind = opcode = part_kind
         elif part_kind != kind:
-            raise UsageError("the parts of a message are all text or all binary")
+            raise UsageError("the parts of a message must be all text or all binary")
         if pending is not None:
             yield encode_frame(opcode, pending, fin=False, key=new_masking_key() if masks else None)
             opcode = Opcode.CONTINUATION
@@ -53,40 +56,40 @@ def encode_fragments(parts: Iterable[object], *, masks: bool) -> Iterator[bytes]
 
 
 class Encoding(NamedTuple):
-    """How a side encodes its messages. Two connections with equal encodings can be sent the same bytes.
+    """How one side of a connection encodes its messages. Connections with equal encodings can be sent the same bytes.
 
-    A tuple, because a broadcast looks the encoding of every member up, and tuples are hashed and compared in C.
+    A tuple, because a broadcast looks up the encoding of every member, and tuples are hashed and compared in C.
     """
 
     masks: bool
-    """Whether it is a client, which must mask (RFC 6455, section 5.3)."""
+    """True for a client, which must mask (RFC 6455, section 5.3)."""
     window_bits: int
-    """What it compresses with, or 0 if it does not compress."""
+    """The window of the compression, or 0 if messages are not compressed."""
 
     def encode(self, message: object) -> bytes:
-        """The frame of one whole message. Raises UsageError if it is none."""
+        """Return a message as one frame. Raises UsageError if it is not a message."""
         opcode, payload = payload_of(message)
         if self.window_bits and len(payload) >= MIN_BYTES_TO_DEFLATE:
             return self.compressed_frame(opcode, payload, Deflater(self.window_bits, keep_context=False))
         return self.frame(opcode, payload)
 
     def frame(self, opcode: Opcode, payload: bytes) -> bytes:
-        """A whole, uncompressed frame."""
+        """Return a whole, uncompressed frame."""
         return encode_frame(opcode, payload, key=new_masking_key() if self.masks else None)
 
     def compressed_frame(self, opcode: Opcode, payload: bytes, deflater: Deflater) -> bytes:
-        """A whole frame, compressed with what this deflater has seen before."""
+        """Return a whole frame, compressed with the context of this deflater."""
         return encode_frame(opcode, deflater.deflate(payload), rsv1=True, key=new_masking_key() if self.masks else None)
 
     def encoder(self) -> Callable[[object], bytes]:
-        """The quickest function that does what `encode` does."""
+        """Return the fastest function that does what `encode` does."""
         return self.encode if self.masks else self._encode_unmasked
 
     def _encode_unmasked(self, message: object) -> bytes:
         if type(message) is str:
             try:
                 payload = message.encode()
-                return _SHORT_TEXT_HEADS[len(payload)] + payload
+                return _SHORT_TEXT_HEADERS[len(payload)] + payload
             except (IndexError, UnicodeEncodeError):
                 pass
         return self.encode(message)

@@ -1,6 +1,6 @@
-"""Frames (RFC 6455, section 5.2): the numbers of the protocol, masking, and bytes for what is sent.
+"""Frames (RFC 6455, section 5.2): the constants of the protocol, masking, and encoding. Keeps no state.
 
-What a sequence of frames means is in `messages`; nothing here keeps any state.
+Frames are decoded in `messages`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wschat.errors import UsageError
 
 
 class Opcode(IntEnum):
-    """What a frame is (RFC 6455, section 11.8)."""
+    """The type of a frame (RFC 6455, section 11.8)."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -24,7 +24,7 @@ class Opcode(IntEnum):
 
 
 class CloseCode(IntEnum):
-    """Why a connection ends (RFC 6455, section 7.4.1)."""
+    """Why a connection is closed (RFC 6455, section 7.4.1)."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -53,36 +53,36 @@ LENGTH_IN_2_BYTES = 126
 LENGTH_IN_8_BYTES = 127
 MAX_CONTROL_PAYLOAD = 125
 
-# These say something about an end that no frame announced, so no frame may carry them.
+# Reserved for ends without a close code, so no frame may carry them.
 _NEVER_SENT = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL})
 _DEFINED = frozenset(code for code in CloseCode if code not in _NEVER_SENT)
 
-# By the length of a short payload: what a 4-byte masking key is multiplied with to cover itself and the payload, and how
-# many bytes that makes.
+# By the length of a short payload: the bytes of the masking key and the payload, rounded up to a multiple of 4, and the factor
+# that repeats a 4-byte masking key over them.
 KEY_BITS = 0xFFFFFFFF
 KEY_REPEATER_BYTES = [4 + (length + 3) // 4 * 4 for length in range(LENGTH_IN_2_BYTES)]
 KEY_REPEATER = [sum(1 << (8 * at) for at in range(0, size, 4)) for size in KEY_REPEATER_BYTES]
 
 
 def is_sendable_close_code(code: int) -> bool:
-    """Whether a close frame may carry this code: a defined one, a registered one (3000s) or a private one (4000s)."""
+    """Return True if a close frame may carry this code: one defined, registered (3000 to 3999) or private (4000 to 4999)."""
     return code in _DEFINED or 3000 <= code <= 4999
 
 
 def new_masking_key() -> bytes:
-    """A key that nobody can guess (RFC 6455, section 5.3)."""
+    """Return an unpredictable masking key (RFC 6455, section 5.3)."""
     return os.urandom(4)
 
 
 def apply_mask(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3): one XOR of two long integers."""
+    """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3), by one XOR of two long integers."""
     length = len(payload)
     mask = (key * ((length + 3) >> 2))[:length]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(length, "little")
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: bytes | None = None) -> bytes:
-    """One frame, masked if a 4-byte masking key is given (a client must mask, a server must not)."""
+    """Return a frame, masked if a 4-byte masking key is given. A client must mask, a server must not (RFC 6455, section 5.1)."""
     first = opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0)
     length = len(payload)
     mask_bit = 0 if key is None else MASK_BIT
@@ -98,15 +98,15 @@ def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool
 
 
 def check_close(code: int, reason: str) -> None:
-    """Raise UsageError if a close frame cannot have this code or this reason (RFC 6455, sections 5.5 and 7.4)."""
+    """Raise UsageError if a close frame cannot carry this code or this reason (RFC 6455, sections 5.5 and 7.4)."""
     if not is_sendable_close_code(code):
         raise UsageError(f"{code} is not a close code that may be sent")
     if len(reason.encode()) > MAX_CONTROL_PAYLOAD - 2:
-        raise UsageError(f"the reason for a close has at most {MAX_CONTROL_PAYLOAD - 2} bytes")
+        raise UsageError(f"the reason of a close must have at most {MAX_CONTROL_PAYLOAD - 2} bytes, not {len(reason.encode())}")
 
 
 def encode_close(code: int, reason: str) -> bytes:
-    """The payload of a close frame: nothing for 1005, else the code and as much of the reason as fits."""
+    """Return the payload of a close frame: empty for 1005, else the code and as much of the reason as fits."""
     if code == CloseCode.NO_STATUS:
         return b""
     text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2]

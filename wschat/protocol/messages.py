@@ -1,7 +1,4 @@
-"""Messages out of bytes (RFC 6455, sections 5 and 7): frames, fragments, UTF-8, control frames and the close.
-
-No socket, no thread, no clock: bytes go in by `feed`, and what they mean is there to be taken.
-"""
+"""Decoding: messages and control frames from the bytes of a stream (RFC 6455, sections 5 and 7). No sockets, threads or clocks."""
 
 from __future__ import annotations
 
@@ -34,44 +31,43 @@ from wschat.protocol.frames import (
 _FIN_TEXT = FIN | Opcode.TEXT
 _DATA_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
 _CONTROL_OPCODES = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
-_UNLIMITED = 1 << 62  # more than any frame can be, and still a size that C code takes
+_UNLIMITED = 1 << 62  # more than the size of any frame, and still a size for C code
 
 
 class Ping(NamedTuple):
-    """A ping, which is to be answered with a pong of the same payload (RFC 6455, section 5.5.2)."""
+    """A ping, to be answered with a pong of the same payload (RFC 6455, section 5.5.2)."""
 
     payload: bytes
 
 
 class Pong(NamedTuple):
-    """A pong: the answer to a ping, or unasked for (RFC 6455, section 5.5.3)."""
+    """A pong: the answer to a ping, or an unsolicited one (RFC 6455, section 5.5.3)."""
 
     payload: bytes
 
 
 class Close(NamedTuple):
-    """The peer's close frame (RFC 6455, section 5.5.1); the code is 1005 where it carries none."""
+    """The peer's close frame (RFC 6455, section 5.5.1). The code is 1005 if the frame has none."""
 
     code: int
     reason: str
 
 
 class MessageReader:
-    """Turns the bytes of one direction of one connection into messages.
+    """Decodes the stream of one peer. Not thread-safe.
 
-    After `feed`, complete messages wait in `messages` (str for text, bytes for binary) and control frames in `control`;
-    whoever calls takes them out. However the bytes are cut, the same messages and control frames come out. What follows
-    a close frame is ignored.
+    `feed` appends complete messages to `messages` (str for text, bytes for binary) and control frames to `control`, from which
+    the caller removes them. The result does not depend on how the bytes are divided. Bytes after a close frame are ignored.
 
-    `masked` says whether the peer has to mask (it is a client). `max_bytes` bounds a message after inflation and
-    `max_fragments` the frames it may come in; 0 lifts either. `inflater` is there if permessage-deflate was agreed on.
+    `masked` is True if the peer is a client, whose frames must be masked. `max_bytes` is the limit for a message after decompression,
+    and `max_fragments` for its frames; 0 means no limit. `inflater` is given if permessage-deflate was negotiated.
     """
 
     __slots__ = (
         "_chunks",
         "_fragmented",
+        "_has_close",
         "_inflater",
-        "_is_over",
         "_mask_bit",
         "_max_bytes",
         "_max_fragments",
@@ -89,20 +85,19 @@ class MessageReader:
         self._max_bytes = max_bytes or _UNLIMITED
         self._max_fragments = max_fragments or _UNLIMITED
         self._inflater = inflater
-        self._chunks: list[bytes] = []  # of the frame that is not whole yet
-        self._missing = 0  # bytes until it is worth looking at them again
+        self._chunks: list[bytes] = []  # of the incomplete frame
+        self._missing = 0  # the bytes that must come before another look at `_chunks` is worthwhile
         self._max_short_bytes = min(MAX_CONTROL_PAYLOAD, self._max_bytes)
-        self._max_simple_bytes = self._max_short_bytes  # a text that is the next whole message; none is within a fragmented one
-        self._fragmented: _Fragments | None = None  # the message that is not whole yet
-        self._is_over = False
+        self._max_simple_bytes = self._max_short_bytes  # -1 within a fragmented message, in which no whole text may come
+        self._fragmented: _Fragments | None = None  # the incomplete message
+        self._has_close = False  # a close frame was received
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream.
+        """Decode the next bytes of the stream.
 
-        Raises ProtocolViolation at the first frame that is wrong; what came before it has been handed out by then. The rest
-        of the stream has no meaning after that, so nothing more may be fed.
+        Raises ProtocolViolation at the first invalid frame; the messages before it are in `messages`. Nothing more may be fed after that.
         """
-        if self._is_over:
+        if self._has_close:
             return
         if self._chunks:
             self._chunks.append(data)
@@ -111,8 +106,8 @@ class MessageReader:
                 return
             data = b"".join(self._chunks)
             self._chunks.clear()
-        # This loop is most of what a message costs. Short, whole, uncompressed texts are dealt with right here, everything
-        # else in `_read_frame`.
+        # Most of the time of a message is spent in this loop. Short, whole, uncompressed texts are decoded here, all other frames in
+        # `_read_frame`.
         mask_bit = self._mask_bit
         head_size = 6 if mask_bit else 2
         append = self.messages.append
@@ -130,7 +125,7 @@ class MessageReader:
             else:
                 payload = data[start + 2 : end]
                 if mask_bit:
-                    # What apply_mask does, to the key and the payload at once; calling it would cost as much again.
+                    # Like `apply_mask`, for the key and the payload together; a call would take as much time again.
                     number = from_bytes(payload, "little")
                     number ^= (number & KEY_BITS) * KEY_REPEATER[length]
                     payload = number.to_bytes(KEY_REPEATER_BYTES[length], "little")[4 : length + 4]
@@ -140,10 +135,10 @@ class MessageReader:
                     raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from None
             start = end
         if start < size:
-            self._keep(data[start:], 2 - (size - start))
+            self._store_incomplete(data[start:], 2 - (size - start))
 
     def _read_frame(self, data: bytes, start: int) -> int:
-        """Read the frame that begins there; where it ends, or 0 if it is not whole or nothing may follow it."""
+        """Decode the frame at `start`. Return where it ends, or 0 if it is incomplete or nothing may follow it."""
         size = len(data)
         first = data[start]
         second = data[start + 1]
@@ -153,28 +148,28 @@ class MessageReader:
         if length > MAX_CONTROL_PAYLOAD:
             payload_at = start + (4 if length == LENGTH_IN_2_BYTES else 10)
             if payload_at > size:
-                return self._keep(data[start:], payload_at - size)
+                return self._store_incomplete(data[start:], payload_at - size)
             length = _long_length(data[start + 2 : payload_at])
         self._check_length(first, length)
         if self._mask_bit:
             payload_at += 4
         end = payload_at + length
         if end > size:
-            return self._keep(data[start:], end - size)
+            return self._store_incomplete(data[start:], end - size)
         payload = data[payload_at:end]
         if self._mask_bit:
             payload = apply_mask(payload, data[payload_at - 4 : payload_at])
-        self._take_frame(first, payload)
-        return 0 if self._is_over else end
+        self._process_frame(first, payload)
+        return 0 if self._has_close else end
 
-    def _keep(self, start_of_frame: bytes, missing: int) -> int:
-        """Remember the frame that is not whole, and how much more of it makes another look worthwhile."""
+    def _store_incomplete(self, start_of_frame: bytes, missing: int) -> int:
+        """Store an incomplete frame, and how many bytes more make another look worthwhile."""
         self._chunks.append(start_of_frame)
         self._missing = missing
         return 0
 
     def _check_head(self, first: int, second: int) -> None:
-        """What the first two bytes of a frame already tell (RFC 6455, sections 5.2, 5.4 and 5.5)."""
+        """Check the first two bytes of a frame (RFC 6455, sections 5.2, 5.4 and 5.5)."""
         opcode = first & OPCODE_BITS
         if opcode not in _DATA_OPCODES and opcode not in _CONTROL_OPCODES:
             raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode}")
@@ -195,14 +190,14 @@ class MessageReader:
             raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
 
     def _check_length(self, first: int, length: int) -> None:
-        """Refuse a message that is going to be too big before its bytes are buffered."""
+        """Refuse a message that will be too big before its bytes are buffered."""
         if length >> 63:
             raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "frame length has its highest bit set")
         if first & CONTROL_BIT:
             return
         message = self._fragmented
         if first & RSV1 or (message is not None and message.inflater is not None):
-            # Deflate may lengthen what cannot be compressed, by far less than this.
+            # Compression may make a payload longer, but by far less than this.
             room = self._max_bytes + self._max_bytes // 16 + 64
             before = message.received if message is not None else 0
         else:
@@ -211,10 +206,10 @@ class MessageReader:
         if before + length > room:
             raise ProtocolViolation(CloseCode.TOO_BIG, "message is too big")
 
-    def _take_frame(self, first: int, payload: bytes) -> None:
+    def _process_frame(self, first: int, payload: bytes) -> None:
         opcode = first & OPCODE_BITS
         if opcode & CONTROL_BIT:
-            self._take_control(opcode, payload)
+            self._process_control_frame(opcode, payload)
             return
         fin = bool(first & FIN)
         message = self._fragmented
@@ -231,26 +226,26 @@ class MessageReader:
         self._fragmented = None if fin else message
         self._max_simple_bytes = self._max_short_bytes if fin else -1
 
-    def _take_control(self, opcode: int, payload: bytes) -> None:
+    def _process_control_frame(self, opcode: int, payload: bytes) -> None:
         if opcode == Opcode.PING:
             self.control.append(Ping(payload))
         elif opcode == Opcode.PONG:
             self.control.append(Pong(payload))
         else:
             self.control.append(_read_close(payload))
-            self._is_over = True
+            self._has_close = True
 
 
 class _Fragments:
-    """One message that comes in several frames, or compressed: joined as it comes, so that its size bounds its memory."""
+    """An incomplete message that is fragmented or compressed. Its parts are joined at once, so that its memory is bounded by its size."""
 
     __slots__ = ("_data", "_decoder", "_max_bytes", "_texts", "count", "inflater", "received", "size")
 
     def __init__(self, is_text: bool, inflater: Inflater | None, max_bytes: int) -> None:
         self.inflater = inflater
         self.count = 0
-        self.received = 0  # bytes as they came
-        self.size = 0  # bytes after inflation
+        self.received = 0  # bytes as received
+        self.size = 0  # bytes after decompression
         self._max_bytes = max_bytes
         self._data = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")() if is_text else None
@@ -264,7 +259,7 @@ class _Fragments:
         self._data += payload
         if self._decoder is not None:
             try:
-                self._decoder.decode(payload, final)  # text that is wrong ends the connection at once, not with its last fragment
+                self._decoder.decode(payload, final)  # invalid text is found at once, not with the last fragment
             except UnicodeDecodeError:
                 raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from None
 
