@@ -1,4 +1,4 @@
-"""ConnectionThreads for connections: one for each, and one that stands by."""
+"""A thread for each connection, and a spare thread."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_tasks_do_not_wait_for_each_other(workshop: Workshop) -> None:
     assert len({thread for _, thread in done}) == 5
 
 
-def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spare_thread_runs_the_next_task_and_no_other(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop.threads.start_spare()
     with monkeypatch.context() as fd_reserve:
         fd_reserve.setattr(_thread, "start_new_thread", no_thread)
@@ -73,7 +73,7 @@ def test_who_stands_by_takes_the_next_task_and_no_other(workshop: Workshop, monk
     assert workshop.next() == 4
 
 
-def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_calls_start_one_spare_thread(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     asking = [threading.Thread(target=workshop.threads.start_spare) for _ in range(20)]
     for thread in asking:
         thread.start()
@@ -85,7 +85,7 @@ def test_however_many_ask_for_it_one_stands_by(workshop: Workshop, monkeypatch: 
         workshop.threads.run(2)
 
 
-def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_spare_thread_is_started_after_close(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop.threads.start_spare()
     workshop.threads.close()
     workshop.threads.start_spare()
@@ -94,9 +94,7 @@ def test_after_the_end_nobody_stands_by(workshop: Workshop, monkeypatch: pytest.
         workshop.threads.run(1)
 
 
-def test_who_comes_when_there_are_no_more_threads_finds_the_one_that_stands_by(
-    serve: ServerFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_gets_the_spare_thread_when_no_thread_can_be_started(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(echo)
     with wschat.connect(url_of(server)) as ws:
         ws.send("Is the handler there?")
@@ -105,7 +103,7 @@ def test_who_comes_when_there_are_no_more_threads_finds_the_one_that_stands_by(
         check_echo(server)
 
 
-def test_who_comes_after_a_plain_request_finds_one_too(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spare_thread_is_started_after_a_plain_request_too(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(echo, http=lambda call: Response(200, b"here"))
     with Raw.to(server) as raw:
         raw.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -122,7 +120,7 @@ def test_a_server_that_has_been_shut_down_needs_no_closing_for_its_thread_to_end
     assert not server._threads._has_spare
 
 
-def test_a_debugger_sees_the_thread_that_stood_by_before_it_came(workshop: Workshop) -> None:
+def test_a_trace_function_set_later_sees_the_spare_thread(workshop: Workshop) -> None:
     seen = threading.Event()
     workshop.threads.start_spare()
     before = threading.gettrace()

@@ -1,4 +1,4 @@
-"""Who may come in: how many connections in all, and how many from one address."""
+"""The limits on connections, in all and per address."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def until_let_in(server: wschat.WebSocketServer) -> None:
                 return
 
 
-def test_one_too_many_is_turned_away_until_somebody_leaves(serve: ServerFactory) -> None:
+def test_a_connection_above_the_limit_is_refused_until_another_leaves(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections=2))
     with Raw.opened(server) as one, Raw.opened(server), Raw.to(server) as other:
         response = other.ask(request())
@@ -66,7 +66,7 @@ def send_without_end(raw: Raw) -> None:
         raw.send(b"x" * 65536)
 
 
-def test_who_is_turned_away_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
+def test_a_connection_above_the_limit_that_goes_on_sending_is_cut_off(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections=1))
     with Raw.opened(server), Raw.to(server) as other:
         assert status_of(other) == 503
@@ -82,7 +82,7 @@ def test_a_refusal_is_counted_by_its_status(serve: ServerFactory) -> None:
     eventually(lambda: counters.read().refusals - before == {426: 1})
 
 
-def test_who_is_refused_and_goes_on_sending_is_cut(serve: ServerFactory) -> None:
+def test_a_refused_client_that_goes_on_sending_is_cut_off(serve: ServerFactory) -> None:
     with Raw.to(serve(echo)) as raw:
         assert status_of(raw, Upgrade="something-else") == 426
         with pytest.raises(ConnectionError):
@@ -90,7 +90,7 @@ def test_who_is_refused_and_goes_on_sending_is_cut(serve: ServerFactory) -> None
 
 
 @needs_many_addresses
-def test_one_address_may_have_so_many_and_others_are_not_harmed(serve: ServerFactory) -> None:
+def test_the_limit_of_one_address_does_not_affect_others(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections_per_address=2))
     with connected_from(server) as one, connected_from(server) as two, connected_from(server) as three:
         assert [status_of(raw) for raw in (one, two, three)] == [101, 101, 503]
@@ -100,7 +100,7 @@ def test_one_address_may_have_so_many_and_others_are_not_harmed(serve: ServerFac
         until_let_in(server)
 
 
-def test_no_thread_is_spent_on_those_who_are_turned_away(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_is_spent_on_connections_above_the_limit(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
     start = _thread.start_new_thread
 
@@ -118,7 +118,7 @@ def test_no_thread_is_spent_on_those_who_are_turned_away(serve: ServerFactory, m
 
 
 @needs_many_addresses
-def test_10_000_from_one_address_do_not_keep_others_out(serve: ServerFactory) -> None:
+def test_10_000_connections_from_one_address_do_not_keep_others_out(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections_per_address=20))
     with contextlib.ExitStack() as attackers:
         let_in = [attackers.enter_context(connected_from(server)) for _ in range(20)]
@@ -169,7 +169,7 @@ def test_behind_a_proxy_that_uses_a_unix_socket(serve: ServerFactory) -> None:
     assert statuses == [101, 503, 101]
 
 
-def test_who_is_here_is_counted(serve: ServerFactory) -> None:
+def test_open_connections_are_counted_by_kind(serve: ServerFactory) -> None:
     before = counters.read()
     server = serve(echo, limits=Limits(max_connections=2))
     with Raw.opened(server) as one, Raw.to(server) as two, Raw.to(server) as three:
@@ -184,7 +184,7 @@ def test_who_is_here_is_counted(serve: ServerFactory) -> None:
     assert after.refusals - before.refusals == {Refusal.TOO_MANY_CONNECTIONS: 1}
 
 
-def test_what_waits_for_all_is_added_up(serve: ServerFactory) -> None:
+def test_waiting_bytes_of_all_connections_are_added_up(serve: ServerFactory) -> None:
     def flood(ws: wschat.Connection) -> None:
         ws.offer(ws.encoding.encode(b"x" * 10_000_000))  # more than the kernel takes
         echo(ws)
@@ -205,7 +205,7 @@ def ask_for(http: Http, address: str) -> int:
     return http.get(X_Forwarded_For=address).status
 
 
-def test_a_connection_of_a_proxy_counts_for_whom_it_asks(serve: ServerFactory) -> None:
+def test_a_connection_of_a_proxy_counts_for_the_current_client(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
     with Http.to(server) as one:
         assert ask_for(one, "203.0.113.1") == ask_for(one, "203.0.113.2") == 200
@@ -219,7 +219,7 @@ def test_a_connection_of_a_proxy_counts_for_whom_it_asks(serve: ServerFactory) -
     assert not server._connections._addresses
 
 
-def test_a_websocket_counts_for_whom_its_opening_was(serve: ServerFactory) -> None:
+def test_a_websocket_counts_for_the_client_of_its_opening(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
     with Http.to(server) as one, Http.to(server) as two:
         assert ask_for(one, "203.0.113.1") == 200
@@ -228,7 +228,7 @@ def test_a_websocket_counts_for_whom_its_opening_was(serve: ServerFactory) -> No
         assert ask_for(two, "203.0.113.1") == 200
 
 
-def test_a_connection_that_asks_for_nobody_else_counts_for_the_proxy(serve: ServerFactory) -> None:
+def test_a_connection_without_a_named_client_counts_for_the_proxy(serve: ServerFactory) -> None:
     server = serve(echo, http=page, trusted_proxies=["127.0.0.1"])
     with Http.to(server) as http:
         assert ask_for(http, "203.0.113.1") == 200
@@ -236,7 +236,7 @@ def test_a_connection_that_asks_for_nobody_else_counts_for_the_proxy(serve: Serv
         assert dict(server._connections._counts) == {"127.0.0.1": 1}
 
 
-def test_followers_are_counted_apart(serve: ServerFactory) -> None:
+def test_event_streams_are_counted_apart(serve: ServerFactory) -> None:
     before = counters.read()
     server = serve(echo, http=lambda request: EventsResponse(EventStream.wait))
     with Http.to(server) as follower, Http.to(server) as other:

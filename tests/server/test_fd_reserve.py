@@ -1,4 +1,4 @@
-"""Refusing somebody with the last descriptor. That it comes to this, and passes, is in `test_attacks`."""
+"""Refusing a connection with the spare descriptor. Running out of descriptors, and recovering, is in `test_attacks`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def descriptors() -> int:
     return len(os.listdir("/dev/fd"))
 
 
-def test_somebody_is_answered_and_the_descriptor_is_there_again(fd_reserve: FdReserve, listener: socket.socket) -> None:
+def test_a_connection_is_refused_and_the_spare_descriptor_is_opened_again(fd_reserve: FdReserve, listener: socket.socket) -> None:
     before = descriptors()
     for _ in range(3):
         with socket.create_connection(listener.getsockname(), PATIENCE) as sock, Raw(sock) as raw:
@@ -46,11 +46,11 @@ def test_somebody_is_answered_and_the_descriptor_is_there_again(fd_reserve: FdRe
     assert descriptors() == before
 
 
-def test_nobody_is_waited_for(fd_reserve: FdReserve, listener: socket.socket) -> None:
+def test_refuse_one_does_not_wait_for_a_connection(fd_reserve: FdReserve, listener: socket.socket) -> None:
     assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
 
 
-def test_who_has_left_already_harms_nobody(fd_reserve: FdReserve, listener: socket.socket) -> None:
+def test_a_client_that_has_already_left_does_no_harm(fd_reserve: FdReserve, listener: socket.socket) -> None:
     Raw(socket.create_connection(listener.getsockname(), PATIENCE)).vanish()
     fd_reserve.refuse_one(listener, lambda head: BUSY)
     assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
@@ -60,11 +60,11 @@ def test_who_has_left_already_harms_nobody(fd_reserve: FdReserve, listener: sock
     ("number", "is_exhaustion"),
     [(errno.EMFILE, True), (errno.ENFILE, True), (errno.ENOMEM, True), (errno.EAGAIN, False), (errno.ECONNABORTED, False)],
 )
-def test_what_is_exhaustion_an_error(number: int, is_exhaustion: bool) -> None:
+def test_which_errors_mean_exhaustion(number: int, is_exhaustion: bool) -> None:
     assert FdReserve.is_exhaustion(OSError(number, "no")) == is_exhaustion
 
 
-def test_it_is_said_once_in_a_while(fd_reserve: FdReserve, caplog: pytest.LogCaptureFixture) -> None:
+def test_exhaustion_is_logged_once_in_ten_seconds(fd_reserve: FdReserve, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         fd_reserve.log_exhaustion(OSError(errno.EMFILE, "Too many open files"))
     (record,) = caplog.records

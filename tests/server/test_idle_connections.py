@@ -60,7 +60,7 @@ def test_the_order_and_the_addresses() -> None:
         assert (len(idle), idle.count("a"), idle._by_address) == (0, 0, {})
 
 
-def test_they_do_not_count_for_their_address(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_idle_connections_do_not_count_for_their_address(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=2))
     first, second = idle(server, clients), idle(server, clients)
     with Raw.opened(server), Raw.opened(server):
@@ -69,7 +69,7 @@ def test_they_do_not_count_for_their_address(serve: ServerFactory, clients: cont
     assert first.get().status == second.get().status == 200
 
 
-def test_they_count_again_when_they_ask_for_something(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_idle_connections_count_again_with_their_next_request(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=2))
     first, second = idle(server, clients), idle(server, clients)
     with Raw.opened(server), Raw.opened(server):
@@ -89,7 +89,7 @@ def test_as_many_again_of_one_address_may_be_idle_and_the_longest_goes_first(ser
         assert http.get().status == 200
 
 
-def test_the_longest_idle_of_all_makes_room_for_who_comes(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_the_longest_idle_connection_makes_room_for_a_new_one(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=3))
     first, second = idle(server, clients, "127.0.0.2"), idle(server, clients, "127.0.0.3")
     with Raw.opened(server), Raw.opened(server), Raw.opened(server):
@@ -99,7 +99,7 @@ def test_the_longest_idle_of_all_makes_room_for_who_comes(serve: ServerFactory, 
             assert one_too_many.ask(request()).status == 503
 
 
-def test_who_is_refused_for_its_own_address_makes_nobody_leave(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_a_connection_refused_for_its_address_closes_no_other(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=2, max_connections_per_address=1))
     other = idle(server, clients, "127.0.0.2")
     with Raw.opened(server), Raw.to(server) as one_too_many:
@@ -123,7 +123,7 @@ def test_a_stream_of_events_is_not_idle(serve: ServerFactory, clients: contextli
         assert one_too_many.ask(request()).status == 503
 
 
-def test_nothing_of_them_is_left_when_they_have_gone(serve: ServerFactory) -> None:
+def test_closed_idle_connections_leave_nothing_behind(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=2))
     with contextlib.ExitStack() as clients:
         idle(server, clients)
@@ -135,7 +135,7 @@ def test_nothing_of_them_is_left_when_they_have_gone(serve: ServerFactory) -> No
     assert not server._connections._counts
 
 
-def test_a_stop_ends_them(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_a_stop_closes_idle_connections(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page)
     http = idle(server, clients)
     server.stop()

@@ -1,4 +1,4 @@
-"""The overload: who is refused at the door is answered when its request is there, and without a thread of its own."""
+"""Overload: a refused connection gets a response when its request has come, without a thread of its own."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def check_comes_back(http: Http, retry: int) -> None:
     assert http.line() == f"retry: {retry}".encode()
 
 
-def test_an_event_source_that_is_one_too_many_is_told_to_come_back(serve: ServerFactory) -> None:
+def test_a_refused_event_source_is_told_to_reconnect(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), Http.to(server) as http:
         http.send(plain("GET", "/events", b"", **EVENT_SOURCE))
         check_comes_back(http, 10_000)
 
 
-def test_its_request_may_come_in_pieces(serve: ServerFactory) -> None:
+def test_the_request_of_a_refused_event_source_may_come_in_pieces(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), Http.to(server) as http:
         http.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -50,14 +50,14 @@ def test_its_request_may_come_in_pieces(serve: ServerFactory) -> None:
 
 
 @pytest.mark.parametrize("data", [plain("GET", "/events"), plain("GET", "/", Accept="text/html"), request(), b"GET / HTTP", b""])
-def test_everyone_else_gets_an_error_also_if_nothing_or_only_a_part_is_sent(serve: ServerFactory, data: bytes) -> None:
+def test_other_clients_get_503_even_for_an_incomplete_request(serve: ServerFactory, data: bytes) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), Http.to(server) as http:
         http.send(data)
         assert http.response().status == 503
 
 
-def test_who_leaves_at_once_makes_room_for_others_to_be_answered(serve: ServerFactory) -> None:
+def test_99_silent_connections_do_not_keep_another_from_its_response(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), contextlib.ExitStack() as silent:
         for _ in range(99):
@@ -66,7 +66,7 @@ def test_who_leaves_at_once_makes_room_for_others_to_be_answered(serve: ServerFa
             assert http.get().status == 503
 
 
-def test_a_stop_answers_those_who_have_not_asked_yet(serve: ServerFactory) -> None:
+def test_a_stop_answers_connections_without_a_request(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), Raw.to(server) as silent, Raw.to(server) as other:
         assert other.ask(request()).status == 503  # so that the silent one has been accepted
@@ -74,7 +74,7 @@ def test_a_stop_answers_those_who_have_not_asked_yet(serve: ServerFactory) -> No
         assert silent.response().status == 503
 
 
-def test_an_event_source_for_whom_a_proxy_asks_too_much_is_told_so_too(serve: ServerFactory) -> None:
+def test_an_event_source_behind_a_proxy_is_told_to_reconnect(serve: ServerFactory) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
     with Http.to(server) as one, Http.to(server) as two:
         assert one.ask(request()).status == 101
@@ -82,7 +82,7 @@ def test_an_event_source_for_whom_a_proxy_asks_too_much_is_told_so_too(serve: Se
         check_comes_back(two, 10_000)
 
 
-def test_so_it_is_whatever_the_reason_is_and_it_is_counted_as_an_error(serve: ServerFactory) -> None:
+def test_a_503_of_the_application_makes_an_event_source_reconnect_and_is_counted(serve: ServerFactory) -> None:
     before = counters.read().refusals
     with Http.to(serve(echo, http=page)) as http:
         assert http.get("/unavailable").status == 503

@@ -1,4 +1,4 @@
-"""PeerTimeout with a peer: cut when it is late, with one timer at a time."""
+"""PeerTimeout: a late peer is cut off, with one timer at a time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def peer(clock: Clock) -> Peer:
     return Peer(clock)
 
 
-def test_who_is_late_is_cut_once(clock: Clock, peer: Peer) -> None:
+def test_a_late_peer_is_cut_off_once(clock: Clock, peer: Peer) -> None:
     peer.timeout.start(10)
     clock.advance(9)
     assert peer.cuts == 0
@@ -70,7 +70,7 @@ def test_who_is_late_is_cut_once(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 1
 
 
-def test_who_is_in_time_is_not(clock: Clock, peer: Peer) -> None:
+def test_a_peer_in_time_is_not_cut_off(clock: Clock, peer: Peer) -> None:
     peer.timeout.start(10)
     clock.advance(9)
     peer.timeout.stop()
@@ -78,7 +78,7 @@ def test_who_is_in_time_is_not(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 0
 
 
-def test_each_time_has_all_the_time(clock: Clock, peer: Peer) -> None:
+def test_each_start_gives_the_whole_timeout(clock: Clock, peer: Peer) -> None:
     for _ in range(5):
         peer.timeout.start(10)
         clock.advance(9)
@@ -90,7 +90,7 @@ def test_each_time_has_all_the_time(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 1
 
 
-def test_a_shorter_time_counts_from_when_it_begins(clock: Clock, peer: Peer) -> None:
+def test_a_shorter_timeout_replaces_a_longer_one(clock: Clock, peer: Peer) -> None:
     peer.timeout.start(100)
     peer.timeout.stop()
     peer.timeout.start(1)
@@ -98,13 +98,13 @@ def test_a_shorter_time_counts_from_when_it_begins(clock: Clock, peer: Peer) -> 
     assert peer.cuts == 1
 
 
-def test_0_is_for_ever(clock: Clock, peer: Peer) -> None:
+def test_0_is_no_limit(clock: Clock, peer: Peer) -> None:
     peer.timeout.start(0)
     clock.advance(1e9)
     assert peer.cuts == 0
 
 
-def test_ten_thousand_times_take_one_deadline(clock: Clock, peer: Peer) -> None:
+def test_ten_thousand_timeouts_take_one_timer(clock: Clock, peer: Peer) -> None:
     for _ in range(10_000):
         peer.timeout.start(10)
         peer.timeout.stop()
@@ -112,7 +112,7 @@ def test_ten_thousand_times_take_one_deadline(clock: Clock, peer: Peer) -> None:
     assert clock.waiting == 1
 
 
-def test_when_it_is_closed_nothing_is_waited_for(clock: Clock, peer: Peer) -> None:
+def test_close_cancels_the_timeout(clock: Clock, peer: Peer) -> None:
     peer.timeout.start(10)
     peer.timeout.close()
     clock.advance(100)
