@@ -32,8 +32,9 @@ from tests.brokers.wiring import (
     upto,
 )
 from tests.connection.wiring import PATIENCE, eventually
-from wschat.brokers.base import MAX_TEXT_READ, Broker, Draft, Message, Outcome, Result, Retention, Rule
+from wschat.brokers.base import Broker, Draft, Message, Outcome, Result, Retention, Rule
 from wschat.brokers.memory import MemoryBroker
+from wschat.brokers.paging import MAX_PAGE_CHARACTERS
 from wschat.brokers.sqlite import broker as sqlite
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.counters import counters
@@ -131,7 +132,7 @@ def test_texts_come_back_as_they_were(broker: Broker) -> None:
 @pytest.mark.parametrize("length", [1, 1000, 64 * 1024, 1_000_000])
 def test_one_read_brings_no_more_text_than_a_client_can_take_but_one_message_at_least(broker: Broker, length: int) -> None:
     say(broker, "lobby", *["x" * length] * 300)
-    expected = max(1, min(300, MAX_TEXT_READ // length))
+    expected = max(1, min(300, MAX_PAGE_CHARACTERS // length))
     assert numbers(broker.read_since("lobby", 0, EVERYTHING)) == upto(300)[:expected]
     assert numbers(broker.read_before("lobby", None, EVERYTHING)) == upto(300)[-expected:]
     assert numbers(log_of(broker, "lobby")) == upto(300)
@@ -562,7 +563,7 @@ def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
 def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for_long_and_nobody_is_in_it(
     make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
     hands = Hands(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
@@ -591,7 +592,7 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
 
 
 def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
     hands = Hands(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         say(broker, "tea", "x")

@@ -39,7 +39,7 @@ from tests.brokers.wiring import (
 from tests.connection.wiring import PATIENCE, eventually
 from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.sqlite import broker as sqlite
-from wschat.brokers.sqlite import log, work
+from wschat.brokers.sqlite import connections, log_writer, write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
 
@@ -213,7 +213,7 @@ def test_numbers_go_on_above_those_of_forgotten_rooms_after_a_restart(path: Path
 
 
 def test_what_is_too_old_does_not_stay_in_the_file_of_a_server_that_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_SECONDS_BETWEEN_ROUNDS", 0.01)
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
     hands = Hands(monkeypatch)
     with closing(SqliteBroker(path, Retention(days=0.5))) as broker:
         append(broker, *(Draft(f"room{number}", "alice", "x") for number in range(500)))
@@ -229,17 +229,17 @@ def test_what_is_not_kept_any_more_does_not_pile_up_in_the_file(path: Path) -> N
     with closing(SqliteBroker(path, Retention(messages=10))) as broker:
         for number in range(30):
             say(broker, "lobby", *[f"{number}"] * 100)
-        assert rows_of(path, "messages") < 10 + 2 * log._DELETED_TOGETHER
+        assert rows_of(path, "messages") < 10 + 2 * log_writer._DELETE_INTERVAL
         assert numbers(log_of(broker, "lobby")) == upto(3000)[-10:]
 
 
 def test_keys_are_remembered_for_so_many_messages_and_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "KEYS_KEPT", 20)
+    monkeypatch.setattr(log_writer, "MAX_KEYS", 20)
     with closing(SqliteBroker(path, Retention(messages=3))) as broker:
         for first in range(1, 1001, 100):
             append(broker, *(Draft("lobby", "alice", "x", key=f"{number}") for number in range(first, first + 100)))
         assert append(broker, *(Draft("lobby", "alice", "x", key=f"{number}") for number in range(981, 1001))) == upto(1000)[-20:]
-        assert rows_of(path, "keys") < 20 + 2 * log._DELETED_TOGETHER
+        assert rows_of(path, "keys") < 20 + 2 * log_writer._DELETE_INTERVAL
         assert numbers(log_of(broker, "lobby")) == [998, 999, 1000]
 
 
@@ -312,7 +312,7 @@ def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
         say(broker, "lobby", "one")
     with looking_into(path) as database:
         database.execute("PRAGMA user_version = 99")
-    assert "is of version 99, and this wschat knows 2 at most" in refusal(path)
+    assert "has version 99, and this wschat reads versions up to 2" in refusal(path)
     with looking_into(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (99,)
         database.execute("PRAGMA user_version = 2")
@@ -338,7 +338,7 @@ def test_a_database_of_something_else_is_left_as_it_was(path: Path) -> None:
     with looking_into(path) as database:
         database.execute("CREATE TABLE lines (line TEXT)")
     before = path.read_bytes()
-    assert "is a database of something else" in refusal(path)
+    assert "is a database of another application" in refusal(path)
     assert path.read_bytes() == before
 
 
@@ -381,7 +381,7 @@ def test_a_commit_waits_for_the_disk(path: Path) -> None:
 
 def test_one_thread_writes_and_no_other(path: Path, broker: SqliteBroker) -> None:
     """So nothing here ever waits for a lock, nor fails for want of it."""
-    with broker._connection() as database, pytest.raises(sqlite3.OperationalError, match="attempt to write a readonly database"):
+    with broker._readers.connection() as database, pytest.raises(sqlite3.OperationalError, match="attempt to write a readonly database"):
         database.execute("DELETE FROM rules")
 
 
@@ -397,7 +397,7 @@ def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_pat
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():
         say(broker, "lobby", *["x"] * 1000)
         assert all(found == [1000] * 10 for found in pool.map(read, [broker] * readers))
-        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * sqlite._CONNECTIONS
+        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * connections.MAX_READERS
 
 
 # Writing
@@ -443,7 +443,7 @@ def test_more_than_one_transaction_takes_is_appended_all_the_same(broker: Sqlite
     broker.subscribe("lobby", listener)
     gate = Gate(broker)
     gate.shut()
-    total = 2 * work.BATCH + 500
+    total = 2 * write_queue.MAX_BATCH + 500
     speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(total)))
     gate.open()
     assert speaker.wait_for(total) == upto(total)
@@ -451,7 +451,7 @@ def test_more_than_one_transaction_takes_is_appended_all_the_same(broker: Sqlite
 
 
 def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "_MAX_WAITING", 10)
+    monkeypatch.setattr(write_queue, "_MAX_QUEUED", 10)
     speaker, gate = Speaker(broker), Gate(broker)
     waiting: list[int] = []
     gate.shut()
@@ -459,7 +459,7 @@ def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: SqliteBroke
     def talk(thread: int) -> None:
         for number in range(100):
             speaker.begin(Draft("lobby", f"{thread}", f"{number}"))
-            waiting.append(len(broker._work._queue))
+            waiting.append(len(broker._queue._messages))
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(talk, thread) for thread in range(4)]
@@ -482,7 +482,7 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
     speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(2500)))
     with ThreadPoolExecutor(1) as pool:
         closed = pool.submit(broker.close)
-        eventually(lambda: broker._work.is_closing)
+        eventually(lambda: broker._queue.is_closed)
         assert not closed.done()
         gate.open()
         closed.result(PATIENCE)
@@ -493,7 +493,7 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
 
 def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it waits for its turn, or is just about to append, or comes too late."""
-    monkeypatch.setattr(work, "_MAX_WAITING", 5)
+    monkeypatch.setattr(write_queue, "_MAX_QUEUED", 5)
     broker = SqliteBroker(path)
     speaker, gate = Speaker(broker), Gate(broker)
     gate.shut()
@@ -509,7 +509,7 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
 
     with ThreadPoolExecutor(5) as pool:
         tasks = [pool.submit(talk) for _ in range(4)]
-        eventually(lambda: len(broker._work._queue) == 5)
+        eventually(lambda: len(broker._queue._messages) == 5)
         closed = pool.submit(broker.close)
         assert {task.result(PATIENCE) for task in tasks} == {"the history is closed"}
         gate.open()
@@ -526,8 +526,8 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
 
 def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a lock of SQLite's: with no time at all to wait for one, nothing fails."""
-    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.0)
-    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.0)
+    monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(4) as pool:
         is_over = threading.Event()
 
@@ -566,7 +566,7 @@ def test_many_who_ask_whether_it_can_be_written_cost_one_write_a_second(path: Pa
 
 
 def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.02)
+    monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.02)
     broker.check()
     elsewhere = path.rename(path.with_name("elsewhere"))
 
@@ -599,14 +599,14 @@ def test_a_lock_that_another_program_lets_go_of_soon_only_delays(path: Path, bro
     speaker = Speaker(broker)
     with locked(path):
         speaker.begin(Draft("lobby", "alice", "one"))
-        eventually(lambda: not broker._work._queue)
+        eventually(lambda: not broker._queue._messages)
     assert speaker.wait_for(1) == [1]
 
 
 def test_while_another_program_has_locked_the_file_nothing_is_said(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
     with closing(SqliteBroker(path)) as broker:
         listener = Listener()
         for room in ("lobby", "new"):
@@ -653,7 +653,7 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
 def test_while_the_file_is_not_in_its_place_nothing_is_said(
     path: Path, broker: SqliteBroker, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
     listener = Listener()
     broker.subscribe("lobby", listener)
     assert say(broker, "lobby", "one") == [1]

@@ -83,7 +83,7 @@ from contextlib import suppress
 from wschat.brokers.sqlite.broker import SqliteBroker
 broker = SqliteBroker(sys.argv[1])
 for _ in range(5):
-    with suppress(ZeroDivisionError), broker._connection() as database:
+    with suppress(ZeroDivisionError), broker._readers.connection() as database:
         database.execute("SELECT * FROM rooms").fetchall()
         1 / 0  # which closes the connection
 print(subprocess.run([sys.executable, "-c", {setup + OPEN!r}, sys.argv[1]], capture_output=True, text=True).stderr)
@@ -101,7 +101,7 @@ def test_a_system_without_file_locks_is_refused_in_one_line_that_says_what_goes(
     refused = run(command, path)
     assert refused.returncode == 2
     assert refused.stderr == (
-        f"wschat: cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory, or off\n"
+        f"wschat: cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory or off\n"
     )
     assert not path.exists()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wschat.brokers.sqlite import schema
-from wschat.brokers.sqlite.schema import VERSION, check, migrate
+from wschat.brokers.sqlite.schema import VERSION, check_compatible, migrate
 from wschat.errors import UsageError
 
 # Makes a table, and then fails.
@@ -97,7 +97,7 @@ def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(pat
             INSERT INTO messages VALUES (1, 1, 'alice', 'one', 1700000000.5), (1, 2, 'alice', 'two', 1700000001.5);
         """)
     with closing(connect(path)) as database:
-        check(database, str(path))
+        check_compatible(database, str(path))
         migrate(database)
         assert database.execute("SELECT name, last, time FROM rooms ORDER BY id").fetchall() == [("tea", 2, 1700000001.5), ("coffee", 7, 0)]
         assert database.execute("SELECT * FROM log").fetchall() == [("an epoch", 1700000001.5, 0)]
@@ -143,14 +143,16 @@ def test_a_later_version_is_refused(path: Path, database: sqlite3.Connection) ->
     migrate(database)
     database.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = content(path)
-    with pytest.raises(UsageError, match=rf"the history in a file is of version {VERSION + 1}, and this wschat knows {VERSION} at most"):
-        check(database, "a file")
+    with pytest.raises(
+        UsageError, match=rf"the history in a file has version {VERSION + 1}, and this wschat reads versions up to {VERSION}"
+    ):
+        check_compatible(database, "a file")
     assert content(path) == before
 
 
 def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Connection) -> None:
     database.execute("CREATE TABLE notes (x)")
     before = content(path)
-    with pytest.raises(UsageError, match="a file is a database of something else, not a history"):
-        check(database, "a file")
+    with pytest.raises(UsageError, match="a file is a database of another application, not a history"):
+        check_compatible(database, "a file")
     assert content(path) == before
