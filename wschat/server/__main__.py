@@ -82,8 +82,8 @@ rate_option = partial(option, metavar="N/SECONDS|off", callback=read_by(Rate.par
 @option(
     "--history",
     type=Text(),
-    metavar="PATH|memory|off",
-    help="Where the chat keeps what was said: in an SQLite file, in memory, or nowhere.  "
+    metavar="PATH|memory|off|MODULE:CLASS",
+    help="Where the chat keeps messages: in an SQLite file, in memory, nowhere, or in a broker of your own.  "
     "[default: history.sqlite in the user's state directory]",
 )
 @option("--keep-messages", default=_RETENTION.messages, type=COUNT, help="How many messages of each room are kept; 0 for all.")
