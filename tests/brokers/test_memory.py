@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from tests.brokers.wiring import (
-    Listener,
-    last_numbers,
-    log_of,
-    say,
-    texts,
-)
+from tests.brokers.wiring import Listener, last_numbers, log_of, say, texts
 from wschat.brokers.memory import MemoryBroker
 
 

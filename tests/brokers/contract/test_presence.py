@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from tests.brokers.wiring import (
-    last_numbers,
-    say,
-)
+from tests.brokers.wiring import last_numbers, say
 from wschat.brokers.base import Broker
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.brokers.wiring import (
-    TEXTS,
-    Speaker,
-    upto,
-)
+from tests.brokers.wiring import TEXTS, Speaker, upto
 from tests.connection.wiring import PATIENCE
 from wschat.brokers.base import Broker, Draft, Rule
 

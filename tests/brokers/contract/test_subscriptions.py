@@ -7,17 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from tests.brokers.wiring import (
-    Listener,
-    Speaker,
-    append,
-    log_of,
-    numbers,
-    say,
-    switching_often,
-    texts,
-    upto,
-)
+from tests.brokers.wiring import Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
 from tests.connection.wiring import PATIENCE
 from wschat.brokers.base import Broker, Draft, Message, Outcome
 from wschat.counters import counters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,21 @@ def test_a_system_without_file_locks_serves_a_chat_in_memory() -> None:
         assert process.stdout.readline().startswith("wschat serves chat (history: memory)")
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_file_that_is_in_use_is_refused_until_it_is_closed(path: Path) -> None:
+    with closing(SqliteBroker(path)) as first:
+        with pytest.raises(UsageError, match=r"the history in .*history\.db is in use by another server"):
+            SqliteBroker(path).close()
+        assert say(first, "lobby", "one") == [1]
+    with closing(SqliteBroker(path)) as second:
+        assert say(second, "lobby", "two") == [2]
+
+
+def test_a_file_that_is_in_use_is_refused_by_any_name(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.db").symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    with closing(SqliteBroker(path)):
+        for name in ("history.db", f"../{tmp_path.name}/history.db", "link.db"):
+            with pytest.raises(UsageError, match="is in use by another server"):
+                SqliteBroker(name).close()

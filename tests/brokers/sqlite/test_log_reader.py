@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.sqlite.test_broker import Gate
+from tests.brokers.sqlite.wiring import NO_TEXT, Gate, change, spoil
 from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
-from wschat.brokers.base import Draft, Retention, Rule
+from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
 
 SECRET = "what nobody is to read in a log"
-NO_TEXT = {"text": "CAST(x'ff' || text AS TEXT)"}
 BAD_ROWS = {
     "a text that is no UTF-8": NO_TEXT,
     "a text that is a number of bytes": {"text": "x'80'"},
@@ -24,16 +23,6 @@ BAD_ROWS = {
     "a time that is a word": {"time": "'yesterday'"},
     "a time that is not finite": {"time": "9e999"},
 }
-
-
-def change(path: Path, statement: str) -> None:
-    """As another program does, or a disk that forgets."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        assert database.execute(statement).rowcount
-
-
-def spoil(path: Path, row: dict[str, str], *seqs: int) -> None:
-    change(path, f"UPDATE messages SET {', '.join(f'{name} = {value}' for name, value in row.items())} WHERE seq IN {(*seqs, -1)}")
 
 
 def wipe_page(path: Path, text: str) -> None:
@@ -128,17 +117,6 @@ def test_a_key_that_says_nothing_keeps_no_message_from_being_said(path: Path, br
     change(path, f"UPDATE keys SET {change_of_key}")
     assert append(broker, Draft("lobby", "alice", "other"), Draft("lobby", "alice", "one", "k")) == [2, 3]
     assert say(broker, "lobby", "one", key="k") == [3]
-
-
-@pytest.mark.parametrize("change_of_rule", ["until = 'never'", "until = 9e999", "room = x'ff'", "decided_by = CAST(x'ff' AS TEXT)"])
-def test_a_rule_that_cannot_be_read_does_not_hold_and_leaves_the_others(
-    path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture, change_of_rule: str
-) -> None:
-    rules = [Rule("lobby", "ban", name, 0.0, "alice") for name in ("mallory", "trent")]
-    broker.set_rules(rules)
-    change(path, f"UPDATE rules SET {change_of_rule} WHERE subject = 'mallory'")
-    assert broker.rules() == rules[1:]
-    assert f"1 rules in {path} cannot be read and do not hold" in caplog.text
 
 
 @pytest.mark.parametrize("change_of_room", ["name = CAST(x'ff' AS TEXT)", "last = 'seven'"])
