@@ -115,7 +115,7 @@ def test_a_clock_before_the_newest_message_deletes_nothing_and_says_so(path: Pat
     at("2028-01-10 12:00:00", path, ["tea", "ahead"])
     (found,), logged = at("2027-01-30 12:00:00", path, ["tea"])
     assert [text for text, _ in found] == ["one", "ahead"]
-    assert "which is before the newest message, of 2028-01-10 12:00 UTC: nothing is deleted for its age meanwhile" in logged
+    assert "which is before the newest message, of 2028-01-10 12:00 UTC: no message is deleted for its age until it is right" in logged
 
 
 def test_what_is_too_old_by_a_plausible_clock_is_deleted(path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_server_that_runs_for_a_day_relies_on_its_clock_again(hands: Hands, ca
     hands.go_on(3601)
     assert judged.relied_on() == hands.now
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert "is relied on again" in caplog.text
+    assert "is trusted again" in caplog.text
 
 
 def test_a_clock_that_is_set_ahead_while_the_server_runs_is_not_relied_on(hands: Hands) -> None:

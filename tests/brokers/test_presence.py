@@ -6,11 +6,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.connection.wiring import PATIENCE
-from wschat.brokers.presence import Presence
+from wschat.brokers.presence import LocalPresence
 
 
 def test_who_came_twice_is_there_until_it_has_left_twice() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     assert [presence.enter("lobby", "alice") for _ in range(3)] == [True, False, False]
     assert presence.members("lobby") == ["alice"]
     assert [presence.leave("lobby", "alice") for _ in range(3)] == [False, False, True]
@@ -18,7 +18,7 @@ def test_who_came_twice_is_there_until_it_has_left_twice() -> None:
 
 
 def test_whoever_came_first_is_first_and_to_come_twice_changes_nothing() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     for member in ("carol", "alice", "bob", "alice", "carol"):
         presence.enter("lobby", member)
     assert presence.members("lobby") == ["carol", "alice", "bob"]
@@ -30,7 +30,7 @@ def test_whoever_came_first_is_first_and_to_come_twice_changes_nothing() -> None
 
 
 def test_rooms_and_members_are_told_apart_as_they_are_written() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     for name in ("", "a", "A", "a\0", "é", "e\u0301"):
         assert presence.enter(name, "alice")
         assert presence.enter("lobby", name)
@@ -40,7 +40,7 @@ def test_rooms_and_members_are_told_apart_as_they_are_written() -> None:
 
 
 def test_the_list_is_that_of_its_moment() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     presence.enter("lobby", "alice")
     members = presence.members("lobby")
     presence.enter("lobby", "bob")
@@ -48,7 +48,7 @@ def test_the_list_is_that_of_its_moment() -> None:
 
 
 def test_rooms_that_are_empty_again_or_were_only_asked_for_take_no_memory() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     for number in range(10):
         presence.enter(f"{number}", "alice")
         presence.leave(f"{number}", "alice")
@@ -57,7 +57,7 @@ def test_rooms_that_are_empty_again_or_were_only_asked_for_take_no_memory() -> N
 
 
 def test_of_all_who_come_and_go_at_once_one_is_the_first_and_one_the_last() -> None:
-    presence = Presence()
+    presence = LocalPresence()
     threads = 8
     together = threading.Barrier(threads)
 

@@ -15,7 +15,7 @@ from tests.brokers.test_clock import DAY, NOW, Hands
 from tests.connection.wiring import PATIENCE, Wiring, eventually
 from wschat.brokers.base import Rule
 from wschat.brokers.memory import MemoryBroker
-from wschat.brokers.sqlite import broker as sqlite
+from wschat.brokers.sqlite import connections
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.addresses import canonical_address
 from wschat.chat.dialects.plain import Plain
@@ -372,7 +372,7 @@ def test_rules_outlive_a_restart(path: Path, come: Come) -> None:
 @pytest.fixture
 def locked_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a file that another program has locked."""
-    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
+    monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
 
 
 @pytest.mark.usefixtures("locked_in_vain")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.sqlite.test_reading import NO_TEXT, spoil
+from tests.brokers.sqlite.wiring import NO_TEXT, spoil
 from tests.brokers.wiring import say, upto
 from tests.web.wiring import OpenWeb
 from wschat.brokers.sqlite.broker import SqliteBroker

@@ -17,8 +17,7 @@ from tests.connection.wiring import PATIENCE, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers.memory import MemoryBroker
-from wschat.brokers.sqlite import broker as sqlite
-from wschat.brokers.sqlite import work
+from wschat.brokers.sqlite import connections, write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable
 from wschat.web import dashboard
@@ -69,8 +68,8 @@ def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
 def test_not_ready_while_another_program_keeps_the_history_from_being_written(
     open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SECONDS_TO_WAIT_FOR_LOCK", 0.05)
-    monkeypatch.setattr(work, "_SECONDS_CHECKED", 0.0)
+    monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
     path = tmp_path / "history"
     web = open_web(SqliteBroker(path))
     assert web.get("/readyz").status == 200

@@ -1,1 +1,4 @@
-"""Brokers: the log of every room. Know no connections, and nothing of what a message means."""
+"""Brokers: the log, the subscribers, the members and the rules of every room.
+
+A broker knows no connections, and does not interpret messages. `base` has its contracts, `opening` opens one by a URL.
+"""

@@ -1,255 +1,247 @@
-"""What a broker is: the log of every room, from which everything else is read.
+"""The contracts of a broker, and the records that pass through it.
 
-A message that is appended gets the next number of its room and is made durable, together with whatever else waits; then
-those who subscribe to the room get it, and only then does whoever appended it learn its number. So nothing is delivered
-that would not be there after a crash, and nothing is acknowledged before it is durable.
+A broker is a `MessageLog`, with `Subscriptions` to it, `Presence` and a `RuleStore`. A message that is appended gets the next number
+of its room and is made durable, together with all others that are waiting. Then the room's subscribers get it, and only then its
+author is told its number. So nothing is delivered or acknowledged that a crash could take.
 
-Rooms are known by names that compare as they are written; which names there may be is not decided here.
+Room names are compared as they are written; which names are valid is not decided here. All methods may be called from any thread.
 """
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from wschat.brokers.clock import Clock
 from wschat.errors import HistoryUnavailable, Rejected, UsageError
 
-MAX_TEXT_READ = 128 * 1024
-"""How many characters of text one read brings at most, unless it is a single message: what is asked for in a few bytes must
-neither take much time nor be more than a client can take."""
-
-KEYS_KEPT = 100_000
-"""For how many messages of a room it is remembered which keys they had, so that none is said twice."""
-
-logger = logging.getLogger("wschat.brokers")
+_SECONDS_PER_DAY = 86_400
 
 
 class Message(NamedTuple):
-    """One entry of a room's log. `seq` counts from 1 without holes. `time` is in seconds since 1970, and never before the last one's."""
+    """An entry of a room's log."""
 
     room: str
+    """The name of the room."""
     seq: int
+    """The number of the message in its room: 1, 2, 3, ..."""
     sender: str
+    """The name of the sender."""
     text: str
+    """The text as it was sent."""
     time: float
+    """Seconds since 1970, never less than those of the message before."""
 
 
 class Draft(NamedTuple):
-    """What is to be appended. Its texts can be encoded as UTF-8.
-
-    `key` makes it happen once: a room that has a message with this key answers with that one's number, and nothing is
-    appended; if that one has another text, this one is rejected rather than lost.
-
-    `tag` is whatever its author wants to know it by; it is not kept.
-    """
+    """A message to be appended. Its strings can be encoded as UTF-8."""
 
     room: str
+    """The name of the room, which is made if the broker does not know it."""
     sender: str
+    """The name of the sender."""
     text: str
+    """The text, of any length."""
     key: str | None = None
+    """An idempotency key: a second draft of the room with this key is not appended.
+
+    With the same text, it results in the number of the first one; with another text, in Rejected.
+    """
     tag: object = None
+    """Anything by which its author recognises the draft. It is not stored."""
 
 
 class Known(int):
-    """The number of a message that was there already, by the key of the draft."""
+    """The number of a message that was appended before, by an earlier draft with the same key."""
 
 
 Result = int | HistoryUnavailable | Rejected
 """The number of a message, or why it was not appended."""
 
 Outcome = tuple[Draft, Result]
-"""What became of a draft."""
-
-
-def rejected_key() -> Rejected:
-    """What a draft gets whose key belongs to a message with another text."""
-    return Rejected("id-used", "Something else has been said with this id.")
-
-
-def digest_of(text: str) -> bytes:
-    """What is kept of a text to tell it from others when the text itself is not kept any more."""
-    return blake2b(text.encode(), digest_size=8).digest()
-
-
-def within_bounds(messages: Iterable[Message], limit: int) -> list[Message]:
-    """The first of these, as far as one read goes."""
-    read: list[Message] = []
-    size = 0
-    for message in messages:
-        size += len(message.text)
-        if len(read) >= limit or (read and size > MAX_TEXT_READ):
-            break
-        read.append(message)
-    return read
-
-
-def hand_on(call: Callable[..., None], *arguments: object) -> None:
-    """Tell a subscriber or an author something. What fails there must not keep it from the others."""
-    try:
-        call(*arguments)
-    except Exception:
-        logger.exception("%r failed", call)
-
-
-class Author(Protocol):
-    """Who appends, and is told what became of it."""
-
-    def settled(self, outcomes: list[Outcome]) -> None:
-        """These are durable and have been handed on, or never will be. Called from any thread; must neither wait nor append."""
-
-
-class Subscriber(Protocol):
-    """Who gets what is appended to a room."""
-
-    def take(self, messages: Sequence[Message]) -> None:
-        """The next messages of the room, durable, in order. Called with the broker's lock held: must neither wait nor write."""
-
-    def flush(self) -> None:
-        """Send on what was taken. Called without a lock; must neither wait nor append."""
+"""A draft and its result."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How much of each room's log is kept: so many messages, and none older than so many days; 0 lifts either."""
+    """How much of each room's log is kept. Raises UsageError for negative values."""
 
     messages: int = 10_000
+    """The most messages of a room; 0 for no limit."""
     days: float = 30.0
+    """The greatest age of a message in days; 0 for no limit."""
 
     def __post_init__(self) -> None:
         if not (self.messages >= 0 and self.days >= 0):
-            raise UsageError(f"what is kept is 0 (all) or more, not {self.messages} messages and {self.days} days")
+            raise UsageError(f"messages and days to keep must be 0 (no limit) or more, not {self.messages} and {self.days}")
 
     def oldest_time(self, now: float | None) -> float:
-        """What is from before that is not kept; nothing if it is not known what time it is."""
-        return now - self.days * 86_400 if self.days and now is not None else 0.0
+        """Return the time before which messages are not kept; 0.0 if all are, or if the time is not known."""
+        return now - self.days * _SECONDS_PER_DAY if self.days and now is not None else 0.0
 
     def quiet_time(self, now: float | None) -> float:
-        """Return since when a room has to be silent to be forgotten: until then one may say something again, which is said once."""
-        return now - max(self.days, 1.0) * 86_400 if self.days and now is not None else 0.0
+        """Return the time before which a room's last message must be for the room to be forgotten; 0.0 if none is.
+
+        It is a day ago at least, because until then a client may send a message again, with its key.
+        """
+        return now - max(self.days, 1.0) * _SECONDS_PER_DAY if self.days and now is not None else 0.0
 
     def oldest_seq(self, last: int) -> int:
-        """The first number that may still be there in a room whose last one is given."""
+        """Return the lowest number that is kept in a room whose highest number is given."""
         return max(1, last - self.messages + 1) if self.messages else 1
 
 
 class Rule(NamedTuple):
-    """Something that moderators decided and that outlives a restart: who (`subject`) is what (`kind`) in which room.
+    """A moderator's decision, which outlives a restart. The chat gives the kinds their meaning.
 
-    `until` is a time in seconds since 1970, 0 for good; `by` says who decided so. What kinds there are is the chat's business.
+    Room, kind and subject identify a rule.
     """
 
     room: str
+    """The room in which it holds."""
     kind: str
+    """What was decided, as "ban" or "mute"."""
     subject: str
+    """Whom it is about: a name, or an address."""
     until: float
+    """When it ends, in seconds since 1970; 0 for never."""
     by: str
+    """The name of the moderator."""
 
 
-class Broker(ABC):
-    """The log of every room. Methods may be called from any thread.
+class Author(Protocol):
+    """The caller of `MessageLog.append`, to which results are reported."""
 
-    A room of which nothing has been kept for a day is forgotten when nobody subscribes to it. If something is said there again, its
-    numbers go on above those of all rooms that were forgotten, so that a number never means two messages.
+    def settled(self, outcomes: list[Outcome]) -> None:
+        """Called once per draft, alone or with others, after the subscribers were called. From any thread; must not wait or append."""
+
+
+class Subscriber(Protocol):
+    """A receiver of the messages of a room."""
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Called with the next messages of the room: durable, and in order. A lock of the broker is held: must not wait or append."""
+
+    def flush(self) -> None:
+        """Called after `take`, to send what it got. No lock is held; must not wait or append."""
+
+
+class MessageLog(ABC):
+    """The messages of all rooms.
+
+    A room is forgotten once none of its messages has been kept for a day, and it has no subscriber. If it is made again, its numbers
+    go on above those of all forgotten rooms, so that a number never means two messages.
     """
 
     clock: Clock
-    """By which the age of what is kept is judged."""
+    """The clock by which the age of messages is judged."""
 
     epoch: str
-    """Changes only if the log was lost: a number of another epoch means nothing in this one."""
+    """An identifier of this log, of letters and digits. It changes only if the log was lost: then its numbers begin anew."""
 
     @abstractmethod
     def append(self, draft: Draft, author: Author) -> None:
-        """Have this appended, and its author told. Waits only while far too much is waiting already. Raises HistoryUnavailable.
+        """Append a message, and report the result to the author.
 
-        What one thread appends to a room gets its numbers in that order.
+        Messages that a thread appends to a room are numbered in that order. Waits only while the queue is full. Raises
+        HistoryUnavailable.
         """
 
     @abstractmethod
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        """The first messages after this number, in order: so many at most, and no more than `MAX_TEXT_READ`, but one at least.
+        """Return the first messages after a number, in order: `limit` at most, cut to one page (see `paging`).
 
-        Nothing is among them that was not handed on to the subscribers yet. A message that cannot be read is passed over: its
-        number is missing. May read from a disk. Raises HistoryUnavailable.
+        Returns only messages that the subscribers have got. Leaves out messages that cannot be read. May read from a disk. Raises
+        HistoryUnavailable.
         """
 
     @abstractmethod
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
-        """The last messages before this number (or of all), in order; otherwise as `read_since`."""
-
-    @abstractmethod
-    def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        """Have the subscriber get what is appended after the number that is returned, which is the room's last."""
-
-    @abstractmethod
-    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
-        """The end of that. Something may still be on its way."""
+        """Return the last messages before a number, or the last of all for None, in order. Otherwise like `read_since`."""
 
     @abstractmethod
     def last_number(self, room: str) -> int:
-        """Return the number of the last message of a room.
+        """Return the number of the last message of a room, kept or not.
 
-        0 if nothing was ever said there; after rooms were forgotten, the highest number that any of them had.
+        For an unknown room, it is the highest number of any forgotten room, or 0.
         """
 
     @abstractmethod
     def has_room(self, room: str) -> bool:
-        """Return True if something was said in a room, and it is not forgotten."""
+        """Return True if a message was appended to the room and the room is not forgotten."""
 
     @abstractmethod
     def count_rooms(self) -> int:
-        """Return how many rooms there are in the sense of `has_room`."""
+        """Return the number of rooms for which `has_room` is true."""
 
     @abstractmethod
     def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
-        """Return the first of these rooms whose names come after this one, or of all, in order, and their last numbers.
+        """Return names and last numbers of rooms for which `has_room` is true, sorted by name: `limit` at most.
 
-        So many at most; it takes time for these only.
+        Starts with the first name that sorts after `after`, or the first of all for None. Takes time for the returned rooms only.
         """
+
+
+class Subscriptions(ABC):
+    """The subscribers of all rooms."""
+
+    @abstractmethod
+    def subscribe(self, room: str, subscriber: Subscriber) -> int:
+        """Deliver all messages of a room to a subscriber from now on. Return the room's last number: the first message is the next one."""
+
+    @abstractmethod
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        """Stop delivering messages of a room to a subscriber. A delivery by another thread may still be in progress."""
+
+
+class Presence(ABC):
+    """The members of all rooms. A member may be in a room more than once, as with several connections."""
 
     @abstractmethod
     def enter(self, room: str, member: str) -> bool:
-        """Note that a member is in a room, perhaps once more; whether it was not there before."""
+        """Add a member to a room once more. Return True if it was not in the room."""
 
     @abstractmethod
     def leave(self, room: str, member: str) -> bool:
-        """Undo one `enter`; whether it is not there any more."""
+        """Undo one `enter`. Return True if the member is no longer in the room."""
 
     @abstractmethod
     def count_members(self, room: str) -> int:
-        """Return how many members are in a room."""
+        """Return the number of different members in a room."""
 
     @abstractmethod
     def members(self, room: str) -> list[str]:
-        """Who is in a room, whoever came first first."""
+        """Return the members of a room, in order of arrival."""
+
+
+class RuleStore(ABC):
+    """The rules of all rooms. Raises HistoryUnavailable."""
 
     @abstractmethod
     def rules(self) -> list[Rule]:
-        """All rules that were set and not lifted and can be read, also those whose time is over. Raises HistoryUnavailable."""
+        """Return all stored rules that can be read, expired ones included."""
 
     @abstractmethod
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        """Set these, all or none, each in the place of another of its room, kind and subject.
-
-        Durable on return, for which it may wait. Raises HistoryUnavailable.
-        """
+        """Store rules, all or none, replacing those of the same room, kind and subject. Durable on return; may wait for a disk."""
 
     @abstractmethod
     def lift_rules(self, rules: Sequence[Rule]) -> None:
-        """Lift those of these rooms, kinds and subjects, all or none. As durable as `set_rules`."""
+        """Delete the rules of these rooms, kinds and subjects, all or none. Durable on return; may wait for a disk."""
+
+
+class Broker(MessageLog, Subscriptions, Presence, RuleStore):
+    """All that the chat keeps."""
 
     @abstractmethod
     def check(self) -> int:
-        """Return how many messages were found that cannot be read. Raises HistoryUnavailable if nothing can be made durable just now.
+        """Return how many messages were found unreadable. Raises HistoryUnavailable if nothing can be made durable at present.
 
-        May wait for a disk. What it found may be a second old: those who ask at the same time share it.
+        May wait for a disk. The result may be a second old: concurrent callers share it.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Append what still waits, and let go of everything. Waits. Nothing may be called after that."""
+        """Append what is queued, then release all resources. Waits. No method may be called after it."""

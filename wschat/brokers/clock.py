@@ -1,4 +1,7 @@
-"""How old messages are, by a clock that may be wrong: machines start in 1970, or with a year that somebody mistyped."""
+"""A clock for the age of messages that notices if the system's clock is wrong.
+
+Machines without a battery start in 1970, and a mistyped year would otherwise delete all messages as too old.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,24 @@ from time import monotonic
 logger = logging.getLogger("wschat.brokers")
 
 UNSET = 1_577_836_800.0
-"""The beginning of 2020. A clock that shows an earlier time has not been set, and what was said by it has no age."""
+"""The beginning of 2020, in seconds since 1970. An earlier time is that of a clock that was not set, and says nothing about age."""
 
-# A clock that is corrected by this much is no wrong clock.
-_SECONDS_OFF = 60.0
-# A server that was away for longer than this may have come back with a wrong clock. It is believed after the same time.
-_SECONDS_AWAY = 86_400.0
+# A time that is this many seconds before the newest message is still plausible: the clock was corrected.
+_CORRECTION = 60.0
+# After a gap of this many seconds, the clock is implausible, until the server has run for as long.
+_MAX_ABSENCE = 86_400.0
 
 
 class Clock:
-    """Judges the system's clock. From any thread.
+    """Judges if the system's clock is plausible. Its methods may be called from any thread. Times are in seconds since 1970.
 
-    `seen` is when the server was last seen running by a clock that it relied on, None if it never was; `newest` is the time of
-    the newest message, in seconds since 1970 as all times.
+    `seen` is the last plausible time at which the server was running, None if it never was; `newest` is the time of the newest
+    message.
     """
 
     def __init__(self, seen: float | None = None, newest: float = 0.0) -> None:
-        self._guard = threading.Lock()  # guards all below; nothing else is locked while it is held
+        # Guards all attributes below; no other lock is acquired while it is held.
+        self._clock_lock = threading.Lock()
         self._newest = newest
         self._seen = seen
         self._seen_at = monotonic()
@@ -34,50 +38,52 @@ class Clock:
         self._doubt = ""
 
     def time_after(self, last: float) -> float:
-        """Return the time of a message that is said now, in a room whose last one has the time `last`: it is never before that."""
+        """Return the time of a new message in a room whose last message has the time `last`. It is never less than that."""
         now = time.time()
-        with self._guard:
+        with self._clock_lock:
             if self._seen is not None and self._is_behind(now):
                 now = max(now, self._seen)
-            said_at = max(now, last)
-            self._newest = max(self._newest, said_at)
-        return said_at
+            message_time = max(now, last)
+            self._newest = max(self._newest, message_time)
+        return message_time
 
     def relied_on(self) -> float | None:
-        """Return the time by which age is judged; None while the clock is implausible, of which the log has a line."""
+        """Return the time, or None while the clock is implausible. Logs a warning when that begins and when it ends."""
         now, at = time.time(), monotonic()
-        with self._guard:
-            before, self._doubt = self._doubt, self._judge(now, at)
+        with self._clock_lock:
+            before, self._doubt = self._doubt, self._find_doubt(now, at)
             if not self._doubt:
                 self._seen, self._seen_at, self._ahead_since = now, at, None
             doubt = self._doubt
         if doubt and not before:
-            logger.warning("the clock says %s, which is %s: nothing is deleted for its age meanwhile", _shown(now), doubt)
+            logger.warning("the clock says %s, which is %s: no message is deleted for its age until it is right", _shown(now), doubt)
         elif before and not doubt:
-            logger.warning("the clock says %s, and is relied on again", _shown(now))
+            logger.warning("the clock says %s, and is trusted again", _shown(now))
         return None if doubt else now
 
-    def _judge(self, now: float, at: float) -> str:
-        """Return what is wrong with this time, if anything is. With the guard held."""
+    def _find_doubt(self, now: float, at: float) -> str:
+        """Return why a time is implausible, "" if it is not."""
+        assert self._clock_lock.locked()
         if self._is_behind(now):
             self._ahead_since = None
             return f"before the newest message, of {_shown(self._newest)}"
         if now < UNSET:
-            return "before 2020, so that it has not been set"
-        if self._seen is None or now <= self._seen + (at - self._seen_at) + _SECONDS_AWAY:
+            return "before 2020, so the clock was not set"
+        if self._seen is None or now <= self._seen + (at - self._seen_at) + _MAX_ABSENCE:
             return ""
         if self._ahead_since is None:
             self._ahead_since = at
-        if at - self._ahead_since >= _SECONDS_AWAY:
+        if at - self._ahead_since >= _MAX_ABSENCE:
             return ""
         return f"more than a day after the server was last seen running, at {_shown(self._seen)}"
 
     def _is_behind(self, now: float) -> bool:
-        return now < self._newest - _SECONDS_OFF
+        assert self._clock_lock.locked()
+        return now < self._newest - _CORRECTION
 
 
 def _shown(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):  # a year that no calendar has
+    except (OverflowError, ValueError, OSError):  # a year outside the calendar
         return f"{seconds:g} s"

@@ -1,117 +1,91 @@
-"""The log in memory: gone with the process. What is appended is there at once, so nobody ever waits for anything."""
+"""The broker that keeps all in memory, until the process ends. A message is appended at once, so `append` never waits."""
 
 from __future__ import annotations
 
 import secrets
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
 from itertools import islice
 from operator import attrgetter
 
-from wschat.brokers.base import (
-    KEYS_KEPT,
-    Author,
-    Broker,
-    Draft,
-    Known,
-    Message,
-    Result,
-    Retention,
-    Rule,
-    digest_of,
-    hand_on,
-    rejected_key,
-    within_bounds,
-)
+from wschat.brokers.base import Author, Broker, Draft, Message, Result, Retention, Subscriber
+from wschat.brokers.callbacks import call_logged
 from wschat.brokers.clock import UNSET, Clock
-from wschat.brokers.presence import Presence
-from wschat.brokers.room_table import KnownRoom, RoomTable
-from wschat.counters import counters
+from wschat.brokers.idempotency import MAX_KEYS, KeyRecord
+from wschat.brokers.paging import page_of
+from wschat.brokers.presence import LocalPresence
+from wschat.brokers.room_table import RoomEntry, RoomTable
+from wschat.brokers.rules import LocalRules
 
 _seq = attrgetter("seq")
-_ROOMS_AT_ONCE = 20  # are looked at when a room is made
+_MAX_ROOMS_EXAMINED = 20  # each time a room is made or counted
 
 
-class _Room(KnownRoom):
-    """The log of one room; under the broker's lock."""
+class _Room(RoomEntry):
+    """A room with its messages and its keys."""
 
-    def __init__(self, retention: Retention, floor: int) -> None:
-        super().__init__(floor)
+    def __init__(self, last: int, max_messages: int | None) -> None:
+        super().__init__(last)
         self.time = 0.0  # of the last message
-        self.messages: deque[Message] = deque(maxlen=retention.messages or None)
-        self.keys: dict[str, tuple[int, bytes]] = {}  # the number, and the digest of the text
+        self.messages: deque[Message] = deque(maxlen=max_messages)
+        self.keys: dict[str, KeyRecord] = {}
 
-    def append(self, draft: Draft, now: float) -> Result:
-        known = self.keys.get(draft.key) if draft.key is not None else None
-        if known is not None:
-            return Known(known[0]) if known[1] == digest_of(draft.text) else rejected_key()
-        self.last += 1
-        self.time = now
-        counters.count_messages(1)
-        message = Message(draft.room, self.last, draft.sender, draft.text, now)
+    def result_known(self, draft: Draft) -> Result | None:
+        """Return the result of a draft whose key was used before; None if it has to be appended."""
+        record = self.keys.get(draft.key) if draft.key is not None else None
+        return record.result_for(draft.text) if record is not None else None
+
+    def append(self, draft: Draft, time: float) -> Message:
+        message = Message(draft.room, self.last + 1, draft.sender, draft.text, time)
+        self.time = time
         self.messages.append(message)
         if draft.key is not None:
-            self.keys[draft.key] = (self.last, digest_of(draft.text))
-            if len(self.keys) > KEYS_KEPT:
+            self.keys[draft.key] = KeyRecord.of(message.seq, draft.text)
+            if len(self.keys) > MAX_KEYS:
                 del self.keys[next(iter(self.keys))]
-        for subscriber in self.subscribers:
-            hand_on(subscriber.take, [message])
-        return self.last
+        return message
 
 
-class MemoryBroker(RoomTable[_Room], Presence, Broker):
-    """Keeps what `retention` says in memory; with `keeps_messages` off it only counts."""
+class MemoryBroker(RoomTable[_Room], LocalPresence, LocalRules, Broker):
+    """Keeps messages in memory as `retention` says, or none of them if `keeps_messages` is false: then it only numbers them."""
 
     def __init__(self, retention: Retention | None = None, *, keeps_messages: bool = True) -> None:
-        RoomTable.__init__(self)
-        Presence.__init__(self)
+        super().__init__()
         self.epoch = secrets.token_hex(8)
         self.clock = Clock()
         self._retention = retention or Retention()
-        self._keeps_messages = keeps_messages
-        self._rules: dict[tuple[str, str, str], Rule] = {}  # guarded by the lock of the rooms
+        self._max_messages = (self._retention.messages or None) if keeps_messages else 0
 
     def append(self, draft: Draft, author: Author) -> None:
-        with self._log_guard:
+        receivers: list[Subscriber] = []
+        with self._rooms_lock:
             room = self._room(draft.room)
-            result = room.append(draft, self.clock.time_after(room.time))
-            self._note_spoken(draft.room, room)
-            if not self._keeps_messages:
-                room.messages.clear()
-            subscribers = tuple(room.subscribers)
-        for subscriber in subscribers:
-            hand_on(subscriber.flush)
-        hand_on(author.settled, [(draft, result)])
+            result = room.result_known(draft)
+            if result is None:
+                message = room.append(draft, self.clock.time_after(room.time))
+                result, is_new_room = message.seq, not room.has_log
+                receivers = self._deliver({draft.room: [message]})
+                self._move_to_end(draft.room)
+                if is_new_room:
+                    self._forget_quiet_rooms()
+        self._flush(receivers)
+        call_logged(author.settled, [(draft, result)])
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
-        with self._log_guard:
+        with self._rooms_lock:
             messages = self._kept(room)
-            return within_bounds(messages[bisect_right(messages, seq, key=_seq) :], limit)
+            return page_of(messages[bisect_right(messages, seq, key=_seq) :], limit)
 
     def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
-        with self._log_guard:
+        with self._rooms_lock:
             messages = self._kept(room)
             end = len(messages) if seq is None else bisect_left(messages, seq, key=_seq)
-            return within_bounds(reversed(messages[:end]), limit)[::-1]
+            return page_of(reversed(messages[:end]), limit)[::-1]
 
     def count_rooms(self) -> int:
-        with self._log_guard:
-            self._forget_some()
+        with self._rooms_lock:
+            self._forget_quiet_rooms()
         return super().count_rooms()
-
-    def rules(self) -> list[Rule]:
-        with self._log_guard:
-            return list(self._rules.values())
-
-    def set_rules(self, rules: Sequence[Rule]) -> None:
-        with self._log_guard:
-            self._rules.update((rule[:3], rule) for rule in rules)
-
-    def lift_rules(self, rules: Sequence[Rule]) -> None:
-        with self._log_guard:
-            for rule in rules:
-                self._rules.pop(rule[:3], None)
 
     def check(self) -> int:
         return 0
@@ -119,36 +93,32 @@ class MemoryBroker(RoomTable[_Room], Presence, Broker):
     def close(self) -> None:
         pass
 
-    # All below: with the lock held.
-
     def _new_room(self) -> _Room:
-        return _Room(self._retention, self._floor)
+        return _Room(self._floor, self._max_messages)
 
-    def _note_spoken(self, name: str, room: _Room) -> bool:
-        self._rooms[name] = self._rooms.pop(name)  # those that have been quiet for the longest are first
-        is_new = super()._note_spoken(name, room)
-        if is_new:
-            self._forget_some()
-        return is_new
+    def _move_to_end(self, name: str) -> None:
+        """Keep the rooms that have been quiet for longest at the beginning of _rooms."""
+        self._rooms[name] = self._rooms.pop(name)
 
-    def _forget_some(self) -> None:
-        """Forget rooms that have been quiet for long."""
+    def _forget_quiet_rooms(self) -> None:
+        """Examine a few of the rooms that have been quiet for longest, and forget those of which nothing has to be kept."""
+        assert self._rooms_lock.locked()
         quiet_time = self._retention.quiet_time(self.clock.relied_on())
-        for name, room in list(islice(self._rooms.items(), _ROOMS_AT_ONCE)):
-            if room.is_spoken_in and room.time >= quiet_time:
+        for name, room in list(islice(self._rooms.items(), _MAX_ROOMS_EXAMINED)):
+            if room.has_log and room.time >= quiet_time:
                 return
-            if not room.is_spoken_in or room.subscribers or room.time < UNSET:
-                self._rooms[name] = self._rooms.pop(name)  # to look at others the next time
+            if not room.has_log or room.subscribers or room.time < UNSET:
+                self._move_to_end(name)  # so that the next call examines others
             else:
-                self._floor = max(self._floor, room.last)
-                self._names.remove(name)
-                del self._rooms[name]
+                self._forget_room(name)
 
     def _kept(self, name: str) -> list[Message]:
+        """Return the messages of a room that are young enough. Delete those at the beginning that are not."""
+        assert self._rooms_lock.locked()
         room = self._rooms.get(name)
         if room is None:
             return []
-        oldest = self._retention.oldest_time(self.clock.relied_on())
-        while room.messages and UNSET <= room.messages[0].time < oldest:
+        oldest_time = self._retention.oldest_time(self.clock.relied_on())
+        while room.messages and UNSET <= room.messages[0].time < oldest_time:
             room.messages.popleft()
-        return [message for message in room.messages if not UNSET <= message.time < oldest]
+        return [message for message in room.messages if not UNSET <= message.time < oldest_time]

@@ -1,14 +1,70 @@
-"""Where a history is kept, as users name it: a file, `memory`, or `off`."""
+"""Opening a broker by a URL. Only this module knows the kinds of brokers."""
 
 from __future__ import annotations
+
+import importlib
+import inspect
 
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.errors import HistoryUnavailable, UsageError
 
 
-def open_broker(place: str, retention: Retention) -> Broker:
-    """Return the broker that keeps what is said in this place. Raises UsageError."""
-    if place in ("memory", "off"):
-        return MemoryBroker(retention, keeps_messages=place == "memory")
-    return SqliteBroker(place, retention)
+def open_broker(url: str, retention: Retention | None = None) -> Broker:
+    """Open a broker. Raises UsageError, or HistoryUnavailable if that is temporary.
+
+    =================== ======================================================================================================
+    `url`               the broker
+    =================== ======================================================================================================
+    `memory`            keeps messages until the process ends
+    `off`               keeps no messages
+    `sqlite:PATH`       keeps messages in a file
+    `MODULE:CLASS`      an instance of a subclass of `Broker`, which is imported; called with `retention=` if its constructor
+                        has this parameter, else without arguments
+    any other text      a path, as with `sqlite:`
+    =================== ======================================================================================================
+
+    Two Python names with a colon between them, the first one with or without dots, are always a `MODULE:CLASS`. A file with such a
+    name is given as `sqlite:NAME` or `./NAME`.
+    """
+    if url in ("memory", "off"):
+        return MemoryBroker(retention, keeps_messages=url == "memory")
+    if _is_class_name(url):
+        return _make(url, _load_class(url), retention)
+    path = url.removeprefix("sqlite:")
+    if not path:
+        raise UsageError(f"a broker must be memory, off, MODULE:CLASS, sqlite:PATH or a path, not {url!r}")
+    return SqliteBroker(path, retention)
+
+
+def _is_class_name(url: str) -> bool:
+    module, _, name = url.rpartition(":")
+    return module != "sqlite" and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _load_class(url: str) -> type[Broker]:
+    module, _, name = url.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"cannot load the broker {url}: {error} (for a file of this name, give sqlite:{url})") from None
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"cannot load the broker {url}: {_in_one_line(error)}") from None
+    if not (isinstance(found, type) and issubclass(found, Broker)):
+        raise UsageError(f"cannot load the broker {url}: {name} must be a subclass of {Broker.__module__}.Broker, not {found!r}")
+    return found
+
+
+def _make(url: str, broker_class: type[Broker], retention: Retention | None) -> Broker:
+    try:
+        options = {"retention": retention} if "retention" in inspect.signature(broker_class).parameters else {}
+        return broker_class(**options)
+    except (HistoryUnavailable, UsageError):
+        raise
+    except Exception as error:
+        raise UsageError(f"cannot make the broker {url}: {_in_one_line(error)}") from None
+
+
+def _in_one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,99 +1,115 @@
-"""What is known of each room without asking a disk, for brokers that have it all in one process."""
+"""The rooms and their subscribers, for brokers that serve one process: all of it is in memory."""
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from wschat.brokers.base import Subscriber
+from wschat.brokers.base import Message, MessageLog, Subscriber, Subscriptions
+from wschat.brokers.callbacks import call_logged
 from wschat.brokers.sorted_names import SortedNames
+from wschat.counters import counters
 
 
-class KnownRoom:
-    """The last number of a room, and who is to get what is appended. Under the lock of the broker."""
+class RoomEntry:
+    """A room in a `RoomTable`, guarded by the lock of the table."""
 
-    def __init__(self, last: int, *, is_spoken_in: bool = False) -> None:
+    def __init__(self, last: int, *, has_log: bool = False) -> None:
         self.last = last
-        self.is_spoken_in = is_spoken_in
-        """Something was ever appended to it; else it is known only as long as it has subscribers."""
+        """The number of the last message."""
+        self.has_log = has_log
+        """True if a message was ever appended. If not, the entry is removed with its last subscriber."""
         self.subscribers: list[Subscriber] = []
 
 
-Room = TypeVar("Room", bound=KnownRoom)
+Room = TypeVar("Room", bound=RoomEntry)
 
 
-class RoomTable(ABC, Generic[Room]):
-    """The part of a broker that knows the rooms. From any thread."""
+class RoomTable(MessageLog, Subscriptions, Generic[Room]):
+    """The last number and the subscribers of each room, and the rooms sorted by name. Leaves the messages to the broker."""
 
     def __init__(self) -> None:
-        # Guards all below; the locks of subscribers and of the names are taken while it is held.
-        self._log_guard = threading.Lock()
+        super().__init__()
+        # Guards _rooms with their entries, and _floor. The locks of subscribers and of _names are acquired while it is held.
+        self._rooms_lock = threading.Lock()
         self._rooms: dict[str, Room] = {}
-        self._floor = 0  # the number after which those of a new room begin
-        self._names = SortedNames()  # of the rooms that were spoken in
+        self._floor = 0  # the highest number of any forgotten room: numbers of a new room begin after it
+        self._names = SortedNames()  # of the rooms with a log
 
-    def know(self, rooms: Iterable[tuple[str, Room]], floor: int) -> None:
-        """Begin with these rooms, which were all spoken in. For the constructor of a broker."""
+    def _load_rooms(self, rooms: Iterable[tuple[str, Room]], floor: int) -> None:
+        """Start with these rooms, all of which have a log. For the constructor of a broker."""
         self._rooms.update(rooms)
         self._floor = floor
         self._names = SortedNames(self._rooms)
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        """See `Broker.subscribe`."""
-        with self._log_guard:
-            known = self._room(room)
-            known.subscribers.append(subscriber)
-            return known.last
+        with self._rooms_lock:
+            entry = self._room(room)
+            entry.subscribers.append(subscriber)
+            return entry.last
 
     def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
-        """See `Broker.unsubscribe`."""
-        with self._log_guard:
-            known = self._rooms[room]
-            known.subscribers.remove(subscriber)
-            if not known.is_spoken_in and not known.subscribers:
+        with self._rooms_lock:
+            entry = self._rooms[room]
+            entry.subscribers.remove(subscriber)
+            if not entry.has_log and not entry.subscribers:
                 del self._rooms[room]
 
     def last_number(self, room: str) -> int:
-        """See `Broker.last_number`."""
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known.last if known is not None else self._floor
+        with self._rooms_lock:
+            entry = self._rooms.get(room)
+            return entry.last if entry is not None else self._floor
 
     def has_room(self, room: str) -> bool:
-        """See `Broker.has_room`."""
-        with self._log_guard:
-            known = self._rooms.get(room)
-            return known is not None and known.is_spoken_in
+        with self._rooms_lock:
+            entry = self._rooms.get(room)
+            return entry is not None and entry.has_log
 
     def count_rooms(self) -> int:
-        """See `Broker.count_rooms`."""
         return len(self._names)
 
     def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
-        """See `Broker.rooms`."""
         names = self._names.after(after, limit)
-        # One number after the other, each as it is just now: who appends does not wait for those who list.
-        return [(name, known.last) for name in names if (known := self._rooms.get(name)) is not None]
-
-    # All below: with the lock held.
+        # Without the lock, so that a long list does not delay those who append: each number is that of its moment.
+        return [(name, entry.last) for name in names if (entry := self._rooms.get(name)) is not None]
 
     @abstractmethod
     def _new_room(self) -> Room:
-        """Make a room that nothing is known of yet."""
+        """Return the entry of a room that is not known yet. Called with _rooms_lock held."""
 
     def _room(self, name: str) -> Room:
-        """Return a room, which is made if it is not known."""
-        known = self._rooms.get(name)
-        if known is None:
-            known = self._rooms[name] = self._new_room()
-        return known
+        """Return the entry of a room, a new one if it is not known."""
+        assert self._rooms_lock.locked()
+        entry = self._rooms.get(name)
+        if entry is None:
+            entry = self._rooms[name] = self._new_room()
+        return entry
 
-    def _note_spoken(self, name: str, room: Room) -> bool:
-        """Something has been appended to this room. Return True if it is the first time."""
-        if room.is_spoken_in:
-            return False
-        room.is_spoken_in = True
-        self._names.add(name)
-        return True
+    def _deliver(self, messages_of: Mapping[str, Sequence[Message]]) -> list[Subscriber]:
+        """Give the next messages of some rooms to their subscribers. Return these, for `_flush`."""
+        assert self._rooms_lock.locked()
+        receivers: list[Subscriber] = []
+        for name, messages in messages_of.items():
+            entry = self._room(name)
+            entry.last = messages[-1].seq
+            if not entry.has_log:
+                entry.has_log = True
+                self._names.add(name)
+            for subscriber in entry.subscribers:
+                call_logged(subscriber.take, messages)
+            receivers += entry.subscribers
+        counters.count_messages(sum(map(len, messages_of.values())))
+        return receivers
+
+    def _flush(self, receivers: Iterable[Subscriber]) -> None:
+        """Let subscribers send what they got."""
+        for subscriber in receivers:
+            call_logged(subscriber.flush)
+
+    def _forget_room(self, name: str) -> None:
+        """Remove a room that has a log. Numbers of new rooms begin after its last one."""
+        assert self._rooms_lock.locked()
+        self._floor = max(self._floor, self._rooms.pop(name).last)
+        self._names.remove(name)

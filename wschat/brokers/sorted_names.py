@@ -1,4 +1,4 @@
-"""Names in order, of which one can read a page without looking at the others."""
+"""A sorted set of names that can be read page by page."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Iterable
 
 
 class SortedNames:
-    """A set of names, ordered by their characters. From any thread."""
+    """A set of names, sorted by code points. Its methods may be called from any thread."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._guard = threading.Lock()  # guards the one below; nothing else is locked while it is held
+        self._names_lock = threading.Lock()  # guards _names; no other lock is acquired while it is held
         self._names = sorted(names)
 
     def __len__(self) -> int:
-        with self._guard:
+        with self._names_lock:
             return len(self._names)
 
     def add(self, name: str) -> None:
-        """Add a name that is not among them."""
-        with self._guard:
+        """Add a name that is not in the set."""
+        with self._names_lock:
             insort(self._names, name)
 
     def remove(self, name: str) -> None:
-        """Remove a name that is among them."""
-        with self._guard:
+        """Remove a name that is in the set."""
+        with self._names_lock:
             del self._names[bisect_left(self._names, name)]
 
     def after(self, name: str | None, limit: int) -> list[str]:
-        """Return the first names after this one, or of all: so many at most."""
-        with self._guard:
+        """Return the first names that sort after a name, or the first of all for None: `limit` at most."""
+        with self._names_lock:
             start = 0 if name is None else bisect_right(self._names, name)
             return self._names[start : start + limit]

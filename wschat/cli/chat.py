@@ -45,12 +45,12 @@ class ChatConfig:
         None,
         option=Option(
             "--history",
-            metavar="PATH|memory|off",
+            metavar="PATH|memory|off|MODULE:CLASS",
             default="history.sqlite in the user's state directory",
-            help="Where the chat keeps messages: in an SQLite file, in memory until the server stops, or nowhere.",
+            help="Where the chat keeps messages: in an SQLite file, in memory until the server stops, nowhere, or in a broker of your own.",
         ),
     )
-    """The path of an SQLite file, `memory` or `off`; None for a file in the user's state directory."""
+    """The path of an SQLite file, `memory`, `off`, or the `MODULE:CLASS` of a broker; None for a file in the user's state directory."""
     keep_messages: int = setting(_RETENTION.messages, option=Option("--keep-messages", "Messages kept of each room; 0 for all."))
     """The number of messages kept of each room; 0 for all."""
     keep_days: float = setting(

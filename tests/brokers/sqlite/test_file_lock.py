@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ from contextlib import suppress
 from wschat.brokers.sqlite.broker import SqliteBroker
 broker = SqliteBroker(sys.argv[1])
 for _ in range(5):
-    with suppress(ZeroDivisionError), broker._connection() as database:
+    with suppress(ZeroDivisionError), broker._readers.connection() as database:
         database.execute("SELECT * FROM rooms").fetchall()
         1 / 0  # which closes the connection
 print(subprocess.run([sys.executable, "-c", {setup + OPEN!r}, sys.argv[1]], capture_output=True, text=True).stderr)
@@ -101,7 +102,7 @@ def test_a_system_without_file_locks_is_refused_in_one_line_that_says_what_goes(
     refused = run(command, path)
     assert refused.returncode == 2
     assert refused.stderr == (
-        f"wschat: cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory, or off\n"
+        f"wschat: cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory or off\n"
     )
     assert not path.exists()
 
@@ -113,3 +114,21 @@ def test_a_system_without_file_locks_serves_a_chat_in_memory() -> None:
         assert process.stdout.readline().startswith("wschat serves chat (history: memory)")
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_file_that_is_in_use_is_refused_until_it_is_closed(path: Path) -> None:
+    with closing(SqliteBroker(path)) as first:
+        with pytest.raises(UsageError, match=r"the history in .*history\.db is in use by another server"):
+            SqliteBroker(path).close()
+        assert say(first, "lobby", "one") == [1]
+    with closing(SqliteBroker(path)) as second:
+        assert say(second, "lobby", "two") == [2]
+
+
+def test_a_file_that_is_in_use_is_refused_by_any_name(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.db").symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    with closing(SqliteBroker(path)):
+        for name in ("history.db", f"../{tmp_path.name}/history.db", "link.db"):
+            with pytest.raises(UsageError, match="is in use by another server"):
+                SqliteBroker(name).close()

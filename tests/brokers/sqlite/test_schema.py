@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.sqlite.wiring import looking_into, refusal
+from tests.brokers.wiring import log_of, say, texts
 from wschat.brokers.sqlite import schema
-from wschat.brokers.sqlite.schema import VERSION, check, migrate
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.brokers.sqlite.schema import VERSION, check_compatible, migrate
 from wschat.errors import UsageError
 
 # Makes a table, and then fails.
@@ -97,7 +100,7 @@ def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(pat
             INSERT INTO messages VALUES (1, 1, 'alice', 'one', 1700000000.5), (1, 2, 'alice', 'two', 1700000001.5);
         """)
     with closing(connect(path)) as database:
-        check(database, str(path))
+        check_compatible(database, str(path))
         migrate(database)
         assert database.execute("SELECT name, last, time FROM rooms ORDER BY id").fetchall() == [("tea", 2, 1700000001.5), ("coffee", 7, 0)]
         assert database.execute("SELECT * FROM log").fetchall() == [("an epoch", 1700000001.5, 0)]
@@ -143,14 +146,58 @@ def test_a_later_version_is_refused(path: Path, database: sqlite3.Connection) ->
     migrate(database)
     database.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = content(path)
-    with pytest.raises(UsageError, match=rf"the history in a file is of version {VERSION + 1}, and this wschat knows {VERSION} at most"):
-        check(database, "a file")
+    with pytest.raises(
+        UsageError, match=rf"the history in a file has version {VERSION + 1}, and this wschat reads versions up to {VERSION}"
+    ):
+        check_compatible(database, "a file")
     assert content(path) == before
 
 
 def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Connection) -> None:
     database.execute("CREATE TABLE notes (x)")
     before = content(path)
-    with pytest.raises(UsageError, match="a file is a database of something else, not a history"):
-        check(database, "a file")
+    with pytest.raises(UsageError, match="a file is a database of another application, not a history"):
+        check_compatible(database, "a file")
     assert content(path) == before
+
+
+def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
+    with closing(SqliteBroker(path)) as broker:
+        say(broker, "lobby", "one")
+    with looking_into(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    assert "has version 99, and this wschat reads versions up to 2" in refusal(path)
+    with looking_into(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (99,)
+        database.execute("PRAGMA user_version = 2")
+    with closing(SqliteBroker(path)) as broker:
+        assert texts(log_of(broker, "lobby")) == ["one"]
+
+
+@pytest.mark.parametrize("table", ["log", "lines"])
+@pytest.mark.parametrize("version", [0, 1, -1, 7])
+def test_a_database_of_something_else_is_refused_and_nothing_is_put_into_it(path: Path, version: int, table: str) -> None:
+    """1 is what many programs call their first version, and many have a table of that name."""
+    with looking_into(path) as database:
+        database.executescript(f"CREATE TABLE {table} (line TEXT); PRAGMA user_version = {version};")
+        before = list(database.iterdump())
+    assert str(path) in refusal(path)
+    with looking_into(path) as database:
+        assert list(database.iterdump()) == before
+        assert database.execute("PRAGMA user_version").fetchone() == (version,)
+
+
+def test_a_database_of_something_else_is_left_as_it_was(path: Path) -> None:
+    """Not even its journal is turned into another kind: whoever it belongs to may not be able to use that."""
+    with looking_into(path) as database:
+        database.execute("CREATE TABLE lines (line TEXT)")
+    before = path.read_bytes()
+    assert "is a database of another application" in refusal(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"Dear diary,\n" * 100, b"\0" * 4096, b"xy"])
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert str(path) in refusal(path)
+    assert path.read_bytes() == content

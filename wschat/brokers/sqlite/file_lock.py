@@ -1,8 +1,8 @@
-"""The lock that a server holds on its history file, so that no second server opens it. From any thread.
+"""The lock that keeps a second server from opening a database.
 
-On Linux it is a lock on the file itself: it holds for every name of the file, and nobody can delete it. It is on one byte that
-SQLite neither writes nor locks, so the two never meet, on a network file system either. Elsewhere, as on macOS, there is no such
-lock that SQLite leaves alone, and a file beside the history is locked.
+On Linux it is an open file description lock on the database itself. It holds for every name of the file, and cannot be deleted. It
+covers one byte that SQLite neither writes nor locks, so the two do not conflict, on network file systems either. Other systems, as
+macOS, have no lock that is independent of SQLite's; there, a file beside the database is locked.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 Identity = tuple[int, int]
-"""The device and the number of a file: the same for all its names."""
+"""The device and the inode of a file, which all its names share."""
 
-# SQLite locks the bytes from 1 GiB on, 512 of them, and keeps no data in the page that they are in.
-_BYTE = (1 << 30) + 512
+# SQLite locks 512 bytes from 1 GiB on, and stores no data in their page.
+_LOCKED_BYTE = (1 << 30) + 512
 _FLOCK = "hhqqi0q"  # struct flock of Linux: type, whence, start, length, process
 
-# Guards the one below, and the time between looking there and opening a file: closing a second descriptor of a file would end the
-# POSIX locks that SQLite has on it in this process.
-_guard = threading.Lock()
-_owned: set[Identity] = set()
+# Guards _locked, and keeps other threads from opening a file between the look into it and the lock: to close a second descriptor of a
+# file would end the POSIX locks that SQLite has on it in this process.
+_locked_lock = threading.Lock()
+_locked: set[Identity] = set()
 
 
 class FileLock:
-    """Locks a history file, made if it is not there, until `close`. Raises UsageError if it is in use or cannot be locked.
+    """Creates a file if it does not exist, and locks it until `close`. Raises UsageError if it is in use or cannot be locked.
 
-    Close it after every SQLite connection to the file.
+    Close it after all SQLite connections to the file. Its methods may be called from any thread.
     """
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
         if fcntl is None:
-            raise UsageError(f"cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory, or off")
+            raise UsageError(f"cannot keep a history in {path}: this system cannot lock files (no fcntl); use --history memory or off")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _guard:
+            with _locked_lock:
                 self._descriptor, status = _open_and_lock(path)
                 self.identity = _identity(status)
-                _owned.add(self.identity)
+                _locked.add(self.identity)
         except BlockingIOError:
             raise UsageError(f"the history in {path} is in use by another server") from None
         except OSError as error:
@@ -55,21 +55,21 @@ class FileLock:
         if status.st_nlink > 1:
             self.close()
             raise UsageError(
-                f"the history in {path} has {status.st_nlink} names (hard links), and what was written last is found by one of them only: "
+                f"the history in {path} has {status.st_nlink} names (hard links), but its write-ahead log is found by one of them only: "
                 "remove the others, or make copies"
             )
 
     def close(self) -> None:
-        """Unlock the file, if it is locked still."""
-        with _guard:
+        """Unlock the file. May be called more than once."""
+        with _locked_lock:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
-                _owned.discard(self.identity)
+                _locked.discard(self.identity)
 
 
 def identity_of(path: Path) -> Identity | None:
-    """Return what tells a file from any other, whatever its name; None if there is none."""
+    """Return the identity of a file; None if it does not exist."""
     try:
         return _identity(path.stat())
     except OSError:
@@ -81,19 +81,20 @@ def _identity(status: os.stat_result) -> Identity:
 
 
 def _open_and_lock(path: Path) -> tuple[int, os.stat_result]:
-    """Return a locked descriptor, and the status of the file. With the guard held.
+    """Return a descriptor that holds the lock, and the status of the file.
 
-    Raises BlockingIOError if another server has the lock, else OSError.
+    Raises BlockingIOError if the file is locked already, and OSError if it cannot be locked.
     """
-    if identity_of(path) in _owned:
+    assert _locked_lock.locked()
+    if identity_of(path) in _locked:
         raise BlockingIOError
-    is_of_file = hasattr(fcntl, "F_OFD_SETLK")  # a lock of the descriptor, which lasts whatever other descriptors the process closes
+    is_of_file = hasattr(fcntl, "F_OFD_SETLK")  # unlike a POSIX lock, it does not end with another descriptor
     if not is_of_file:
         path.touch(mode=0o600)
     descriptor = os.open(path if is_of_file else f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if is_of_file:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _BYTE, 1, 0))
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_BYTE, 1, 0))
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return descriptor, os.fstat(descriptor) if is_of_file else path.stat()

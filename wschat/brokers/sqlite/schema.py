@@ -1,4 +1,4 @@
-"""The tables of a history file, and how files of earlier versions get them. To change the tables, add a step at the end."""
+"""The tables of the database, and their migration from earlier versions. To change the tables, add a step at the end of `_STEPS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 
 from wschat.errors import UsageError
 
-# Says in a file's header whose it is: "wsch".
+# Identifies the application in the header of a file: "wsch".
 _APPLICATION_ID = 0x77736368
 _STEPS = [
     """
@@ -27,8 +27,8 @@ _STEPS = [
         PRIMARY KEY (room, kind, subject)
     ) WITHOUT ROWID;
     """,
-    # `seen` is when the server was last seen running, `floor` the highest number in a room that is forgotten, and a room's `time` that
-    # of its last message.
+    # `seen` is the last plausible time at which the server was running, `floor` the highest number of any forgotten room, and the
+    # `time` of a room that of its last message.
     """
     ALTER TABLE log ADD COLUMN seen REAL;
     ALTER TABLE log ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
@@ -38,21 +38,22 @@ _STEPS = [
     """,
 ]
 VERSION = len(_STEPS)
+"""The version of the tables, which a file has as its `user_version`."""
 
 
-def check(database: sqlite3.Connection, path: str) -> None:
-    """Raise UsageError if this file is somebody else's, or of a later version. Changes nothing."""
+def check_compatible(database: sqlite3.Connection, path: str) -> None:
+    """Raise UsageError if a file belongs to another application, or is of a later version. Changes nothing."""
     (owner,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     is_new = not owner and not version and not database.execute("SELECT 1 FROM sqlite_master").fetchone()
     if owner != _APPLICATION_ID and not is_new:
-        raise UsageError(f"{path} is a database of something else, not a history")
+        raise UsageError(f"{path} is a database of another application, not a history")
     if version > VERSION:
-        raise UsageError(f"the history in {path} is of version {version}, and this wschat knows {VERSION} at most: use a newer one")
+        raise UsageError(f"the history in {path} has version {version}, and this wschat reads versions up to {VERSION}: use a newer one")
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Bring a file that was checked to this version, all steps or none."""
+    """Migrate a compatible file to this version: all steps, or none if one raises sqlite3.Error."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
@@ -64,3 +65,11 @@ def migrate(database: sqlite3.Connection) -> None:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def read_epoch(database: sqlite3.Connection) -> str:
+    """Return the epoch of the log. Raises sqlite3.DatabaseError if it is missing or damaged."""
+    (epoch,) = database.execute("SELECT CAST(epoch AS BLOB) FROM log").fetchone() or (None,)
+    if not isinstance(epoch, bytes) or not epoch.isalnum():  # it becomes a part of event ids
+        raise sqlite3.DatabaseError("its epoch cannot be read")
+    return epoch.decode()

@@ -1,0 +1,119 @@
+"""Retention: how much of each room is kept, and when a room is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from tests.brokers.contract.conftest import BrokerFactory
+from tests.brokers.test_clock import DAY, Hands
+from tests.brokers.wiring import EVERYTHING, SECOND, Listener, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.connection.wiring import eventually
+from wschat.brokers.base import Draft, Result, Retention
+from wschat.brokers.sqlite import broker as sqlite
+from wschat.errors import Rejected
+
+
+def test_a_key_holds_also_when_its_message_is_not_kept_any_more(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(messages=1))) as broker:
+        assert say(broker, "lobby", "one", key="k") == [1]
+        for _ in range(10):
+            say(broker, "lobby", *["x"] * 60)
+        assert say(broker, "lobby", "one", key="k") == [1]
+        (result,) = say(broker, "lobby", "other words", key="k")
+        assert isinstance(result, Rejected), "they were not said, and their author thinks so"
+        assert say(broker, "lobby", "x") == [602]
+
+
+def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for_long_and_nobody_is_in_it(
+    make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
+    hands = Hands(monkeypatch)
+    with closing(make_broker(Retention(days=10))) as broker:
+        append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
+        say(broker, "gone", "one more")
+        listener = Listener()
+        broker.subscribe("followed", listener)
+        hands.go_on(9 * DAY)
+        say(broker, "busy", "still here")
+        hands.go_on(1.5 * DAY)
+
+        def rooms() -> list[str]:
+            say(broker, "busy", "x")
+            broker.count_rooms()
+            return list(last_numbers(broker))
+
+        eventually(lambda: rooms() == ["busy", "followed"])
+        assert not broker.has_room("gone")
+        assert log_of(broker, "gone") == log_of(broker, "followed") == []
+        assert broker.last_number("followed") == 3
+        assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all that it ever had"
+        (new,) = say(broker, "new", "x")
+        assert new == 5, "and so does every room that is made after it"
+        assert say(broker, "followed", "x") == [4]
+        assert numbers(listener.messages) == [4]
+        assert numbers(log_of(broker, "gone")) == [5]
+
+
+def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
+    hands = Hands(monkeypatch)
+    with closing(make_broker(Retention(days=10))) as broker:
+        say(broker, "tea", "x")
+        hands.now += 365 * DAY
+        for number in upto(20):
+            assert say(broker, f"coffee{number}", "x") == [1]
+            threading.Event().wait(0.01)  # time for some rounds
+        assert broker.has_room("tea")
+        assert texts(log_of(broker, "tea")) == ["x"]
+
+
+@pytest.mark.parametrize("said", [3, 7, 8, 20, 700])
+def test_no_more_than_so_many_messages_are_kept(make_broker: BrokerFactory, said: int) -> None:
+    with closing(make_broker(Retention(messages=7))) as broker:
+        say(broker, "other", "still there")
+        assert say(broker, "lobby", *map(str, upto(said))) == upto(said)
+        kept = upto(said)[-7:]
+        assert numbers(log_of(broker, "lobby")) == kept
+        assert numbers(broker.read_before("lobby", None, EVERYTHING)) == kept
+        assert numbers(broker.read_since("lobby", 0, 2)) == kept[:2]
+        assert numbers(broker.read_since("lobby", kept[2], 3)) == kept[3:6]
+        assert broker.read_before("lobby", kept[0], 5) == []
+        assert numbers(broker.read_before("lobby", kept[0] + 1, 5)) == kept[:1]
+        assert numbers(broker.read_before("lobby", None, 2)) == kept[-2:]
+        assert last_numbers(broker) == {"lobby": said, "other": 1}
+        assert texts(log_of(broker, "other")) == ["still there"]
+
+
+def test_messages_are_kept_for_so_many_days(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(days=0.2 * SECOND))) as broker:
+        assert say(broker, "lobby", "one", "two") == [1, 2]
+        eventually(lambda: not log_of(broker, "lobby"))
+        assert broker.read_before("lobby", None, 5) == broker.read_since("lobby", 1, 5) == []
+        assert last_numbers(broker) == {"lobby": 2}
+        newest: list[Result] = []
+
+        def is_shown() -> bool:
+            newest[:] = say(broker, "lobby", "new")
+            return numbers(broker.read_before("lobby", None, 1)) == newest
+
+        eventually(is_shown)  # at once, unless this machine sleeps for longer than messages are kept
+        assert last_numbers(broker) == {"lobby": newest[0]}
+        assert "one" not in texts(log_of(broker, "lobby"))
+
+
+def test_without_limits_everything_is_kept(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(messages=0, days=0))) as broker:
+        say(broker, "lobby", *map(str, upto(1500)))
+        assert numbers(log_of(broker, "lobby")) == upto(1500)
+
+
+def test_both_limits_hold_at_once(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(messages=3, days=0.2 * SECOND))) as broker:
+        say(broker, "lobby", *map(str, upto(10)))
+        assert set(numbers(log_of(broker, "lobby"))) <= {8, 9, 10}
+        eventually(lambda: not log_of(broker, "lobby"))
+        assert say(broker, "lobby", "x") == [11]

@@ -1,0 +1,61 @@
+"""Rules: stored until they are deleted."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.brokers.wiring import TEXTS, Speaker, upto
+from tests.connection.wiring import PATIENCE
+from wschat.brokers.base import Broker, Draft, Rule
+
+
+def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
+    assert broker.rules() == []
+    rules = [
+        Rule("lobby", "ban", "mallory", 0.0, "alice"),
+        Rule("lobby", "mute", "mallory", 1e10 + 0.25, "alice"),
+        Rule("other", "ban", "mallory", 0.0, "bob"),
+        Rule("lobby", "ban", "trent", 0.0, "alice"),
+    ]
+    for rule in rules:
+        broker.set_rules([rule])
+    assert sorted(broker.rules()) == sorted(rules)
+    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+    assert sorted(broker.rules()) == sorted(rules[1:])
+    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+    broker.lift_rules([Rule("nowhere", "ban", "trent", 0.0, "")])
+    assert sorted(broker.rules()) == sorted(rules[1:])
+
+
+def test_a_rule_takes_the_place_of_the_one_before(broker: Broker) -> None:
+    broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
+    broker.set_rules([Rule("lobby", "ban", "mallory", 1e10, "bob")])
+    assert broker.rules() == [Rule("lobby", "ban", "mallory", 1e10, "bob")]
+
+
+def test_rules_come_back_as_they_were(broker: Broker) -> None:
+    rules = [Rule(text, text, text, 0.5, text) for text in TEXTS]
+    for rule in rules:
+        broker.set_rules([rule])
+    assert sorted(broker.rules()) == sorted(rules)
+    for rule in rules:
+        broker.lift_rules([rule])
+    assert broker.rules() == []
+
+
+def test_rules_are_made_while_others_talk(broker: Broker) -> None:
+    speaker = Speaker(broker)
+
+    def decide(room: str) -> None:
+        for number in range(20):
+            broker.set_rules([Rule(room, "mute", f"{number}", 0.0, "alice")])
+            if number % 2:
+                broker.lift_rules([Rule(room, "mute", f"{number}", 0.0, "")])
+
+    with ThreadPoolExecutor(4) as pool:
+        tasks = [pool.submit(decide, room) for room in "abc"]
+        speaker.begin(*(Draft("lobby", "alice", "x") for _ in range(1000)))
+        for task in tasks:
+            task.result(PATIENCE)
+    assert speaker.wait_for(1000) == upto(1000)
+    assert {rule[:3] for rule in broker.rules()} == {(room, "mute", f"{number}") for room in "abc" for number in range(0, 20, 2)}

@@ -1,0 +1,90 @@
+"""Connections to the database, and what happens if its files are removed or replaced."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.sqlite.wiring import descriptors_in
+from tests.brokers.wiring import Listener, log_of, say, switching_often, texts
+from tests.connection.wiring import PATIENCE
+from wschat.brokers.sqlite import connections, write_queue
+from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.errors import HistoryUnavailable
+
+
+def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    """Only a power cut would show it: SQLite has to ask the disk, and not leave it to the system."""
+    with closing(SqliteBroker(path)) as broker:
+        assert broker._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert broker._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_one_thread_writes_and_no_other(path: Path, broker: SqliteBroker) -> None:
+    """So nothing here ever waits for a lock, nor fails for want of it."""
+    with broker._readers.connection() as database, pytest.raises(sqlite3.OperationalError, match="attempt to write a readonly database"):
+        database.execute("DELETE FROM rules")
+
+
+def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_path: Path) -> None:
+    """As after a restart, when everybody comes back and wants to know what was said meanwhile."""
+    readers = 64
+    together = threading.Barrier(readers)
+
+    def read(broker: SqliteBroker) -> list[int]:
+        together.wait(PATIENCE)
+        return [len(log_of(broker, "lobby")) for _ in range(10)]
+
+    with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():
+        say(broker, "lobby", *["x"] * 1000)
+        assert all(found == [1000] * 10 for found in pool.map(read, [broker] * readers))
+        assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * connections.MAX_READERS
+
+
+def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
+    with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(16) as pool:
+        say(broker, "lobby", "one")
+        for _ in range(10):
+            assert {len(messages) for messages in pool.map(lambda _: log_of(broker, "lobby"), range(100))} == {1}
+    assert descriptors_in(tmp_path) == []
+    assert {file.name for file in tmp_path.iterdir() if file.stat().st_size} == {"history.db"}
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+def test_while_the_file_is_not_in_its_place_nothing_is_said(
+    path: Path, broker: SqliteBroker, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
+    listener = Listener()
+    broker.subscribe("lobby", listener)
+    assert say(broker, "lobby", "one") == [1]
+    elsewhere = path.rename(path.with_name("elsewhere"))
+    if is_replaced:
+        path.touch()
+    [result] = say(broker, "lobby", "two")
+    assert isinstance(result, HistoryUnavailable)
+    assert str(result) == "the history cannot be written: its file has been removed or replaced"
+    for use in (broker.check, broker.rules, lambda: broker.read_since("lobby", 0, 5)):
+        with pytest.raises(HistoryUnavailable, match="the history cannot be used: its file has been removed or replaced"):
+            use()
+    assert is_replaced or not path.exists()
+    elsewhere.replace(path)
+    broker.check()
+    assert say(broker, "lobby", "three") == [2]
+    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "three"]
+
+
+def test_without_what_has_yet_to_be_put_into_the_file_nothing_is_said(path: Path, broker: SqliteBroker) -> None:
+    assert say(broker, "lobby", "one") == [1]
+    log = Path(f"{path}-wal")
+    elsewhere = log.rename(path.with_name("elsewhere"))
+    [result] = say(broker, "lobby", "two")
+    assert isinstance(result, HistoryUnavailable)
+    elsewhere.rename(log)
+    assert say(broker, "lobby", "three") == [2]
+    assert texts(log_of(broker, "lobby")) == ["one", "three"]
