@@ -345,13 +345,13 @@ def test_a_token_makes_a_moderator(access: Access) -> None:
 )
 def test_a_token_names_rooms_by_patterns_in_any_case(access: Access, patterns: list[str], rooms: list[str], others: list[str]) -> None:
     identity = access.identify(bearing(token(rooms=patterns)))
-    assert [room for room in rooms + others if identity.may_be_in(room)] == rooms
+    assert [room for room in rooms + others if identity.may_enter(room)] == rooms
 
 
 def test_without_patterns_all_rooms_are_open_and_with_an_empty_list_none_is(access: Access) -> None:
     """A program that works out a list and finds nothing must not have opened everything by that."""
-    assert access.identify(bearing(token())).may_be_in("lobby")
-    assert not access.identify(bearing(token(rooms=[]))).may_be_in("lobby")
+    assert access.identify(bearing(token())).may_enter("lobby")
+    assert not access.identify(bearing(token(rooms=[]))).may_enter("lobby")
 
 
 def test_with_tokens_nobody_comes_in_by_a_password() -> None:
@@ -572,7 +572,7 @@ def test_a_token_says_no_more_than_it_has_to() -> None:
 def test_a_token_for_no_rooms_is_for_none() -> None:
     """A program that works out a list and finds nothing must not have opened everything by that."""
     assert jwt.decode(mint(SECRET, "alice", rooms=[]), SECRET, ["HS256"]) == {"sub": "alice", "rooms": []}
-    assert not Access(SECRET).identify(bearing(mint(SECRET, "alice", rooms=[]))).may_be_in("lobby")
+    assert not Access(SECRET).identify(bearing(mint(SECRET, "alice", rooms=[]))).may_enter("lobby")
 
 
 @pytest.mark.parametrize("rooms", ["tea", [5], [None], ("tea", b"coffee")])

@@ -171,7 +171,7 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
         bob = visit(command, stack, "bob")
         root = visit(command, stack, "root&password=open+sesame")
         assert root.ask(type="kick", room="tea", name="bob")["type"] == "ack"
-        assert bob.next("notice")["text"] == "root has put you out of tea."
+        assert bob.next("notice")["text"] == "root removed you from tea."
         eventually(lambda: "root: kick of bob in tea" in command.errors())
     with running(*ANY_PORT, env={"WSCHAT_AUTH_SECRET_FILE": str(secret)}) as command, ExitStack() as stack:
         with pytest.raises(wschat.OpeningFailed):

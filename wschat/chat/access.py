@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from wschat.chat.addresses import address_of, place_of
+from wschat.chat.addresses import address_of, network_of
 from wschat.chat.guest_secrets import is_secret
 from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.chat.rates import Allowances, Rate
@@ -66,7 +66,7 @@ class Access:
         expected = self._passwords.get(key_of(normal))
         if expected is None:
             return Identity(normal, secret=_secret_of(request))
-        if password is None or not self._try(password, expected, place_of(address_of(request.remote_address))):
+        if password is None or not self._try(password, expected, network_of(address_of(request.remote_address))):
             text = f"The name {normal} belongs to a moderator, and needs its password: ?name={normal}&password=..."
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": _BASIC})
         return Identity(normal, is_proven=True, is_moderator=True)
@@ -82,13 +82,13 @@ class Access:
 
     def _try(self, password: str, expected: str, place: str) -> bool:
         """Whether this is the password. Raises RequestRefused (429) for a place where too many wrong ones were tried."""
-        seconds = self._wrong_passwords.take(place)  # before it is known: of many at once, no more are compared
+        seconds = self._wrong_passwords.try_acquire(place)  # before it is known: of many at once, no more are compared
         if seconds is not None:
             headers = {"Retry-After": str(math.ceil(seconds))}
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "Too many passwords from here were wrong; wait a little.", headers)
         is_right = hmac.compare_digest(password.encode(), expected.encode())
         if is_right:
-            self._wrong_passwords.give_back(place)
+            self._wrong_passwords.refund(place)
         return is_right
 
     def _credentials_of(self, request: Request) -> tuple[str | None, str | None]:

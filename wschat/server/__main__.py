@@ -235,7 +235,7 @@ def main(app: str, host: str, port: int, max_message_bytes: int | None, log_leve
         if chat is not None:
             opened.callback(chat.close)
         with starting():
-            site = Site(chat.visits, max_message_bytes, options["insiders"]) if chat else None
+            site = Site(chat.http, max_message_bytes, options["insiders"]) if chat else None
         if site is not None:
             opened.callback(site.close)
         handler = chat.handle if chat else app_handler(app, options)
