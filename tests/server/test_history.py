@@ -181,7 +181,9 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
         assert token not in command.errors()
 
 
-@pytest.mark.parametrize(("secret", "words"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and needs 32 at least")])
+@pytest.mark.parametrize(
+    ("secret", "words"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and must have at least 32")]
+)
 def test_a_secret_that_is_none_is_said_in_one_line(tmp_path: Path, secret: str | None, words: str) -> None:
     if secret is not None:
         (tmp_path / "secret").write_text(secret)
