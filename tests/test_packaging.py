@@ -59,7 +59,7 @@ from wschat.chat.chat import Chat
 from wschat.web.site import Site
 
 chat = Chat()
-site = Site(chat.visits, 0)
+site = Site(chat.http, 0)
 with wschat.serve(chat.handle, port=0, http=site) as server:
     server.start()
     url = f"http://127.0.0.1:{server.port}/"

@@ -22,8 +22,7 @@ import wschat
 from tests.server.command import environment
 from tests.server.command import running as command
 from wschat.chat.access import Access
-from wschat.chat.commands import COMMANDS
-from wschat.chat.requests import KINDS
+from wschat.chat.actions import ACTIONS
 from wschat.server.__main__ import main
 from wschat.web.api import CALLS
 
@@ -176,7 +175,7 @@ def test_minting_a_token(tmp_path: Path) -> None:
 
 def test_the_table_of_commands_is_complete() -> None:
     table = README.partition("| command |")[2].partition("From a terminal")[0]
-    assert set(re.findall(r"`(/\w[^`]*)`", table.replace("\\|", "|"))) == {command.form for command in COMMANDS.values()}
+    assert set(re.findall(r"`(/\w[^`]*)`", table.replace("\\|", "|"))) == {command.usage for command, _ in ACTIONS.commands.values()}
 
 
 def test_the_table_of_requests_is_complete() -> None:
@@ -186,8 +185,8 @@ def test_the_table_of_requests_is_complete() -> None:
         names = re.findall(r"`(\w+)`", row)
         listed = re.search(r"\{(.*)\}", row)
         shown |= dict.fromkeys(names, set(listed[1].split(", ")) if listed else set())
-    assert sorted(shown) == sorted(kind.type for kind in KINDS)
-    for kind in KINDS:
+    assert shown.keys() | {"commands", "ping"} == ACTIONS.schemas.keys()
+    for kind in (ACTIONS.schemas[name].kind for name in shown):
         own = {field.name + ("?" if field.default is not MISSING else "") for field in fields(kind) if field.name != "id"}
         assert own <= shown[kind.type]
         assert {name for name in shown[kind.type] if not name.endswith("?")} <= own  # not all moderators' commands take a time

@@ -26,7 +26,7 @@ from wschat.server.requests import Request
 SECRET = b"a secret of the tests, and of nobody else's, that is long enough"
 OTHER_SECRET = b"another secret, which the server knows nothing of, just as long."
 HOUR = 3600
-RULE = "A name has 1 to 32 letters, digits, '-', '_' or '.'."
+RULE = "The name must be 1 to 32 letters, digits, '-', '_' or '.'."
 
 
 def token(secret: bytes = SECRET, algorithm: str = "HS256", **claims: object) -> str:
@@ -156,7 +156,7 @@ def test_without_a_token_one_is_told_where_it_belongs(access: Access, headers: M
     for request in (opening(headers), opening(headers, name="alice", password="x")):
         refused = refusal(access, request)
         assert refused.status == HTTPStatus.UNAUTHORIZED
-        assert refused.text == "A token is needed here: in the Authorization header, the cookie wschat_token, or ?token=."
+        assert refused.text == "A token is required: in the Authorization header, the cookie wschat_token, or ?token=."
         assert refused.headers == {"WWW-Authenticate": 'Bearer realm="wschat"'}
 
 
@@ -338,25 +338,25 @@ def test_a_token_makes_a_moderator(access: Access) -> None:
 )
 def test_a_token_names_rooms_by_patterns_in_any_case(access: Access, patterns: list[str], rooms: list[str], others: list[str]) -> None:
     identity = access.identify(bearing(token(rooms=patterns)))
-    assert [room for room in rooms + others if identity.may_be_in(room)] == rooms
+    assert [room for room in rooms + others if identity.may_enter(room)] == rooms
 
 
 def test_without_patterns_all_rooms_are_open_and_with_an_empty_list_none_is(access: Access) -> None:
     """A program that works out a list and finds nothing must not have opened everything by that."""
-    assert access.identify(bearing(token())).may_be_in("lobby")
-    assert not access.identify(bearing(token(rooms=[]))).may_be_in("lobby")
+    assert access.identify(bearing(token())).may_enter("lobby")
+    assert not access.identify(bearing(token(rooms=[]))).may_enter("lobby")
 
 
 def test_with_tokens_nobody_comes_in_by_a_password() -> None:
     for request in (opening(name="root", password="swordfish"), basic("root:swordfish")):
         assert refusal(Access(SECRET), request).status == HTTPStatus.UNAUTHORIZED
-    with pytest.raises(UsageError, match="a moderator has one with the claim 'mod'"):
+    with pytest.raises(UsageError, match="must have a token with the claim 'mod'"):
         Access(SECRET, {"root": "swordfish"})
 
 
 def test_nobody_is_called_like_those_who_have_no_name() -> None:
     assert refusal(Access(), opening(name="SERVER")).status == HTTPStatus.BAD_REQUEST
-    with pytest.raises(Rejected, match="The name Server is for those who have none"):
+    with pytest.raises(Rejected, match="The name Server is reserved for clients without a name"):
         Access().check_name(Identity(), "server")
 
 
@@ -442,7 +442,7 @@ def test_another_password_is_refused(password: str) -> None:
     for request in (opening(name="rOOt", password=password), basic(f"rOOt:{password}")):
         refused = refusal(access, request)
         assert refused.status == HTTPStatus.UNAUTHORIZED
-        assert refused.text == "The name rOOt belongs to a moderator, and needs its password: ?name=rOOt&password=..."
+        assert refused.text == "The name rOOt belongs to a moderator and needs a password: ?name=rOOt&password=..."
         assert refused.headers == {"WWW-Authenticate": 'Basic realm="wschat"'}
         assert "swordfish" not in refused.text
 
@@ -466,7 +466,7 @@ def test_a_guest_may_take_another_name_but_a_moderators() -> None:
     access.check_name(Identity(), "alice")
     access.check_name(Identity("alice"), "bob")
     for name in ("Root", "ROOT", "zoë", "ZOË"):
-        with pytest.raises(Rejected, match=f"The name {name} belongs to a moderator: connect with its password.") as caught:
+        with pytest.raises(Rejected, match=f"The name {name} belongs to a moderator: connect with the password.") as caught:
             access.check_name(Identity("alice"), name)
         assert caught.value.code == "forbidden"
 
@@ -474,7 +474,7 @@ def test_a_guest_may_take_another_name_but_a_moderators() -> None:
 @pytest.mark.parametrize("name", ["bob", "alice", "root"])
 def test_who_has_proven_a_name_keeps_it(name: str) -> None:
     for access in (Access(SECRET), Access(moderators=PASSWORDS)):
-        with pytest.raises(Rejected, match="the one that you have proven") as caught:
+        with pytest.raises(Rejected, match="You cannot change a name that is proven") as caught:
             access.check_name(Identity("alice", is_proven=True), name)
         assert caught.value.code == "forbidden"
 
@@ -495,7 +495,7 @@ def test_a_secret_is_long_enough(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UsageError) as caught:
         read_secret(str(path))
-    assert str(caught.value) == f"the secret in {path} has {len(content.strip())} bytes, and needs 32 at least"
+    assert str(caught.value) == f"the secret in {path} has {len(content.strip())} bytes, and must have at least 32"
 
 
 @pytest.mark.parametrize("text", ["root:{}", "ROOT:{}", "ｒｏｏｔ:{}"])
@@ -512,11 +512,11 @@ def test_a_moderator_is_a_name_and_a_file(tmp_path: Path, text: str, content: st
 def test_what_is_no_moderator(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_moderator(text)
-    assert str(caught.value) == f"a moderator is NAME:PASSWORD-FILE, not {text!r}"
+    assert str(caught.value) == f"a moderator must be NAME:PASSWORD-FILE, not {text!r}"
 
 
 def test_no_moderator_is_called_like_those_who_have_no_name() -> None:
-    with pytest.raises(UsageError, match="the name Server is for those who have none"):
+    with pytest.raises(UsageError, match="the name of a moderator must not be Server"):
         Access(moderators={"server": "swordfish"})
 
 
@@ -526,7 +526,7 @@ def test_a_moderators_password_is_not_empty(tmp_path: Path, content: str) -> Non
     path.write_text(content)
     with pytest.raises(UsageError) as caught:
         read_moderator(f"root:{path}")
-    assert str(caught.value) == f"there is no password in {path}"
+    assert str(caught.value) == f"the password file {path} is empty"
 
 
 @pytest.mark.parametrize(("path", "why"), [("{}/gone", "No such file or directory"), ("{}", "Is a directory"), ("", "Is a directory")])
@@ -565,18 +565,18 @@ def test_a_token_says_no_more_than_it_has_to() -> None:
 def test_a_token_for_no_rooms_is_for_none() -> None:
     """A program that works out a list and finds nothing must not have opened everything by that."""
     assert jwt.decode(mint(SECRET, "alice", rooms=[]), SECRET, ["HS256"]) == {"sub": "alice", "rooms": []}
-    assert not Access(SECRET).identify(bearing(mint(SECRET, "alice", rooms=[]))).may_be_in("lobby")
+    assert not Access(SECRET).identify(bearing(mint(SECRET, "alice", rooms=[]))).may_enter("lobby")
 
 
 @pytest.mark.parametrize("rooms", ["tea", [5], [None], ("tea", b"coffee")])
 def test_the_rooms_of_a_token_are_a_list_of_texts(rooms: Any) -> None:
-    with pytest.raises(UsageError, match="rooms is a list of patterns, not "):
+    with pytest.raises(UsageError, match="rooms must be a list of patterns, not "):
         mint(SECRET, "alice", rooms=rooms)
 
 
 @pytest.mark.parametrize("expires_at", [float("inf"), float("-inf"), float("nan")])
 def test_a_token_ends_at_a_time(expires_at: float) -> None:
-    with pytest.raises(UsageError, match="expires_at is a time in seconds since 1970, not "):
+    with pytest.raises(UsageError, match="expires_at must be a time in seconds since 1970, not "):
         mint(SECRET, "alice", expires_at=expires_at)
 
 
@@ -593,7 +593,7 @@ def test_a_token_goes_into_a_url_as_it_is() -> None:
 
 def test_a_token_is_not_for_those_who_have_no_name() -> None:
     for name in ("Server", "server", "ＳＥＲＶＥＲ"):
-        with pytest.raises(UsageError, match="the name Server is for those who have none"):
+        with pytest.raises(UsageError, match="the name Server is reserved for clients without a name"):
             mint(SECRET, name)
 
 
@@ -601,4 +601,4 @@ def test_a_token_is_not_for_those_who_have_no_name() -> None:
 def test_a_token_is_for_a_name(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         mint(SECRET, name)
-    assert str(caught.value) == f"a name has 1 to 32 letters, digits, '-', '_' or '.', not {name!r}"
+    assert str(caught.value) == f"a name must be 1 to 32 letters, digits, '-', '_' or '.', not {name!r}"

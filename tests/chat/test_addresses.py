@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wschat.chat.addresses import address_of, is_same_place, place_of
+from wschat.chat.addresses import address_of, is_same_network, network_of
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_only_a_unix_socket_has_no_address(remote_address: object, address: str 
     ],
 )
 def test_the_same_place(one: str, other: str, same: bool) -> None:
-    assert is_same_place(one, other) is same
-    assert is_same_place(other, one) is same
+    assert is_same_network(one, other) is same
+    assert is_same_network(other, one) is same
 
 
 def test_attempts_are_counted_for_all_addresses_that_one_may_take() -> None:
-    assert place_of("203.0.113.7") == "203.0.113.7"
-    assert place_of("2001:db8::1") == place_of("2001:db8::2") == "2001:db8::/64"
-    assert place_of("fe80::1") == place_of("fe80::2")
-    assert place_of(None) == "a local socket"
+    assert network_of("203.0.113.7") == "203.0.113.7"
+    assert network_of("2001:db8::1") == network_of("2001:db8::2") == "2001:db8::/64"
+    assert network_of("fe80::1") == network_of("fe80::2")
+    assert network_of(None) == "a local socket"

@@ -68,48 +68,48 @@ def asked(client: Client, most: int, **request: object) -> tuple[int, Event]:
 
 
 def begin(budgets: Budgets, place: str = "here") -> Budget:
-    budget = budgets.begin(place)
+    budget = budgets.for_connection(place)
     assert budget is not None
     return budget
 
 
 def test_what_is_spent_has_to_be_waited_for(clock: Clock) -> None:
     budget = begin(Budgets(Rate(10, 1), Rate(100, 1), Rate(1000, 1)))
-    assert budget.take() is None
+    assert budget.count_request() is None
     budget.spend(499)
-    refusal = budget.take()
+    refusal = budget.count_request()
     assert refusal is not None
     assert (refusal.error.code, refusal.is_news) == ("too-fast", True)
     assert refusal.error.seconds == pytest.approx(2.01)  # 300 at once, and 100 in each second
     clock.now += 2.02
-    assert budget.take() is None
+    assert budget.count_request() is None
 
 
 def test_who_was_quiet_has_not_saved_up_for_what_is_spent_later(clock: Clock) -> None:
     budget = begin(Budgets(work=Rate(100, 1)))
     clock.now += 3600
     budget.spend(400)
-    assert budget.take() is not None
+    assert budget.count_request() is not None
 
 
 def test_an_address_pays_for_all_its_connections(clock: Clock) -> None:
     budgets = Budgets(None, Rate(1000, 1), Rate(100, 1))
     one, two, elsewhere = begin(budgets), begin(budgets), begin(budgets, "there")
     one.spend(500)
-    refusal = two.take()
+    refusal = two.count_request()
     assert refusal is not None
     assert refusal.error.seconds == pytest.approx(2.01)
-    assert elsewhere.take() is None
+    assert elsewhere.count_request() is None
     with pytest.raises(Rejected):
         budgets.check("here")
     clock.now += 2.02
-    assert two.take() is None
+    assert two.count_request() is None
     budgets.check("here")
 
 
 def test_without_limits_nothing_is_counted() -> None:
     budgets = Budgets()
-    assert budgets.begin("here") is None
+    assert budgets.for_connection("here") is None
     budgets.spend("here", 1e9)
     budgets.check("here")
 
@@ -241,16 +241,16 @@ def test_what_is_asked_for_over_http_is_paid_for_by_the_address() -> None:
     chat = Chat(full_of(1000), budgets=few_per_address())
     here, there = (Request("GET", "/", {}, remote_address=(address, 1)) for address in ("203.0.113.1", "203.0.113.2"))
     for use in (
-        lambda visit: list(visit.export(ROOM)),
-        lambda visit: visit.ask("history", {"room": ROOM, "limit": 1000}),
+        lambda caller: list(caller.export(ROOM)),
+        lambda caller: caller.run("history", {"room": ROOM, "limit": 1000}),
     ):
-        visit = chat.visits.begin(here)
-        chat.visits.count(visit)
-        use(visit)
+        caller = chat.http.identify(here)
+        chat.http.count_request(caller)
+        use(caller)
         with pytest.raises(Rejected) as caught:
-            chat.visits.count(visit)
+            chat.http.count_request(caller)
         assert caught.value.code == "too-fast"
-        chat.visits.count(chat.visits.begin(there))
+        chat.http.count_request(chat.http.identify(there))
         here, there = there, Request("GET", "/", {}, remote_address=("203.0.113.3", 1))
 
 
@@ -277,4 +277,4 @@ def test_plain_text_is_told_to_wait(open_chat: ChatFactory) -> None:
         ws.send("/history 1000")
         if str(answer := ws.recv(PATIENCE)).startswith("Too much"):
             break
-    assert answer == "Too much was asked for at once. Wait 7 min. This was not sent: /history 1000"
+    assert answer == "Too much work at once. Wait 7 min. Not sent: /history 1000"

@@ -20,9 +20,9 @@ from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
 from wschat.chat.events import HistoryEvent
-from wschat.chat.http import Visit
+from wschat.chat.fields import MAX_MESSAGES
+from wschat.chat.http import Caller
 from wschat.chat.rates import Rate
-from wschat.chat.requests import MAX_MESSAGES
 from wschat.errors import HistoryUnavailable, Rejected
 
 HOME = ("203.0.113.1", 4711)
@@ -39,8 +39,8 @@ def chat(broker: Broker) -> Iterator[Chat]:
         yield chat
 
 
-def begin(chat: Chat, query: str = "", address: object = HOME) -> Visit:
-    return chat.visits.begin(Request("GET", f"/{query}", {}, remote_address=address))
+def begin(chat: Chat, query: str = "", address: object = HOME) -> Caller:
+    return chat.http.identify(Request("GET", f"/{query}", {}, remote_address=address))
 
 
 def test_what_is_posted_is_new_once(chat: Chat) -> None:
@@ -114,7 +114,7 @@ def test_nothing_can_be_posted_once_it_is_closed(tmp_path: Path) -> None:
     with pytest.raises(HistoryUnavailable):
         begin(chat).post({"room": "tea", "text": "x"})
     with pytest.raises(HistoryUnavailable):
-        chat.visits.check_history()
+        chat.http.check_history()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_nothing_can_be_posted_once_it_is_closed(tmp_path: Path) -> None:
     ],
 )
 def test_whom_requests_are_counted_for(chat: Chat, query: str, address: object, caller: str) -> None:
-    assert begin(chat, query, address).caller == caller
+    assert begin(chat, query, address).key == caller
 
 
 def test_who_is_a_moderator_of_all_rooms(chat: Chat) -> None:
@@ -144,12 +144,12 @@ def test_who_is_a_moderator_of_all_rooms(chat: Chat) -> None:
 def test_who_comes_too_often_has_to_wait() -> None:
     with closing(Chat(budgets=Budgets(Rate(1, 1000)))) as chat:
         for _ in range(3):
-            chat.visits.count(begin(chat))
+            chat.http.count_request(begin(chat))
         with pytest.raises(Rejected) as rejected:
-            chat.visits.count(begin(chat))
+            chat.http.count_request(begin(chat))
         assert rejected.value.code == "too-fast"
         assert rejected.value.seconds == pytest.approx(1000, rel=0.1)
-        chat.visits.count(begin(chat, address=("203.0.113.2", 1)))
+        chat.http.count_request(begin(chat, address=("203.0.113.2", 1)))
 
 
 def test_an_export_is_as_of_when_it_was_asked_for(chat: Chat, broker: Broker) -> None:
@@ -171,7 +171,7 @@ def test_reading_on_and_on_takes_no_more_than_is_asked_for(chat: Chat, broker: B
     for number in range(1, 1502):
         broker.append(Draft("tea", "m", str(number)), Nobody())
     eventually(lambda: last_numbers(broker) == {"tea": 1501})
-    answer = begin(chat).ask("history", {"room": "tea", "since": 0, "limit": MAX_MESSAGES})
+    answer = begin(chat).run("history", {"room": "tea", "since": 0, "limit": MAX_MESSAGES})
     assert isinstance(answer, HistoryEvent)
     assert (len(answer.messages), answer.more) == (MAX_MESSAGES, True)
     sizes = [len(page) for page in begin(chat).export("tea")]

@@ -20,8 +20,8 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.addresses import canonical_address
 from wschat.chat.dialects.plain import Plain
 from wschat.chat.moderation import BAN, MUTE, OP, Moderation, shown_seconds, subjects_of
-from wschat.chat.people import People
 from wschat.chat.sessions import Identity, Session
+from wschat.chat.users import Users
 from wschat.errors import HistoryUnavailable, Rejected
 
 HOME = "203.0.113.7"
@@ -39,14 +39,14 @@ def wire() -> Iterator[Wiring]:
 @pytest.fixture
 def come(wire: Wiring) -> Come:
     """A function with which somebody comes from an address, perhaps with a name."""
-    people = People()
+    users = Users()
 
     def make(name: str | None = None, address: str | None = HOME, **known: object) -> Session:
         connection, _ = wire.pair()
         connection.remote_address = (address, 5000) if address else ""
         session = Session(connection, Plain(), Identity(name, **known))  # type: ignore[arg-type]  # the tests know its fields
         if name is not None:
-            people.enter(session, name)
+            users.sign_in(session, name)
         return session
 
     return make
@@ -207,7 +207,7 @@ def test_a_rule_ends_by_itself(moderation: Moderation, come: Come, kind: str) ->
 
 
 @pytest.mark.parametrize(("first", "second", "lasts"), [(None, 1000, 1000), (1000, 100, 100), (100, 1000, 1000), (1000, None, None)])
-def test_a_new_rule_takes_the_place_of_the_old_one(
+def test_a_new_rule_takes_the_network_of_the_old_one(
     moderation: Moderation, come: Come, first: float | None, second: float | None, lasts: float | None
 ) -> None:
     bob = come("bob")
@@ -318,8 +318,8 @@ def test_a_guest_with_the_name_of_one_is_none(moderation: Moderation, come: Come
 
 def test_a_guest_moderates_while_this_person_is_here(moderation: Moderation, come: Come) -> None:
     bob = come("bob")
-    assert bob.person is not None
-    bob.person.moderates.add("lobby")
+    assert bob.user is not None
+    bob.user.moderates.add("lobby")
     moderation.check_moderator(bob, "lobby")
     assert not moderation.is_moderator(bob, "tea")
 
@@ -327,11 +327,11 @@ def test_a_guest_moderates_while_this_person_is_here(moderation: Moderation, com
 @pytest.mark.parametrize("kind", [MUTE, BAN])
 def test_no_rule_keeps_a_moderator_from_anything(moderation: Moderation, come: Come, kind: str) -> None:
     root, ann, guest = come("root", is_proven=True, is_moderator=True), come("ann", is_proven=True), come("guest")
-    assert guest.person is not None
+    assert guest.user is not None
     for room in ("lobby", "tea"):
         moderation.set(kind, room, ["root", "ann", "guest", f"@{HOME}"], None, "somebody")
     moderation.set(OP, "lobby", ["ann"], None, "root")
-    guest.person.moderates.add("lobby")
+    guest.user.moderates.add("lobby")
     assert [holds(moderation, kind, session) for session in (root, ann, guest)] == [False, False, False]
     assert [holds(moderation, kind, session, "tea") for session in (root, ann, guest)] == [False, True, True]
 
@@ -420,7 +420,7 @@ def test_a_rule_about_several_is_kept_as_a_whole_or_not_at_all(path: Path, come:
 def test_moderators_do_not_get_in_each_others_way(wire: Wiring, moderation: Moderation, come: Come) -> None:
     """Threads that set and lift, and others that ask meanwhile."""
     people = [come(f"guest{number}", None) for number in range(4)]
-    keys = [session.person.key for session in people if session.person]
+    keys = [session.user.key for session in people if session.user]
 
     def decide(key: str) -> None:
         for _ in range(200):

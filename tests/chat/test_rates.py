@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def taken(allowance: Allowance, attempts: int) -> int:
-    return sum(allowance.take() for _ in range(attempts))
+    return sum(allowance.try_acquire() for _ in range(attempts))
 
 
 def test_a_burst_and_then_the_rate(clock: Clock) -> None:
@@ -56,16 +56,16 @@ def test_one_is_told_how_long_to_wait(clock: Clock) -> None:
     assert allowance.seconds_left == 0
     assert taken(allowance, 30) == 30
     assert allowance.seconds_left == pytest.approx(0.2)
-    assert not allowance.take()
+    assert not allowance.try_acquire()
     assert allowance.seconds_left == pytest.approx(0.2)
     clock.now += 0.15
-    assert not allowance.take()
+    assert not allowance.try_acquire()
     assert allowance.seconds_left == pytest.approx(0.05)
     clock.now += 0.06
-    assert allowance.take()
-    assert not allowance.take()
+    assert allowance.try_acquire()
+    assert not allowance.try_acquire()
     clock.now += 3600
-    assert allowance.take()
+    assert allowance.try_acquire()
     assert allowance.seconds_left == 0
 
 
@@ -77,24 +77,24 @@ def test_who_waits_as_long_as_that_is_not_refused(messages: int, seconds: float,
         allowance = Allowance(Rate(messages, seconds))
         for pause in pauses:
             clock.now += pause
-            while allowance.take():
+            while allowance.try_acquire():
                 pass
             left = allowance.seconds_left
             assert 0 < left <= seconds / messages + 1e-9 * seconds
             early = max(0.0, left - 0.001)
             clock.now += early
-            assert not allowance.take() or not early
+            assert not allowance.try_acquire() or not early
             clock.now += left - early + 1e-9 * seconds  # none of this is exact to the last bit
-            assert allowance.take()
+            assert allowance.try_acquire()
 
 
 def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> None:
     allowance = Allowance(Rate(10, 1))
     assert taken(allowance, 30) == 30
     assert not allowance.is_news
-    assert not allowance.take()
+    assert not allowance.try_acquire()
     assert allowance.is_news
-    assert not allowance.take()
+    assert not allowance.try_acquire()
     assert not allowance.is_news
     clock.now += 1  # a few are taken again, but it has not been quiet
     assert taken(allowance, 11) == 10
@@ -102,7 +102,7 @@ def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> 
     clock.now += 3
     assert taken(allowance, 30) == 30
     assert not allowance.is_news
-    assert not allowance.take()
+    assert not allowance.try_acquire()
     assert allowance.is_news
 
 
@@ -149,27 +149,27 @@ def test_what_a_rate_is_not(text: str) -> None:
 
 def test_everybody_has_an_allowance_that_outlives_a_request(clock: Clock) -> None:
     allowances = Allowances(Rate(1, 10))
-    assert [allowances.take("alice") for _ in range(4)] == [None, None, None, pytest.approx(10)]
-    assert allowances.take("bob") is None
+    assert [allowances.try_acquire("alice") for _ in range(4)] == [None, None, None, pytest.approx(10)]
+    assert allowances.try_acquire("bob") is None
     clock.now += 4
-    assert allowances.take("alice") == pytest.approx(6)
+    assert allowances.try_acquire("alice") == pytest.approx(6)
     clock.now += 6
-    assert allowances.take("alice") is None
-    assert allowances.take("alice") == pytest.approx(10)
+    assert allowances.try_acquire("alice") is None
+    assert allowances.try_acquire("alice") == pytest.approx(10)
 
 
 def test_who_is_quiet_is_forgotten_and_nobody_else(clock: Clock) -> None:
     """However many come, there is no more to remember than who came lately; to forget somebody gives them nothing."""
     allowances = Allowances(Rate(1, 10))
-    while allowances.take("busy") is None:
+    while allowances.try_acquire("busy") is None:
         pass
     for number in range(10_000):
         clock.now += 0.01
-        assert allowances.take(f"caller {number}") is None
-        allowances.take("busy")
+        assert allowances.try_acquire(f"caller {number}") is None
+        allowances.try_acquire("busy")
     assert len(allowances._allowances) < 3 * 1000 + 1000  # those of the last 10 s, and as many again until one looks
     assert "busy" in allowances._allowances
-    granted = sum(allowances.take("busy") is None for _ in range(100))
+    granted = sum(allowances.try_acquire("busy") is None for _ in range(100))
     assert granted <= 1
 
 
@@ -183,5 +183,5 @@ def test_allowances_are_as_those_of_connections(visits: list[tuple[str, float]])
         alone: dict[str, Allowance] = {}
         for caller, pause in visits:
             clock.now += pause
-            taken = alone.setdefault(caller, Allowance(Rate(1, 2))).take()
-            assert (allowances.take(caller) is None) == taken
+            taken = alone.setdefault(caller, Allowance(Rate(1, 2))).try_acquire()
+            assert (allowances.try_acquire(caller) is None) == taken

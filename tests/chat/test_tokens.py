@@ -126,7 +126,7 @@ def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> Non
     alice.ws.close()
     again = chat.v1(path=path_of(token), room="tea")
     assert again.ask(type="kick", room="tea", name="bob")["type"] == "ack"
-    assert bob.next("notice")["text"] == "alice has put you out of tea."
+    assert bob.next("notice")["text"] == "alice removed you from tea."
 
 
 def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ignored(chat: Guests) -> None:

@@ -20,7 +20,7 @@ def test_the_defaults_are_those_of_the_options() -> None:
 
 def test_a_chat_is_opened_in_memory() -> None:
     with closing(open_chat(ChatConfig(rate=None), "memory")) as chat:
-        assert chat.visits is not None
+        assert chat.http is not None
 
 
 def test_an_audience_without_a_secret_is_refused() -> None:

@@ -38,7 +38,7 @@ def test_the_chat_is_served_and_the_url_announced() -> None:
         with wschat.connect(command.url) as alice, wschat.connect(command.url + "?name=bob") as bob:
             assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "Welcome to the chat!"
             alice.send("/nick alice")
-            assert alice.recv(PATIENCE) == "You are alice now."
+            assert alice.recv(PATIENCE) == "You are now alice."
             alice.send("hello")
             assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "alice: hello"
             bob.send("hi")

@@ -78,8 +78,8 @@ def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
     ("arguments", "said"),
     [
         ([], "Missing argument 'NAME'."),
-        (["two words"], "a name has 1 to 32 letters, digits, '-', '_' or '.', not 'two words'"),
-        ([""], "a name has 1 to 32 letters, digits, '-', '_' or '.', not ''"),
+        (["two words"], "a name must be 1 to 32 letters, digits, '-', '_' or '.', not 'two words'"),
+        ([""], "a name must be 1 to 32 letters, digits, '-', '_' or '.', not ''"),
         (["alice", "bob"], "Got unexpected extra argument (bob)"),
         (["alice", "--auth-secret-file", "/nowhere/secret"], "cannot read /nowhere/secret: No such file or directory"),
         (["alice", "--auth-secret-file", "/"], "cannot read /: Is a directory"),

@@ -171,7 +171,7 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
         bob = visit(command, stack, "bob")
         root = visit(command, stack, "root&password=open+sesame")
         assert root.ask(type="kick", room="tea", name="bob")["type"] == "ack"
-        assert bob.next("notice")["text"] == "root has put you out of tea."
+        assert bob.next("notice")["text"] == "root removed you from tea."
         eventually(lambda: "root: kick of bob in tea" in command.errors())
     with running(*ANY_PORT, env={"WSCHAT_AUTH_SECRET_FILE": str(secret)}) as command, ExitStack() as stack:
         with pytest.raises(wschat.OpeningFailed):
@@ -181,7 +181,9 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
         assert token not in command.errors()
 
 
-@pytest.mark.parametrize(("secret", "words"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and needs 32 at least")])
+@pytest.mark.parametrize(
+    ("secret", "words"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and must have at least 32")]
+)
 def test_a_secret_that_is_none_is_said_in_one_line(tmp_path: Path, secret: str | None, words: str) -> None:
     if secret is not None:
         (tmp_path / "secret").write_text(secret)

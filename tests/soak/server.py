@@ -24,7 +24,7 @@ def main() -> None:
     """Serve; the two ports are printed."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     chat = Chat(SqliteBroker(sys.argv[2]))
-    site = Site(chat.visits, 65_536)
+    site = Site(chat.http, 65_536)
     limits = Limits(max_connections_per_address=0, outbox_seconds=5)
     context = Certificate(sys.argv[1]).context
     with (

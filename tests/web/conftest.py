@@ -28,7 +28,7 @@ def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
         def start(broker: Broker | None = None, *, server_options: dict[str, Any] | None = None, **options: Any) -> Web:
             chat = Chat(broker or MemoryBroker(), **options)
             chats.callback(chat.close)
-            site = Site(chat.visits, MAX_BODY_BYTES)
+            site = Site(chat.http, MAX_BODY_BYTES)
             chats.callback(site.close)
             server = serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS, http=site, **(server_options or {}))
             site.watch(server.load)

@@ -17,8 +17,8 @@ from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
+from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.rates import Rate
-from wschat.chat.requests import MAX_MESSAGES
 from wschat.chat.tokens import mint
 
 SECRET = b"a secret that is long enough for HS256"

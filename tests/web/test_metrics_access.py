@@ -114,10 +114,10 @@ def test_a_websocket_name_is_no_password(open_web: OpenWeb, path: str) -> None:
 def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> None:
     request = Request("GET", "/metrics", {"host": "localhost"}, remote_address=address)
     if is_local:
-        MetricsAccess(web.chat.visits).check(request)
+        MetricsAccess(web.chat.http).check(request)
     else:
         with pytest.raises(RequestRefused):
-            MetricsAccess(web.chat.visits).check(request)
+            MetricsAccess(web.chat.http).check(request)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_who_is_on_this_machine(web: Web, address: object, is_local: bool) -> No
     ],
 )
 def test_networks_may_be_named_whose_people_see_it_too(web: Web, address: object, headers: dict[str, str], is_one: bool) -> None:
-    insiders = MetricsAccess(web.chat.visits, parse_networks(["203.0.113.0/24", "2001:db8::1"]))
+    insiders = MetricsAccess(web.chat.http, parse_networks(["203.0.113.0/24", "2001:db8::1"]))
     host = {"host": "localhost" if address in ("", ("127.0.0.1", 1)) else "chat.test"}
     request = Request("GET", "/metrics", {**host, **headers}, remote_address=address)
     if is_one:

@@ -1,5 +1,5 @@
-"""The chat: rooms, names, requests and events, commands, moderation. Knows connections, brokers and hubs, but no sockets.
+"""The chat: rooms, users, actions, events, moderation. Knows connections, brokers and hubs, but no sockets.
 
-A message's path: `dialects` make a request of it (`v1` of JSON, `plain` of a line), `requests` and `commands` say which there
-are, `handlers` carry it out if `budgets` allow, a broker makes it durable, `rooms` hand it to the hubs, and `events` are what people get.
+The way of a message: a dialect parses it to an action (`v1` from JSON, `plain` from a line), a `Conversation` runs the action if
+the budget allows, a broker makes the message durable, and a `Room` hands it to the hubs, as a text of each dialect.
 """

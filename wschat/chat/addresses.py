@@ -1,4 +1,4 @@
-"""IP addresses of people: written in one way, so that they can be compared."""
+"""IP addresses of clients: in one form, so that they can be compared, and grouped by the networks of one subscriber."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def address_of(remote_address: object) -> str | None:
     return None if host is None else canonical_address(host)
 
 
-def is_same_place(one: str, other: str) -> bool:
-    """Return True if two canonical addresses are likely to be one person's: the same, or of one /64, of which a home may take any."""
+def is_same_network(one: str, other: str) -> bool:
+    """Return True if two canonical addresses are equal, or in one /64, from which one subscriber may use any address."""
     if ":" not in one or ":" not in other:
         return one == other
     first, second = ipaddress.IPv6Address(one), ipaddress.IPv6Address(other)
-    # All that are connected to one link share the prefix of link-local addresses.
+    # All hosts on one link share the prefix of link-local addresses.
     return first == second if first.is_link_local else int(first) >> 64 == int(second) >> 64
 
 
-def place_of(address: str | None) -> str:
-    """Return what addresses from which one person may come have in common, to count attempts by. None is a local socket."""
+def network_of(address: str | None) -> str:
+    """Return the key by which attempts from an address are counted: the address itself, or its /64. None is a local socket."""
     if address is None:
         return "a local socket"
     return address if ":" not in address else str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,6 +1,6 @@
-"""Events: what the chat tells people, as typed records. How one is written as text is the business of a dialect.
+"""Events: what the chat tells its clients, as typed records. A dialect writes them as text.
 
-The fields are those of `wschat.v1`; `sender` is `from` there, and what is None of `_LEFT_OUT` is left out.
+The fields are those of `wschat.v1`, where `sender` is called `from`. A field in `_OPTIONAL` is left out if it is None.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import ClassVar
 from wschat.brokers.base import Message
 
 Id = str | int
-"""What a client calls its request by."""
+"""The id that a client gives a request."""
 
 _NAMES = {"sender": "from"}
-_LEFT_OUT = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
+_OPTIONAL = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -24,174 +24,225 @@ to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Event:
-    """Something that people are told."""
+    """One thing that a client is told."""
 
     type: ClassVar[str]
+    """The `type` of its JSON object."""
 
     def as_json(self) -> str:
-        """One JSON object."""
+        """Return the event as a JSON object."""
         return to_json({"type": self.type, **self.fields()})
 
     def fields(self) -> dict[str, object]:
-        """Return what it says, by the names that `wschat.v1` has."""
-        return {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _LEFT_OUT}
+        """Return the fields by their names in `wschat.v1`, without the type."""
+        return {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _OPTIONAL}
 
 
 @dataclass(frozen=True)
 class Welcome(Event):
-    """The first event of a connection. `name` is None for those who have to choose one, `secret` for a name that is proven."""
+    """The first event of a connection."""
 
     type = "welcome"
     server: str
+    """The server's name and version."""
     name: str | None
+    """The client's name, None if it has yet to choose one."""
     limits: Mapping[str, object]
+    """How many `requests` may be sent in how many `seconds`; empty for no limit."""
     secret: str | None = None
+    """The guest's secret, None for a name that is proven."""
 
 
 @dataclass(frozen=True)
 class Joined(Event):
-    """The answer to `join`: the room, and what was said there.
-
-    `messages` are those after the number that was asked for, or the last ones. `more` says that there are others: newer
-    ones up to `last` where a number was given, else older ones. `gap` says that some in between are not kept, or that the number
-    means nothing. `moderators` are those of the members who moderate the room, if there are any.
-    """
+    """The reply to `join`: the room and its messages."""
 
     type = "joined"
     room: str
+    """The room's name."""
     epoch: str
+    """The epoch of the log."""
     last: int
+    """The number of the room's last message."""
     members: Sequence[str]
+    """The members, in order of arrival."""
     messages: Sequence[Mapping[str, object]]
+    """The messages after the number that was given, or the last ones."""
     more: bool
+    """True if there are more messages: newer ones up to `last` if a number was given, else older ones."""
     gap: bool
+    """True if messages in between are not kept, or if the number has no meaning in this epoch."""
     id: Id | None = None
+    """The id of the request."""
     moderators: Sequence[str] | None = None
+    """The members who moderate the room, None if there are none."""
 
 
 @dataclass(frozen=True)
 class MemberEvent(Event):
-    """Something happened to somebody in a room: join, leave, rename (to `new_name`), kick, ban, mute, unmute or op.
-
-    `moderator` is True for a member who joins and moderates the room.
-    """
+    """A change of one member of a room."""
 
     type = "member"
     room: str
+    """The room's name."""
     name: str
+    """The member's name."""
     event: str
+    """One of join, leave, rename, kick, ban, unban, mute, unmute, op."""
     new_name: str | None = None
+    """The new name, for a rename."""
     moderator: bool | None = None
+    """True if a member who joins moderates the room."""
 
 
 @dataclass(frozen=True)
 class TypingEvent(Event):
-    """Somebody is typing just now."""
+    """A member of a room is typing."""
 
     type = "typing"
     room: str
+    """The room's name."""
     name: str
+    """The member's name."""
 
 
 @dataclass(frozen=True)
 class WhisperEvent(Event):
-    """Something said to one person only; it is not kept."""
+    """A text for one user only. It is not kept."""
 
     type = "whisper"
     sender: str
+    """The name of its author."""
     to: str
+    """The name of the user it is for."""
     text: str
+    """The text."""
     time: float
+    """When it was sent, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class HistoryEvent(Event):
-    """The answer to `history`, in order.
-
-    `more` says that there are others in the direction that was asked for, `gap` that some in between are not kept.
-    """
+    """The reply to `history`."""
 
     type = "history"
     room: str
+    """The room's name."""
     messages: Sequence[Mapping[str, object]]
+    """The messages, in order."""
     more: bool
+    """True if there are more in the direction that was asked for."""
     gap: bool
+    """True if messages in between are not kept."""
     id: Id | None = None
+    """The id of the request."""
 
 
 @dataclass(frozen=True)
 class Members(Event):
-    """The answer to `who`; `unnamed` counts those in the room who have no name."""
+    """The reply to `who`."""
 
     type = "members"
     room: str
+    """The room's name."""
     members: Sequence[str]
+    """The members, in order of arrival."""
     unnamed: int
+    """The number of members without a name."""
     id: Id | None = None
+    """The id of the request."""
 
 
 @dataclass(frozen=True)
 class RoomList(Event):
-    """The answer to `rooms`: those with somebody in them and those where something was said.
-
-    `more` says that there are others; it is left out where there are none and nobody asked for a page.
-    """
+    """The reply to `rooms`: the rooms that have members or messages."""
 
     type = "rooms"
     rooms: Sequence[Mapping[str, object]]
+    """The name (`room`), the number of `members`, and the `last` number of each."""
     more: bool | None
+    """True if there are more. None if there are not, and no page was asked for."""
     id: Id | None = None
+    """The id of the request."""
+
+
+@dataclass(frozen=True)
+class CommandList(Event):
+    """The reply to `commands`."""
+
+    type = "commands"
+    commands: Sequence[Mapping[str, object]]
+    """The `name`, `usage` and `help` of each, and `moderator` (true) for those of moderators."""
+    id: Id | None = None
+    """The id of the request."""
+
+
+@dataclass(frozen=True)
+class Pong(Event):
+    """The reply to `ping`."""
+
+    type = "pong"
+    id: Id | None = None
+    """The id of the request."""
 
 
 @dataclass(frozen=True)
 class Ack(Event):
-    """The request has been carried out; a message is durable and has this number."""
+    """The reply to a request that was carried out and has no other reply."""
 
     type = "ack"
     id: Id
+    """The id of the request."""
     seq: int | None = None
+    """The number of the message that was said, which is durable."""
 
 
 @dataclass(frozen=True)
 class Error(Event):
-    """The request has not been carried out. `seconds` is after how long it may go better, where that is known.
-
-    `yours` is True for a name that is in use by the same guest on another connection.
-    """
+    """The reply to a request that failed."""
 
     type = "error"
     code: str
+    """What failed, for programs."""
     text: str
+    """What failed, for people."""
     id: Id | None = None
+    """The id of the request."""
     seconds: float | None = None
+    """After how many seconds it may be tried again, if that is known."""
     yours: bool | None = None
+    """True for a name that the same guest uses on another connection."""
 
 
 @dataclass(frozen=True)
 class Gap(Event):
-    """For those who follow a room: what was to come before the message with this number is not kept."""
+    """For clients that follow a room: messages are not kept, or cannot be read."""
 
     type = "gap"
     room: str
+    """The room's name."""
     first: int
+    """The number of the first message after the gap."""
 
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something that people should read."""
+    """A text for the client's user."""
 
     type = "notice"
     text: str
+    """The text."""
     id: Id | None = None
+    """The id of the request."""
 
 
 def message_fields(message: Message) -> dict[str, object]:
-    """The fields of a message, in events and elsewhere."""
+    """Return the fields of a message, for events and replies."""
     return {"room": message.room, "seq": message.seq, "from": message.sender, "text": message.text, "time": round(message.time, 3)}
 
 
 def message_as_json(message: Message) -> str:
-    """The event that brings a new message: its fields, by hand, because there are so many of these."""
+    """Return the event for a new message. Written by hand, because there are so many of them."""
     room, seq, sender, text, time = message
     return (
         f'{{"type":"message","room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'

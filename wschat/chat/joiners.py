@@ -1,7 +1,7 @@
-"""Joiners: where a name may have a ZERO WIDTH NON-JOINER or a ZERO WIDTH JOINER, by UAX 31, section 2.3.
+"""Joiners: where a name may contain a ZERO WIDTH NON-JOINER or a ZERO WIDTH JOINER (UAX 31, section 2.3).
 
-Between other letters nobody sees them. The joining types of letters are not in `unicodedata`, but its Arabic presentation forms
-tell them: a letter with an initial form joins the next one. Letters of other cursive scripts (Syriac, N'Ko) are not known here.
+Between other letters they are invisible. `unicodedata` does not have the joining types of letters, but they follow from its Arabic
+presentation forms: a letter with an initial form joins the next one. Other cursive scripts (Syriac, N'Ko) are not supported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VIRAMA = 9  # a canonical combining class
 
 
 def is_joiner_allowed(text: str, at: int) -> bool:
-    """Return True if the joiner at this place of a normalised text changes how its neighbours are written."""
+    """Return True if the joiner at this index of a normalised text changes the form of its neighbours."""
     before, after = text[:at][::-1], text[at + 1 :]
     if text[at] == JOINER:  # rule B; all dependent vowels are marks
         return _has_virama(before) and not unicodedata.category(after[:1] or " ").startswith("M")
@@ -25,12 +25,12 @@ def is_joiner_allowed(text: str, at: int) -> bool:
 
 
 def without_joiners(text: str) -> str:
-    """The text without any."""
+    """Return the text without joiners."""
     return text.replace(NON_JOINER, "").replace(JOINER, "")
 
 
 def _has_virama(backwards: str) -> bool:
-    """Return True if a virama goes before, with nothing but other combining marks after it."""
+    """Return True if the text, given backwards, ends with a virama, followed at most by other combining marks."""
     classes = map(unicodedata.combining, backwards)
     return next((kind for kind in classes if kind in (0, _VIRAMA)), 0) == _VIRAMA
 
@@ -46,18 +46,18 @@ def _breaks_cursive(backwards: str, after: str) -> bool:
 
 
 def _first_visible(text: str) -> str:
-    """The first character that is not transparent to joining, as marks are."""
+    """Return the first character that is not transparent to joining, as marks are."""
     return next((character for character in text if unicodedata.category(character) != "Mn"), " ")
 
 
 def _stem_of(letter: str) -> str:
-    """The name of a letter without the dots and rings that it is written with, which change nothing about how it joins."""
+    """Return the Unicode name of a letter without its dots and rings, which do not change how it joins."""
     return unicodedata.name(letter, "").partition(" WITH ")[0]
 
 
 @cache
 def _joining_letters() -> tuple[frozenset[str], frozenset[str]]:
-    """The stems of letters that join the next one, and of those that join the one before."""
+    """Return the stems of letters that join the next one, and of those that join the one before."""
     joins_next, joins_previous = set[str](), set[str]()
     for form in map(chr, _PRESENTATION_FORMS):
         kind, *letters = unicodedata.decomposition(form).split() or [""]

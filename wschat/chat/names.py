@@ -1,8 +1,8 @@
-"""Names of people and rooms: which there may be, and which are the same.
+"""Names of users and rooms: which are valid, and which are equal.
 
-One to 32 letters (of any script, with the marks that go with them), digits, `-`, `_` or `.`, normalised (NFKC); `.` and `..` are
-none. Between letters that it changes there may be a joiner, as Persian and many Indian scripts write them. Two names that differ
-only in case, width or joiners are one name. Letters of different scripts that look alike are different letters.
+A name is 1 to 32 letters (of any script, with their marks), digits, `-`, `_` or `.`, normalised (NFKC), but not `.` or `..`. It may
+contain a joiner between letters whose form it changes, as Persian and many Indian scripts do. Names that differ only in case, width
+or joiners are equal. Letters of different scripts that look alike are different letters.
 """
 
 from __future__ import annotations
@@ -13,34 +13,36 @@ from functools import lru_cache
 from wschat.chat.joiners import JOINERS, is_joiner_allowed, without_joiners
 
 NAMELESS = "Server"
-"""Whom a message is from whose author has no name; so nobody may have this one."""
+"""The sender of a message whose author has no name. No user may have it."""
 
 MAX_LENGTH = 32
+"""The most characters of a name."""
 RULE = f"1 to {MAX_LENGTH} letters, digits, '-', '_' or '.'"
+"""What a name must be, for error messages."""
 
-# Normalising takes time that grows with the square of the length, and makes no name of this length short enough.
+# The time to normalise grows with the square of the length. No name of this length becomes short enough.
 _MAX_RAW_LENGTH = 8 * MAX_LENGTH
 _SIGNS = frozenset("-_.")
-# In a URL they are steps, which browsers take before they ask: a room of this name could not be asked for.
+# Dot segments: a browser removes them from a URL (RFC 3986, section 5.2.4), so a room of this name could not be reached.
 _STEPS = frozenset({".", ".."})
-# Letters and marks that nobody sees (Default_Ignorable_Code_Point): with them a name would look like somebody else's.
+# Invisible letters and marks (Default_Ignorable_Code_Point), by which a name could be made to look like another.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180f")
 _VARIATION_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
 
 
-@lru_cache(4096)  # each request has some, and they are nearly always the same
+@lru_cache(4096)  # most requests repeat names of earlier ones
 def normalize_name(name: str) -> str | None:
-    """The name as it is shown, or None if it is not one."""
+    """Return the name in its normal form, or None if it is not valid."""
     if len(name) > _MAX_RAW_LENGTH:
         return None
     normal = unicodedata.normalize("NFKC", name)
-    # Some letters are two in lower case; a name has to be one by its key as well.
+    # Some letters become two in lower case; the key must be valid as well.
     return normal if _is_name(normal) and _is_name(key_of(normal)) else None
 
 
 @lru_cache(4096)
 def key_of(name: str) -> str:
-    """What a normalised name is compared by; a room is shown by it, too. Without joiners, as Unicode's NFKC_Casefold."""
+    """Return the key by which a normalised name is compared, without joiners, as by Unicode's NFKC_Casefold. A room is shown by it."""
     return unicodedata.normalize("NFKC", without_joiners(name).casefold())
 
 

@@ -1,4 +1,4 @@
-"""Rates: how many messages of one connection are taken, or of one caller who has none."""
+"""Rates: how many requests are accepted from one connection, or from one caller over HTTP. Each allowance is a token bucket."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from time import monotonic
 
 from wschat.errors import UsageError
 
-# What may come at once after a while of silence, as a multiple of the rate.
+# The size of a burst after a pause, as a multiple of the rate.
 _BURST = 3
-# Of messages and of seconds: further than that nobody counts, and numbers overflow.
+# The most messages, and the most seconds, of a rate: beyond that, numbers overflow.
 _MOST = 1_000_000_000
-# So many callers may be known before it is worth looking which of them need not be.
+# The number of callers from which on full allowances are dropped.
 _FEW_CALLERS = 1000
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many messages in so many seconds, in the long run; three times as many at once."""
+    """So many messages in so many seconds on average, and three times as many at once."""
 
     messages: int = 10
+    """The number of messages."""
     seconds: float = 1.0
+    """The time for them."""
 
     @classmethod
     def parse(cls, text: str) -> Rate | None:
-        """The rate that `N/SECONDS` names; None for `off`. Raises UsageError."""
+        """Return the rate written as `N/SECONDS`, None for `off`. Raises UsageError."""
         if text == "off":
             return None
         messages, slash, seconds = text.partition("/")
@@ -34,7 +36,7 @@ class Rate:
         except ValueError:
             rate = cls(0)
         if not slash or not 1 <= rate.messages <= _MOST or not 1 / _MOST <= rate.seconds <= _MOST:
-            raise UsageError(f"a rate is N/SECONDS, 10/1 for example, or off, not {text!r}")
+            raise UsageError(f"a rate must be N/SECONDS, 10/1 for example, or off, not {text!r}")
         return rate
 
     def __str__(self) -> str:
@@ -53,9 +55,9 @@ class Allowance:
         self._at = monotonic()
         self._refused = 0
 
-    def take(self) -> bool:
-        """Whether one more message is taken."""
-        self._fill_up()
+    def try_acquire(self) -> bool:
+        """Count one message. Return False if there is no allowance left for it."""
+        self._refill()
         if self._left == self._burst:
             self._refused = 0
         if self._left < 1:
@@ -65,77 +67,81 @@ class Allowance:
         return True
 
     def spend(self, cost: float) -> None:
-        """Count so much more, which may be more than is left: then nothing is taken until that is made up for."""
-        self._fill_up()
+        """Count this much, which may be more than is left: then the difference must be refilled first."""
+        self._refill()
         self._left -= cost
 
-    def _fill_up(self) -> None:
+    def refund(self) -> None:
+        """Do not count the last message that was acquired."""
+        self._left = min(self._burst, self._left + 1)
+
+    def _refill(self) -> None:
         now = monotonic()
         self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
         self._at = now
 
-    def give_back(self) -> None:
-        """The last message that was taken does not count."""
-        self._left = min(self._burst, self._left + 1)
-
     @property
     def seconds_left(self) -> float:
-        """How long it is until one more is taken."""
+        """The time in seconds until the next message can be acquired."""
         return max(0.0, (1 - self._left) / self._per_second - (monotonic() - self._at))
 
     @property
-    def is_whole(self) -> bool:
-        """Whether there is room for a burst again."""
+    def is_full(self) -> bool:
+        """True if a whole burst can be acquired."""
         return self._left + (monotonic() - self._at) * self._per_second >= self._burst
 
     @property
     def is_news(self) -> bool:
-        """Whether the message that was refused last is the first one since there was room for a burst."""
+        """True if the message that was refused last is the first one since the allowance was full."""
         return self._refused == 1
 
     @property
     def is_abused(self) -> bool:
-        """Whether as many messages as make a burst were refused without a pause: somebody does not read what is answered."""
+        """True if a whole burst of messages was refused without a pause: the client ignores the errors."""
         return self._refused >= self._burst
 
 
 class Allowances:
-    """The allowances of callers who come anew with each request, by what they are known by. From any thread."""
+    """The allowances of callers, by their keys. From any thread."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._guard = threading.Lock()  # guards the allowances and what is in them; nothing else is locked while it is held
+        # Guards the allowances and what is in them, and the number below. No lock is taken while it is held.
+        self._allowances_lock = threading.Lock()
         self._allowances: dict[str, Allowance] = {}
-        self._look_again_at = _FEW_CALLERS
+        self._drop_full_at = _FEW_CALLERS
 
-    def take(self, caller: str) -> float | None:
-        """Take one request of this caller: None if that may be, else the seconds until it may."""
-        with self._guard:
-            if len(self._allowances) >= self._look_again_at:
-                self._forget_the_quiet()
-            allowance = self._allowances.setdefault(caller, Allowance(self._rate))
-            return None if allowance.take() else allowance.seconds_left
+    def try_acquire(self, caller: str) -> float | None:
+        """Count one request of this caller and return None, or return the seconds until it can be accepted."""
+        with self._allowances_lock:
+            allowance = self._allowance_of(caller)
+            return None if allowance.try_acquire() else allowance.seconds_left
 
     def spend(self, caller: str, cost: float) -> None:
-        """Count so much for this caller, which may be more than is left."""
-        with self._guard:
-            if len(self._allowances) >= self._look_again_at:
-                self._forget_the_quiet()
-            self._allowances.setdefault(caller, Allowance(self._rate)).spend(cost)
+        """Count this much for this caller, which may be more than is left."""
+        with self._allowances_lock:
+            self._allowance_of(caller).spend(cost)
 
     def seconds_left(self, caller: str) -> float:
-        """How long it is until one request of this caller would be taken."""
-        with self._guard:
+        """Return the time in seconds until the next request of this caller can be accepted."""
+        with self._allowances_lock:
             allowance = self._allowances.get(caller)
             return 0.0 if allowance is None else allowance.seconds_left
 
-    def give_back(self, caller: str) -> None:
-        """One request that was taken of this caller does not count."""
-        with self._guard:
+    def refund(self, caller: str) -> None:
+        """Do not count the last request of this caller that was acquired."""
+        with self._allowances_lock:
             if caller in self._allowances:
-                self._allowances[caller].give_back()
+                self._allowances[caller].refund()
 
-    def _forget_the_quiet(self) -> None:
-        """Those who have all their allowance again are as good as new."""
-        self._allowances = {caller: allowance for caller, allowance in self._allowances.items() if not allowance.is_whole}
-        self._look_again_at = max(_FEW_CALLERS, 2 * len(self._allowances))
+    def _allowance_of(self, caller: str) -> Allowance:
+        assert self._allowances_lock.locked()
+        if len(self._allowances) >= self._drop_full_at:
+            self._drop_full()
+        return self._allowances.setdefault(caller, Allowance(self._rate))
+
+    def _drop_full(self) -> None:
+        """Drop full allowances, which are as good as new ones."""
+        assert self._allowances_lock.locked()
+        self._allowances = {caller: allowance for caller, allowance in self._allowances.items() if not allowance.is_full}
+        self._drop_full_at = max(_FEW_CALLERS, 2 * len(self._allowances))

@@ -1,7 +1,7 @@
-"""Reservations: the names of guests who have left are theirs for some minutes more.
+"""Reservations: the name of a guest who has left is reserved for some minutes.
 
-Only a guest who has brought a secret has a name reserved: who comes back without one, as a client of plain text or a script
-that is started again, could not have it back and would be kept from their own name.
+Only for a guest who brought a secret. A guest without one, such as a plain-text client or a script that is started again, could
+not prove to be the same and would be kept from its own name.
 """
 
 from __future__ import annotations
@@ -10,52 +10,56 @@ from time import monotonic
 from typing import NamedTuple
 
 SECONDS_RESERVED = 300.0
+"""For how long a name is reserved."""
 _MAX_NAMES = 10_000
-_MAX_NAMES_OF_ONE_PLACE = 64  # a class room comes from one address
+_MAX_NAMES_OF_ONE_NETWORK = 64  # a school class comes from one address
 
 
 class Reservation(NamedTuple):
-    """A name that is kept for the guest who knows a secret. `until` is by the monotonic clock."""
+    """A name that is reserved for the guest with a secret."""
 
     secret: str
-    place: str
+    """The guest's secret."""
+    network: str
+    """Where the guest was connected from."""
     until: float
+    """When it ends, by the monotonic clock."""
 
 
 class Reservations:
-    """The names that are reserved, by their keys. Not for several threads at once: its owner has a lock."""
+    """The reserved names, by their keys. Not thread-safe: its owner has a lock."""
 
     def __init__(self) -> None:
         self._reserved: dict[str, Reservation] = {}  # in the order in which they end
-        self._keys_at: dict[str, dict[str, None]] = {}  # the keys reserved from one place, in the same order
+        self._keys_of: dict[str, dict[str, None]] = {}  # the keys reserved from each network, in the same order
 
-    def reserve(self, key: str, secret: str, place: str) -> None:
-        """Keep a name. Where there are too many, of this place or in all, the oldest one is free again."""
+    def reserve(self, key: str, secret: str, network: str) -> None:
+        """Reserve a name. If there are too many, of this network or in all, the oldest one is released."""
         self.release(key)
-        keys = self._keys_at.get(place, {})
-        if len(keys) >= _MAX_NAMES_OF_ONE_PLACE:
+        keys = self._keys_of.get(network, {})
+        if len(keys) >= _MAX_NAMES_OF_ONE_NETWORK:
             self.release(next(iter(keys)))
         elif len(self._reserved) >= _MAX_NAMES:
             self.release(next(iter(self._reserved)))
-        self._reserved[key] = Reservation(secret, place, monotonic() + SECONDS_RESERVED)
-        self._keys_at.setdefault(place, {})[key] = None
+        self._reserved[key] = Reservation(secret, network, monotonic() + SECONDS_RESERVED)
+        self._keys_of.setdefault(network, {})[key] = None
 
     def release(self, key: str) -> None:
-        """Keep it no more; nothing happens if it was not kept."""
+        """Release a name. Do nothing if it is not reserved."""
         reservation = self._reserved.pop(key, None)
         if reservation is None:
             return
-        keys = self._keys_at[reservation.place]
+        keys = self._keys_of[reservation.network]
         del keys[key]
         if not keys:
-            del self._keys_at[reservation.place]
+            del self._keys_of[reservation.network]
 
     def find(self, key: str) -> Reservation | None:
-        """For whom a name is kept, None if it is free."""
-        self._release_what_is_over()
+        """Return the reservation of a name, None if there is none."""
+        self._release_expired()
         return self._reserved.get(key)
 
-    def _release_what_is_over(self) -> None:
+    def _release_expired(self) -> None:
         now = monotonic()
         while self._reserved:
             key, reservation = next(iter(self._reserved.items()))

@@ -1,10 +1,9 @@
-"""Sessions and persons: a session is one connection; a person has a name, on one session or, if the name is proven, on several."""
+"""Sessions and users: a session is one connection; a user has a name, in one session or, if the name is proven, in several."""
 
 from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from fnmatch import fnmatchcase
 from hmac import compare_digest
 from typing import Protocol
 
-from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
+from wschat.brokers.base import Broker, Draft, Outcome
 from wschat.chat.addresses import address_of
+from wschat.chat.dialects.base import Dialect
 from wschat.chat.events import Event
 from wschat.chat.guest_secrets import make_secret
 from wschat.chat.names import key_of
-from wschat.chat.requests import Request
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.cork import uncork
 from wschat.errors import Rejected
@@ -27,100 +26,57 @@ from wschat.protocol.frames import CloseCode
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of somebody from the opening request: by a token, by a password, or just by what they say."""
+    """Who a client is, found in its opening request: by a token, by a password, or by the name that it gives."""
 
     name: str | None = None
+    """The name, None for none."""
     is_proven: bool = False
-    """Whether the name is theirs: they keep it, and may be there several times."""
+    """True if the client has proven the name. It cannot change the name, and may use it on several connections."""
     is_moderator: bool = False
-    """Of all rooms they may be in."""
+    """True for a moderator of all rooms in `rooms`."""
     rooms: tuple[str, ...] = ("*",)
-    """Glob patterns of the rooms they may be in."""
+    """Glob patterns of the rooms that the client may enter."""
     expires_at: float | None = None
-    """When all this ends, in seconds since 1970."""
+    """When the identity expires, in seconds since 1970; None for never."""
     secret: str | None = None
-    """What a guest knows whom an earlier connection was given it."""
+    """The secret that a guest was given by an earlier connection."""
 
     @property
     def has_expired(self) -> bool:
-        """Whether all this has ended."""
+        """Return True if the identity has expired."""
         return self.expires_at is not None and self.expires_at <= time.time()
 
     @property
-    def may_be_anywhere(self) -> bool:
-        """Return True if they may be in all rooms."""
+    def may_enter_all(self) -> bool:
+        """Return True if the client may enter all rooms."""
         return "*" in self.rooms
 
-    def may_be_in(self, room: str) -> bool:
-        """Whether they have any business in this room."""
-        return self.may_be_anywhere or any(fnmatchcase(room, pattern) for pattern in self.rooms)
+    def may_enter(self, room: str) -> bool:
+        """Return True if the client may enter this room."""
+        return self.may_enter_all or any(fnmatchcase(room, pattern) for pattern in self.rooms)
 
     def moderates(self, room: str) -> bool:
-        """Whether they are a moderator of this room."""
-        return self.is_moderator and self.may_be_in(room)
+        """Return True if the client is a moderator of this room."""
+        return self.is_moderator and self.may_enter(room)
 
     def check_room(self, room: str) -> None:
-        """Raise Rejected if they have none."""
-        if not self.may_be_in(room):
+        """Raise Rejected if the client may not enter this room."""
+        if not self.may_enter(room):
             raise Rejected("forbidden", f"You have no access to {room}.")
 
 
-class Dialect(ABC):
-    """How a client and the chat talk: what is said on the wire, and how it is understood."""
+class ReplyQueue(Protocol):
+    """A room, as a session uses it: a reply must not overtake the messages before it."""
 
-    one_room: bool
-    """Whether a client is in one room at a time: to join another is to leave this one."""
-
-    needs_name: bool
-    """Whether only those who have a name may be in rooms and talk."""
-
-    hears_of_members: bool = True
-    """Whether a client is told who comes and goes."""
-
-    is_seen: bool = True
-    """Whether a client is one of those who are in a room, and not only somebody who listens."""
-
-    @abstractmethod
-    def greeting(self, session: Session) -> str:
-        """The first text that a client gets."""
-
-    @abstractmethod
-    def parse(self, session: Session, text: str) -> Request:
-        """What a client asks for. Raises Rejected."""
-
-    def answer(self, session: Session, request: Request, answer: Event | None) -> str | None:
-        """The answer to a request that was carried out; None as `answer` is one that has nothing to say. May be silence."""
-        return None
-
-    def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
-        """The answer to a request that was not; may be silence where it is no news, and nobody waits for it."""
-        return None
-
-    def settled(self, draft: Draft, result: Result) -> str | None:
-        """What became of a message; may be silence."""
-        return None
-
-    @abstractmethod
-    def event(self, event: Event) -> str | None:
-        """Something that happened; may be silence."""
-
-    @abstractmethod
-    def message(self, message: Message) -> str:
-        """A new message in a room."""
-
-
-class Place(Protocol):
-    """A room, as far as a session knows it."""
-
-    def answer(self, session: Session, text: str) -> None:
-        """Have somebody in the room get this after what was said before. `flush` has to follow."""
+    def queue_reply(self, session: Session, text: str) -> None:
+        """Send a text to one session, after what was said before. `flush` must follow."""
 
     def flush(self) -> None:
-        """Send it, now or soon; never waits."""
+        """Send what is queued, now or soon. Never waits."""
 
 
-class Person:
-    """Whoever has a name. `sessions`, `name` and `key` change under the lock of `People`."""
+class User:
+    """The owner of a name. `Users` guards `sessions`, `name` and `key`."""
 
     __slots__ = ("identity", "key", "moderates", "name", "sessions")
 
@@ -130,87 +86,87 @@ class Person:
         self.identity = identity
         self.sessions: list[Session] = []
         self.moderates: set[str] = set()
-        """The rooms that a guest was made a moderator of, which is forgotten when the guest leaves."""
+        """The rooms in which a guest was made a moderator, until the guest leaves."""
 
     def moderates_by_identity(self, room: str) -> bool:
-        """Whether they came in as a moderator of this room, on any of their connections."""
+        """Return True if one of the user's sessions has an identity that moderates this room."""
         return any(session.identity.moderates(room) for session in tuple(self.sessions))
 
 
 class Peer(Member, Protocol):
-    """A connection, as far as a session knows it. Its methods are those of `Connection`."""
+    """A connection, as a session uses it. The methods are those of `Connection`."""
 
     @property
     def remote_address(self) -> object:
-        """Where it comes from."""
+        """The address of the other side."""
 
     def send(self, text: str, /) -> None:
-        """Send a text; waits for room."""
+        """Send a text. Waits while the outbox is full."""
 
     def begin_close(self, code: int, reason: str) -> None:
-        """End it, and return at once."""
+        """Start the closing handshake, and return at once."""
 
 
 class Session:
-    """One connection. `rooms` changes in its own thread, and in that of a moderator who has it leave."""
+    """One connection to the chat. `rooms` is changed by the session's own thread, and by that of a moderator who removes it."""
 
     __slots__ = (
+        "_appended",
         "_encode",
-        "_said",
         "_settled",
         "_waiting",
         "connection",
         "dialect",
         "has_brought_secret",
         "identity",
-        "person",
         "rooms",
         "secret",
         "told",
+        "user",
     )
 
     def __init__(self, connection: Peer, dialect: Dialect, identity: Identity) -> None:
         self.connection = connection
         self.dialect = dialect
         self.identity = identity
-        self.person: Person | None = None
+        self.user: User | None = None
         self.secret = identity.secret or (make_secret() if dialect.needs_name and not identity.is_proven else None)
-        """By which a guest is known again, None for a name that is proven. This and the next one change under the lock of `People`."""
+        """Identifies a guest; None for a proven name. Guarded, as the next one, by `Users`."""
         self.has_brought_secret = identity.secret is not None
-        self.rooms: dict[str, Place] = {}
+        self.rooms: dict[str, ReplyQueue] = {}
         self.told: set[tuple[str, str]] = set()
-        """What need not be said twice: the codes of errors, and the rooms that they are about, since something could be said."""
+        """Errors that need no repeating, as their code and room, until the session can do again what failed."""
         self._encode = connection.encoding.encoder()
-        self._said = 0  # how many messages were given to the broker, which counts in this session's own thread
-        self._settled = 0  # how many of them are settled, which counts in the broker's
+        self._appended = 0  # messages given to the broker; counted in the session's own thread
+        self._settled = 0  # messages of which the outcome is known; counted in the broker's thread
         self._waiting: threading.Event | None = None
 
     @property
     def name(self) -> str | None:
-        """The name, if there is one."""
-        return self.person.name if self.person else None
+        """The user's name, if there is one."""
+        return self.user.name if self.user else None
 
     @property
     def member(self) -> str | None:
-        """The name that a room is shown, if there is one."""
+        """The name by which the session is a member of rooms, if it is one."""
         return self.name if self.dialect.is_seen else None
 
     @property
     def address(self) -> str | None:
-        """Where the connection comes from, in canonical form; None for a local socket."""
+        """The canonical address of the connection, None for a local socket."""
         return address_of(self.connection.remote_address)
 
     @property
     def room(self) -> str | None:
-        """The room of those who are in one at a time."""
-        return next(iter(tuple(self.rooms)), None)  # a copy: a moderator may take it away just now
+        """The room of a session that is in one at a time."""
+        return next(iter(tuple(self.rooms)), None)  # a copy: a moderator may remove it meanwhile
 
     def is_same_guest(self, secret: str | None) -> bool:
-        """Return True if this is the secret of the session."""
+        """Return True if this is the secret of the session. Takes the same time for every secret of the same length."""
         return self.secret is not None and secret is not None and compare_digest(self.secret, secret)
 
     def notify(self, event: Event) -> None:
-        """Tell about something that happened. From any thread; never waits."""
+        """Send an event. From any thread; never waits."""
         text = self.dialect.event(event)
         if text is not None:
             self.offer(text)
@@ -220,45 +176,45 @@ class Session:
         self.connection.offer(self._encode(text), is_droppable=False)
 
     def say(self, broker: Broker, draft: Draft) -> None:
-        """Give a message to the broker. For the session's own thread; waits as `Broker.append` does. Raises HistoryUnavailable."""
+        """Append a message. For the session's own thread; waits as `Broker.append` does. Raises HistoryUnavailable."""
         broker.append(draft, self)
-        self._said += 1
+        self._appended += 1
 
     def wait_until_settled(self) -> None:
-        """Wait until all that was said is on its way, or is not going to be: what is done next comes after it. For its own thread."""
-        while self._settled < self._said:
-            # There to be found before the next look, so that no change after that goes unnoticed.
+        """Wait until the outcome of all messages is known and they are on their way. For the session's own thread."""
+        while self._settled < self._appended:
+            # Set before the second look, so that an outcome after it is not missed.
             self._waiting = threading.Event()
-            if self._settled < self._said:
+            if self._settled < self._appended:
                 self._waiting.wait()
-        uncork()  # which has put off what a broker without a thread of its own has handed on
+        uncork()  # a broker without a thread delivers in this one, whose cork holds the messages back
 
     def settled(self, outcomes: list[Outcome]) -> None:
-        """For the broker: what became of messages."""
+        """Take the outcomes of messages from the broker."""
         try:
-            self._tell(outcomes)
+            self._send_outcomes(outcomes)
         finally:
             self._settled += len(outcomes)
             if self._waiting is not None:
                 self._waiting.set()
 
-    def _tell(self, outcomes: list[Outcome]) -> None:
-        answered: set[Place] = set()
+    def _send_outcomes(self, outcomes: list[Outcome]) -> None:
+        rooms: set[ReplyQueue] = set()
         for draft, result in outcomes:
-            text = self.dialect.settled(draft, result)
+            text = self.dialect.outcome(draft, result)
             room = self.rooms.get(draft.room)
             if text is not None and room is not None:
-                room.answer(self, text)
-                answered.add(room)
+                room.queue_reply(self, text)
+                rooms.add(room)
             elif text is not None:
                 self.offer(text)
-        for room in answered:
+        for room in rooms:
             room.flush()
 
 
 @contextmanager
 def expiring(session: Session) -> Iterator[None]:
-    """Have a session end when what it came in by is no longer good."""
+    """Close the session's connection when its identity expires."""
     if session.identity.expires_at is None:
         yield
         return

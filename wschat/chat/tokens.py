@@ -1,7 +1,7 @@
-"""Tokens: who somebody is by a JWT (HS256, RFC 7519), and where tokens come from.
+"""Tokens: the identity of a client by a JWT (HS256, RFC 7519), and how a token is made.
 
-The claims that count: `sub` the name, `rooms` glob patterns (all rooms, where there is no such claim), `mod`, `exp`, `nbf`, `iat`,
-and `aud`, where an audience is configured.
+The claims that are read: `sub` (the name), `rooms` (glob patterns; without it, all rooms), `mod`, `exp`, `nbf`, `iat`, and `aud`,
+if an audience is configured.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from wschat.errors import RequestRefused, UsageError
 from wschat.server.requests import Request
 
 CHALLENGE = 'Bearer realm="wschat"'
+"""The `WWW-Authenticate` header for a request without a valid token."""
 LEEWAY_SECONDS = 10.0
-"""How much the clocks of who signs tokens and of this server may differ."""
+"""How much the clocks of the token's issuer and of this server may differ."""
 
 _ALGORITHM = "HS256"
-_MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: no less than the hash has
+_MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least the size of the hash
 _COOKIE = "wschat_token"
-_MAX_COOKIES = 4  # with different paths or domains a browser sends several of one name; each one costs a hash
+_MAX_COOKIES = 4  # a browser sends one for each path and domain; each costs a hash
 
 
 class Tokens:
-    """The tokens that are signed with one secret, for one audience if it is given. From any thread. Raises UsageError without PyJWT."""
+    """Reads tokens signed with one secret, and for one audience if it is given. From any thread. Raises UsageError without PyJWT."""
 
     def __init__(self, secret: bytes, audience: str | None = None) -> None:
         if audience == "":
-            raise UsageError("an audience is a text that is not empty")
+            raise UsageError("an audience must not be empty")
         self._secret = secret
         self._audience = audience
         self._jwt = _import_jwt()
 
     def identify(self, request: Request) -> Identity:
-        """Who asks, by the first token of the request that is valid; if none is, raises RequestRefused (401) about the last one."""
-        refusal = _unauthorized("A token is needed here: in the Authorization header, the cookie wschat_token, or ?token=.")
+        """Return the identity in the first valid token of a request. Raises RequestRefused (401), about the last one, if none is valid."""
+        refusal = _unauthorized("A token is required: in the Authorization header, the cookie wschat_token, or ?token=.")
         for token in _tokens_of(request):
             try:
                 return self._read(token)
@@ -56,14 +57,14 @@ class Tokens:
             )
         except self._jwt.InvalidTokenError as error:
             raise _not_valid(str(error)) from None
-        except (OverflowError, RecursionError, ValueError):  # PyJWT's older versions let these pass
-            raise _not_valid("it cannot be read") from None
+        except (OverflowError, RecursionError, ValueError):  # older versions of PyJWT do not catch these
+            raise _not_valid("it is malformed") from None
         subject, rooms = claims["sub"], claims.get("rooms", ["*"])
         name = normalize_name(subject) if isinstance(subject, str) else None
         if name is None or key_of(name) == key_of(NAMELESS):
-            raise _not_valid(f"its 'sub' is a name of {RULE}, and not {NAMELESS}")
+            raise _not_valid(f"its 'sub' must be {RULE}, and not {NAMELESS}")
         if not isinstance(rooms, list) or not all(isinstance(room, str) for room in rooms):
-            raise _not_valid("its 'rooms' is a list of patterns")
+            raise _not_valid("its 'rooms' must be a list of patterns")
         return Identity(
             name,
             is_proven=True,
@@ -82,25 +83,25 @@ def mint(
     expires_at: float | None = None,
     audience: str | None = None,
 ) -> str:
-    """A token for somebody; raises UsageError.
+    """Return a token for a user. Raises UsageError.
 
-    `rooms` are patterns of the rooms it is good for, None for all; `expires_at` is in seconds since 1970, None for never.
+    `rooms` are patterns of the rooms that it admits to, None for all; `expires_at` is in seconds since 1970, None for never.
     """
     normal = normalize_name(name)
     if normal is None:
-        raise UsageError(f"a name has {RULE}, not {name!r}")
+        raise UsageError(f"a name must be {RULE}, not {name!r}")
     if key_of(normal) == key_of(NAMELESS):
-        raise UsageError(f"the name {NAMELESS} is for those who have none")
+        raise UsageError(f"the name {NAMELESS} is reserved for clients without a name")
     claims: dict[str, object] = {"sub": normal}
     if rooms is not None:
         if isinstance(rooms, str) or not all(isinstance(room, str) for room in rooms):
-            raise UsageError(f"rooms is a list of patterns, not {rooms!r}")
+            raise UsageError(f"rooms must be a list of patterns, not {rooms!r}")
         claims["rooms"] = list(rooms)
     if is_moderator:
         claims["mod"] = True
     if expires_at is not None:
         if not math.isfinite(expires_at):
-            raise UsageError(f"expires_at is a time in seconds since 1970, not {expires_at}")
+            raise UsageError(f"expires_at must be a time in seconds since 1970, not {expires_at}")
         claims["exp"] = math.ceil(expires_at)
     if audience is not None:
         claims["aud"] = audience
@@ -108,15 +109,15 @@ def mint(
 
 
 def read_secret(path: str) -> bytes:
-    """The secret in a file, without the blanks around it. Raises UsageError if it is none or too short."""
+    """Return the secret in a file, without white space around it. Raises UsageError for one that is too short."""
     secret = read_file(path).strip()
     if len(secret) < _MIN_SECRET_BYTES:
-        raise UsageError(f"the secret in {path} has {len(secret)} bytes, and needs {_MIN_SECRET_BYTES} at least")
+        raise UsageError(f"the secret in {path} has {len(secret)} bytes, and must have at least {_MIN_SECRET_BYTES}")
     return secret
 
 
 def read_file(path: str) -> bytes:
-    """What is in a file. Raises UsageError if it cannot be read."""
+    """Return the contents of a file. Raises UsageError if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -132,7 +133,7 @@ def _import_jwt() -> Any:
 
 
 def _end_of(exp: object) -> float | None:
-    """When a token ends, as this server sees it; PyJWT has let it pass. Raises RequestRefused."""
+    """Return when a token expires by this server's clock, for a claim that PyJWT accepted. Raises RequestRefused."""
     if exp is None:
         return None
     if isinstance(exp, int | float) and not isinstance(exp, bool):
@@ -140,15 +141,15 @@ def _end_of(exp: object) -> float | None:
             return float(exp) + LEEWAY_SECONDS
         except OverflowError:  # hundreds of digits
             pass
-    raise _not_valid("its 'exp' is a number of seconds since 1970")
+    raise _not_valid("its 'exp' must be a number of seconds since 1970")
 
 
 def _tokens_of(request: Request) -> Iterator[str]:
-    """All tokens of a request. A cookie may be stale and a proxy may have a Bearer of its own, beside a token that is meant for here."""
+    """Yield all tokens of a request. A cookie may be stale, and a bearer token may be a proxy's, beside one that is valid here."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         yield value.strip()
-    # By hand: http.cookies takes nothing after a cookie that it does not understand, and others set cookies here, too.
+    # By hand: http.cookies ignores everything after a cookie that it cannot parse, which another site of the domain may have set.
     cookies = (cookie.strip().partition("=") for cookie in request.headers.get("cookie", "").split(";"))
     yield from islice((value.strip('"') for name, _, value in cookies if name == _COOKIE), _MAX_COOKIES)
     token = request.query.get("token")

@@ -41,7 +41,7 @@ def open_app(name: str, config: ChatConfig, max_message_bytes: int) -> Iterator[
         yield _load_app(name, config)
         return
     history = default_history() if config.history is None else config.history
-    with closing(open_chat(config, history)) as chat, closing(Site(chat.visits, max_message_bytes, config.insiders)) as site:
+    with closing(open_chat(config, history)) as chat, closing(Site(chat.http, max_message_bytes, config.insiders)) as site:
         description = name if history == "off" else f"{name} (history: {history})"
         yield App(description, make_handler_class(chat.handle, chat.check_request), SUBPROTOCOLS, site)
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from wschat.brokers.base import Message
 from wschat.chat.events import Event, message_fields, to_json
-from wschat.chat.http import Visit
-from wschat.chat.requests import parse_object
+from wschat.chat.http import Caller
+from wschat.chat.parser import parse_object
 from wschat.errors import Rejected
 from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, Response, json_response
@@ -25,9 +25,9 @@ _NUMBERS = frozenset({"since", "before", "limit"})
 
 
 class Asked(NamedTuple):
-    """A call of the API: the visit of whoever asks, and the room that the path names."""
+    """A call of the API: the caller, and the room that the path names."""
 
-    visit: Visit
+    caller: Caller
     request: Request
     room: str
     max_body_bytes: int
@@ -35,18 +35,18 @@ class Asked(NamedTuple):
 
 def rooms(asked: Asked) -> Response:
     """The rooms that there are, a page at a time."""
-    return _event_response(asked.visit.ask("rooms", _parameters(asked.request, {"after", "limit"})))
+    return _event_response(asked.caller.run("rooms", _parameters(asked.request, {"after", "limit"})))
 
 
 def messages(asked: Asked) -> Response:
     """What was said last, before a number, or after one."""
     parameters = _parameters(asked.request, {"before", "since", "limit"})
-    return _event_response(asked.visit.ask("history", {**parameters, "room": asked.room}))
+    return _event_response(asked.caller.run("history", {**parameters, "room": asked.room}))
 
 
 def members(asked: Asked) -> Response:
     """Who is in a room."""
-    return _event_response(asked.visit.ask("who", {**_parameters(asked.request, ()), "room": asked.room}))
+    return _event_response(asked.caller.run("who", {**_parameters(asked.request, ()), "room": asked.room}))
 
 
 def post(asked: Asked) -> Response:
@@ -58,7 +58,7 @@ def post(asked: Asked) -> Response:
     if header is not None:
         _take_key(fields, header)
     name = fields.pop("name", None)
-    message, is_new = asked.visit.post({**fields, "room": asked.room}, name)
+    message, is_new = asked.caller.post({**fields, "room": asked.room}, name)
     fields = message_fields(message)
     return json_response(HTTPStatus.CREATED if is_new else HTTPStatus.OK, fields if message.time else {**fields, "time": None})
 
@@ -68,8 +68,8 @@ def events(asked: Asked) -> EventsResponse:
     since = _parameters(asked.request, {"since"}).get("since")
     # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
     last_event_id = asked.request.headers.get("last-event-id") or (None if since is None else str(since))
-    asked.visit.check_follow(asked.room, last_event_id)
-    return EventsResponse(lambda stream: asked.visit.follow(asked.room, stream, last_event_id))
+    asked.caller.check_follow(asked.room, last_event_id)
+    return EventsResponse(lambda stream: asked.caller.follow(asked.room, stream, last_event_id))
 
 
 def events_later(seconds: float) -> EventsResponse:
@@ -80,7 +80,7 @@ def events_later(seconds: float) -> EventsResponse:
 def export(asked: Asked) -> Response:
     """All that is kept of a room, a line for each message."""
     _parameters(asked.request, ())
-    pages = asked.visit.export(asked.room)
+    pages = asked.caller.export(asked.room)
     return Response(HTTPStatus.OK, map(_lines, pages), {"Content-Type": "application/x-ndjson; charset=utf-8"})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from wschat.chat.http import Visits
+from wschat.chat.http import HttpGateway
 from wschat.errors import RequestRefused
 from wschat.server.addresses import is_loopback
 from wschat.server.proxies import Network, is_within
@@ -18,17 +18,17 @@ _PROXIES_SAY = ("forwarded", "via", "x-forwarded-", "x-real-ip", "x-client-ip", 
 class MetricsAccess:
     """Who is on this machine or in one of `networks`, and moderators of all rooms. From any thread."""
 
-    def __init__(self, visits: Visits, networks: Collection[Network] = ()) -> None:
-        self._visits = visits
+    def __init__(self, gateway: HttpGateway, networks: Collection[Network] = ()) -> None:
+        self._gateway = gateway
         self._networks = networks
 
     def check(self, request: Request) -> None:
         """Raise RequestRefused (401, 403, 429) for everybody else."""
         if not _is_for_somebody_else(request) and (self._is_in_network(request) or _is_local(request)):
             return
-        if not self._visits.begin(request).is_moderator:
+        if not self._gateway.identify(request).is_moderator:
             text = "This is for moderators, for who is on the server's own machine, and for networks that it names."
-            challenge = self._visits.challenge
+            challenge = self._gateway.challenge
             if challenge is None or "authorization" in request.headers:
                 raise RequestRefused(HTTPStatus.FORBIDDEN, text)
             raise RequestRefused(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": challenge})

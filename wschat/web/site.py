@@ -14,7 +14,7 @@ from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
-from wschat.chat.http import Visits
+from wschat.chat.http import HttpGateway
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.counters import Load
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
@@ -56,9 +56,9 @@ class Site:
     how the server is doing, as who is on its machine may.
     """
 
-    def __init__(self, visits: Visits, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
-        self._visits = visits
-        self._metrics_access = MetricsAccess(visits, parse_networks(insiders))
+    def __init__(self, gateway: HttpGateway, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
+        self._gateway = gateway
+        self._metrics_access = MetricsAccess(gateway, parse_networks(insiders))
         self._max_body_bytes = max_body_bytes or sys.maxsize
         self._files = Files()
         self._read: Callable[[], Load] = lambda: Load({}, 0)
@@ -107,14 +107,14 @@ class Site:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
         method = _check_method(request, methods.keys())
         room = _room_of(room_name) if room_name else ""
-        visit = self._visits.begin(request)
+        caller = self._gateway.identify(request)
         try:
-            self._visits.count(visit)
+            self._gateway.count_request(caller)
         except Rejected as error:
             if what != "events":
                 raise
             return events_later(error.seconds or 0.0)
-        response = methods[method](Asked(visit, request, room, self._max_body_bytes))
+        response = methods[method](Asked(caller, request, room, self._max_body_bytes))
         return replace(response, headers={**_NO_STORE, **response.headers})
 
     # Pages
@@ -136,7 +136,7 @@ class Site:
         return json_response(HTTPStatus.OK, {"status": "ok"}, _NO_STORE)
 
     def _readiness(self, _: Request) -> Response:
-        unreadable = self._visits.check_history()
+        unreadable = self._gateway.check_history()
         return json_response(HTTPStatus.OK, {"status": "ready", **({"unreadable_messages": unreadable} if unreadable else {})}, _NO_STORE)
 
     def _favicon(self, request: Request) -> Response:

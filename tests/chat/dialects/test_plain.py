@@ -69,7 +69,7 @@ def test_a_name_goes_before_the_text(guest: Guests) -> None:
     alice, other = guest("/?name=alice"), guest()
     alice.send("hi")
     assert other.recv(timeout=5) == "alice: hi"
-    assert ask(other, "/nick bob") == "You are bob now."
+    assert ask(other, "/nick bob") == "You are now bob."
     other.send("hi alice")
     alice.recv(timeout=5)
     assert alice.recv(timeout=5) == "bob: hi alice"
@@ -99,19 +99,19 @@ def test_help_names_every_command(guest: Guests) -> None:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("/nick", "The command is: /nick NAME"),
-        ("/who there", "The command is: /who"),
-        ("/dance", "There is no command /dance. /help lists those there are."),
-        ("/", "There is no command /. /help lists those there are."),
-        ("/nick two words", "A name has 1 to 32 letters, digits, '-', '_' or '.'. The command is: /nick NAME"),
-        ("/join", "The command is: /join ROOM"),
-        ("/msg bob", "The command is: /msg NAME TEXT"),
-        ("/msg bob hi", "There is nobody called bob."),
-        ("/me", "The command is: /me TEXT"),
-        ("/history all", "It is a whole number from 1 to 1000. The command is: /history [LINES]"),
+        ("/nick", "Usage: /nick NAME"),
+        ("/who there", "Usage: /who"),
+        ("/dance", "Unknown command /dance. Type /help for a list, or start with // to send it as text."),
+        ("/", "Unknown command /. Type /help for a list, or start with // to send it as text."),
+        ("/nick two words", "NAME must be 1 to 32 letters, digits, '-', '_' or '.'. Usage: /nick NAME"),
+        ("/join", "Usage: /join ROOM"),
+        ("/msg bob", "Usage: /msg NAME TEXT"),
+        ("/msg bob hi", "There is no user named bob."),
+        ("/me", "Usage: /me TEXT"),
+        ("/history all", "LINES must be a whole number from 1 to 1000. Usage: /history [LINES]"),
         ("/kick bob", "Only a moderator of lobby may do that."),
-        ("/mute bob soon", "It is a number of seconds from 0 on. The command is: /mute NAME|ADDRESS [SECONDS]"),
-        ("/NICK alice", "You are alice now."),
+        ("/mute bob soon", "SECONDS must be a number of seconds, 0 or greater. Usage: /mute NAME|ADDRESS [SECONDS]"),
+        ("/NICK alice", "You are now alice."),
     ],
 )
 def test_a_command_that_cannot_be_done_names_the_right_form(guest: Guests, line: str, answer: str) -> None:
@@ -120,7 +120,7 @@ def test_a_command_that_cannot_be_done_names_the_right_form(guest: Guests, line:
 
 def test_who_goes_to_another_room_hears_that_one_only(guest: Guests) -> None:
     mover, stays, tea = guest(), guest(), guest("/rooms/tea")
-    assert ask(mover, "/join Tea") == "You are in tea now."
+    assert ask(mover, "/join Tea") == "You are now in tea."
     stays.send("in the lobby")
     assert stays.recv(timeout=5) == "Server: in the lobby"
     tea.send("in the tea room")
@@ -131,10 +131,10 @@ def test_who_goes_to_another_room_hears_that_one_only(guest: Guests) -> None:
 
 def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:
     one, other = guest(), guest()
-    assert ask(one, "/leave") == "You have left lobby. /join ROOM goes to another room."
-    assert ask(one, "hello?") == "You are in no room. /join ROOM goes to one."
-    assert ask(one, "/leave") == "You are in no room. /join ROOM goes to one."
-    assert ask(one, "/join lobby") == "You are in lobby now."
+    assert ask(one, "/leave") == "You are no longer in lobby. Type /join ROOM to enter another room."
+    assert ask(one, "hello?") == "You are not in a room. Type /join ROOM to enter one."
+    assert ask(one, "/leave") == "You are not in a room. Type /join ROOM to enter one."
+    assert ask(one, "/join lobby") == "You are now in lobby."
     other.send("welcome back")
     assert one.recv(timeout=5) == "Server: welcome back"
 
@@ -157,7 +157,7 @@ def test_nothing_is_kept_without_a_history(guest: Guests) -> None:
     ws = guest()
     ws.send("gone")
     ws.recv(timeout=5)
-    assert ask(ws, "/history") == "Nothing is kept of what was said in lobby."
+    assert ask(ws, "/history") == "No messages are kept in lobby."
 
 
 def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitStack) -> None:
@@ -189,9 +189,9 @@ def test_what_is_asked_for_at_once_is_done_in_order(open_chat: ChatFactory, brok
         "Server: two",
         "Server: one\nServer: two",
         "Server: three",
-        "You are in tea now.",
+        "You are now in tea.",
         "Server: four",
-        "You have left tea. /join ROOM goes to another room.",
+        "You are no longer in tea. Type /join ROOM to enter another room.",
     ]
 
 
@@ -224,7 +224,7 @@ def test_who_leaves_gives_the_name_back(guest: Guests) -> None:
         pass
     other = guest()
     # The server closes its side before the handler has ended: ask until it has.
-    while ask(other, "/nick alice") != "You are alice now.":
+    while ask(other, "/nick alice") != "You are now alice.":
         pass
 
 
@@ -242,7 +242,7 @@ def test_bad_paths_and_names_are_refused(chat: wschat.WebSocketServer, path: str
 def test_binary_messages_are_not_for_this_chat(guest: Guests) -> None:
     ws = guest()
     ws.send(b"\0\1")
-    assert ws.recv(timeout=5) == "This chat takes text, not binary messages."
+    assert ws.recv(timeout=5) == "Messages must be text, not binary."
 
 
 def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
@@ -261,7 +261,7 @@ def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFact
     for number in range(5):  # its burst of six, for it has asked who is there
         fast.send(str(number))
     assert [fast.recv(timeout=5) for _ in range(5)] == [f"Server: {number}" for number in range(5)]
-    assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. Wait 30 min. This was not sent: {'x' * 40}..."
+    assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. Wait 30 min. Not sent: {'x' * 40}..."
     fast.send("and again")  # one is told once, and not for each message
     fast.send(b"12345")
     other.send("not harmed")

@@ -47,9 +47,9 @@ def test_typing_is_none() -> None:
 
 
 def test_a_place_and_a_gap() -> None:
-    assert FEED.place(7) == "id: e1:7\n\n"
+    assert FEED.position(7) == "id: e1:7\n\n"
     gap = FEED.event(Gap("tea", 5))
-    assert gap == FEED.place(4) + 'event: gap\ndata: {"type":"gap","room":"tea","first":5}\n\n'
+    assert gap == FEED.position(4) + 'event: gap\ndata: {"type":"gap","room":"tea","first":5}\n\n'
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_a_place_and_a_gap() -> None:
     [("e1:5", 5), ("e1:0", 0), ("5", 5), ("0", 0), ("e2:5", None), ("e1:e1:5", None), (":5", 5), ("9" * 15, int("9" * 15))],
 )
 def test_where_somebody_goes_on(last_event_id: str, since: int | None) -> None:
-    assert FEED.since(last_event_id) == since
+    assert FEED.seq_of(last_event_id) == since
 
 
 @given(st.integers(0, 10**12))
 def test_where_a_message_was_the_last_one_heard(seq: int) -> None:
     fields = fields_of(FEED.message(Message("tea", seq, "a", "x", 0.0)))
-    assert FEED.since(fields["id"]) == seq
-    assert FEED.since(fields_of(FEED.place(seq))["id"]) == seq
+    assert FEED.seq_of(fields["id"]) == seq
+    assert FEED.seq_of(fields_of(FEED.position(seq))["id"]) == seq
 
 
 @pytest.mark.parametrize("last_event_id", ["", "e1", "e1:", "e1:x", "-1", "1.0", " 1", "1 ", "\xb2", "e1:٣", "9" * 16, "e1:1:x"])
 def test_what_is_no_place(last_event_id: str) -> None:
     with pytest.raises(Rejected, match="Last-Event-ID") as rejected:
-        FEED.since(last_event_id)
+        FEED.seq_of(last_event_id)
     assert rejected.value.code == "bad-field"

@@ -89,6 +89,6 @@ def test_a_moderator_comes_by_password(windows: Windows, tmp_path: Path) -> None
                 expect(root.page.get_by_role("alert").filter(has_text="The password is wrong.")).to_be_visible()
         expect(root.members).to_contain_text("root")
         root.say("/kick bob")
-        expect(bob.log).to_contain_text("root has put you out of lobby.")
+        expect(bob.log).to_contain_text("root removed you from lobby.")
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()

@@ -109,13 +109,13 @@ def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows
         return [line for line in lines if about in line]
 
     root.say("/mute bob 60")
-    expect(bob.log).to_contain_text("root has muted you in lobby")
+    expect(bob.log).to_contain_text("root muted you in lobby")
     root.say("/kick bob")
-    expect(bob.log).to_contain_text("root has put you out of lobby.")
+    expect(bob.log).to_contain_text("root removed you from lobby.")
     bob.log.get_by_role("button", name="Join again").click()
     expect(bob.members).to_contain_text("bob (you)")
     root.say("/ban bob 60")
-    expect(bob.log).to_contain_text("root has banned you for 60 s from lobby.")
+    expect(bob.log).to_contain_text("root banned you for 60 s from lobby.")
     root.say("/ban 203.0.113.7")
     expect(root.log).to_contain_text("Done: /ban 203.0.113.7")
     carol.say("that was it")

@@ -1,1 +1,1 @@
-"""How clients and the chat talk: plain text, `wschat.v1` (JSON), and server-sent events."""
+"""How clients and the chat communicate: plain text, `wschat.v1` (JSON), and server-sent events."""

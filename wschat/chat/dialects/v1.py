@@ -1,4 +1,4 @@
-"""The dialect `wschat.v1`: one JSON object for each text message, for programs and pages."""
+"""The dialect `wschat.v1`: one JSON object in each text message, for programs and pages."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import importlib.metadata
 import math
 
 from wschat.brokers.base import Draft, Message, Result
-from wschat.chat.commands import is_command, parse_command
+from wschat.chat.action import AnyAction
+from wschat.chat.actions.say import Say
+from wschat.chat.dialects.interactive import InteractiveDialect
 from wschat.chat.events import Ack, Error, Event, Id, Welcome, message_as_json
-from wschat.chat.people import NameTaken
+from wschat.chat.parser import id_in, parse_action, parse_command
 from wschat.chat.rates import Rate
-from wschat.chat.requests import Request, Say, id_of, parse_request
-from wschat.chat.sessions import Dialect, Session
+from wschat.chat.text import is_command
+from wschat.chat.users import NameTaken
 from wschat.errors import HistoryUnavailable, Rejected
 
 SUBPROTOCOL = "wschat.v1"
+"""The subprotocol that a client asks for."""
 
 
-class V1(Dialect):
-    """JSON in and out. `rate` is what one connection may send, for the welcome."""
+class V1(InteractiveDialect):
+    """JSON in and out. `rate` is what one connection may send; the `welcome` names it."""
 
     one_room = False
     needs_name = True
@@ -27,26 +30,26 @@ class V1(Dialect):
         self._limits = {} if rate is None else {"requests": rate.messages, "seconds": rate.seconds}
         self._server = f"wschat/{importlib.metadata.version('wschat')}"
 
-    def greeting(self, session: Session) -> str:
-        return Welcome(self._server, session.name, self._limits, session.secret).as_json()
+    def greeting(self, name: str | None, secret: str | None) -> str:
+        return Welcome(self._server, name, self._limits, secret).as_json()
 
-    def parse(self, session: Session, text: str) -> Request:
-        request = parse_request(text)
-        if isinstance(request, Say) and is_command(request.text):
-            return parse_command(request.text, request.room, request.id)
-        return request
+    def parse(self, text: str, room: str | None) -> AnyAction:
+        action = parse_action(text)
+        if isinstance(action, Say) and is_command(action.text):
+            return parse_command(action.text, action.room, action.id)
+        return action
 
-    def answer(self, session: Session, request: Request, answer: Event | None) -> str | None:
-        if answer is not None:
-            return answer.as_json()
-        return Ack(request.id).as_json() if request.id is not None else None
+    def reply_to(self, action: AnyAction, reply: Event | None) -> str | None:
+        if reply is not None:
+            return reply.as_json()
+        return Ack(action.id).as_json() if action.id is not None else None
 
-    def rejection(self, session: Session, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
-        request_id = id_of(request_text)
+    def rejection_of(self, request_text: str, error: Rejected, *, is_news: bool) -> str | None:
+        request_id = id_in(request_text)
         return _error(error, request_id) if is_news or request_id is not None else None
 
-    def settled(self, draft: Draft, result: Result) -> str | None:
-        request_id: Id | None = draft.tag  # type: ignore[assignment]  # we have put it there
+    def outcome(self, draft: Draft, result: Result) -> str | None:
+        request_id: Id | None = draft.tag  # type: ignore[assignment]  # the action put it there
         if isinstance(result, HistoryUnavailable):
             return _error(Rejected("unavailable", f"Sorry, {result}."), request_id)
         if isinstance(result, Rejected):
@@ -61,7 +64,7 @@ class V1(Dialect):
 
 
 def _error(error: Rejected, request_id: Id | None) -> str:
-    # Rounded up: who waits that long must not be too early.
+    # Rounded up: a client that waits for that long must not be too early.
     seconds = None if error.seconds is None else math.ceil(error.seconds * 1000) / 1000
     yours = True if isinstance(error, NameTaken) and error.is_yours else None
     return Error(error.code, error.text, request_id, seconds, yours).as_json()

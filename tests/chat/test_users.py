@@ -1,4 +1,4 @@
-"""People: a name belongs to one person at a time, who may be there several times if the name is proven."""
+"""Users: a name belongs to one user at a time, who may be there several times if the name is proven."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from threading import Barrier
 import pytest
 
 from tests.connection.wiring import PATIENCE, Wiring
+from wschat.chat.dialects.base import Dialect
 from wschat.chat.dialects.plain import Plain
 from wschat.chat.dialects.v1 import V1
 from wschat.chat.events import MemberEvent, Notice
-from wschat.chat.people import People
-from wschat.chat.sessions import Dialect, Identity, Person, Session
+from wschat.chat.sessions import Identity, Session, User
+from wschat.chat.users import Users
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected
 
@@ -41,14 +42,14 @@ def session(wire: Wiring) -> MakeSession:
 
 
 @pytest.fixture
-def people() -> People:
-    return People()
+def users() -> Users:
+    return Users()
 
 
-def is_taken(people: People, session: Session, name: str) -> bool:
+def is_taken(users: Users, session: Session, name: str) -> bool:
     """Whether somebody is told so who wants this name."""
     with pytest.raises(Rejected) as caught:
-        people.enter(session, name)
+        users.sign_in(session, name)
     return caught.value.code == "name-taken" and name in caught.value.text
 
 
@@ -57,135 +58,135 @@ def is_taken(people: People, session: Session, name: str) -> bool:
 
 def test_somebody_new_has_no_name(session: MakeSession) -> None:
     new = session()
-    assert (new.name, new.person, new.rooms, new.room) == (None, None, {}, None)
+    assert (new.name, new.user, new.rooms, new.room) == (None, None, {}, None)
 
 
-def test_a_name_finds_whoever_has_it(people: People, session: MakeSession) -> None:
+def test_a_name_finds_whoever_has_it(users: Users, session: MakeSession) -> None:
     alice = session()
-    assert people.find("alice") is None
-    person = people.enter(alice, "Alice")
-    assert (alice.person, alice.name) == (person, "Alice")
-    assert (person.name, person.key, person.identity) == ("Alice", "alice", GUEST)
-    assert people.find("Alice") is people.find("aLICE") is people.find("ａｌｉｃｅ") is person
-    assert people.sessions_of(person) == [alice]
+    assert users.find("alice") is None
+    user = users.sign_in(alice, "Alice")
+    assert (alice.user, alice.name) == (user, "Alice")
+    assert (user.name, user.key, user.identity) == ("Alice", "alice", GUEST)
+    assert users.find("Alice") is users.find("aLICE") is users.find("ａｌｉｃｅ") is user
+    assert users.sessions_of(user) == [alice]
 
 
 @pytest.mark.parametrize(("name", "same"), [("alice", "alice"), ("alice", "ALICE"), ("Straße", "STRASSE"), ("ÉCOLE", "école")])
-def test_a_name_is_taken_whatever_its_case(people: People, session: MakeSession, name: str, same: str) -> None:
-    people.enter(session(), name)
+def test_a_name_is_taken_whatever_its_case(users: Users, session: MakeSession, name: str, same: str) -> None:
+    users.sign_in(session(), name)
     late = session()
-    assert is_taken(people, late, same)
-    assert late.person is None
-    assert people.enter(late, "other").name == "other"
+    assert is_taken(users, late, same)
+    assert late.user is None
+    assert users.sign_in(late, "other").name == "other"
 
 
-def test_a_name_is_free_when_its_person_has_left(people: People, session: MakeSession) -> None:
+def test_a_name_is_free_when_its_person_has_left(users: Users, session: MakeSession) -> None:
     first, second = session(), session()
-    person = people.enter(first, "alice")
-    people.leave(first)
-    assert people.find("alice") is None
-    assert people.sessions_of(person) == []
-    assert people.enter(second, "ALICE") is not person
+    user = users.sign_in(first, "alice")
+    users.sign_out(first)
+    assert users.find("alice") is None
+    assert users.sessions_of(user) == []
+    assert users.sign_in(second, "ALICE") is not user
 
 
-def test_who_never_had_a_name_may_leave(people: People, session: MakeSession) -> None:
-    people.leave(session())
+def test_who_never_had_a_name_may_leave(users: Users, session: MakeSession) -> None:
+    users.sign_out(session())
 
 
-def test_who_was_refused_a_name_gives_nothing_back(people: People, session: MakeSession) -> None:
+def test_who_was_refused_a_name_gives_nothing_back(users: Users, session: MakeSession) -> None:
     alice, late = session(), session()
-    person = people.enter(alice, "alice")
-    assert is_taken(people, late, "alice")
-    people.leave(late)
-    assert people.find("alice") is person
+    user = users.sign_in(alice, "alice")
+    assert is_taken(users, late, "alice")
+    users.sign_out(late)
+    assert users.find("alice") is user
 
 
 # Other names
 
 
-def test_another_name_gives_the_old_one_back(people: People, session: MakeSession) -> None:
+def test_another_name_gives_the_old_one_back(users: Users, session: MakeSession) -> None:
     alice, late = session(), session()
-    person = people.enter(alice, "alice")
-    people.rename(alice, "Bob")
-    assert (alice.name, person.name, person.key) == ("Bob", "Bob", "bob")
-    assert people.find("alice") is None
-    assert people.find("bob") is person
-    people.enter(late, "alice")
-    people.leave(alice)
-    assert people.find("bob") is None
-    assert people.find("alice") is late.person
+    user = users.sign_in(alice, "alice")
+    users.rename(alice, "Bob")
+    assert (alice.name, user.name, user.key) == ("Bob", "Bob", "bob")
+    assert users.find("alice") is None
+    assert users.find("bob") is user
+    users.sign_in(late, "alice")
+    users.sign_out(alice)
+    assert users.find("bob") is None
+    assert users.find("alice") is late.user
 
 
-def test_one_may_write_ones_own_name_in_another_way(people: People, session: MakeSession) -> None:
+def test_one_may_write_ones_own_name_in_another_way(users: Users, session: MakeSession) -> None:
     alice = session()
-    person = people.enter(alice, "alice")
-    people.rename(alice, "ALICE")
+    user = users.sign_in(alice, "alice")
+    users.rename(alice, "ALICE")
     assert alice.name == "ALICE"
-    assert people.find("alice") is person
-    people.rename(alice, "ALICE")
-    assert is_taken(people, session(), "alice")
+    assert users.find("alice") is user
+    users.rename(alice, "ALICE")
+    assert is_taken(users, session(), "alice")
 
 
-def test_a_name_that_is_taken_leaves_the_old_one(people: People, session: MakeSession) -> None:
+def test_a_name_that_is_taken_leaves_the_old_one(users: Users, session: MakeSession) -> None:
     alice, bob = session(), session()
-    person = people.enter(alice, "alice")
-    other = people.enter(bob, "bob")
+    user = users.sign_in(alice, "alice")
+    other = users.sign_in(bob, "bob")
     with pytest.raises(Rejected, match="The name BOB is taken") as caught:
-        people.rename(alice, "BOB")
+        users.rename(alice, "BOB")
     assert caught.value.code == "name-taken"
     assert (alice.name, bob.name) == ("alice", "bob")
-    assert (people.find("alice"), people.find("bob")) == (person, other)
+    assert (users.find("alice"), users.find("bob")) == (user, other)
 
 
-def test_a_room_that_a_guest_moderates_stays_with_the_person(people: People, session: MakeSession) -> None:
+def test_a_room_that_a_guest_moderates_stays_with_the_person(users: Users, session: MakeSession) -> None:
     alice = session()
-    person = people.enter(alice, "alice")
-    person.moderates.add("tea")
-    people.rename(alice, "bob")
-    assert person.moderates == {"tea"}
-    people.leave(alice)
-    assert people.enter(session(), "bob").moderates == set()
+    user = users.sign_in(alice, "alice")
+    user.moderates.add("tea")
+    users.rename(alice, "bob")
+    assert user.moderates == {"tea"}
+    users.sign_out(alice)
+    assert users.sign_in(session(), "bob").moderates == set()
 
 
 # Proven names
 
 
-def test_a_proven_name_may_be_there_several_times_and_is_one_person(people: People, session: MakeSession) -> None:
+def test_a_proven_name_may_be_there_several_times_and_is_one_person(users: Users, session: MakeSession) -> None:
     first, second = session(PROVEN), session(PROVEN)
-    person = people.enter(first, "alice")
-    assert people.enter(second, "Alice") is person
-    assert people.sessions_of(person) == [first, second]
+    user = users.sign_in(first, "alice")
+    assert users.sign_in(second, "Alice") is user
+    assert users.sessions_of(user) == [first, second]
     assert second.name == "alice"  # as the one who came first is called
-    people.leave(first)
-    assert people.find("alice") is person
-    assert people.sessions_of(person) == [second]
-    people.leave(second)
-    assert people.find("alice") is None
+    users.sign_out(first)
+    assert users.find("alice") is user
+    assert users.sessions_of(user) == [second]
+    users.sign_out(second)
+    assert users.find("alice") is None
 
 
 @pytest.mark.parametrize(("first", "second"), [(PROVEN, GUEST), (GUEST, PROVEN), (GUEST, GUEST)])
-def test_a_name_is_not_shared_unless_both_have_proven_it(people: People, session: MakeSession, first: Identity, second: Identity) -> None:
+def test_a_name_is_not_shared_unless_both_have_proven_it(users: Users, session: MakeSession, first: Identity, second: Identity) -> None:
     there, late = session(first), session(second)
-    person = people.enter(there, "alice")
-    assert is_taken(people, late, "alice")
-    assert people.sessions_of(person) == [there]
+    user = users.sign_in(there, "alice")
+    assert is_taken(users, late, "alice")
+    assert users.sessions_of(user) == [there]
 
 
-def test_a_moderator_is_one_for_as_long_as_the_connection_lasts(people: People, session: MakeSession) -> None:
+def test_a_moderator_is_one_for_as_long_as_the_connection_lasts(users: Users, session: MakeSession) -> None:
     first, second = session(PROVEN), session(MODERATOR)
-    person = people.enter(first, "alice")
-    assert not person.moderates_by_identity("tea")
-    people.enter(second, "alice")
-    assert person.moderates_by_identity("tea")
-    people.leave(second)
-    assert not person.moderates_by_identity("tea")
+    user = users.sign_in(first, "alice")
+    assert not user.moderates_by_identity("tea")
+    users.sign_in(second, "alice")
+    assert user.moderates_by_identity("tea")
+    users.sign_out(second)
+    assert not user.moderates_by_identity("tea")
 
 
-def test_what_is_returned_does_not_change_under_those_who_look(people: People, session: MakeSession) -> None:
+def test_what_is_returned_does_not_change_under_those_who_look(users: Users, session: MakeSession) -> None:
     alice = session(PROVEN)
-    person = people.enter(alice, "alice")
-    seen = people.sessions_of(person)
-    people.leave(alice)
+    user = users.sign_in(alice, "alice")
+    seen = users.sessions_of(user)
+    users.sign_out(alice)
     assert seen == [alice]
 
 
@@ -193,63 +194,63 @@ def test_what_is_returned_does_not_change_under_those_who_look(people: People, s
 
 
 @pytest.mark.parametrize("identity", [GUEST, PROVEN])
-def test_of_all_who_want_a_name_at_once_one_gets_it(wire: Wiring, people: People, session: MakeSession, identity: Identity) -> None:
+def test_of_all_who_want_a_name_at_once_one_gets_it(wire: Wiring, users: Users, session: MakeSession, identity: Identity) -> None:
     threads, rounds = 8, 50
     start = Barrier(threads)
     sessions = [session(identity) for _ in range(threads)]
 
-    def want(mine: Session) -> list[Person | None]:
+    def want(mine: Session) -> list[User | None]:
         """Who one was in each round; None where somebody else had the name."""
-        was: list[Person | None] = []
+        was: list[User | None] = []
         for number in range(rounds):
             start.wait(PATIENCE)
             try:
-                was.append(people.enter(mine, ("alice", "ALICE")[number % 2]))
+                was.append(users.sign_in(mine, ("alice", "ALICE")[number % 2]))
             except Rejected:
                 was.append(None)
             start.wait(PATIENCE)
             if was[-1] is not None:
-                people.leave(mine)
-                mine.person = None
+                users.sign_out(mine)
+                mine.user = None
         return was
 
     tasks = [wire.run(want, mine) for mine in sessions]
-    for persons in zip(*(task.result(PATIENCE) for task in tasks), strict=True):
+    for owners in zip(*(task.result(PATIENCE) for task in tasks), strict=True):
         if identity.is_proven:
-            assert len(set(persons)) == 1
-            assert None not in persons
+            assert len(set(owners)) == 1
+            assert None not in owners
         else:
-            assert sum(person is not None for person in persons) == 1
-    assert people.find("alice") is None
+            assert sum(user is not None for user in owners) == 1
+    assert users.find("alice") is None
 
 
-def test_of_all_who_change_to_a_name_at_once_one_gets_it(wire: Wiring, people: People, session: MakeSession) -> None:
+def test_of_all_who_change_to_a_name_at_once_one_gets_it(wire: Wiring, users: Users, session: MakeSession) -> None:
     threads, rounds = 8, 50
     start = Barrier(threads)
     sessions = [session() for _ in range(threads)]
-    persons = [people.enter(mine, f"guest{number}") for number, mine in enumerate(sessions)]
+    owners = [users.sign_in(mine, f"guest{number}") for number, mine in enumerate(sessions)]
 
     def want(number: int) -> list[bool]:
         was_given = []
         for _ in range(rounds):
             start.wait(PATIENCE)
             try:
-                people.rename(sessions[number], "alice")
+                users.rename(sessions[number], "alice")
                 was_given.append(True)
             except Rejected:
                 was_given.append(False)
             start.wait(PATIENCE)
             if was_given[-1]:
-                people.rename(sessions[number], f"guest{number}")
+                users.rename(sessions[number], f"guest{number}")
         return was_given
 
     tasks = [wire.run(want, number) for number in range(threads)]
     assert [sum(given) for given in zip(*(task.result(PATIENCE) for task in tasks), strict=True)] == [1] * rounds
-    assert people.find("alice") is None
-    assert [people.find(f"guest{number}") for number in range(threads)] == persons
+    assert users.find("alice") is None
+    assert [users.find(f"guest{number}") for number in range(threads)] == owners
 
 
-def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, people: People, session: MakeSession) -> None:
+def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, users: Users, session: MakeSession) -> None:
     """Whatever the others do, whoever has a name is found by it."""
     sessions = [session() for _ in range(6)]
     names = ["one", "two", "three"]
@@ -258,18 +259,18 @@ def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, people: P
         times = 0
         for step in range(300):
             with contextlib.suppress(Rejected):
-                person = people.enter(mine, names[(number + step) % 3])
-                assert people.find(str(mine.name)) is person
+                user = users.sign_in(mine, names[(number + step) % 3])
+                assert users.find(str(mine.name)) is user
                 with contextlib.suppress(Rejected):
-                    people.rename(mine, names[(number + step + 1) % 3])
-                assert people.find(person.name) is person
-                people.leave(mine)
+                    users.rename(mine, names[(number + step + 1) % 3])
+                assert users.find(user.name) is user
+                users.sign_out(mine)
                 times += 1
         return times
 
     tasks = [wire.run(live, mine, number) for number, mine in enumerate(sessions)]
     assert sum(task.result(PATIENCE) for task in tasks) > 0
-    assert [people.find(name) for name in names] == [None] * 3
+    assert [users.find(name) for name in names] == [None] * 3
 
 
 # Identities
@@ -295,7 +296,7 @@ def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, people: P
 )
 def test_patterns_say_in_which_rooms_one_may_be(patterns: tuple[str, ...], room: str, may: bool) -> None:
     identity = Identity("alice", rooms=patterns)
-    assert identity.may_be_in(room) == may
+    assert identity.may_enter(room) == may
     if may:
         identity.check_room(room)
     else:
@@ -307,7 +308,7 @@ def test_patterns_say_in_which_rooms_one_may_be(patterns: tuple[str, ...], room:
 def test_who_says_nothing_may_be_in_all_rooms_and_has_proven_nothing() -> None:
     identity = Identity()
     assert (identity.name, identity.is_proven, identity.is_moderator, identity.expires_at) == (None, False, False, None)
-    assert identity.may_be_in("any")
+    assert identity.may_enter("any")
 
 
 # Sessions

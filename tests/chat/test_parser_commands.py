@@ -1,4 +1,4 @@
-"""Commands: the request that a line makes, and the form that is named if it makes none."""
+"""The parser: the action that a typed line asks for, and the usage that an error names."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wschat.chat.commands import ACTION, COMMANDS, help_text, is_command, parse_command, spoken_text
-from wschat.chat.requests import (
-    Ban,
-    Help,
-    History,
-    Join,
-    Kick,
-    Leave,
-    Mute,
-    Nick,
-    Op,
-    Request,
-    Rooms,
-    Say,
-    Unban,
-    Whisper,
-    Who,
-)
+from wschat.chat.action import AnyAction
+from wschat.chat.actions import ACTIONS
+from wschat.chat.actions.ban import Ban
+from wschat.chat.actions.help import Help
+from wschat.chat.actions.history import History
+from wschat.chat.actions.join import Join
+from wschat.chat.actions.kick import Kick
+from wschat.chat.actions.leave import Leave
+from wschat.chat.actions.mute import Mute
+from wschat.chat.actions.nick import Nick
+from wschat.chat.actions.op import Op
+from wschat.chat.actions.rooms import ListRooms
+from wschat.chat.actions.say import Say
+from wschat.chat.actions.unban import Unban
+from wschat.chat.actions.whisper import Whisper
+from wschat.chat.actions.who import Who
+from wschat.chat.parser import parse_command
+from wschat.chat.text import ME_PREFIX, is_command, unescape
 from wschat.errors import Rejected
 
 # Each command as it is typed in the lobby, and what it asks for.
@@ -32,7 +32,7 @@ REQUESTS = {
     "/join tea": Join("tea"),
     "/leave": Leave("lobby"),
     "/who": Who("lobby"),
-    "/rooms": Rooms(),
+    "/rooms": ListRooms(),
     "/msg Bob hi": Whisper("Bob", "hi"),
     "/me waves": Say("lobby", "/me waves"),
     "/history": History("lobby", limit=20),
@@ -62,7 +62,7 @@ def rejected(line: str, room: str | None = "lobby") -> str:
     return caught.value.text
 
 
-def outcome(line: str, room: str | None) -> Request | Rejected:
+def outcome(line: str, room: str | None) -> AnyAction | Rejected:
     try:
         return parse_command(line, room, "a")
     except Rejected as error:
@@ -83,26 +83,26 @@ def test_one_slash_begins_a_command(text: str, is_one: bool) -> None:
     ("text", "spoken"), [("//nick", "/nick"), ("//", "/"), ("///", "//"), ("hi", "hi"), ("a//b", "a//b"), (" //x", " //x"), ("", "")]
 )
 def test_two_slashes_say_one(text: str, spoken: str) -> None:
-    assert spoken_text(text) == spoken
+    assert unescape(text) == spoken
 
 
 @given(st.text())
 def test_anything_can_be_said(text: str) -> None:
     said = "/" + text if text.startswith("/") else text
     assert not is_command(said)
-    assert spoken_text(said) == text
+    assert unescape(said) == text
 
 
 # What each asks for
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_each_command_makes_its_request(line: str, request_made: Request) -> None:
+def test_each_command_makes_its_request(line: str, request_made: AnyAction) -> None:
     assert parse_command(line, "lobby") == request_made
 
 
 def test_every_command_is_tried_here() -> None:
-    assert {line.split()[0] for line in REQUESTS} == {f"/{name}" for name in COMMANDS}
+    assert {line.split()[0] for line in REQUESTS} == {f"/{name}" for name in ACTIONS.commands}
 
 
 @pytest.mark.parametrize("line", REQUESTS)
@@ -112,14 +112,14 @@ def test_the_answer_goes_by_the_id_that_is_given(line: str, request_id: str | in
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_commands_are_written_in_any_case(line: str, request_made: Request) -> None:
+def test_commands_are_written_in_any_case(line: str, request_made: AnyAction) -> None:
     name, blank, words = line.partition(" ")
     assert parse_command(f"{name.upper()}{blank}{words}", "lobby") == request_made
     assert parse_command(f"{name.title()}{blank}{words}", "lobby") == request_made
 
 
 @pytest.mark.parametrize(("line", "request_made"), [item for item in REQUESTS.items() if not item[0].startswith(("/me", "/msg"))])
-def test_blanks_around_words_mean_nothing(line: str, request_made: Request) -> None:
+def test_blanks_around_words_mean_nothing(line: str, request_made: AnyAction) -> None:
     """Phones type one after each word that they complete."""
     assert parse_command(line.replace(" ", "   "), "lobby") == request_made
     assert parse_command(f"{line} ", "lobby") == request_made
@@ -139,15 +139,15 @@ def test_blanks_around_words_mean_nothing(line: str, request_made: Request) -> N
         ("/msg Bob //", Whisper("Bob", "//")),
     ],
 )
-def test_the_rest_of_a_line_stays_as_it_is(line: str, request_made: Request) -> None:
+def test_the_rest_of_a_line_stays_as_it_is(line: str, request_made: AnyAction) -> None:
     assert parse_command(line, "lobby") == request_made
 
 
 def test_what_somebody_does_can_be_told_from_what_is_said() -> None:
     request = parse_command("/me waves", "lobby")
     assert isinstance(request, Say)
-    assert request.text.startswith(ACTION)
-    assert spoken_text(request.text) == request.text
+    assert request.text.startswith(ME_PREFIX)
+    assert unescape(request.text) == request.text
 
 
 def test_names_and_rooms_are_normalised_as_everywhere() -> None:
@@ -159,11 +159,11 @@ def test_names_and_rooms_are_normalised_as_everywhere() -> None:
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_what_is_about_a_room_needs_one(line: str, request_made: Request) -> None:
+def test_what_is_about_a_room_needs_one(line: str, request_made: AnyAction) -> None:
     if line.startswith(ELSEWHERE):
         assert parse_command(line, None) == request_made
     else:
-        assert rejected(line, None) == "You are in no room. /join ROOM goes to one."
+        assert rejected(line, None) == "You are not in a room. Type /join ROOM to enter one."
 
 
 # What is wrong
@@ -182,7 +182,7 @@ def test_what_is_about_a_room_needs_one(line: str, request_made: Request) -> Non
     ],
 )
 def test_a_command_that_there_is_not(line: str, named: str) -> None:
-    assert rejected(line) == f"There is no command {named}. /help lists those there are."
+    assert rejected(line) == f"Unknown command {named}. Type /help for a list, or start with // to send it as text."
     assert rejected(line, None) == rejected(line)
 
 
@@ -209,13 +209,14 @@ def test_a_command_that_there_is_not(line: str, named: str) -> None:
     ],
 )
 def test_too_few_words_or_too_many(line: str) -> None:
-    assert rejected(line) == f"The command is: {form_of(line)}"
+    assert rejected(line) == f"Usage: {usage_of(line)}"
 
 
-NAME_RULE = "A name has 1 to 32 letters, digits, '-', '_' or '.'."
-ROOM_RULE = "The name of a room has 1 to 32 letters, digits, '-', '_' or '.'."
-NUMBER_RULE = "It is a whole number from 1 to 1000."
-SECONDS_RULE = "It is a number of seconds from 0 on."
+NAME_RULE = "NAME must be 1 to 32 letters, digits, '-', '_' or '.'"
+ROOM_RULE = "ROOM must be 1 to 32 letters, digits, '-', '_' or '.'"
+ADDRESS_RULE = "NAME|ADDRESS must be a name (1 to 32 letters, digits, '-', '_' or '.') or an IP address"
+NUMBER_RULE = "LINES must be a whole number from 1 to 1000"
+SECONDS_RULE = "SECONDS must be a number of seconds, 0 or greater"
 
 
 @pytest.mark.parametrize(
@@ -229,11 +230,11 @@ SECONDS_RULE = "It is a number of seconds from 0 on."
         ("/msg @bob hi", NAME_RULE),
         ("/kick Bob Smith", NAME_RULE),
         ("/kick @Bob", NAME_RULE),
-        ("/mute @Bob", NAME_RULE),
-        ("/mute 2001:db8::/32", NAME_RULE),
-        ("/ban @Bob", NAME_RULE),
-        ("/ban a/b 5", NAME_RULE),
-        ("/unban Bob Smith", NAME_RULE),
+        ("/mute @Bob", ADDRESS_RULE),
+        ("/mute 2001:db8::/32", ADDRESS_RULE),
+        ("/ban @Bob", ADDRESS_RULE),
+        ("/ban a/b 5", ADDRESS_RULE),
+        ("/unban Bob Smith", ADDRESS_RULE),
         ("/op Bob Smith", NAME_RULE),
         ("/history 0", NUMBER_RULE),
         ("/history -1", NUMBER_RULE),
@@ -257,11 +258,11 @@ SECONDS_RULE = "It is a number of seconds from 0 on."
     ids=lambda text: text[:30],
 )
 def test_a_word_that_is_wrong_is_explained_and_the_form_is_named(line: str, why: str) -> None:
-    assert rejected(line) == f"{why} The command is: {form_of(line)}"
+    assert rejected(line) == f"{why}. Usage: {usage_of(line)}"
 
 
-def form_of(line: str) -> str:
-    return COMMANDS[line[1:].split()[0]].form
+def usage_of(line: str) -> str:
+    return ACTIONS.commands[line[1:].split()[0]].command.usage
 
 
 def test_an_error_is_short_however_long_the_line() -> None:
@@ -272,24 +273,23 @@ def test_an_error_is_short_however_long_the_line() -> None:
 # Help
 
 
-def test_every_form_names_its_command() -> None:
-    for name, command in COMMANDS.items():
-        assert command.form.split()[0] == f"/{name}"
+def test_every_usage_names_its_command() -> None:
+    for name, (command, _) in ACTIONS.commands.items():
+        assert command.usage.split()[0] == f"/{name}"
 
 
-def test_the_help_has_a_line_for_each_command_and_for_the_slash() -> None:
-    lines = help_text().splitlines()
-    assert len(lines) == len(COMMANDS) + 1
-    for command, line in zip(COMMANDS.values(), lines, strict=False):
-        assert line == f"{command.form}  {command.help}"
-    assert lines[-1].startswith("//TEXT ")
+def test_commands_for_everyone_come_before_those_for_moderators() -> None:
+    assert list(ACTIONS.commands) == [
+        *("help", "history", "join", "leave", "me", "msg", "nick", "rooms", "who"),
+        *("ban", "kick", "mute", "op", "unban"),
+    ]
 
 
 # Whatever comes
 
 NEAR_COMMANDS = st.builds(
     lambda name, words: " ".join([f"/{name}", *words]),
-    st.sampled_from(sorted(COMMANDS)),
+    st.sampled_from(sorted(ACTIONS.commands)),
     st.lists(st.text(st.characters()) | st.sampled_from(["bob", "::1", "5", "0.5", "-1", "1e999", "nan", "9" * 4999, ""]), max_size=4),
 )
 

@@ -1,4 +1,4 @@
-"""Requests: what JSON makes one, and what is said about JSON that makes none."""
+"""The parser: which JSON is an action, and the errors for JSON that is none."""
 
 from __future__ import annotations
 
@@ -11,37 +11,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wschat.chat.action import AnyAction
+from wschat.chat.actions import ACTIONS
+from wschat.chat.actions.ban import Ban
+from wschat.chat.actions.commands import Commands
+from wschat.chat.actions.help import Help
+from wschat.chat.actions.history import History
+from wschat.chat.actions.join import Join
+from wschat.chat.actions.kick import Kick
+from wschat.chat.actions.leave import Leave
+from wschat.chat.actions.mute import Mute
+from wschat.chat.actions.nick import Nick
+from wschat.chat.actions.op import Op
+from wschat.chat.actions.ping import Ping
+from wschat.chat.actions.rooms import ListRooms
+from wschat.chat.actions.say import Say
+from wschat.chat.actions.typing import Typing
+from wschat.chat.actions.unban import Unban
+from wschat.chat.actions.whisper import Whisper
+from wschat.chat.actions.who import Who
+from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES
 from wschat.chat.names import key_of, normalize_name
-from wschat.chat.requests import (
-    DEFAULT_MESSAGES,
-    MAX_MESSAGES,
-    BadField,
-    Ban,
-    Help,
-    History,
-    Join,
-    Kick,
-    Leave,
-    Mute,
-    Nick,
-    Op,
-    Request,
-    Rooms,
-    Say,
-    Typing,
-    Unban,
-    Whisper,
-    Who,
-    id_of,
-    make_request,
-    parse_request,
-)
+from wschat.chat.parser import id_in, make_action, parse_action
+from wschat.chat.schema import BadField
 from wschat.errors import Rejected
 
 MAX_NUMBER = 2**53 - 1  # what JavaScript can count to
 
 # Each type with what it cannot do without, with all it may have, and the requests these make.
-EXAMPLES: list[tuple[dict[str, Any], Request, dict[str, Any], Request]] = [
+EXAMPLES: list[tuple[dict[str, Any], AnyAction, dict[str, Any], AnyAction]] = [
     ({"room": "tea"}, Join("tea"), {"since": 7, "epoch": "e1"}, Join("tea", 7, "e1")),
     ({"room": "tea"}, Leave("tea"), {}, Leave("tea")),
     ({"room": "tea", "text": "hi"}, Say("tea", "hi"), {}, Say("tea", "hi")),
@@ -49,7 +47,7 @@ EXAMPLES: list[tuple[dict[str, Any], Request, dict[str, Any], Request]] = [
     ({"name": "Bob"}, Nick("Bob"), {}, Nick("Bob")),
     ({"room": "tea"}, Typing("tea"), {}, Typing("tea")),
     ({"room": "tea"}, Who("tea"), {}, Who("tea")),
-    ({}, Rooms(), {}, Rooms()),
+    ({}, ListRooms(), {}, ListRooms()),
     ({"room": "tea"}, History("tea", limit=DEFAULT_MESSAGES), {"before": 9, "since": 0, "limit": 5}, History("tea", 9, 0, 5)),
     ({"room": "tea", "name": "Bob"}, Kick("tea", "Bob"), {}, Kick("tea", "Bob")),
     ({"room": "tea", "name": "Bob"}, Mute("tea", "Bob"), {"seconds": 1.5}, Mute("tea", "Bob", 1.5)),
@@ -57,23 +55,25 @@ EXAMPLES: list[tuple[dict[str, Any], Request, dict[str, Any], Request]] = [
     ({"room": "tea", "name": "Bob"}, Unban("tea", "Bob"), {}, Unban("tea", "Bob")),
     ({"room": "tea", "name": "Bob"}, Op("tea", "Bob"), {}, Op("tea", "Bob")),
     ({}, Help(), {}, Help()),
+    ({}, Commands(), {}, Commands()),
+    ({}, Ping(), {}, Ping()),
 ]
 KINDS = [type(request) for _, request, _, _ in EXAMPLES]
 
 
-def parsed(kind: str, **fields: object) -> Request:
-    return parse_request(json.dumps({"type": kind, **fields}))
+def parsed(kind: str, **fields: object) -> AnyAction:
+    return parse_action(json.dumps({"type": kind, **fields}))
 
 
 def rejected(text: str) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        parse_request(text)
+        parse_action(text)
     return caught.value
 
 
-def outcome(text: str) -> Request | Rejected:
+def outcome(text: str) -> AnyAction | Rejected:
     try:
-        return parse_request(text)
+        return parse_action(text)
     except Rejected as error:
         return error
 
@@ -90,44 +90,43 @@ def bad_field(fields: dict[str, object]) -> BadField:
 
 
 def test_the_examples_are_all_there_is() -> None:
-    assert {kind.type for kind in KINDS} == {kind.type for kind in Request.__subclasses__()}
-    assert set(KINDS) == set(Request.__subclasses__())
+    assert {kind.type: kind for kind in KINDS} == {name: schema.kind for name, schema in ACTIONS.schemas.items()}
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_a_request_of_each_type(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+def test_a_request_of_each_type(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
     kind = least.type
     assert parsed(kind, **fields) == least
     assert parsed(kind, **fields, **more) == most
     assert parsed(kind, **fields, **more, id="a") == dataclasses.replace(most, id="a")
-    assert make_request({"type": kind, **fields, "id": 7}) == dataclasses.replace(least, id=7)
+    assert make_action({"type": kind, **fields, "id": 7}) == dataclasses.replace(least, id=7)
     # The order of fields, and blanks between them, mean nothing.
     backwards = dict(reversed({"type": kind, **fields, **more}.items()))
-    assert parse_request(json.dumps(backwards, indent=4)) == most
+    assert parse_action(json.dumps(backwards, indent=4)) == most
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_null_is_as_good_as_nothing(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+def test_null_is_as_good_as_nothing(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
     assert parsed(least.type, **fields, **dict.fromkeys(more), id=None) == least
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_what_it_cannot_do_without_is_missed(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request) -> None:
+def test_what_it_cannot_do_without_is_missed(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
     whole = {"type": least.type, **fields, **more}
     for name in fields:
         without = {other: value for other, value in whole.items() if other != name}
         for incomplete in (without, {**whole, name: None}):
-            assert bad_field(incomplete).text == f"The field '{name}' of '{least.type}': It is missing."
+            assert bad_field(incomplete).text == f'{least.type}: "{name}" is missing'
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", [1, None, {}, "x"])
 def test_a_field_that_it_has_not_is_not_overlooked(
-    fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: object
+    fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: object
 ) -> None:
     error = bad_field({"type": least.type, **fields, "colour": value})
-    assert error.text.startswith(f"The field 'colour' of '{least.type}': There is no such field, but ")
-    assert all(repr(name) in error.why for name in ["id", *fields, *more])
+    assert error.text.startswith(f'{least.type}: "colour" is unknown; the fields are ')
+    assert all(f'"{name}"' in error.why for name in ["id", *fields, *more])
 
 
 # Fields that are wrong
@@ -138,45 +137,45 @@ NOT_NUMBERS = ["7", "", True, False, 7.0, 7.5, 1e3, -1, -1.5, MAX_NUMBER + 1, 10
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", NOT_TEXTS)
-def test_a_text_is_a_text(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: object) -> None:
+def test_a_text_is_a_text(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: object) -> None:
     for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
         error = bad_field({"type": least.type, **fields, **more, name: value})
-        assert error.text == f"The field '{name}' of '{least.type}': It is a text."
+        assert error.text == f'{least.type}: "{name}" must be a string'
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", ["\ud800", "a\udc00b", "\ude00\ud83d"])
-def test_a_text_has_no_half_characters(fields: dict[str, Any], least: Request, more: dict[str, Any], most: Request, value: str) -> None:
+def test_a_text_has_no_half_characters(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: str) -> None:
     """They could not be sent on as UTF-8."""
     for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
         error = bad_field({"type": least.type, **fields, **more, name: value})
-        assert error.text == f"The field '{name}' of '{least.type}': It has half a character (a lone surrogate) in it."
+        assert error.text == f'{least.type}: "{name}" must not contain half a character (a lone surrogate)'
 
 
 def test_both_halves_are_a_character() -> None:
-    assert parse_request(r'{"type": "say", "room": "tea", "text": "\ud83d\ude00"}') == Say("tea", "😀")
+    assert parse_action(r'{"type": "say", "room": "tea", "text": "\ud83d\ude00"}') == Say("tea", "😀")
 
 
 @pytest.mark.parametrize(
     ("kind", "field", "why"),
     [
-        ("join", "since", "It is a whole number from 0 on."),
-        ("history", "since", "It is a whole number from 0 on."),
-        ("history", "before", "It is a whole number from 0 on."),
-        ("history", "limit", f"It is a whole number from 1 to {MAX_MESSAGES}."),
+        ("join", "since", "must be a whole number, 0 or greater"),
+        ("history", "since", "must be a whole number, 0 or greater"),
+        ("history", "before", "must be a whole number, 0 or greater"),
+        ("history", "limit", f"must be a whole number from 1 to {MAX_MESSAGES}"),
     ],
 )
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_a_whole_number_is_one(kind: str, field: str, why: str, value: object) -> None:
     error = bad_field({"type": kind, "room": "tea", field: value})
-    assert error.text == f"The field '{field}' of '{kind}': {why}"
+    assert error.text == f'{kind}: "{field}" {why}'
 
 
 @pytest.mark.parametrize("kind", ["mute", "ban"])
 @pytest.mark.parametrize("value", [value for value in NOT_NUMBERS if value not in (7.0, 7.5, 1e3)] + [1e16, -0.001])
 def test_seconds_are_a_number(kind: str, value: object) -> None:
     error = bad_field({"type": kind, "room": "tea", "name": "bob", "seconds": value})
-    assert error.text == f"The field 'seconds' of '{kind}': It is a number of seconds from 0 on."
+    assert error.text == f'{kind}: "seconds" must be a number of seconds, 0 or greater'
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, 0.001, 60, 60.5, 1e3, 100 * 366 * 86_400])
@@ -191,17 +190,17 @@ def test_the_ends_of_what_a_number_may_be(limit: int, since: int) -> None:
 
 @pytest.mark.parametrize("limit", [0, MAX_MESSAGES + 1])
 def test_beyond_the_ends_of_a_limit(limit: int) -> None:
-    assert bad_field({"type": "history", "room": "tea", "limit": limit}).why == "It is a whole number from 1 to 1000."
+    assert bad_field({"type": "history", "room": "tea", "limit": limit}).why == "must be a whole number from 1 to 1000"
 
 
 @pytest.mark.parametrize("name", ["", " ", "two words", "x" * 33, "a/b", "<b>", "a\n", "💬", "a:b"])
 def test_names_are_names(name: str) -> None:
     rule = "1 to 32 letters, digits, '-', '_' or '.'"
-    assert bad_field({"type": "nick", "name": name}).text == f"The field 'name' of 'nick': A name has {rule}."
-    assert bad_field({"type": "whisper", "to": name, "text": "hi"}).text == f"The field 'to' of 'whisper': A name has {rule}."
-    assert bad_field({"type": "join", "room": name}).text == f"The field 'room' of 'join': The name of a room has {rule}."
-    for kind in ("kick", "mute", "op"):
-        assert bad_field({"type": kind, "room": "tea", "name": name}).text == f"The field 'name' of '{kind}': A name has {rule}."
+    assert bad_field({"type": "nick", "name": name}).text == f'nick: "name" must be {rule}'
+    assert bad_field({"type": "whisper", "to": name, "text": "hi"}).text == f'whisper: "to" must be {rule}'
+    assert bad_field({"type": "join", "room": name}).text == f'join: "room" must be {rule}'
+    for kind in ("kick", "op"):
+        assert bad_field({"type": kind, "room": "tea", "name": name}).text == f'{kind}: "name" must be {rule}'
 
 
 def test_names_are_normalised_and_rooms_are_shown_by_their_key() -> None:
@@ -226,7 +225,7 @@ def test_what_a_room_is_shown_by_asks_for_the_same_room(room: str) -> None:
 @pytest.mark.parametrize("fields", [{"type": "say", "room": "tea"}, {"type": "whisper", "to": "bob"}])
 def test_to_say_nothing_is_nothing_to_say(fields: dict[str, object], text: str) -> None:
     error = bad_field({**fields, "text": text})
-    assert error.text == f"The field 'text' of '{fields['type']}': There has to be something in it."
+    assert error.text == f'{fields["type"]}: "text" must not be blank'
 
 
 @pytest.mark.parametrize("text", [" hi ", "a\nb", "\0", "💬", "<b>", '"', "/nick", "//", "x" * 60_000])
@@ -246,9 +245,9 @@ def test_an_address_may_be_written_in_any_way(written: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Bob Smith", "", "203.0.113.7/24", "@203.0.113.7"])
-@pytest.mark.parametrize("kind", ["ban", "unban"])
+@pytest.mark.parametrize("kind", ["ban", "mute", "unban"])
 def test_neither_a_name_nor_an_address(name: str, kind: str) -> None:
-    assert bad_field({"type": kind, "room": "tea", "name": name}).why.startswith("A name has ")
+    assert bad_field({"type": kind, "room": "tea", "name": name}).why.startswith("must be a name (1 to 32 ")
 
 
 @pytest.mark.parametrize(
@@ -265,8 +264,8 @@ def test_a_colon_alone_makes_no_address(name: str) -> None:
 
 @pytest.mark.parametrize("request_id", ["", "a", "x" * 128, "ü" * 128, "a\nb", 0, 1, -1, MAX_NUMBER, -MAX_NUMBER])
 def test_an_id_is_a_text_or_a_whole_number(request_id: str | int) -> None:
-    assert parsed("rooms", id=request_id) == Rooms(id=request_id)
-    assert id_of(json.dumps({"id": request_id})) == request_id
+    assert parsed("rooms", id=request_id) == ListRooms(id=request_id)
+    assert id_in(json.dumps({"id": request_id})) == request_id
 
 
 @pytest.mark.parametrize(
@@ -275,8 +274,8 @@ def test_an_id_is_a_text_or_a_whole_number(request_id: str | int) -> None:
 )
 def test_an_id_is_nothing_else(request_id: object) -> None:
     error = bad_field({"type": "rooms", "id": request_id})
-    assert error.text.startswith("The field 'id' of 'rooms': It ")
-    assert id_of(json.dumps({"type": "rooms", "id": request_id})) is None
+    assert error.text.startswith('rooms: "id" must ')
+    assert id_in(json.dumps({"type": "rooms", "id": request_id})) is None
 
 
 def test_a_text_and_a_number_are_two_ids() -> None:
@@ -302,7 +301,7 @@ def test_a_text_and_a_number_are_two_ids() -> None:
     ],
 )
 def test_the_id_of_a_request_that_is_wrong_otherwise(text: str, request_id: str | int | None) -> None:
-    assert id_of(text) == request_id
+    assert id_in(text) == request_id
 
 
 # What is no request
@@ -341,8 +340,8 @@ DEEP = 100_000
 def test_a_request_is_one_object(text: str) -> None:
     error = rejected(text)
     assert (error.code, error.seconds) == ("bad-request", None)
-    assert error.text.startswith("A request is one JSON object")
-    assert id_of(text) is None
+    assert error.text.startswith("A request must be one JSON object")
+    assert id_in(text) is None
 
 
 @pytest.mark.parametrize(
@@ -370,8 +369,8 @@ def test_much_that_is_no_text_is_refused_before_it_is_made_objects_of(text: str)
 def test_a_long_text_is_no_structure() -> None:
     text = '[{"a":1},"\\\n' * 4000
     request = {"type": "say", "room": "tea", "text": text}
-    assert parse_request(json.dumps(request)) == Say("tea", text)
-    assert parse_request(json.dumps(request, indent=8)) == Say("tea", text)
+    assert parse_action(json.dumps(request)) == Say("tea", text)
+    assert parse_action(json.dumps(request, indent=8)) == Say("tea", text)
 
 
 @pytest.mark.parametrize(
@@ -380,18 +379,16 @@ def test_a_long_text_is_no_structure() -> None:
 def test_a_type_that_there_is_not(kind: object) -> None:
     error = rejected(json.dumps({"type": kind, "room": "tea", "id": 5}))
     assert error.code == "bad-request"
-    assert error.text == (
-        "A request has a 'type': join, leave, say, whisper, nick, typing, who, rooms, history, kick, mute, ban, unban, op, help."
-    )
+    assert error.text == f'"type" must be one of {", ".join(sorted(kind.type for kind in KINDS))}.'
 
 
 def test_a_request_without_a_type() -> None:
-    assert rejected('{"room": "tea"}').text.startswith("A request has a 'type': join, ")
+    assert rejected('{"room": "tea"}').text.startswith('"type" must be one of ban, ')
     assert rejected("{}").code == "bad-request"
 
 
 def test_the_last_of_two_fields_counts() -> None:
-    assert parse_request('{"type": "nick", "name": "a", "name": "b"}') == Nick("b")
+    assert parse_action('{"type": "nick", "name": "a", "name": "b"}') == Nick("b")
 
 
 @pytest.mark.parametrize(
@@ -427,11 +424,11 @@ NEAR_REQUESTS = st.builds(
 
 
 def check_that_it_is_one_or_is_rejected(text: str) -> None:
-    found, request_id = outcome(text), id_of(text)
+    found, request_id = outcome(text), id_in(text)
     assert request_id is None or type(request_id) in (str, int)
     if isinstance(found, Rejected):
         assert found.code in ("bad-request", "bad-field")
-        assert found.text.endswith(".")
+        assert found.text
         found.text.encode()  # it can be sent
     else:
         assert type(found) in KINDS
@@ -477,7 +474,7 @@ REQUESTS = st.sampled_from(KINDS).flatmap(
 
 
 @given(REQUESTS, st.booleans())
-def test_a_request_that_is_written_as_json_comes_back(request: Request, ascii_only: bool) -> None:
+def test_a_request_that_is_written_as_json_comes_back(request: AnyAction, ascii_only: bool) -> None:
     fields = {"type": request.type, **vars(request)}
-    assert parse_request(json.dumps(fields, ensure_ascii=ascii_only)) == request
-    assert make_request(fields) == request
+    assert parse_action(json.dumps(fields, ensure_ascii=ascii_only)) == request
+    assert make_action(fields) == request

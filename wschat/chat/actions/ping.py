@@ -1,0 +1,31 @@
+"""Check that the server replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wschat.chat.action import Action
+from wschat.chat.events import Pong
+from wschat.chat.sessions import Session
+from wschat.chat.state import State
+
+
+@dataclass(frozen=True)
+class Ping(Action[Pong]):
+    """Get a `pong`: for a page, whose JavaScript can send no ping frame and sees none."""
+
+    type = "ping"
+    commands = ()
+    needs_name = False
+    needs_moderator = False
+
+    def run(self, state: State, session: Session) -> Pong:
+        """Return the reply."""
+        return Pong(self.id)
+
+    def plain_reply(self, reply: Pong) -> None:
+        """Reply nothing: in plain text nobody can ask."""
+
+    def cost(self, state: State, session: Session, reply: Pong) -> float:
+        """Count nothing besides the request."""
+        return 0.0

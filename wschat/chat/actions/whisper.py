@@ -1,0 +1,42 @@
+"""Whisper to one user."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from wschat.chat.action import Action, Command
+from wschat.chat.events import WhisperEvent
+from wschat.chat.fields import Name, Text
+from wschat.chat.moderator_actions import find_user
+from wschat.chat.names import NAMELESS
+from wschat.chat.sessions import Session
+from wschat.chat.state import State
+
+
+@dataclass(frozen=True)
+class Whisper(Action[None]):
+    """Say something to one user only. It is not kept."""
+
+    type = "whisper"
+    commands = (Command("/msg NAME TEXT", "say something to one user only", ("to", "text")),)
+    needs_name = True
+    needs_moderator = False
+
+    to: Name
+    text: Text
+
+    def run(self, state: State, session: Session) -> None:
+        """Deliver it to all sessions of the user. Raises Rejected if there is no such user."""
+        user = find_user(state, self.to)
+        event = WhisperEvent(session.name or NAMELESS, user.name, self.text, round(time.time(), 3))
+        for listener in state.users.sessions_of(user):
+            listener.notify(event)
+
+    def plain_reply(self, reply: None) -> str:
+        """Repeat the text."""
+        return f"To {self.to}: {self.text}"
+
+    def cost(self, state: State, session: Session, reply: None) -> float:
+        """Count nothing besides the request."""
+        return 0.0

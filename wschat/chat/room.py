@@ -1,0 +1,152 @@
+"""One room: its subscription to the log, its hubs, and the point where the past ends for a session that joins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from wschat.brokers.base import Broker, Message
+from wschat.chat.dialects.base import Dialect
+from wschat.chat.events import Event
+from wschat.chat.fields import MAX_MESSAGES
+from wschat.chat.past import Replay, Resume, read_past
+from wschat.chat.sessions import Session
+from wschat.hub import Hub, Member
+
+
+class Room:
+    """A room that has members or followers. From any thread."""
+
+    def __init__(self, name: str, dialects: Collection[Dialect], broker: Broker, moderators: Callable[[], Sequence[str]]) -> None:
+        self.name = name
+        """The room's name."""
+        self.sessions: dict[Session, str | None] = {}
+        """The sessions in the room, with the names by which they are members. Guarded, as the next one, by `Rooms`."""
+        self.unnamed = 0
+        """The number of members without a name."""
+        self._broker = broker
+        self._moderators = moderators
+        # Guards the three below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
+        self._delivery_lock = threading.Lock()
+        self._hubs = {dialect: Hub() for dialect in dialects}
+        self._delivered_meanwhile: list[list[Message]] = []  # a list for each session that is reading the past
+        self._last = 0
+        last = broker.subscribe(name, self)
+        with self._delivery_lock:
+            self._last = max(self._last, last)  # messages may have been delivered meanwhile
+
+    @property
+    def audience(self) -> int:
+        """The number of connections that are told of members who join and leave, at this moment."""
+        return sum(len(hub) for dialect, hub in self._hubs.items() if dialect.hears_of_members)
+
+    @property
+    def hearers(self) -> int:
+        """The number of connections that receive messages, at this moment."""
+        return sum(map(len, self._hubs.values()))
+
+    @property
+    def last(self) -> int:
+        """The number of the last message, at this moment."""
+        return self._last
+
+    @property
+    def hubs(self) -> list[Hub]:
+        """The hubs, one for each dialect."""
+        return list(self._hubs.values())
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Take the next messages from the broker."""
+        with self._delivery_lock:
+            self._last = messages[-1].seq
+            for delivered in self._delivered_meanwhile:
+                delivered += messages
+            for dialect, hub in self._hubs.items():
+                if not hub.is_deserted:
+                    for message in messages:
+                        hub.add(dialect.message(message))
+
+    def flush(self) -> None:
+        """Send the messages and replies that were added, now or when the calling thread uncorks."""
+        for hub in self._hubs.values():
+            hub.send_soon()
+
+    def flush_for(self, session: Session) -> None:
+        """Flush the hub of this session's dialect."""
+        self._hubs[session.dialect].send_soon()
+
+    def queue_reply(self, session: Session, text: str) -> None:
+        """Send a text to one session, after what was said before. `flush` must follow."""
+        self._hubs[session.dialect].add_for(session.connection, text)
+
+    def announce(self, event: Event, exclude: Collection[Member] = ()) -> None:
+        """Send an event to everyone in the room. Never waits."""
+        self.add(event, exclude)
+        self.flush()
+
+    def add(self, event: Event, exclude: Collection[Member] = ()) -> None:
+        """Add an event after what was said before. `flush`, or `flush_together` with the room's hubs, must follow."""
+        with self._delivery_lock:  # a session that is joining reads the members before it or receives the event after it
+            for dialect, hub in self._hubs.items():
+                text = None if hub.is_deserted else dialect.event(event)
+                if text is not None:
+                    hub.add(text, exclude)
+
+    def admit(self, session: Session, resume: Resume | None) -> None:
+        """Deliver to a session from now on, after the past that `resume` asks for.
+
+        A session that is in the room already starts again. `flush_for` must follow. Reads from the broker, which may wait for a
+        disk. Raises HistoryUnavailable.
+        """
+        hub = self._hubs[session.dialect]
+        if resume is None:
+            hub.admit(session.connection)
+        else:
+            self._admit_with_past(session, hub, resume)
+
+    def admit_after(self, session: Session, since: int) -> None:
+        """Deliver to a session all messages after a number, however many there are, and then those from now on.
+
+        For clients that cannot ask for the rest. `flush_for` must follow. Waits for the client to read them, and reads from the
+        broker. Raises HistoryUnavailable, and what sending raises.
+        """
+        hub, replay = self._hubs[session.dialect], Replay(self.name, session.dialect, since)
+        while messages := self._broker.read_since(self.name, replay.last, MAX_MESSAGES):
+            session.connection.send(replay.write(messages))
+        with self._recording() as (known, delivered):
+            rest = ""
+            while replay.last < known and (messages := self._broker.read_since(self.name, replay.last, MAX_MESSAGES)):
+                rest += replay.write(messages)
+            with self._delivery_lock:
+                rest += replay.write(delivered) + replay.gap_up_to(self._last)
+                hub.admit(session.connection, rest or None)
+
+    def expel(self, session: Session) -> None:
+        """Stop delivering to a session."""
+        greeting = self._hubs[session.dialect].leave(session.connection)
+        if greeting is not None:
+            session.offer(str(greeting))  # the reply to a join that the client still waits for
+
+    def _admit_with_past(self, session: Session, hub: Hub, resume: Resume) -> None:
+        with self._recording() as (known, delivered):
+            past = read_past(self._broker, self.name, resume, known)
+            moderators = self._moderators()  # outside of the lock: it takes the lock of `Rooms`
+            with self._delivery_lock:
+                past.extend(delivered)
+                joined = past.as_event(self._broker.members(self.name), moderators, self._last, resume.id)
+                hub.admit(session.connection, session.dialect.event(joined))
+
+    @contextmanager
+    def _recording(self) -> Iterator[tuple[int, list[Message]]]:
+        """Provide the last number, and a list of the messages delivered after it, for a session that reads the past meanwhile."""
+        delivered: list[Message] = []
+        with self._delivery_lock:
+            known = self._last
+            self._delivered_meanwhile.append(delivered)
+        try:
+            yield known, delivered
+        finally:
+            with self._delivery_lock:
+                # By identity: two empty lists are equal.
+                self._delivered_meanwhile = [other for other in self._delivered_meanwhile if other is not delivered]

@@ -1,0 +1,24 @@
+"""The text of a message: which texts are commands, and how a message is written as a line."""
+
+from __future__ import annotations
+
+ME_PREFIX = "/me "
+"""How the text of a message begins that describes what its sender does."""
+
+
+def is_command(text: str) -> bool:
+    """Return True if a typed text is a command: it begins with one slash."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def unescape(text: str) -> str:
+    """Return what a typed text that is not a command says: `//` at its beginning stands for one slash.
+
+    `//me ` stays as it is, because `/me ` would describe what the sender does.
+    """
+    return text[1:] if text.startswith("//") and not text.startswith(f"/{ME_PREFIX}") else text
+
+
+def as_line(sender: object, text: str) -> str:
+    """Return a message as a line of plain text."""
+    return f"* {sender} {text.removeprefix(ME_PREFIX)}" if text.startswith(ME_PREFIX) else f"{sender}: {text}"
