@@ -16,7 +16,7 @@ Id = str | int
 """What a client calls its request by."""
 
 _NAMES = {"sender": "from"}
-_LEFT_OUT = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
+_LEFT_OUT = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator", "room", "event"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -178,11 +178,13 @@ class Gap(Event):
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something that people should read."""
+    """A text for people. `room` and `event` are those of the `member` event that it explains, if it explains one."""
 
     type = "notice"
     text: str
     id: Id | None = None
+    room: str | None = None
+    event: str | None = None
 
 
 def message_fields(message: Message) -> dict[str, object]:

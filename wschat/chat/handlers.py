@@ -174,7 +174,7 @@ def _mute(state: State, session: Session, request: requests.Mute) -> Event | Non
     if person is None and request.seconds != 0:
         for listener in state.rooms.sessions_in(request.room):
             if state.moderation.holds(MUTE, listener, request.room):
-                listener.notify(Notice(f"{session.name} {told} {request.room}{_span(request.seconds)}."))
+                listener.notify(Notice(f"{session.name} {told} {request.room}{_span(request.seconds)}.", room=request.room, event=event))
     return None
 
 
@@ -281,7 +281,7 @@ def _put_out(state: State, session: Session, room: str, out: list[Session], even
     gone = [listener for listener in out if state.rooms.leave(room, listener, event)]
     for listener in gone:
         listener.notify(MemberEvent(room, listener.name or NAMELESS, event))
-        listener.notify(Notice(f"{session.name} has {told} {room}."))
+        listener.notify(Notice(f"{session.name} has {told} {room}.", room=room, event=event))
         if not listener.dialect.is_seen:  # who follows a room has come for nothing else
             listener.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
     return bool(gone)
@@ -293,7 +293,7 @@ def _tell(state: State, session: Session, room_name: str, person: Person | None,
     if room is not None and person is not None:
         room.announce(MemberEvent(room_name, person.name, event))
     for listener in _sessions(state, person):
-        listener.notify(Notice(f"{session.name} {told}."))
+        listener.notify(Notice(f"{session.name} {told}.", room=room_name, event=event))
 
 
 def _span(seconds: float | None) -> str:
