@@ -97,14 +97,14 @@ class Site:
             return self._room(request, room[1])
         page = _PAGES.get(path)
         if page is None and not path.startswith("/static/"):
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no page at this address.")
         _check_method(request, {"GET"})
         return page(self, request) if page is not None else self._files.file(request, path.removeprefix("/static/"))
 
     def _call_api(self, request: Request, room_name: str, what: str) -> AnyResponse:
         methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
         if not methods:
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such API call.")
         method = _check_method(request, methods.keys())
         room = _room_of(room_name) if room_name else ""
         visit = self._visits.begin(request)
@@ -190,7 +190,7 @@ def _check_method(request: Request, allowed: Collection[str]) -> str:
     method = "GET" if request.method == "HEAD" else request.method
     if method not in allowed:
         listed = sorted({*allowed, *({"HEAD"} if "GET" in allowed else ())})
-        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"This takes {', '.join(listed)}.", {"Allow": ", ".join(listed)})
+        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"The method must be {' or '.join(listed)}.", {"Allow": ", ".join(listed)})
     return method
 
 
@@ -198,7 +198,7 @@ def _room_of(quoted: str) -> str:
     """The room that is named in a path. Raises RequestRefused (404)."""
     name = normalize_name(unquote(quoted))
     if name is None:
-        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: the name of one has {RULE}.")
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room. A room name has {RULE}.")
     return key_of(name)
 
 
