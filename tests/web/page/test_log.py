@@ -115,7 +115,7 @@ def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Comman
         for number in range(10):
             bob.send(f"number {number}")
         alice.hears("number 9")
-    expect(alice.page.locator("[aria-live=polite]")).to_contain_text("There is no command /nonsense")
+    expect(alice.page.locator("[aria-live=polite]")).to_contain_text("command /nonsense")
 
 
 def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Command, windows: Windows) -> None:

@@ -125,7 +125,7 @@ def test_a_command_that_is_wrong_says_how_it_is_right(server: Command, windows: 
     alice.say("/msg bob")
     expect(alice.log).to_contain_text("/msg NAME TEXT")
     alice.say("/nonsense")
-    expect(alice.log).to_contain_text("There is no command /nonsense")
+    expect(alice.log).to_contain_text("command /nonsense")
     alice.say("//nonsense")
     alice.hears("/nonsense")
 
