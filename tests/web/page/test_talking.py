@@ -101,6 +101,7 @@ def test_commands_are_completed(server: Command, windows: Windows) -> None:
     alice.field.press_sequentially("/m")
     options = alice.page.get_by_role("listbox", name="Completions").get_by_role("option")
     expect(options.filter(has_text="/msg NAME TEXT")).to_be_visible()
+    expect(options.filter(has_text="/mute")).to_contain_text("(moderators only)")
     alice.field.press("Escape")
     expect(options).to_have_count(0)
     alice.field.fill("")

@@ -112,11 +112,24 @@ declare namespace V1 {
     event?: MemberEventKind;
   }
 
+  /** `usage` is how the command is written; `moderator` is true if it is for moderators only. */
+  interface Command {
+    name: string;
+    usage: string;
+    help: string;
+    moderator?: boolean;
+  }
+
+  interface Commands {
+    type: "commands";
+    commands: Command[];
+  }
+
   interface Pong {
     type: "pong";
   }
 
-  type Reply = Ack | Joined | History | Members | RoomList | Notice | Pong;
+  type Reply = Ack | Joined | History | Members | RoomList | Notice | Commands | Pong;
   type Event = Welcome | Message | Member | Typing | Whisper | Error | Reply;
 
   /** The replies to requests, by the type of the request. A `say` may be a command, so it may have any reply. */
@@ -128,7 +141,7 @@ declare namespace V1 {
     typing: Ack;
     rooms: RoomList;
     history: History;
-    help: Notice;
+    commands: Commands;
     ping: Pong;
   }
 

@@ -2,9 +2,8 @@
 
 import { compareNames } from "./order.js";
 
-/** @typedef {{name: string, form: string, help: string}} Command */
 /** @typedef {{text: string, form: string, help?: string}} Option what replaces the word, and how the option is shown */
-/** @typedef {{commands: Command[], names: string[], rooms: string[]}} Candidates */
+/** @typedef {{commands: V1.Command[], names: string[], rooms: string[]}} Candidates */
 
 /**
  * Return true if a line is a command. An action (`/me`) and a line that begins with `//` are messages.
@@ -12,17 +11,6 @@ import { compareNames } from "./order.js";
  * @param {string} line
  */
 export const isCommand = (line) => /^\/(?!\/|me\s)/i.test(line);
-
-/**
- * Return the commands in the reply to `help`: a line for each, its form and what it does, separated by two spaces.
- *
- * @param {string} text
- * @returns {Command[]}
- */
-export function commandsIn(text) {
-  const lines = text.split("\n").filter((line) => /^\/\w/.test(line));
-  return lines.map((line) => line.split(/ {2,}/)).map(([form, help]) => ({ name: form.split(" ")[0], form, help }));
-}
 
 /**
  * Return where the word before the cursor begins, and the options for it.
@@ -37,8 +25,7 @@ export function completionsOf(text, cursor, { commands, names, rooms }) {
   const start = before.search(/\S*$/);
   const word = before.slice(start).toLowerCase();
   if (start === 0 && /^\/(?!\/)/.test(word)) {
-    const fitting = commands.filter(({ name }) => name.startsWith(word));
-    return { start, options: fitting.map(({ name, form, help }) => ({ text: form === name ? name : `${name} `, form, help })) };
+    return { start, options: commands.filter(({ name }) => `/${name}`.startsWith(word)).map(optionFor) };
   }
   if (!word && !before.startsWith("/")) return { start, options: [] };
   const known = /^\/join\s+$/i.test(before.slice(0, start)) ? rooms : names;
@@ -46,4 +33,13 @@ export function completionsOf(text, cursor, { commands, names, rooms }) {
   const fitting = known.filter((name) => name.toLowerCase().startsWith(word.replace(/^@/, ""))).sort(compareNames);
   const end = start === 0 && !at ? ": " : " ";
   return { start, options: fitting.map((name) => ({ text: at + name + end, form: name })) };
+}
+
+/**
+ * @param {V1.Command} command
+ * @returns {Option}
+ */
+function optionFor({ name, usage, help, moderator }) {
+  const text = usage.includes(" ") ? `/${name} ` : `/${name}`;
+  return { text, form: usage, help: moderator ? `${help} (moderators only)` : help };
 }

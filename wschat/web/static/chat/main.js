@@ -2,7 +2,6 @@
 
 import { announce, announceMessage } from "./announcer.js";
 import { setPresent } from "./colours.js";
-import { commandsIn } from "./completion.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
@@ -22,7 +21,7 @@ import { Typing } from "./typing.js";
 /** @typedef {import("./connection.js").State} State */
 
 let unread = 0;
-/** @type {import("./completion.js").Command[]} */
+/** @type {V1.Command[]} */
 let commands = [];
 
 const drafts = new Drafts();
@@ -111,10 +110,19 @@ async function signIn({ welcome, signal }) {
     hideStatus();
     rooms.rejoin(outbox.rooms);
     outbox.resume();
-    commands = commandsIn((await connection.request({ type: "help" })).text);
+    await loadCommands();
   } catch (error) {
     const refusal = asRefusal(error);
     if (refusal.code !== "lost") showStatus(refusal.message);
+  }
+}
+
+/** Load the commands that can be completed. Without the list they can still be typed. */
+async function loadCommands() {
+  try {
+    ({ commands } = await connection.request({ type: "commands" }));
+  } catch (error) {
+    asRefusal(error);
   }
 }
 
