@@ -118,6 +118,19 @@ def test_a_kick_ends_the_stay_and_everybody_concerned_is_told(chat: Guests, root
     assert root.ask(type="kick", room="tea", name="nobody")["code"] == "no-such-person"
 
 
+def test_a_notice_names_the_room_and_the_event_that_it_explains(chat: Guests, root: Client) -> None:
+    bob = chat.v1("bob", "tea")
+    for kind in ("mute", "op", "kick", "ban", "unban"):
+        root.ask(type=kind, room="tea", name="bob")
+        told = bob.next("notice")
+        assert (told["room"], told["event"]) == ("tea", kind)
+        if kind == "kick":
+            bob.join("tea")
+    root.ask(type="mute", room="tea", name="bob", seconds=0)
+    assert bob.next("notice")["event"] == "unmute"
+    assert bob.ask(type="help").keys() == {"type", "text", "id"}
+
+
 def test_somebody_in_plain_text_is_put_out_too(chat: Guests) -> None:
     root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
     root.ask(type="kick", room="lobby", name="bob")

@@ -88,7 +88,7 @@ def test_none_is_taken_once_closed(samples: Samples) -> None:
     samples.close()
     samples.close()
     before = poll(samples)
-    samples._take()  # the timers' thread may be just about to
+    samples._add_sample()  # the timers' thread may be just about to
     assert poll(samples) == before
 
 

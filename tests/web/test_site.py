@@ -113,8 +113,8 @@ def test_the_address_of_a_room_leads_a_browser_to_the_page(open_web: OpenWeb, pr
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [
-        ("/nothing", "404 Not Found", "There is nothing here."),
-        ("/a/b/c", "404 Not Found", "There is nothing here."),
+        ("/nothing", "404 Not Found", "There is no page at this address."),
+        ("/a/b/c", "404 Not Found", "There is no page at this address."),
         ("/static/nothing.js", "404 Not Found", "There is no such file."),
         ("/rooms/two%20words", "404 Not Found", "There is no such room"),
         ("/rooms/%3Cscript%3E", "404 Not Found", "There is no such room"),

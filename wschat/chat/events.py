@@ -16,7 +16,7 @@ Id = str | int
 """The id that a client gives a request."""
 
 _NAMES = {"sender": "from"}
-_OPTIONAL = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator"})
+_OPTIONAL = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator", "room", "event"})
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -227,13 +227,17 @@ class Gap(Event):
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """A text for the client's user."""
+    """A text for the client's user. `room` and `event` are those of the `member` event that it explains, if it explains one."""
 
     type = "notice"
     text: str
     """The text."""
     id: Id | None = None
     """The id of the request."""
+    room: str | None = None
+    """The room of the event that the text explains."""
+    event: str | None = None
+    """What happened there, as in a `member` event."""
 
 
 def message_fields(message: Message) -> dict[str, object]:

@@ -54,7 +54,7 @@ def remove_from_room(state: State, session: Session, room: str, targets: Iterabl
     removed = [target for target in targets if state.rooms.leave(room, target, event)]
     for target in removed:
         target.notify(MemberEvent(room, target.name or NAMELESS, event))
-        target.notify(Notice(f"{session.name} {done} from {room}."))
+        target.notify(Notice(f"{session.name} {done} from {room}.", room=room, event=event))
         if not target.dialect.is_seen:  # such a connection is for this room only
             target.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
     return bool(removed)
@@ -66,7 +66,7 @@ def announce(state: State, session: Session, room_name: str, user: User | None, 
     if room is not None and user is not None:
         room.announce(MemberEvent(room_name, user.name, event))
     for target in sessions_of(state, user):
-        target.notify(Notice(f"{session.name} {done}."))
+        target.notify(Notice(f"{session.name} {done}.", room=room_name, event=event))
 
 
 def duration(seconds: float | None) -> str:

@@ -1,6 +1,6 @@
-"""The calls of the API: JSON in and out, and one room's events and export as streams.
+"""The calls of the HTTP API: JSON requests and responses, and a room's events and export as streams.
 
-What may be asked for and what is answered is the chat's business; how it is put in HTTP is here.
+The chat decides what a caller may do; this module translates between HTTP and the chat.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from wschat.errors import Rejected
 from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, Response, json_response
 
-# By which those who ask say who they are, and which say nothing about what they ask for.
+# Query parameters that identify the caller; no call has parameters of these names.
 _CREDENTIALS = frozenset({"name", "password", "token", "secret"})
 _NUMBERS = frozenset({"since", "before", "limit"})
 
 
 class Asked(NamedTuple):
-    """A call of the API: the caller, and the room that the path names."""
+    """A call: the caller, the HTTP request, and the room in the path."""
 
     caller: Caller
     request: Request
@@ -34,29 +34,29 @@ class Asked(NamedTuple):
 
 
 def rooms(asked: Asked) -> Response:
-    """The rooms that there are, a page at a time."""
+    """Return the rooms, a page at a time."""
     return _event_response(asked.caller.run("rooms", _parameters(asked.request, {"after", "limit"})))
 
 
 def messages(asked: Asked) -> Response:
-    """What was said last, before a number, or after one."""
+    """Return the last messages of a room, or those before or after a number."""
     parameters = _parameters(asked.request, {"before", "since", "limit"})
     return _event_response(asked.caller.run("history", {**parameters, "room": asked.room}))
 
 
 def members(asked: Asked) -> Response:
-    """Who is in a room."""
+    """Return the members of a room."""
     return _event_response(asked.caller.run("who", {**_parameters(asked.request, ()), "room": asked.room}))
 
 
 def post(asked: Asked) -> Response:
-    """Say something, once for each id."""
+    """Post a message. A second one with the same id is not posted."""
     _parameters(asked.request, ())
     fields = _fields_of(asked.request.read_body(asked.max_body_bytes))
     _refuse_unknown(fields, {"text", "name", "id"})
     header = asked.request.headers.get("idempotency-key")
     if header is not None:
-        _take_key(fields, header)
+        _apply_idempotency_key(fields, header)
     name = fields.pop("name", None)
     message, is_new = asked.caller.post({**fields, "room": asked.room}, name)
     fields = message_fields(message)
@@ -64,21 +64,21 @@ def post(asked: Asked) -> Response:
 
 
 def events(asked: Asked) -> EventsResponse:
-    """Everything that is said in a room from now on, or after an event."""
+    """Stream a room's events, from now on or after an event."""
     since = _parameters(asked.request, {"since"}).get("since")
-    # The header is what a browser that comes back knows better than the address it came by; it may be there and empty.
+    # A browser that reconnects sends the header, which is newer than the parameter. It may be empty.
     last_event_id = asked.request.headers.get("last-event-id") or (None if since is None else str(since))
     asked.caller.check_follow(asked.room, last_event_id)
     return EventsResponse(lambda stream: asked.caller.follow(asked.room, stream, last_event_id))
 
 
 def events_later(seconds: float) -> EventsResponse:
-    """What is answered to who follows rooms too often: a browser that were refused would never come again, and by this it does."""
+    """Respond to a caller over the rate limit. EventSource does not reconnect after an error status, but it obeys `retry:`."""
     return EventsResponse(lambda stream: stream.send(f"retry: {math.ceil(seconds * 1000)}\n\n"))
 
 
 def export(asked: Asked) -> Response:
-    """All that is kept of a room, a line for each message."""
+    """Stream all messages of a room's log, one JSON object a line."""
     _parameters(asked.request, ())
     pages = asked.caller.export(asked.room)
     return Response(HTTPStatus.OK, map(_lines, pages), {"Content-Type": "application/x-ndjson; charset=utf-8"})
@@ -92,33 +92,33 @@ CALLS: dict[tuple[str, str], Callable[[Asked], Response | EventsResponse]] = {
     ("events", "GET"): events,
     ("export", "GET"): export,
 }
-"""The calls, by what follows the name of the room (nothing where there is none), and by the method."""
+"""The calls, by the last part of the path (empty without a room) and the method."""
 
 
 def _parameters(request: Request, known: Collection[str]) -> dict[str, object]:
-    """What is asked for, without who asks. Raises Rejected for what is not known."""
+    """Return the query parameters without the credentials. Raises Rejected for an unknown one."""
     parameters: dict[str, object] = {name: value for name, value in request.query.items() if name not in _CREDENTIALS}
     _refuse_unknown(parameters, known)
     for name in _NUMBERS & parameters.keys():
         text = str(parameters[name])
-        # What is no number, or has more digits than one has, is left for the check to refuse.
+        # The chat refuses a text that is no number, or too long for one.
         parameters[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else text
     return parameters
 
 
-def _take_key(fields: dict[str, object], header: str) -> None:
-    """Have what an Idempotency-Key says be the id."""
+def _apply_idempotency_key(fields: dict[str, object], header: str) -> None:
+    """Use an Idempotency-Key as the id. Raises Rejected if it is empty, or not the id that is given."""
     try:
         header = header.encode("latin-1").decode()
     except UnicodeDecodeError:
-        pass  # it is not UTF-8, and as good a key as any other
-    key = header.strip().strip('"')  # by its draft it is a quoted string; many leave that out
+        pass  # a key in another encoding is a key too
+    key = header.strip().strip('"')  # a quoted string by the draft, but many clients omit the quotes
     if not key:
         raise Rejected("bad-request", "There is nothing in the Idempotency-Key.")
     given = fields.get("id")
     if given is not None and str(given) != key:
         raise Rejected("bad-request", "The id and the Idempotency-Key are not the same.")
-    if given is None or type(given) is int:  # the next time there may be only the header, which is a text
+    if given is None or type(given) is int:  # a later request may have the header only, which is a text
         fields["id"] = key
 
 
@@ -138,7 +138,7 @@ def _fields_of(body: bytes) -> dict[str, object]:
 
 
 def _event_response(event: Event | None) -> Response:
-    """The fields of an event, which says by its type what was asked for."""
+    """Return the fields of a reply as JSON."""
     assert event is not None
     return json_response(HTTPStatus.OK, {name: value for name, value in event.fields().items() if name != "id"})
 

@@ -1,7 +1,7 @@
-"""Bundles: the ES modules of a page as one script, so that a browser asks for one file and not for thirty.
+"""Bundles: the ES modules of a page as one script, so that a browser fetches one file instead of thirty.
 
-The modules stay as they are written and are bundled when the server starts. Each keeps a scope of its own and runs once, after
-those that it imports. They use a part of the language: imports and exports are by name, each on a line of its own.
+Modules are bundled when the server starts. Each has a scope of its own and runs once, after those that it imports. Imports and
+exports must be by name, each statement on a line of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def bundle(main: str, read: Callable[[str], str]) -> str:
 
 
 def _modules(path: str, read: Callable[[str], str], importing: list[str], done: set[str]) -> list[str]:
-    """Return a module after those that it imports, as far as they are not done yet."""
+    """Return a module after those of its imports that are not in `done`."""
     if path in importing:
         raise ValueError(f"modules import each other in a circle: {' > '.join([*importing, path])}")
     if path in done:
@@ -37,7 +37,7 @@ def _modules(path: str, read: Callable[[str], str], importing: list[str], done: 
 
 
 def _scope(path: str, source: str) -> str:
-    """Return a module as a function's body, whose value are the exports."""
+    """Return a module as a call of a function that returns the exports."""
 
     def replace_import(match: re.Match[str]) -> str:
         return f'const {{{match[1].replace(" as ", ": ")}}} = modules["{_resolve(path, match[2])}"];'

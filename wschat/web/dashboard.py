@@ -1,4 +1,4 @@
-"""The dashboard: what the page at /stats shows, a sample every two seconds of the last five minutes."""
+"""The dashboard's data: a sample every two seconds, for the last five minutes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from wschat.counters import Counts, Load, by_label, counters, quantile
 from wschat.web.process import Process, read_process
 
 SECONDS = 2.0
-"""From one sample to the next."""
+"""The interval between two samples."""
 KEPT = 150
-"""How many samples are kept."""
+"""The number of samples that are kept."""
 
 Sample = dict[str, object]
 
 
 class Samples:
-    """The last samples of this process. From any thread. `read_load` says who is connected: a server's, nearly always."""
+    """The last samples of this process. Thread-safe. `read_load` returns the open connections of a server."""
 
     def __init__(self, read_load: Callable[[], Load]) -> None:
         self._read_load = read_load
         self._last = _Reading()
-        self._guard = threading.Lock()  # guards all below; the timers' lock is taken while it is held
+        self._guard = threading.Lock()  # guards _samples, _next, _is_closed and _timer; the timers' lock is taken inside it
         self._samples: deque[Sample] = deque(maxlen=KEPT)
-        # Seconds go faster than samples: a server that is started again goes on with larger numbers than it had.
+        # There are fewer samples than seconds, so a restarted server has larger numbers than before.
         self._next = int(time())
         self._is_closed = False
         self._background = acquire_background_threads()
-        self._timer = self._background.timers.call_later(SECONDS, self._take)
+        self._timer = self._background.timers.call_later(SECONDS, self._add_sample)
 
     def since(self, number: int) -> dict[str, object]:
-        """The samples from this number on, or all that are kept, and the number that the next one will have."""
+        """Return the samples from this number on, or all if it is unknown, and the number of the next one."""
         with self._guard:
             oldest = self._next - len(self._samples)
             known = number - oldest if oldest <= number <= self._next else 0
@@ -51,8 +51,8 @@ class Samples:
             self._timer.cancel()
         release_background_threads(self._background)
 
-    def _take(self) -> None:
-        """For the timers' thread, again and again."""
+    def _add_sample(self) -> None:
+        """Add a sample, and schedule the next. Runs in the timers' thread."""
         try:
             before, self._last = self._last, _Reading()
             sample = _sample(before, self._last, self._read_load())
@@ -63,11 +63,11 @@ class Samples:
         finally:
             with self._guard:
                 if not self._is_closed:
-                    self._timer = self._background.timers.call_later(SECONDS, self._take)
+                    self._timer = self._background.timers.call_later(SECONDS, self._add_sample)
 
 
 class _Reading:
-    """What has been counted up to a time."""
+    """The counters and the process at one time."""
 
     def __init__(self) -> None:
         self.at = monotonic()
@@ -76,7 +76,7 @@ class _Reading:
 
 
 def _sample(before: _Reading, after: _Reading, load: Load) -> Sample:
-    """What happened between two readings, and what there is at the end."""
+    """Return a sample: the differences of the counters, and the state at the end."""
     seconds = after.at - before.at
     old, new = before.counts, after.counts
     fan_outs = list(map(sub, new.fan_outs, old.fan_outs))

@@ -1,7 +1,7 @@
-"""The files of the pages: read and bundled once, named by their content, and sent compressed to those who take it so.
+"""The files of the pages: read and bundled once, named by their content, and compressed for clients that accept gzip.
 
-A page is asked for again each time, and names the files that it needs. Their names change with their content, so a browser keeps
-them for a year without asking. A page names few: one script, one style sheet and one icon.
+A browser revalidates a page each time. The names of its files change with their content, so these are cached for a year. A page
+has few: one script, one style sheet and one icon.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 
-# What a page's source names. A script that is no module is so small that it becomes a part of the page.
+# References in a page's source. A script that is no module is small, and is inlined.
 _INLINE_SCRIPT = re.compile(r'<script src="static/([^"]+)"></script>')
 _MODULE = re.compile(r'<script type="module" src="static/([^"]+)"></script>')
 _STYLE_SHEETS = re.compile(r'(?:<link rel="stylesheet" href="static/[^"]+">\n)+')
 _REFERENCE = re.compile(r'(?<==")static/([^"]+)')
 
 _CONTENT_POLICY = (
-    # Nothing but what this server serves: a text that were taken for markup could still do nothing.
+    # Only files of this server, so that injected markup would have no effect.
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -50,29 +50,29 @@ class _File(NamedTuple):
 
 
 class Files:
-    """The pages, and the files that they name. From any thread."""
+    """The pages and their files. Thread-safe."""
 
     def __init__(self) -> None:
-        self._files: dict[str, _File] = {}  # by their paths below `static/`
+        self._files: dict[str, _File] = {}  # by path below `static/`
         self._icon = _make_file(".svg", _read("icon.svg"), {"Cache-Control": "public, max-age=86400"})
         self._pages = {path.name: self._make_page(_read(path.name)) for path in sorted(_FOLDER.glob("*.html"))}
 
     def icon(self, request: Request) -> Response:
-        """Return the icon that browsers ask for where a page names none, as a refusal does not."""
-        return self._answer(request, self._icon)
+        """Return the icon that browsers fetch for pages without one."""
+        return self._respond(request, self._icon)
 
     def page(self, request: Request, name: str) -> Response:
-        """Return a page, by the name of its source."""
-        return self._answer(request, self._pages[name])
+        """Return a page by the name of its source."""
+        return self._respond(request, self._pages[name])
 
     def file(self, request: Request, path: str) -> Response:
-        """Return a file that a page names, by its path below `static/`. Raises RequestRefused (404)."""
+        """Return a page's file by its path below `static/`. Raises RequestRefused (404)."""
         file = self._files.get(path)
         if file is None:
             raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such file.")
-        return self._answer(request, file)
+        return self._respond(request, file)
 
-    def _answer(self, request: Request, file: _File) -> Response:
+    def _respond(self, request: Request, file: _File) -> Response:
         headers = request.headers
         if file.headers["ETag"] in headers.get("if-none-match", ""):
             return Response(HTTPStatus.NOT_MODIFIED, headers=file.headers)
@@ -81,7 +81,7 @@ class Files:
         return Response(HTTPStatus.OK, file.content, file.headers)
 
     def error_page(self, request: Request, refusal: RequestRefused) -> Response:
-        """Return a page that says what a refusal says. What it names is found from any path."""
+        """Return the error page for a refusal. Its links work at any path."""
         depth = request.path.count("/") - 1
         root = "../" * depth or "./"
         page = self._pages["error.html"]
@@ -92,7 +92,7 @@ class Files:
         return Response(refusal.status, body, {**kept, "Cache-Control": "no-store", "Vary": "Accept", **refusal.headers})
 
     def _make_page(self, source: str) -> _File:
-        """Bundle what a page needs, and have the page name that."""
+        """Bundle a page's files, and refer to the bundles in the page."""
         inline_scripts: list[str] = []
 
         def inline(match: re.Match[str]) -> str:
@@ -111,14 +111,14 @@ class Files:
         page = _STYLE_SHEETS.sub(join_style_sheets, page)
         page = _MODULE.sub(bundle_modules, page)
         headers = {
-            "Cache-Control": "no-cache",  # that is, not without asking whether it has changed
+            "Cache-Control": "no-cache",  # cached, but revalidated each time
             "Content-Security-Policy": _CONTENT_POLICY.format(scripts="".join(map(_allowing, inline_scripts))),
-            "Referrer-Policy": "no-referrer",  # a room may be in the address
+            "Referrer-Policy": "no-referrer",  # the address may name a room
         }
         return _make_file(".html", page, headers)
 
     def _add(self, name: str, text: str) -> str:
-        """Add a file under a name that tells its content; return its path in a page."""
+        """Add a file under a name with the hash of its content. Return its path in a page."""
         path = Path(name)
         hashed = str(path.with_name(f"{path.stem}.{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}{path.suffix}"))
         self._files[hashed] = _make_file(path.suffix, text, {"Cache-Control": f"public, max-age={_ONE_YEAR}, immutable"})
@@ -126,7 +126,7 @@ class Files:
 
 
 def _takes_gzip(accepted: str) -> bool:
-    """Return True if `gzip` is among the codings that are accepted, and not with a weight of 0 (RFC 9110, section 12.5.3)."""
+    """Return True if an Accept-Encoding accepts gzip with a weight above 0 (RFC 9110, section 12.5.3)."""
     for coding in accepted.lower().replace(" ", "").split(","):
         name, _, weight = coding.partition(";")
         if name == "gzip":
@@ -139,12 +139,12 @@ def _read(name: str) -> str:
 
 
 def _bundle_name(path: str, suffix: str) -> str:
-    """The name of a bundle: that of the folder where its first file is."""
+    """Return the name of a bundle: that of the folder of its first file."""
     return Path(path).parent.name + suffix
 
 
 def _allowing(script: str) -> str:
-    """The source by which a content security policy allows this inline script, and no other."""
+    """Return the content security policy's source for this inline script."""
     return f" 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 

@@ -1,4 +1,4 @@
-"""Metrics: the figures for Prometheus, by prometheus-client, which is imported only where it is asked for."""
+"""Metrics for Prometheus. prometheus-client is imported when the metrics are first requested."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from wschat.web.process import read_process
 
 
 class Metrics:
-    """What /metrics shows. From any thread. `read_load` says who is connected: a server's, nearly always.
+    """The metrics at /metrics. Thread-safe. `read_load` returns the open connections of a server.
 
-    Raises UsageError where prometheus-client is not installed.
+    Raises UsageError if prometheus-client is not installed.
     """
 
     def __init__(self, read_load: Callable[[], Load]) -> None:
@@ -25,31 +25,31 @@ class Metrics:
         prometheus.ProcessCollector(registry=self._registry)
 
     def render(self, accept: str = "") -> tuple[str, bytes]:
-        """The content type and the text of all counts, in the format that an `Accept` header asks for."""
+        """Return the content type and the text of all metrics, in the format that an `Accept` header prefers."""
         encode, content_type = self._choose_encoder(accept)
         return content_type, encode(self._registry)
 
 
 class _Collector:
-    """Asked for the figures by a registry, each time that they are wanted."""
+    """A prometheus-client collector, which its registry calls for each request."""
 
     def __init__(self, core: Any, read_load: Callable[[], Load]) -> None:
         self._core = core
         self._read_load = read_load
 
     def collect(self) -> Iterator[Any]:
-        """The figures as prometheus-client has them."""
+        """Return all metrics."""
         yield from self._gauges()
         yield from self._counters()
 
     def _gauges(self) -> Iterator[Any]:
         load = self._read_load()
         gauge = self._core.GaugeMetricFamily
-        connections = gauge("wschat_connections", "Connections that there are.", labels=["kind"])
+        connections = gauge("wschat_connections", "Open connections.", labels=["kind"])
         for kind, number in load.connections.items():
             connections.add_metric([kind], number)
         yield connections
-        yield gauge("wschat_outbox_bytes", "What slow peers have still to be sent.", load.waiting_bytes)
+        yield gauge("wschat_outbox_bytes", "Bytes waiting to be sent to slow peers.", load.waiting_bytes)
         threads = read_process().threads
         if threads is not None:
             yield gauge("wschat_threads", "Threads of the process.", threads)
@@ -57,21 +57,21 @@ class _Collector:
     def _counters(self) -> Iterator[Any]:
         counts = counters.read()
         counter = self._core.CounterMetricFamily
-        yield counter("wschat_connections_opened", "WebSockets and streams of events that were opened.", counts.opened)
-        yield counter("wschat_connections_closed", "WebSockets and streams of events that are over.", counts.closed)
-        yield counter("wschat_messages", "Messages said in rooms.", counts.messages)
-        yield counter("wschat_deliveries", "Messages of hubs, once for each member.", counts.deliveries)
-        never = dict.fromkeys(Eviction, 0)  # a counter that appears only with its first event hides that event
+        yield counter("wschat_connections_opened", "WebSockets and event streams opened.", counts.opened)
+        yield counter("wschat_connections_closed", "WebSockets and event streams closed.", counts.closed)
+        yield counter("wschat_messages", "Messages posted in rooms.", counts.messages)
+        yield counter("wschat_deliveries", "Messages broadcast by hubs, once for each member.", counts.deliveries)
+        never = dict.fromkeys(Eviction, 0)  # a rate cannot see the first event of a counter that did not exist before
         for name, text, numbers in (
-            ("wschat_evictions", "Slow peers that were dropped.", by_label(never | counts.evictions)),
-            ("wschat_refusals", "Requests that were refused.", by_label(counts.refusals)),
+            ("wschat_evictions", "Slow peers that were evicted.", by_label(never | counts.evictions)),
+            ("wschat_refusals", "Requests refused.", by_label(counts.refusals)),
         ):
             family = counter(name, text, labels=["reason"])
             for reason, number in numbers.items():
                 family.add_metric([reason], number)
             yield family
         bounds = [*map(str, FAN_OUT_BOUNDS), "+Inf"]
-        fan_out = self._core.HistogramMetricFamily("wschat_fanout_seconds", "From a hub to the last of its members.")
+        fan_out = self._core.HistogramMetricFamily("wschat_fanout_seconds", "Time from a broadcast to its last member.")
         fan_out.add_metric([], list(zip(bounds, accumulate(counts.fan_outs), strict=True)), counts.fan_out_seconds)
         yield fan_out
 

@@ -1,4 +1,4 @@
-"""The process: its threads, memory, descriptors and time, as the operating system has them."""
+"""What this process uses: threads, memory, file descriptors and CPU time, from the operating system."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ except ImportError:  # as on Windows
 
 _PROC = Path("/proc/self")
 _FIELDS = re.compile(r"^(Threads|VmRSS):\s*(\d+)", re.MULTILINE)
-# What the system counts the largest memory in, where it has no /proc.
+# The unit of ru_maxrss, which is used without /proc.
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Process(NamedTuple):
-    """What a process uses; None for what cannot be found out just now."""
+    """What a process uses. None is unknown."""
 
     threads: int | None
     memory_bytes: int | None
@@ -31,7 +31,7 @@ class Process(NamedTuple):
 
 
 def read_process() -> Process:
-    """What this process uses. Where there is no /proc, the threads are those of Python, and the memory is the most that there was."""
+    """Return what this process uses. Without /proc, `threads` counts Python's threads and `memory_bytes` is the peak."""
     times = os.times()
     threads: int | None = None
     memory: int | None = None
@@ -43,12 +43,12 @@ def read_process() -> Process:
         if resource is not None:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     except OSError:
-        pass  # no descriptor is left to read it with
+        pass  # no file descriptor is free
     return Process(threads, memory, _descriptors(), times.user + times.system)
 
 
 def _descriptors() -> int | None:
-    """Those that are open: since Linux 6.2 this is the size of a directory, which need not be read for it."""
+    """Return the number of open file descriptors. Since Linux 6.2 it is the size of a directory."""
     with contextlib.suppress(OSError):
         return os.stat(_PROC / "fd").st_size or None
     return None

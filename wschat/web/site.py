@@ -1,6 +1,6 @@
-"""The site: which path is what. To add a page, add it to the table; the calls of the API have one of their own, in `api`.
+"""The site: the pages and the API by path. To add a page, add it to the table; the API's calls have a table in `api`.
 
-Who may come in, and what is done, is decided by the chat.
+The chat decides what a caller may do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AnyResponse = Response | EventsResponse
 _NO_STORE = {"Cache-Control": "no-store"}
 _SECONDS_UNTIL_READABLE = 10.0
 
-# The statuses of what the chat says no to, by its codes; all others are 403.
+# The HTTP statuses of the chat's error codes. All others are 403.
 _STATUSES = {
     "bad-command": HTTPStatus.BAD_REQUEST,
     "bad-field": HTTPStatus.BAD_REQUEST,
@@ -50,10 +50,10 @@ _API_PATH = re.compile(r"/api/rooms(?:/([^/]+)/([^/]+))?")
 
 
 class Site:
-    """The `HttpHandler` of a chat. From any thread.
+    """The `HttpHandler` of a chat. Thread-safe.
 
-    `max_body_bytes` is how much somebody may post, 0 for no limit; `insiders` are the addresses or networks of those who may see
-    how the server is doing, as who is on its machine may.
+    `max_body_bytes` limits the body of a POST, 0 for no limit. `insiders` are addresses and networks that may see the metrics and
+    the dashboard, as anyone on the server's own machine may.
     """
 
     def __init__(self, gateway: HttpGateway, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
@@ -65,9 +65,9 @@ class Site:
         self._samples = Samples(self._read_load)
 
     def __call__(self, request: Request) -> AnyResponse:
-        """Answer a request, whatever it is."""
+        """Return the response to a request."""
         try:
-            response = self._answer(request)
+            response = self._dispatch(request)
         except RequestRefused as refusal:
             response = self._files.error_page(request, refusal) if _is_for_a_person(request) else error_response(refusal)
         except Rejected as error:
@@ -77,17 +77,17 @@ class Site:
         return replace(response, headers={**NOSNIFF, **response.headers})
 
     def watch(self, read_load: Callable[[], Load]) -> None:
-        """Show from now on what this says is connected: what is served by is there only after what it serves."""
+        """Set the function that returns the open connections. The server exists only after its site."""
         self._read = read_load
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Stop taking samples."""
         self._samples.close()
 
     def _read_load(self) -> Load:
         return self._read()
 
-    def _answer(self, request: Request) -> AnyResponse:
+    def _dispatch(self, request: Request) -> AnyResponse:
         path = request.path
         api = _API_PATH.fullmatch(path)
         if api is not None:
@@ -97,14 +97,14 @@ class Site:
             return self._room(request, room[1])
         page = _PAGES.get(path)
         if page is None and not path.startswith("/static/"):
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no page at this address.")
         _check_method(request, {"GET"})
         return page(self, request) if page is not None else self._files.file(request, path.removeprefix("/static/"))
 
     def _call_api(self, request: Request, room_name: str, what: str) -> AnyResponse:
         methods = {method: answer for (name, method), answer in CALLS.items() if name == what}
         if not methods:
-            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such call.")
+            raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no such API call.")
         method = _check_method(request, methods.keys())
         room = _room_of(room_name) if room_name else ""
         caller = self._gateway.identify(request)
@@ -123,12 +123,12 @@ class Site:
         return self._files.page(request, "index.html")
 
     def _with_slash(self, request: Request) -> Response:
-        """What the page names is beside it, which takes a slash at the end."""
+        """Redirect to the address with a slash, which the page's relative links need."""
         query = request.target
         return Response(HTTPStatus.PERMANENT_REDIRECT, headers={"Location": f"{request.prefix}/{query}"})
 
     def _room(self, request: Request, quoted: str) -> Response:
-        """The address that a WebSocket has for a room: a person is sent to the page, which shows that room."""
+        """Redirect a browser from the WebSocket address of a room to the page with that room."""
         room = quote(_room_of(quoted), safe="")
         return Response(HTTPStatus.SEE_OTHER, headers={"Location": f"{request.prefix}/?room={room}", "Vary": "Accept"})
 
@@ -145,7 +145,7 @@ class Site:
     # For insiders
 
     def _dashboard(self, request: Request) -> Response:
-        # Without counters: a browser that opens a page can't bring a token, but what the page asks for can.
+        # The page has no data, and needs no access: a browser cannot send a token with it, but the page's script can.
         return self._files.page(request, "stats.html")
 
     def _data(self, request: Request) -> Response:
@@ -181,24 +181,24 @@ _PAGES: dict[str, Callable[[Site, Request], Response]] = {
 
 
 def _is_for_a_person(request: Request) -> bool:
-    """Return True if a browser asks for a page, and not a program or a script for data."""
+    """Return True if a browser navigates to a page; False for programs and scripts."""
     return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "") and not request.path.startswith("/api/")
 
 
 def _check_method(request: Request, allowed: Collection[str]) -> str:
-    """The method, of those that are allowed, HEAD as GET. Raises RequestRefused (405)."""
+    """Return the method, with HEAD as GET. Raises RequestRefused (405) if it is not allowed."""
     method = "GET" if request.method == "HEAD" else request.method
     if method not in allowed:
         listed = sorted({*allowed, *({"HEAD"} if "GET" in allowed else ())})
-        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"This takes {', '.join(listed)}.", {"Allow": ", ".join(listed)})
+        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, f"The method must be {' or '.join(listed)}.", {"Allow": ", ".join(listed)})
     return method
 
 
 def _room_of(quoted: str) -> str:
-    """The room that is named in a path. Raises RequestRefused (404)."""
+    """Return the key of the room in a path. Raises RequestRefused (404)."""
     name = normalize_name(unquote(quoted))
     if name is None:
-        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room: the name of one has {RULE}.")
+        raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is no such room. A room name has {RULE}.")
     return key_of(name)
 
 

@@ -90,7 +90,7 @@ class Between:
 
     def wait_for_answers(self) -> None:
         """Wait until the page has come to rest, with an answer to everything."""
-        self._wait(lambda: bool(self.asked("help")) and self._waiting == set())
+        self._wait(lambda: bool(self.asked("commands")) and self._waiting == set())
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE

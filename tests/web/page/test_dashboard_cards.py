@@ -44,12 +44,12 @@ DESCRIPTIONS = {
     "Connections": "WebSockets 3 now, 3 at least, 3 at most; event streams 1 now, 1 at least, 1 at most",
     "Messages": "messages 0/s now, 0/s at least, 6.5/s at most",
     "Deliveries": "deliveries 0/s now, 0/s at least, 250/s at most",
-    "Fan-out, from a message to its last member": "p50 – now, 2 ms at least, 2 ms at most; p99 – now, 40 ms at least, 40 ms at most",
-    "Waiting in outboxes": "bytes 0 B now, 0 B at least, 3 MiB at most",
-    "Processor": "of one processor 1 % now, 1 % at least, 50 % at most",
-    "Evictions": "2 outbox full; 1 send timeout",
-    "Refusals": "4 403; 3 too many connections; 2 429; 2 others",
-    "Threads and descriptors": "threads 7 now, 7 at least, 7 at most; descriptors 21 now, 21 at least, 21 at most",
+    "Fan-out time, to the last member": "p50 – now, 2 ms at least, 2 ms at most; p99 – now, 40 ms at least, 40 ms at most",
+    "Send buffers": "bytes 0 B now, 0 B at least, 3 MiB at most",
+    "CPU": "of one processor 1 % now, 1 % at least, 50 % at most",
+    "Evicted peers": "2 outbox full; 1 send timeout",
+    "Refused requests": "4 403; 3 too many connections; 2 429; 2 others",
+    "Threads and file descriptors": "threads 7 now, 7 at least, 7 at most; descriptors 21 now, 21 at least, 21 at most",
     "Memory": "resident 30 MiB now, 30 MiB at least, 30 MiB at most",
 }
 
@@ -87,19 +87,19 @@ def test_each_card_says_what_there_is_now_and_what_there_was(page: Page) -> None
     expect(card(page, "Connections")).to_contain_text("5 minutes ago")
     assert figure(page, "Connections").split() == ["4"]
     assert figure(page, "Deliveries").split() == ["0/s"]
-    assert figure(page, "Waiting in outboxes").split() == ["0", "B"]
-    assert figure(page, "Processor").split() == ["1", "%"]
+    assert figure(page, "Send buffers").split() == ["0", "B"]
+    assert figure(page, "CPU").split() == ["1", "%"]
 
 
 def test_events_are_counted_by_their_reasons(page: Page) -> None:
-    assert figure(page, "Evictions").split() == ["3", "in", "5", "minutes"]
-    assert figure(page, "Refusals").split() == ["11", "in", "5", "minutes"]
-    rows = card(page, "Refusals").locator("dl div")
+    assert figure(page, "Evicted peers").split() == ["3", "in", "5", "minutes"]
+    assert figure(page, "Refused requests").split() == ["11", "in", "5", "minutes"]
+    rows = card(page, "Refused requests").locator("dl div")
     assert [row.split() for row in rows.all_text_contents()] == [["4034"], ["too", "many", "connections3"], ["4292"], ["others2"]]
 
 
 def test_a_fan_out_that_was_a_while_ago_is_shown_with_its_time(page: Page) -> None:
-    fan_out = card(page, "Fan-out, from a message to its last member")
+    fan_out = card(page, "Fan-out time, to the last member")
     expect(fan_out.locator("strong")).to_have_text("2 ms")
     expect(fan_out.locator("strong")).to_have_class("old")
     expect(fan_out.locator(".figure")).to_contain_text(re.compile(r"p50 at \d"))
@@ -115,8 +115,8 @@ def test_a_time_can_be_pointed_at_with_the_mouse_and_by_keyboard(page: Page) -> 
     busy = (300 - 6) / 300  # of the width of a chart, which shows five minutes
     page.mouse.move(box["x"] + box["width"] * busy, box["y"] + box["height"] / 2)
     expect(deliveries.locator(".figure")).to_contain_text("250/s")
-    expect(card(page, "Processor").locator(".figure")).to_contain_text("50 %")
-    assert re.search(r"at \d", figure(page, "Processor"))
+    expect(card(page, "CPU").locator(".figure")).to_contain_text("50 %")
+    assert re.search(r"at \d", figure(page, "CPU"))
     expect(deliveries.locator(".cursor")).to_have_attribute("d", re.compile(r"^M294"))
     page.mouse.move(0, 0)
     expect(deliveries.locator("strong")).to_have_text("0/s")
@@ -128,6 +128,6 @@ def test_a_time_can_be_pointed_at_with_the_mouse_and_by_keyboard(page: Page) -> 
     expect(deliveries.locator("strong")).to_have_text("0/s")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    expect(card(page, "Evictions").locator("strong")).to_have_text("3")
+    expect(card(page, "Evicted peers").locator("strong")).to_have_text("3")
     page.keyboard.press("Tab")
     expect(deliveries.locator(".figure")).to_have_text(re.compile(r"^0/s\s*$"))

@@ -30,7 +30,7 @@ def test_it_shows_what_is_going_on(server: Command, windows: Windows) -> None:
     urllib.request.urlopen(f"{http(server)}api/rooms/lobby/messages", body).close()
     # A chart says in words what it shows: now, and the least and the most of what it has.
     expect(card(page, "Messages").get_by_role("img")).to_have_accessible_name(re.compile(r"0\.[1-9]\d?/s at most"))
-    expect(card(page, "Threads and descriptors").locator("strong")).to_have_text(re.compile(r"^\d+$"))
+    expect(card(page, "Threads and file descriptors").locator("strong")).to_have_text(re.compile(r"^\d+$"))
     expect(card(page, "Memory").locator("strong")).to_have_text(re.compile(r"^\d+"))
 
 
@@ -69,7 +69,7 @@ def test_it_gives_who_is_asked_for_a_password_all_the_time_that_it_takes(server:
     route.fulfill(json={"next": 0, "seconds": 2, "samples": []})
     expect(status).to_have_text("Live")
     page.clock.run_for(2000)
-    expect(status).to_contain_text("The server does not answer")  # which it need not be asked for any more
+    expect(status).to_contain_text("The server does not respond")  # which it need not be asked for any more
 
 
 def test_with_tokens_it_takes_a_moderators_even_elsewhere(windows: Windows, tmp_path: Path) -> None:

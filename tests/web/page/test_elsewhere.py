@@ -17,7 +17,7 @@ from wschat.chat.tokens import mint
 
 def kept(guest: Guest, text: str) -> None:
     guest.say(text)
-    expect(guest.message(text).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
 def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, windows: Windows) -> None:
@@ -31,13 +31,13 @@ def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, wi
     second.page.get_by_role("button", name="Use it here").click()
     expect(second.members).to_contain_text("alice (you)")
     status = first.page.get_by_role("status")
-    expect(status).to_have_text("You are alice in another tab or on another device now.")
-    openings = len(between.asked("help"))
+    expect(status).to_have_text("You are now alice in another tab or on another device.")
+    openings = len(between.asked("commands"))
     for event in ("online", "pageshow"):
         first.page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
     kept(second, "from the second")
-    assert len(between.asked("help")) == openings  # it does not come back by itself, or they would take it in turns
-    expect(status).to_have_text("You are alice in another tab or on another device now.")
+    assert len(between.asked("commands")) == openings  # it does not come back by itself, or they would take it in turns
+    expect(status).to_have_text("You are now alice in another tab or on another device.")
     expect(first.log.locator(".error")).to_have_count(0)
     first.page.get_by_role("button", name="Use it here").click()
     expect(status).to_be_empty()

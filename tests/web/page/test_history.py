@@ -48,7 +48,7 @@ def frames(guest: Guest) -> None:
 def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Command, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
-    beginning = carol.log.get_by_text("This is where lobby begins.")
+    beginning = carol.log.get_by_text("This is the beginning of lobby.")
     while not beginning.is_visible():
         scroll_up(carol, 4000)
     carol.log.evaluate("log => log.scrollTo(0, 0)")

@@ -86,14 +86,14 @@ def test_what_others_said_meanwhile_comes_in_its_place(restart: Restart, windows
     alice.hears("before")
     kill(server)
     alice.say("typed meanwhile")
-    expect(alice.message("typed meanwhile").get_by_role("img", name="Waiting to be sent")).to_be_visible()
+    expect(alice.message("typed meanwhile").get_by_role("img", name="Waiting to send")).to_be_visible()
     server = restart()
     for number in range(3):
         body = json.dumps({"text": f"posted {number}", "name": "script"}).encode()
         urllib.request.urlopen(f"{http(server)}api/rooms/lobby/messages", body).close()
     alice.hears("posted 2")
     alice.hears("typed meanwhile")
-    expect(alice.message("typed meanwhile").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(alice.message("typed meanwhile").get_by_role("img", name="Sent", exact=True)).to_be_visible()
     assert sorted(alice.texts()) == sorted(text for _, text in said_in(server, "lobby"))
 
 
@@ -101,7 +101,7 @@ def test_what_could_not_be_sent_outlives_the_page(restart: Restart, windows: Win
     server = restart()
     alice = windows.enter(server, "alice")
     alice.say("first")
-    expect(alice.message("first").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(alice.message("first").get_by_role("img", name="Sent", exact=True)).to_be_visible()
     kill(server)
     alice.say("one")
     alice.say("two")
@@ -109,7 +109,7 @@ def test_what_could_not_be_sent_outlives_the_page(restart: Restart, windows: Win
     server = restart()
     assert said_in(server, "lobby") == [("alice", "first")]
     alice.page.goto(f"{http(server)}#/lobby")
-    expect(alice.message("two").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(alice.message("two").get_by_role("img", name="Sent", exact=True)).to_be_visible()
     assert alice.texts() == [text for _, text in said_in(server, "lobby")] == ["first", "one", "two"]
 
 
@@ -136,8 +136,8 @@ def test_a_name_that_somebody_has_taken_meanwhile_can_be_changed_and_what_was_ty
     windows.enter(server, "alice")
     alice.page.context.set_offline(False)
     hurry(alice)
-    alice.page.get_by_role("button", name="Another name").click()
+    alice.page.get_by_role("button", name="Choose another name").click()
     alice.page.get_by_label("Name", exact=True).fill("alicia")
     alice.page.keyboard.press("Enter")
-    expect(alice.message("typed meanwhile").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(alice.message("typed meanwhile").get_by_role("img", name="Sent", exact=True)).to_be_visible()
     assert said_in(server, "lobby") == [("alicia", "typed meanwhile")]

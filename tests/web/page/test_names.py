@@ -66,7 +66,7 @@ def test_a_name_is_asked_for_once_an_opening(server: Command, windows: Windows) 
     between = Between(page)
     page.add_init_script("localStorage.setItem('wschat / name', JSON.stringify('alice'))")
     page.goto(http(server))
-    expect(page.get_by_role("status")).to_contain_text("still taken")
+    expect(page.get_by_role("status")).to_contain_text("still in use")
     before = len(between.asked("nick"))
     between.faults.append(ignore(type="nick"))
     between.cut()  # while it waits for the next try
@@ -89,6 +89,6 @@ def test_a_moderator_comes_by_password(windows: Windows, tmp_path: Path) -> None
                 expect(root.page.get_by_role("alert").filter(has_text="The password is wrong.")).to_be_visible()
         expect(root.members).to_contain_text("root")
         root.say("/kick bob")
-        expect(bob.log).to_contain_text("root removed you from lobby.")
+        expect(bob.log.locator(".notice").filter(has=bob.page.get_by_role("button", name="Join again"))).to_contain_text("root")
     assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
     windows.complaints.clear()

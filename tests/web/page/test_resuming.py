@@ -136,7 +136,7 @@ def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, w
     alice.hears("Welcome back.")
 
 
-@pytest.mark.parametrize(("code", "complaint"), [("unavailable", None), ("forbidden", "messages are missing here: Sorry.")])
+@pytest.mark.parametrize(("code", "complaint"), [("unavailable", None), ("forbidden", "messages are missing here. Sorry.")])
 def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows: Windows, code: str, complaint: str | None) -> None:
     alice, between = enter(windows, server, someone(), room := someone(), clock=True)
     between.faults.append(refuse(code, type="history"))
@@ -200,7 +200,7 @@ def test_what_has_arrived_is_not_said_again_by_another_name(server: Command, win
     between.loses = set()
     between.faults.append(refuse("name-taken", type="nick", name=name, times=1000))
     between.cut()
-    alice.page.get_by_role("button", name="Another name").click()
+    alice.page.get_by_role("button", name="Choose another name").click()
     alice.take_name(another)
     alice.hears("only once")
     between.wait_for_answers()
@@ -217,7 +217,7 @@ def test_the_same_text_from_before_is_not_taken_for_what_has_not_arrived(server:
     between.wait_for("say", 2)
     between.faults[:] = [refuse("name-taken", type="nick", name=name, times=1000)]
     alice.page.reload()
-    alice.page.get_by_role("button", name="Another name").click()
+    alice.page.get_by_role("button", name="Choose another name").click()
     alice.take_name(another)
     expect(alice.log.locator("[data-seq]")).to_have_count(2)
     expect(alice.log.locator(".unsent")).to_have_count(0)
@@ -283,7 +283,7 @@ def test_what_was_typed_does_not_wait_for_a_hundred_rooms(windows: Windows, slow
     alice.page.add_init_script(f"localStorage.setItem('wschat / rooms', JSON.stringify({rooms}))")
     alice.page.reload()
     alice.say("typed at once")
-    expect(alice.message("typed at once").get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(alice.message("typed at once").get_by_role("img", name="Sent", exact=True)).to_be_visible()
     assert len(between.asked("join")) < 60
 
 
@@ -322,5 +322,5 @@ def test_whoever_types_faster_than_the_server_takes_loses_nothing(windows: Windo
         texts = [f"line {number}" for number in range(80)]
         for text in texts:
             alice.say(text)
-        expect(alice.message(texts[-1]).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+        expect(alice.message(texts[-1]).get_by_role("img", name="Sent", exact=True)).to_be_visible()
         assert alice.texts() == texts

@@ -36,7 +36,7 @@ def rooms_of(guest: Guest) -> list[str]:
 
 def hears_itself(guest: Guest, text: str) -> None:
     guest.say(text)
-    expect(guest.message(text).get_by_role("img", name="Kept by the server", exact=True)).to_be_visible()
+    expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
 def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Command, windows: Windows) -> None:
@@ -76,7 +76,7 @@ def test_a_room_may_be_named_in_other_ways_than_the_page_does(server: Command, w
 def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, windows: Windows) -> None:
     alice = windows.enter(server, someone(), "hello%20world")
     is_shown(alice, "lobby")
-    expect(alice.log.locator(".error")).to_contain_text("name of a room")
+    expect(alice.log.locator(".error")).to_contain_text("A room name has")
     hears_itself(alice, "here, then")
     assert rooms_of(alice) == ["lobby"]
 

@@ -45,7 +45,7 @@ class Mute(Action[None]):
         if user is None:  # an address: its sessions are told, and nobody else
             for listener in state.rooms.sessions_in(self.room):
                 if state.moderation.holds(MUTE, listener, self.room):
-                    listener.notify(Notice(f"{session.name} {done}."))
+                    listener.notify(Notice(f"{session.name} {done}.", room=self.room, event="mute"))
 
     def _lift(self, state: State, session: Session, user: User | None) -> None:
         if not state.moderation.lift(MUTE, self.room, self.name, str(session.name)):

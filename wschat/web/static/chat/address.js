@@ -1,18 +1,27 @@
-// The room in the page's address, as `#/NAME`, and how rooms are written there and wherever else somebody types one. Addresses that
-// people write have `#NAME`, and the server leads from `rooms/NAME` to `?room=NAME`.
+// The room in the page's address, written as `#/NAME`. A link may also have `#NAME`, and the server redirects `rooms/NAME` to
+// `?room=NAME`.
 
-import { isTokenGiven } from "./token.js";
+import { hasTokenInAddress } from "./token.js";
 
-/** A room as the server writes it. The few letters of which that is not true are put right by its answer to `join`. */
+/**
+ * Return the key of a room: its name as the server writes it. A few letters have another lower case on the server; its reply to
+ * `join` has the right key.
+ *
+ * @param {string} name
+ */
 export const keyOf = (name) => name.trim().normalize("NFKC").toLowerCase().replaceAll("ς", "σ").replaceAll("ß", "ss");
 
-/** The address of a room, within that of the page. */
+/**
+ * Return the address of a room, relative to the page.
+ *
+ * @param {string} name
+ */
 export const addressOf = (name) => `#/${encodeURIComponent(name)}`;
 
-/** The room in the page's address, as it is written there; empty if there is none. */
-export function addressed() {
+/** Return the name of the room in the page's address as it is written there, or an empty string. */
+export function roomInAddress() {
   try {
-    const written = isTokenGiven() ? "" : decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+    const written = hasTokenInAddress() ? "" : decodeURIComponent(location.hash.replace(/^#\/?/, ""));
     return written || (new URLSearchParams(location.search).get("room") ?? "");
   } catch {
     return "";

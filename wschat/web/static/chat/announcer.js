@@ -1,34 +1,44 @@
-// What is read aloud by assistive technology: what is new, at a bearable pace, and never what is old.
+// Announcements for screen readers: new messages and notices, at most once a second.
 
 import { byId, make } from "./dom.js";
 
-const EVERY = 1000;
-const READ_AT_ONCE = 3;
-const LONGEST = 300;
-const KEPT = 10;
+const INTERVAL_MS = 1000;
+const MAX_MESSAGES = 3; // of more, only the count is announced
+const MAX_CHARACTERS = 300;
+const MAX_LINES = 10; // in the live region
 
+/** @type {string[]} */
 let messages = [];
-let others = [];
+/** @type {string[]} */
+let notices = [];
 let timer = 0;
 
-/** Have a message read, soon; of many at once, only how many they are. */
+/**
+ * Announce a message soon, together with others: of many, only the count.
+ *
+ * @param {string} text
+ */
 export function announceMessage(text) {
   messages.push(text);
-  timer ||= setTimeout(speak, EVERY);
+  timer ||= setTimeout(flush, INTERVAL_MS);
 }
 
-/** Have something else read, whatever comes besides. */
+/**
+ * Announce a notice soon, in full.
+ *
+ * @param {string} text
+ */
 export function announce(text) {
-  others.push(text);
-  timer ||= setTimeout(speak, EVERY);
+  notices.push(text);
+  timer ||= setTimeout(flush, INTERVAL_MS);
 }
 
-function speak() {
+function flush() {
   timer = 0;
-  const lines = messages.length > READ_AT_ONCE ? [`${messages.length} new messages`] : messages;
+  const lines = messages.length > MAX_MESSAGES ? [`${messages.length} new messages`] : messages;
   const region = byId("announcer");
-  region.append(...[...others, ...lines].map((line) => make("p", "", line.slice(0, LONGEST))));
-  while (region.childElementCount > KEPT) region.firstElementChild.remove();
+  region.append(...[...notices, ...lines].map((line) => make("p", "", line.slice(0, MAX_CHARACTERS))));
+  while (region.childElementCount > MAX_LINES) region.firstElementChild?.remove();
   messages = [];
-  others = [];
+  notices = [];
 }

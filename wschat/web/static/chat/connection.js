@@ -1,36 +1,78 @@
-// The WebSocket: opening it, again and again if need be, and asking the server for things. One connection lives as long as the
-// page; which socket it has just now is nobody else's business.
+// The connection to the server: one object for the life of the page, over any number of WebSockets.
 
-import { Pace } from "./pace.js";
+import { RateLimiter } from "./rate-limiter.js";
+import { Refusal, asRefusal } from "./refusal.js";
 
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 20_000;
-const OPENS_WITHIN = 15_000;
-const ANSWERS_WITHIN = 12_000;
-const PULSE_AFTER = 25_000; // of silence: a network that is gone closes nothing
-const WAKES_AFTER = 3000; // of silence, where there is a reason to suspect it
-const WAKES_WITHIN = 5000;
-const ASKS_AGAIN_AFTER = 2000;
-const PULSE = { type: "help" }; // which costs a server next to nothing
-const FIELD = /^The field '.*?' of '.*?': /; // which people have not heard of
-const HOW = /: (\?name=|in the Authorization header).*/; // this is how a program would say who it is
-const FINAL = [400, 401, 403]; // trying again changes nothing about these
-const TOO_MANY = 429;
-const REPLACED = 4001; // the close code for a connection whose guest goes on with another one
-const OFFLINE_WITHIN = 2000;
-const LONGEST_TICK = 5000; // who notices so late that a second has passed was asleep
+/**
+ * @typedef {object} Credentials
+ * @property {URLSearchParams | string} query for the address of a WebSocket
+ * @property {{authorization?: string}} headers the same, for other requests
+ */
 
-/** Why a request was not carried out: the server's error, or the code `lost` when the connection was. */
-class Refusal extends Error {
-  constructor({ text, ...fields }) {
-    super(forPeople(text));
-    Object.assign(this, fields);
-  }
-}
+/**
+ * @typedef {object} OpenState
+ * @property {"open"} phase
+ * @property {V1.Welcome} welcome
+ * @property {AbortSignal} signal aborted with a Refusal when this WebSocket is closed
+ */
 
-const forPeople = (text) => text.replace(FIELD, "").replace(HOW, ".");
+/**
+ * @typedef {object} RefusedState
+ * @property {"refused"} phase
+ * @property {string} why
+ * @property {number | undefined} status the HTTP status
+ * @property {string} challenge the WWW-Authenticate header, or an empty string
+ */
 
-/** Wait; rejects at once, with the signal's reason, when it is aborted. */
+/** @typedef {{phase: "waiting", until: number, why: string}} WaitingState `until` is in milliseconds since 1970 */
+/** @typedef {OpenState | RefusedState | WaitingState | {phase: "connecting"} | {phase: "replaced"}} State */
+
+/**
+ * @typedef {object} ConnectionHooks
+ * @property {() => Credentials} credentials
+ * @property {(event: V1.Event) => void} onEvent called for events that are not replies
+ * @property {(state: State) => void} onState
+ */
+
+/**
+ * @typedef {object} RequestOptions
+ * @property {() => void} [onSent] called when the request is sent
+ * @property {boolean} [isPatient] if other requests may go first
+ * @property {number} [timeout] in milliseconds; without a reply in this time the connection is taken to be lost
+ */
+
+/**
+ * @typedef {object} Pending
+ * @property {V1.Request<any>} fields
+ * @property {(reply: any) => void} resolve
+ * @property {(refusal: Refusal) => void} reject
+ * @property {() => void} onSent
+ * @property {boolean} isPatient
+ * @property {number} timeout
+ * @property {number} sentAt in milliseconds since 1970; 0 if not sent
+ */
+
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 20_000;
+const OPEN_TIMEOUT_MS = 15_000;
+const REPLY_TIMEOUT_MS = 12_000;
+const PING_AFTER_MS = 25_000; // of silence: a lost network does not close a WebSocket
+const WAKE_PING_AFTER_MS = 3000; // of silence, when the connection may have been lost
+const WAKE_TIMEOUT_MS = 5000;
+const OFFLINE_TIMEOUT_MS = 2000;
+const RETRY_PAUSE_MS = 2000;
+const MAX_TICK_MS = 5000; // a longer interval between two ticks means that the computer was asleep
+const FINAL_STATUSES = [400, 401, 403]; // the same request has no better chance later
+const TOO_MANY_REQUESTS = 429;
+const REPLACED = 4001; // the close code for a guest who goes on with another connection
+
+/**
+ * Wait. Rejects with the signal's reason when it is aborted.
+ *
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
@@ -43,178 +85,218 @@ export function pause(milliseconds, signal) {
   });
 }
 
-/**
- * The connection to the server, over any number of sockets. Its hooks: `credentials()` to open with, `onEvent(event)` for what
- * is told unasked, and `onState({phase})`: connecting, open (with `welcome`, and a `signal` that is aborted with a Refusal when this
- * opening is over), waiting (`until` when, and `why`), refused (`why`, with the HTTP `status` and perhaps a `challenge`), replaced.
- */
+/** A connection that reopens itself. */
 export class Connection {
-  isOpen = false; // and requests may be made
+  isOpen = false;
   #hooks;
+  /** @type {WebSocket | null} */
   #socket = null;
   #isWaiting = false;
   #failures = 0;
   #timer = 0;
-  #pace = null;
-  #paceTimer = 0;
-  #queue = []; // requests that are to be sent
-  #asked = new Map(); // those that have been, by their ids
-  #ids = 0;
+  #limiter = new RateLimiter({});
+  #limiterTimer = 0;
+  /** @type {Pending[]} requests that are not sent yet */
+  #queue = [];
+  /** @type {Map<string, Pending>} requests without a reply, by id */
+  #unanswered = new Map();
+  #lastId = 0;
   #heardAt = 0;
   #tickedAt = Date.now();
   #opening = new AbortController();
 
+  /** @param {ConnectionHooks} hooks */
   constructor(hooks) {
     this.#hooks = hooks;
     setInterval(() => this.#tick(), 1000);
     window.addEventListener("online", () => this.#wake());
-    window.addEventListener("offline", () => this.#probe(0, OFFLINE_WITHIN)); // which need not be true of this server
+    window.addEventListener("offline", () => this.#ping(0, OFFLINE_TIMEOUT_MS)); // this server may still be reachable
     window.addEventListener("pageshow", () => this.#wake());
     document.addEventListener("resume", () => this.#wake());
     document.addEventListener("visibilitychange", () => !document.hidden && this.#wake());
   }
 
-  /** Open a socket, in place of the one that there may be. */
+  /** Open a WebSocket, in place of the current one. */
   open() {
     this.#drop();
     this.#hooks.onState({ phase: "connecting" });
     const url = new URL("./", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
-    url.search = this.#hooks.credentials().query;
+    url.search = `${this.#hooks.credentials().query}`;
     const socket = (this.#socket = new WebSocket(url, "wschat.v1"));
-    this.#timer = setTimeout(() => this.#lost(socket), OPENS_WITHIN);
+    this.#timer = setTimeout(() => this.#lose(socket), OPEN_TIMEOUT_MS);
     let hasOpened = false;
     socket.onopen = () => (hasOpened = true);
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#take(JSON.parse(data));
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
     socket.onclose = async ({ code, reason }) => {
-      const refusal = hasOpened ? {} : await this.#explain();
-      this.#lost(socket, code, { text: reason, ...refusal });
+      const refused = hasOpened ? null : await this.#fetchRefusal();
+      this.#lose(socket, code, refused?.why ?? reason, refused?.isFinal ? refused : null);
     };
   }
 
   /**
-   * Ask for something; `onSent` is called when it is on its way. What `isPatient` lets all go first that is not. Who has no answer
-   * `within` so many milliseconds takes the connection to be lost. Rejects with a Refusal.
+   * Send a request and return its reply. Rejects with a Refusal.
+   *
+   * @template {keyof V1.Replies} T
+   * @param {V1.Request<T>} fields
+   * @param {RequestOptions} [options]
+   * @returns {Promise<V1.Replies[T]>}
    */
-  request(fields, { onSent = () => {}, isPatient = false, within = ANSWERS_WITHIN } = {}) {
+  request(fields, { onSent = () => {}, isPatient = false, timeout = REPLY_TIMEOUT_MS } = {}) {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(new Refusal({ code: "lost", text: "There is no connection." }));
-      const place = isPatient ? this.#queue.length : this.#queue.findLastIndex((entry) => !entry.isPatient) + 1;
-      this.#queue.splice(place, 0, { fields: { id: `r${++this.#ids}`, ...fields }, resolve, reject, onSent, isPatient, within });
-      this.#send();
+      const place = isPatient ? this.#queue.length : this.#queue.findLastIndex((pending) => !pending.isPatient) + 1;
+      const identified = { id: `r${++this.#lastId}`, ...fields };
+      this.#queue.splice(place, 0, { fields: identified, resolve, reject, onSent, isPatient, timeout, sentAt: 0 });
+      this.#sendQueue();
     });
   }
 
-  /** The same, but what is unavailable just now is asked for again, as long as this opening lasts; `onDelay(why)` is told once. */
-  async insist(fields, { onDelay, ...options }) {
+  /**
+   * Send a request, again and again as long as its refusal has the code "unavailable" and this WebSocket is open.
+   *
+   * @template {keyof V1.Replies} T
+   * @param {V1.Request<T>} fields
+   * @param {RequestOptions & {onDelay: (why: string) => void}} options `onDelay` is called once, with the first refusal's text
+   * @returns {Promise<V1.Replies[T]>}
+   */
+  async requestWithRetries(fields, { onDelay, ...options }) {
     const { signal } = this.#opening;
-    for (let tries = 1; ; tries++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await this.request(fields, options);
-      } catch (refusal) {
+      } catch (error) {
+        const refusal = asRefusal(error);
         if (refusal.code !== "unavailable") throw refusal;
-        if (tries === 1) onDelay(refusal.message);
+        if (attempt === 1) onDelay(refusal.message);
       }
-      await pause(ASKS_AGAIN_AFTER, signal);
+      await pause(RETRY_PAUSE_MS, signal);
     }
   }
 
-  /** Whatever was wrong may be over; or all is lost, and only a question shows it. */
+  /** The network or the computer may have woken up: reconnect, or check the connection. */
   #wake() {
     if (this.#isWaiting) this.open();
-    else this.#probe(WAKES_AFTER, WAKES_WITHIN);
+    else this.#ping(WAKE_PING_AFTER_MS, WAKE_TIMEOUT_MS);
   }
 
-  #probe(silence, within) {
-    if (this.isOpen && Date.now() - this.#heardAt > silence) this.request(PULSE, { within }).catch(() => {});
+  /**
+   * Check the connection, if nothing was received for some time. Any reply shows that it works, even an error.
+   *
+   * @param {number} silence in milliseconds
+   * @param {number} timeout in milliseconds
+   */
+  #ping(silence, timeout) {
+    if (this.isOpen && Date.now() - this.#heardAt > silence) this.request({ type: "ping" }, { timeout }).catch(() => {});
   }
 
-  #take(event) {
+  /** @param {V1.Event & {id?: string}} event */
+  #receive(event) {
     this.#heardAt = Date.now();
-    const entry = this.#asked.get(event.id);
-    this.#asked.delete(event.id);
-    if (event.type === "welcome") {
-      clearTimeout(this.#timer);
-      this.#failures = 0;
-      this.isOpen = true;
-      this.#pace = new Pace(event.limits);
-      this.#opening = new AbortController();
-      this.#hooks.onState({ phase: "open", welcome: event, signal: this.#opening.signal });
-    } else if (!entry) this.#hooks.onEvent(event);
-    else if (event.type !== "error") entry.resolve(event);
+    const pending = this.#unanswered.get(event.id ?? "");
+    this.#unanswered.delete(event.id ?? "");
+    if (event.type === "welcome") this.#begin(event);
+    else if (!pending) this.#hooks.onEvent(event);
+    else if (event.type !== "error") pending.resolve(event);
     else if (event.code === "too-fast") {
-      this.#pace.hold(event.seconds ?? 1);
-      this.#queue.unshift(entry);
-      this.#send();
-    } else entry.reject(new Refusal(event));
+      this.#limiter.block(event.seconds ?? 1);
+      this.#queue.unshift(pending);
+      this.#sendQueue();
+    } else pending.reject(new Refusal(event, { requestType: pending.fields.type }));
   }
 
-  #send() {
-    clearTimeout(this.#paceTimer);
+  /** @param {V1.Welcome} welcome */
+  #begin(welcome) {
+    clearTimeout(this.#timer);
+    this.#failures = 0;
+    this.isOpen = true;
+    this.#limiter = new RateLimiter(welcome.limits);
+    this.#opening = new AbortController();
+    this.#hooks.onState({ phase: "open", welcome, signal: this.#opening.signal });
+  }
+
+  #sendQueue() {
+    clearTimeout(this.#limiterTimer);
     while (this.#queue.length) {
-      const wait = this.#pace.take();
+      const wait = this.#limiter.acquire();
       if (wait > 0) {
-        this.#paceTimer = setTimeout(() => this.#send(), Math.ceil(wait));
+        this.#limiterTimer = setTimeout(() => this.#sendQueue(), Math.ceil(wait));
         return;
       }
-      const entry = this.#queue.shift();
-      entry.sentAt = Date.now();
-      this.#asked.set(entry.fields.id, entry);
-      this.#socket.send(JSON.stringify(entry.fields));
-      entry.onSent();
+      const pending = /** @type {Pending} */ (this.#queue.shift());
+      pending.sentAt = Date.now();
+      this.#unanswered.set(pending.fields.id ?? "", pending);
+      this.#socket?.send(JSON.stringify(pending.fields));
+      pending.onSent();
     }
   }
 
   #tick() {
     const now = Date.now();
-    if (now - this.#tickedAt > LONGEST_TICK) this.#wake();
+    if (now - this.#tickedAt > MAX_TICK_MS) this.#wake();
     this.#tickedAt = now;
-    const isLate = ({ sentAt, within }) => now - Math.max(sentAt, this.#heardAt) > within;
-    if ([...this.#asked.values()].some(isLate)) this.#lost(this.#socket);
-    else if (this.#asked.size === 0) this.#probe(PULSE_AFTER, ANSWERS_WITHIN);
+    /** @param {Pending} pending */
+    const isLate = ({ sentAt, timeout }) => now - Math.max(sentAt, this.#heardAt) > timeout;
+    if ([...this.#unanswered.values()].some(isLate)) this.#lose(this.#socket);
+    else if (this.#unanswered.size === 0) this.#ping(PING_AFTER_MS, REPLY_TIMEOUT_MS);
   }
 
-  #lost(socket, closeCode, { text: why, isFinal = false, status, challenge } = {}) {
+  /**
+   * A WebSocket is closed: open another one after a pause, unless the server has refused it for good.
+   *
+   * @param {WebSocket | null} socket
+   * @param {number} [closeCode]
+   * @param {string} [why]
+   * @param {Omit<RefusedState, "phase"> | null} [refused]
+   */
+  #lose(socket, closeCode, why = "", refused = null) {
     if (socket !== this.#socket) return;
     this.#drop(closeCode);
-    if (closeCode === REPLACED) return this.#hooks.onState({ phase: "replaced" }); // or both would take it in turns
+    if (closeCode === REPLACED) return this.#hooks.onState({ phase: "replaced" }); // reconnecting would replace the other one
     this.#isWaiting = true;
-    if (isFinal) return this.#hooks.onState({ phase: "refused", why, status, challenge });
-    const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures++);
-    const pause = longest * (0.5 + Math.random() / 2);
-    this.#timer = setTimeout(() => this.open(), pause);
-    this.#hooks.onState({ phase: "waiting", until: Date.now() + pause, why });
+    if (refused) return this.#hooks.onState({ ...refused, phase: "refused" });
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures++);
+    const milliseconds = longest * (0.5 + Math.random() / 2);
+    this.#timer = setTimeout(() => this.open(), milliseconds);
+    this.#hooks.onState({ phase: "waiting", until: Date.now() + milliseconds, why });
   }
 
+  /** @param {number} [closeCode] */
   #drop(closeCode) {
     const socket = this.#socket;
-    const sent = [...this.#asked.values()];
-    const lost = [...sent, ...this.#queue];
+    const sent = [...this.#unanswered.values()];
+    const unsent = this.#queue;
     this.#socket = null;
     this.isOpen = this.#isWaiting = false;
-    this.#asked.clear();
+    this.#unanswered.clear();
     this.#queue = [];
     clearTimeout(this.#timer);
-    clearTimeout(this.#paceTimer);
+    clearTimeout(this.#limiterTimer);
     socket?.close();
-    const fields = { code: "lost", text: "The connection was lost." };
-    this.#opening.abort(new Refusal(fields));
-    for (const entry of lost) entry.reject(new Refusal({ ...fields, closeCode, wasSent: sent.includes(entry) }));
+    const error = { code: "lost", text: "The connection was lost." };
+    this.#opening.abort(new Refusal(error));
+    for (const pending of sent) pending.reject(new Refusal(error, { closeCode, wasSent: true }));
+    for (const pending of unsent) pending.reject(new Refusal(error, { closeCode }));
   }
 
-  /** Why the server does not let us in: no browser says why a WebSocket was refused, so ask the same over HTTP. */
-  async #explain() {
+  /**
+   * Find out why the server refused a WebSocket, with an HTTP request: browsers do not tell. Return null if it would not be refused.
+   *
+   * @returns {Promise<Omit<RefusedState, "phase"> & {isFinal: boolean} | null>}
+   */
+  async #fetchRefusal() {
     try {
       const { headers } = this.#hooks.credentials();
-      const credentials = headers.authorization ? "omit" : "same-origin"; // or the browser would ask for a password itself
-      const answer = await fetch("api/rooms", { cache: "no-store", credentials, headers });
-      if (answer.ok) return {};
-      const { status } = answer;
-      const isGuess = status === TOO_MANY && headers.authorization?.startsWith("Basic"); // each try counts as another one
-      const isFinal = FINAL.includes(status) || isGuess;
-      return { status, isFinal, challenge: answer.headers.get("WWW-Authenticate") ?? "", text: forPeople((await answer.json()).text) };
+      const credentials = headers.authorization ? "omit" : "same-origin"; // otherwise the browser may ask for a password itself
+      const response = await fetch("api/rooms", { cache: "no-store", credentials, headers });
+      if (response.ok) return null;
+      const { status } = response;
+      const isPasswordAttempt = status === TOO_MANY_REQUESTS && headers.authorization?.startsWith("Basic"); // trying again would count
+      const challenge = response.headers.get("WWW-Authenticate") ?? "";
+      const { text } = await response.json();
+      return { why: text, status, challenge, isFinal: FINAL_STATUSES.includes(status) || Boolean(isPasswordAttempt) };
     } catch {
-      return {};
+      return null;
     }
   }
 }

@@ -1,57 +1,79 @@
-// The rooms on the left, as links: those we are in, and those that there are besides. What is typed into the field above them,
-// where one joins a room, leaves of the latter those that have it in their names.
+// The lists of rooms: the user's rooms and the others, as links. The text in the field above filters the others.
 
 import { addressOf, keyOf } from "./address.js";
 import { byId, fillList, make } from "./dom.js";
-import { compare } from "./order.js";
+import { compareNames } from "./order.js";
 
-const MOST_LISTED = 200;
+/** @typedef {[name: string, unread: number, isCurrent: boolean]} Row a room, its unread messages, and if it is the one shown */
 
+const MAX_LISTED = 200;
+
+const field = byId("join-room", HTMLInputElement);
+
+/** @type {Row[]} */
 let others = [];
-let areAll = true; // the rooms that there are besides
+let isComplete = true;
 
-byId("join-room").addEventListener("input", showOthers);
-byId("join").addEventListener("reset", () => setTimeout(showOthers)); // when it is empty
+field.addEventListener("input", showOthers);
+byId("join").addEventListener("reset", () => setTimeout(showOthers)); // the field is still full during the event
 
 /**
- * Show rooms: of each its name, how many messages have not been read, and whether it is the one that is shown. `isWhole` is false if
- * the server has more rooms than those.
+ * Show the lists.
+ *
+ * @param {Row[]} joined
+ * @param {Row[]} notJoined
+ * @param {boolean} isListComplete false if the server has more rooms than these
  */
-export function showDirectory(joined, besides, isWhole) {
-  areAll = isWhole;
-  others = besides.sort(inOrder);
-  fillList(byId("joined"), joined.sort(inOrder), itemFor, update);
+export function showDirectory(joined, notJoined, isListComplete) {
+  isComplete = isListComplete;
+  others = notJoined.sort(byName);
+  fillList(byId("joined"), joined.sort(byName), itemFor, update);
   showOthers();
 }
 
-const inOrder = ([one], [other]) => compare(one, other);
+/**
+ * Return a count that fits into a badge.
+ *
+ * @param {number} count
+ */
+export const badgeText = (count) => (count > 999 ? "999+" : `${count}`);
 
-/** A count, as short as a badge has to be. */
-export const shortCount = (count) => (count > 999 ? "999+" : `${count}`);
+/**
+ * @param {Row} one
+ * @param {Row} other
+ */
+function byName([one], [other]) {
+  return compareNames(one, other);
+}
 
 function showOthers() {
-  const wanted = keyOf(byId("join-room").value);
+  const wanted = keyOf(field.value);
   const found = others.filter(([name]) => name.includes(wanted));
-  const more = found.length - MOST_LISTED;
-  const unlisted = areAll ? "" : "There are more rooms: type the whole name of one";
-  const text = more > 0 ? `and ${more.toLocaleString()} more: type a part of a name` : unlisted;
+  const hidden = found.length - MAX_LISTED;
+  const incomplete = isComplete ? "" : "There are more rooms. Type the full name of one to join it.";
+  const text = hidden > 0 ? `and ${hidden.toLocaleString()} more. Type part of a name to filter.` : incomplete;
   byId("others-part").hidden = found.length === 0 && !text;
   byId("others-more").hidden = !text;
   byId("others-more").textContent = text;
-  fillList(byId("others"), found.slice(0, MOST_LISTED), itemFor, update);
+  fillList(byId("others"), found.slice(0, MAX_LISTED), itemFor, update);
 }
 
+/** @param {Row} row */
 function itemFor([name]) {
   const link = make("a", "", make("bdi", "", name), make("span", "badge"));
   link.href = addressOf(name);
   return make("li", "", link);
 }
 
+/**
+ * @param {HTMLLIElement} item
+ * @param {Row} row
+ */
 function update(item, [, unread, isCurrent]) {
-  const link = item.firstElementChild;
-  const badge = link.lastElementChild;
+  const link = /** @type {HTMLAnchorElement} */ (item.firstElementChild);
+  const badge = /** @type {HTMLElement} */ (link.lastElementChild);
   link.className = unread ? "unread" : "";
   link.ariaCurrent = isCurrent ? "page" : null;
   badge.hidden = !unread;
-  badge.replaceChildren(...(unread ? [shortCount(unread), make("span", "unseen", " unread")] : []));
+  badge.replaceChildren(...(unread ? [badgeText(unread), make("span", "unseen", " unread")] : []));
 }

@@ -1,11 +1,12 @@
-// What has been typed into the field and not been sent, for each room. It outlives a reload.
+// Drafts: what was typed into each room's message field and not sent. They survive a reload.
 
 import { tab } from "./storage.js";
 
-const SAVED_AFTER = 300;
+const SAVE_DELAY_MS = 300;
 
 /** The drafts of this tab. */
 export class Drafts {
+  /** @type {Map<string, string>} by room */
   #texts = new Map(Object.entries(tab.get("drafts", {})));
   #timer = 0;
 
@@ -14,17 +15,26 @@ export class Drafts {
     document.addEventListener("visibilitychange", () => this.#save()); // a phone may end a hidden page without an event
   }
 
-  /** The draft for a room; empty if there is none. */
-  of(room) {
+  /**
+   * Return the draft for a room, or an empty string.
+   *
+   * @param {string} room
+   */
+  get(room) {
     return this.#texts.get(room) ?? "";
   }
 
-  /** Keep a draft, in place of the one before. */
-  keep(room, text) {
-    if (this.of(room) === text) return;
+  /**
+   * Set the draft for a room.
+   *
+   * @param {string} room
+   * @param {string} text
+   */
+  set(room, text) {
+    if (this.get(room) === text) return;
     if (text) this.#texts.set(room, text);
     else this.#texts.delete(room);
-    this.#timer ||= setTimeout(() => this.#save(), SAVED_AFTER);
+    this.#timer ||= setTimeout(() => this.#save(), SAVE_DELAY_MS);
   }
 
   #save() {

@@ -1,25 +1,34 @@
-// What depends on the size of the window: the drawers of narrow ones, and the room that a soft keyboard leaves.
+// Layout that style sheets cannot do: the drawers of narrow windows, and the height that an on-screen keyboard leaves.
 
 import { byId } from "./dom.js";
 
-const drawers = ["rooms", "members"].map(byId);
+const drawers = ["rooms", "members"].map((id) => byId(id));
 
-/** Close the drawers, if any is open. */
+/** Close the drawers. */
 export function closeDrawers() {
   for (const drawer of drawers) if (drawer.matches(":popover-open")) drawer.hidePopover();
 }
 
-/** Whether an event in a drawer shows something else, which the drawer would hide. */
-const leads = ({ type, target }) => type === "submit" || target.closest("a");
+/**
+ * Return true if an event in a drawer leads to something that the drawer would cover.
+ *
+ * @param {Event} event
+ */
+const isNavigation = ({ type, target }) => type === "submit" || (target instanceof Element && target.closest("a") !== null);
 
 matchMedia("(min-width: 60rem)").addEventListener("change", closeDrawers);
 for (const drawer of drawers) {
-  drawer.addEventListener("toggle", ({ newState }) => newState === "open" && (drawer.querySelector("a") ?? drawer.querySelector("button"))?.focus());
-  for (const kind of ["click", "submit"]) drawer.addEventListener(kind, (event) => leads(event) && closeDrawers());
-  drawer.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !drawer.contains(relatedTarget) && closeDrawers());
+  drawer.addEventListener("toggle", ({ newState }) => {
+    if (newState === "open") (drawer.querySelector("a") ?? drawer.querySelector("button"))?.focus();
+  });
+  for (const type of ["click", "submit"]) drawer.addEventListener(type, (event) => isNavigation(event) && closeDrawers());
+  drawer.addEventListener("focusout", ({ relatedTarget }) => {
+    if (relatedTarget instanceof Node && !drawer.contains(relatedTarget)) closeDrawers();
+  });
 }
 
-// Where a keyboard covers the page instead of making it smaller, only this says what is left.
-visualViewport?.addEventListener("resize", () => {
-  if (visualViewport.scale === 1) document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+// Where a keyboard covers the page instead of making it smaller, only the visual viewport has the height that is left.
+const viewport = window.visualViewport;
+viewport?.addEventListener("resize", () => {
+  if (viewport.scale === 1) document.documentElement.style.setProperty("--height", `${viewport.height}px`);
 });

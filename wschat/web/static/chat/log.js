@@ -1,174 +1,213 @@
-// The list of messages of one room, as it is on the screen: it sticks to the newest or keeps its place, grows at both ends, and
-// stays fast because it draws once a frame and leaves out of the layout what is out of sight. What is in it is the room's business.
+// The log of one room on the screen. It follows the newest message or keeps its place, grows at both ends, and stays fast: it draws
+// once a frame, and blocks that are out of sight are left out of the layout. What it shows is decided by the room.
 
 import { fillList, make, oncePerFrame } from "./dom.js";
 import { itemForDay, itemsFor } from "./message.js";
 import { isSameDay } from "./times.js";
 
-const BLOCK = 100;
-const DRAWN_IN_A_FRAME = 150;
-const MOST_IN_THE_PAGE = 10_000;
-const MOST_TO_DRAW = 2000; // for somebody who looks at the newest anyway
-const MOST_WAITING = 5000;
-const KEPT_OF_TOO_MANY = 200;
-const NEAR_BOTTOM = 40;
-const NEAR_TOP = 600;
-const ABOVE_NEW = 80; // pixels that are seen above the line of what is new
+/** @typedef {V1.Message | HTMLLIElement} Entry a message, or an item of another kind */
+/** @typedef {readonly [key: string, makeItem: () => HTMLLIElement]} UnsentRow */
+/** @typedef {{seq: number, distance: number, height: number}} Place a message, how far below the top it is, and its height, in pixels */
 
 /**
- * The messages of a room on the screen. Its hooks: `me()` says who we are; `seen()` is the number of the last message that has been
- * seen, null for none; `onTop()` when the oldest that is there has nearly
- * been reached, `onMove()` when it was scrolled or drawn, `onPrune(first)` when everything before that number was let go of.
+ * @typedef {object} LogHooks
+ * @property {() => import("./message.js").Me} me
+ * @property {() => number | null} lastRead returns the number of the last message that was read, or null
+ * @property {() => void} onTop called when the user comes close to the oldest message
+ * @property {() => void} onMove called when the log was scrolled or drawn
+ * @property {(first: number) => void} onPrune called when the messages before this number were removed from the page
  */
+
+const BLOCK_SIZE = 100;
+const MAX_DRAWN_PER_FRAME = 150;
+const MAX_IN_PAGE = 10_000;
+const MAX_TO_DRAW = 2000; // while the log follows the newest message
+const MAX_WAITING = 5000;
+const KEPT_OF_TOO_MANY = 200;
+const NEAR_BOTTOM = 40; // pixels
+const NEAR_TOP = 600;
+const ABOVE_UNREAD = 80; // shown above the line of unread messages
+
+/** The log of one room. */
 export class Log {
-  sticks = true;
-  edge = make("p", "edge");
+  followsNewest = true;
+  edge = make("p", "edge"); // the line above the oldest message
   #below = make("ol");
   #hooks;
-  #waiting = []; // messages and other items that are to be drawn
-  #unsentRows = null; // makes rows of what is not acknowledged, if that has changed
-  #newest = null; // the last message that was drawn
+  /** @type {Entry[]} entries that are not drawn yet */
+  #waiting = [];
+  /** @type {(() => UnsentRow[]) | null} set when the unsent messages have changed */
+  #makeUnsentRows = null;
+  /** @type {V1.Message | null} the last message that was drawn */
+  #newest = null;
   #count = 0;
-  #place = null; // where it was when it was scrolled or hidden
-  #width = 0; // that it was drawn with
+  /** @type {Place | undefined} where the log was when it was scrolled or hidden */
+  #place = undefined;
+  #width = 0; // when it was drawn last
   #height = 0;
-  #time = 0; // of what was drawn last
-  #latest = 0; // the number of the last message of somebody else
-  #lookedUpTo = 0; // the same, when the user looked here last
-  #seen = null; // what comes after the message of this number is below a line that says that it is new
-  #isOpening = false; // the log has still to go to that line, when it is drawn
+  #time = 0; // of the last entry that was drawn
+  #latest = 0; // the number of the last message by another member
+  #latestSeen = 0; // the same, when the user looked at the log last
+  /** @type {number | null} messages of others above this number are below a line that says that they are new */
+  #lastRead = null;
+  #isOpening = false; // the log has to be scrolled to that line once it is drawn
   #draw = oncePerFrame(() => this.#drawNow());
-  #remember = oncePerFrame(() => this.#rememberNow());
+  #savePlace = oncePerFrame(() => this.#savePlaceNow());
 
+  /**
+   * @param {HTMLElement} parent
+   * @param {string} label
+   * @param {LogHooks} hooks
+   */
   constructor(parent, label, hooks) {
     this.#hooks = hooks;
     this.element = make("div", "log", this.edge, this.#below);
     this.element.role = "log";
-    this.element.ariaLive = "off"; // the announcer reads what is new: at a bearable pace, and not what is old
+    this.element.ariaLive = "off"; // new messages are read by the announcer, and old ones are not
     this.element.ariaLabel = label;
     this.element.tabIndex = 0;
     this.element.hidden = true;
     this.element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.element.addEventListener("click", () => this.#scrolled()); // which may have shown all of a long message
+    this.element.addEventListener("click", () => this.#scrolled()); // "Show all" may have changed its height
     new ResizeObserver(() => this.#resized()).observe(this.element);
     parent.append(this.element);
   }
 
-  /** Put messages, or items of other kinds, below. */
+  /**
+   * Add messages, or items of other kinds, at the end.
+   *
+   * @param {...Entry} entries
+   */
   append(...entries) {
     this.#waiting.push(...entries);
-    const latest = entries.findLast((entry) => this.#isNews(entry))?.seq ?? this.#latest;
-    if (latest < this.#latest) this.#lookedUpTo = 0; // the log has begun anew
+    const latest = messagesAmong(entries).findLast((message) => this.#isByOther(message))?.seq ?? this.#latest;
+    if (latest < this.#latest) this.#latestSeen = 0; // the numbers of this log have begun again
     this.#latest = latest;
-    if (this.sticks && this.#waiting.length > MOST_WAITING) this.#letGo();
+    if (this.followsNewest && this.#waiting.length > MAX_WAITING) this.#dropOld();
     this.#draw();
   }
 
-  /** Show below everything what this function gives rows of: a key for each, and what makes its item. */
+  /**
+   * Show unsent messages below all others.
+   *
+   * @param {() => UnsentRow[]} makeRows
+   */
   showUnsent(makeRows) {
-    this.#unsentRows = makeRows;
+    this.#makeUnsentRows = makeRows;
     this.#draw();
   }
 
-  /** Put older messages above, without moving what is seen. */
+  /**
+   * Add older messages at the beginning, without moving what is in sight.
+   *
+   * @param {V1.Message[]} messages
+   */
   prepend(messages) {
     const blocks = [];
+    let block = null;
     let before = null;
     for (const [place, message] of messages.entries()) {
-      if (place % BLOCK === 0) blocks.push(make("ol", "block"));
-      blocks.at(-1).append(...itemsFor(message, before, this.#hooks.me()));
+      if (block === null || place % BLOCK_SIZE === 0) blocks.push((block = make("ol", "block")));
+      block.append(...itemsFor(message, before, this.#hooks.me()));
       before = message;
     }
     this.#count += messages.length;
-    const seen = this.#topmost();
-    if (before) this.#rejoin(before);
+    const place = this.#placeAtTop();
+    if (before) this.#mergeDay(before);
     this.edge.after(...blocks);
-    blocks.forEach(finish);
+    blocks.forEach(finishBlock);
     this.#placeLine();
-    if (seen && !this.sticks) this.#moveTo(seen);
+    if (place && !this.followsNewest) this.#moveTo(place);
     this.#settle();
   }
 
-  /** Begin anew, with nothing. */
+  /** Remove all messages. */
   clear() {
     for (const block of this.#blocks()) block.remove();
     this.#waiting = [];
     this.#newest = null;
     this.#time = 0;
     this.#count = 0;
-    this.sticks = true;
+    this.followsNewest = true;
   }
 
-  /** Show it: see `open`. */
+  /** Show the log, and open it. */
   show() {
     this.element.hidden = false;
     this.open();
   }
 
-  /** The user looks at it: go to the line above what has come since they looked last, or else to where it was. */
+  /** Scroll to the first message that is new since the user looked at the log last, or else to the previous place. */
   open() {
     if (this.element.hidden) return;
     this.#line()?.remove();
-    const seen = this.#hooks.seen();
-    this.#isOpening = seen !== null && this.#latest > Math.max(seen, this.#lookedUpTo);
-    this.#seen = this.#isOpening ? seen : null;
-    if (this.#isOpening) this.sticks = false;
+    const lastRead = this.#hooks.lastRead();
+    this.#isOpening = lastRead !== null && this.#latest > Math.max(lastRead, this.#latestSeen);
+    this.#lastRead = this.#isOpening ? lastRead : null;
+    if (this.#isOpening) this.followsNewest = false;
     this.#drawNow();
-    if (!this.#isOpening && this.#seen === null) this.#restore();
+    if (!this.#isOpening && this.#lastRead === null) this.#restorePlace();
   }
 
-  /** The user looks elsewhere: remember the place, and what has come so far. */
+  /** The user looks elsewhere: remember the place and the last message. */
   lookAway() {
-    this.#place = this.#topmost();
-    this.#lookedUpTo = this.#latest;
+    this.#place = this.#placeAtTop();
+    this.#latestSeen = this.#latest;
   }
 
-  /** Hide it. */
+  /** Hide the log. */
   hide() {
     this.lookAway();
     this.element.hidden = true;
   }
 
-  /** Go to the newest. */
+  /** Scroll to the newest message, and follow it. */
   toBottom() {
-    this.sticks = true;
+    this.followsNewest = true;
     this.#draw();
   }
 
-  #isNews({ seq, from }) {
-    return seq && from !== this.#hooks.me().name;
+  /** @param {V1.Message} message */
+  #isByOther({ from }) {
+    return from !== this.#hooks.me().name;
   }
 
   #blocks() {
-    return [...this.element.querySelectorAll(".block")];
+    return [.../** @type {NodeListOf<HTMLOListElement>} */ (this.element.querySelectorAll(".block"))];
   }
 
-  #first() {
-    return this.element.querySelector("[data-seq]");
+  #messageItems() {
+    return [.../** @type {NodeListOf<HTMLLIElement>} */ (this.element.querySelectorAll("[data-seq]"))];
   }
 
   #drawNow() {
     if (this.element.hidden) return;
-    if (this.sticks && this.#waiting.length > MOST_TO_DRAW) this.#letGo();
-    for (const entry of this.#waiting.splice(0, DRAWN_IN_A_FRAME)) {
+    if (this.followsNewest && this.#waiting.length > MAX_TO_DRAW) this.#dropOld();
+    for (const entry of this.#waiting.splice(0, MAX_DRAWN_PER_FRAME)) {
       const block = this.#openBlock();
-      block.append(...this.#itemsFor(entry, block.lastElementChild));
+      block.append(...this.#itemsFor(entry, /** @type {HTMLLIElement | null} */ (block.lastElementChild)));
     }
     if (this.#isOpening) this.#goToLine();
-    if (this.#unsentRows) fillList(this.#below, this.#unsentRows(), ([, makeItem]) => makeItem());
-    this.#unsentRows = null;
-    if (this.sticks) this.#prune();
+    if (this.#makeUnsentRows) fillList(this.#below, this.#makeUnsentRows(), ([, makeItem]) => makeItem());
+    this.#makeUnsentRows = null;
+    if (this.followsNewest) this.#prune();
     this.#settle();
     if (this.#waiting.length) this.#draw();
   }
 
-  /** The items for a message or another item, below the last one in its block; above the first of a day there is the day. */
+  /**
+   * Return the items for an entry, with the day above it if that is a new one.
+   *
+   * @param {Entry} entry
+   * @param {HTMLLIElement | null} last the last item in its block
+   */
   #itemsFor(entry, last) {
     const time = this.#time || undefined;
-    if (entry instanceof Element) {
-      const isNewDay = !this.#time || (entry.time > this.#time && !isSameDay(entry.time, this.#time));
-      if (isNewDay) this.#time = entry.time;
-      return isNewDay ? [itemForDay(entry.time), entry] : [entry];
+    if (entry instanceof HTMLLIElement) {
+      const { time: shownAt = 0 } = entry;
+      const isNewDay = !this.#time || (shownAt > this.#time && !isSameDay(shownAt, this.#time));
+      if (isNewDay) this.#time = shownAt;
+      return isNewDay ? [itemForDay(shownAt), entry] : [entry];
     }
     const items = itemsFor(entry, this.#newest, this.#hooks.me(), { isParted: last !== null && !last.message, time });
     this.#newest = entry;
@@ -181,52 +220,52 @@ export class Log {
     return this.element.querySelector(".new");
   }
 
-  /** Put the line above the first message that is new, in place of the one that there may be. Return it, or null. */
+  /** Place the line above the first unread message of another member. Return it, or null if there is none. */
   #placeLine() {
-    if (this.#seen === null) return null;
+    const lastRead = this.#lastRead;
+    if (lastRead === null) return null;
     this.#line()?.remove();
-    const items = [...this.element.querySelectorAll("[data-seq]")];
-    let first = items.find(({ message }) => message.seq > this.#seen && this.#isNews(message));
-    if (!first) return null;
+    let first = this.#messageItems().find(({ message }) => message && message.seq > lastRead && this.#isByOther(message));
+    if (!first?.message) return null;
     if (first.classList.contains("goes-on")) {
-      const [apart] = itemsFor(first.message, first.message, this.#hooks.me(), { isParted: true });
-      first.replaceWith(apart);
-      first = apart;
+      const [parted] = itemsFor(first.message, first.message, this.#hooks.me(), { isParted: true });
+      first.replaceWith(parted);
+      first = parted;
     }
     const line = make("li", "new", "New");
     first.before(line);
     return line;
   }
 
-  /** Put the line there and scroll to it, with a little of what is above it. At the end, the log sticks to the newest again. */
+  /** Place the line and scroll to it. If everything below it is in sight, the log follows the newest message again. */
   #goToLine() {
     const line = this.#placeLine();
     if (!line) return;
     this.#isOpening = false;
     const go = () => {
-      if (!line.isConnected || this.sticks) return;
-      this.element.scrollTop += line.getBoundingClientRect().top - this.element.getBoundingClientRect().top - ABOVE_NEW;
+      if (!line.isConnected || this.followsNewest) return;
+      this.element.scrollTop += line.getBoundingClientRect().top - this.element.getBoundingClientRect().top - ABOVE_UNREAD;
     };
     go();
-    this.sticks = this.#waiting.length === 0 && this.#isAtBottom();
-    requestAnimationFrame(go); // now that what is in sight has its real size
+    this.followsNewest = this.#waiting.length === 0 && this.#isAtBottom();
+    requestAnimationFrame(go); // the items in sight have their real heights only now
   }
 
-  /** The block to put the next item in. */
+  /** Return the block for the next item. */
   #openBlock() {
-    const last = this.#below.previousElementSibling;
-    if (last !== this.edge && !last.classList.contains("done") && last.childElementCount < BLOCK) return last;
-    if (last !== this.edge) finish(last);
+    const last = /** @type {HTMLElement} */ (this.#below.previousElementSibling);
+    if (last !== this.edge && !last.classList.contains("done") && last.childElementCount < BLOCK_SIZE) return last;
+    if (last !== this.edge) finishBlock(last);
     const next = make("ol", "block");
     last.after(next);
     return next;
   }
 
-  /** What nobody has looked at for so long would only fill the memory and take time: it can be read again. */
-  #letGo() {
-    const first = this.#waiting.filter(({ seq }) => seq).at(-KEPT_OF_TOO_MANY)?.seq;
+  /** Drop messages that are too many to draw. The user can scroll back to them. */
+  #dropOld() {
+    const first = messagesAmong(this.#waiting).at(-KEPT_OF_TOO_MANY)?.seq;
     if (!first) return;
-    const kept = this.#waiting.filter((entry) => entry instanceof Element || entry.seq >= first);
+    const kept = this.#waiting.filter((entry) => entry instanceof HTMLLIElement || entry.seq >= first);
     this.clear();
     this.#waiting = kept;
     this.#hooks.onPrune(first);
@@ -235,57 +274,65 @@ export class Log {
   #prune() {
     const before = this.#count;
     for (const block of this.#blocks()) {
-      if (this.#count <= MOST_IN_THE_PAGE) break;
+      if (this.#count <= MAX_IN_PAGE) break;
       this.#count -= block.querySelectorAll("[data-seq]").length;
       block.remove();
     }
-    if (this.#count < before) this.#hooks.onPrune(this.#first().message.seq);
+    const first = this.#count < before ? this.#messageItems()[0]?.message : undefined;
+    if (first) this.#hooks.onPrune(first.seq);
   }
 
-  /** What was the first in here comes after another message now, which may be of the same day. */
-  #rejoin(before) {
-    const day = this.#blocks()[0]?.firstElementChild;
-    if (!day?.classList.contains("day") || !isSameDay(before.time, day.time)) return;
-    const first = day.nextElementSibling;
+  /**
+   * Remove the day above the first message if the message that now comes before it is of the same day.
+   *
+   * @param {V1.Message} before
+   */
+  #mergeDay(before) {
+    const day = /** @type {HTMLLIElement | null | undefined} */ (this.#blocks()[0]?.firstElementChild);
+    if (!day?.classList.contains("day") || !isSameDay(before.time, day.time ?? 0)) return;
+    const first = /** @type {HTMLLIElement | null} */ (day.nextElementSibling);
     day.remove();
     if (first?.message) first.replaceWith(...itemsFor(first.message, before, this.#hooks.me()));
   }
 
-  /** The message at the top of what is seen, how far it is from there, and its height. */
-  #topmost() {
+  /** Return the place of the first message in sight. */
+  #placeAtTop() {
     const top = this.element.getBoundingClientRect().top;
     const block = this.#blocks().findLast((other) => other.getBoundingClientRect().top <= top) ?? this.#blocks()[0];
-    const item = block && [...block.children].find((other) => other.message && other.getBoundingClientRect().bottom > top);
-    const box = item?.getBoundingClientRect();
-    return item && { seq: item.message.seq, distance: box.top - top, height: box.height };
+    const items = block ? [.../** @type {HTMLCollectionOf<HTMLLIElement>} */ (block.children)] : [];
+    const item = items.find((other) => other.message && other.getBoundingClientRect().bottom > top);
+    if (!item?.message) return undefined;
+    const box = item.getBoundingClientRect();
+    return { seq: item.message.seq, distance: box.top - top, height: box.height };
   }
 
+  /** @param {Place} place */
   #moveTo({ seq, distance, height }) {
     const item = this.element.querySelector(`[data-seq="${seq}"]`);
     if (!item) return;
     const box = item.getBoundingClientRect();
-    const kept = distance < 0 ? (distance / height) * box.height : distance; // the same part of it is above, or it could be all
+    const kept = distance < 0 ? (distance / height) * box.height : distance; // the same share of its height stays out of sight
     this.element.scrollTop += box.top - this.element.getBoundingClientRect().top - kept;
   }
 
-  /** Go where it was. */
-  #restore() {
-    const restore = () => this.#place && !this.sticks && this.#moveTo(this.#place);
+  /** Scroll to the previous place. */
+  #restorePlace() {
+    const restore = () => this.#place && !this.followsNewest && this.#moveTo(this.#place);
     restore();
-    requestAnimationFrame(restore); // now that what is in sight has its real size
+    requestAnimationFrame(restore); // the items in sight have their real heights only now
   }
 
-  #rememberNow() {
+  #savePlaceNow() {
     const { hidden, clientWidth } = this.element;
-    if (hidden || this.sticks || clientWidth !== this.#width) return; // with another width it has not been put back yet
-    this.#place = this.#topmost();
+    if (hidden || this.followsNewest || clientWidth !== this.#width) return; // after a change of width it is not restored yet
+    this.#place = this.#placeAtTop();
   }
 
-  /** In another width all messages have other heights: keep the place. */
+  /** Keep the place: in another width all messages have other heights. */
   #resized() {
     const { hidden, clientWidth, clientHeight } = this.element;
     if (hidden) return;
-    if (clientWidth !== this.#width) this.#restore();
+    if (clientWidth !== this.#width) this.#restorePlace();
     this.#width = clientWidth;
     this.#height = clientHeight;
     this.#settle();
@@ -293,15 +340,15 @@ export class Log {
 
   #settle() {
     if (this.element.hidden) return;
-    if (this.sticks) this.element.scrollTop = this.element.scrollHeight;
+    if (this.followsNewest) this.element.scrollTop = this.element.scrollHeight;
     this.#moved();
   }
 
   #scrolled() {
     const { clientHeight, hidden } = this.element;
-    if (hidden || clientHeight !== this.#height) return; // a larger field has moved it, and not the user
-    this.sticks = this.#isAtBottom();
-    if (!this.sticks) this.#remember();
+    if (hidden || clientHeight !== this.#height) return; // not the user: the message field has grown
+    this.followsNewest = this.#isAtBottom();
+    if (!this.followsNewest) this.#savePlace();
     this.#moved();
   }
 
@@ -316,10 +363,23 @@ export class Log {
   }
 }
 
-/** Nothing is added to a block any more: leave it out of the layout when it is out of sight, but not its height. */
-function finish(block) {
+/**
+ * Return the messages among entries.
+ *
+ * @param {Entry[]} entries
+ */
+function messagesAmong(entries) {
+  return entries.flatMap((entry) => (entry instanceof HTMLLIElement ? [] : [entry]));
+}
+
+/**
+ * Leave a full block out of the layout while it is out of sight, but keep its height.
+ *
+ * @param {HTMLElement} block
+ */
+function finishBlock(block) {
   const { height } = block.getBoundingClientRect();
-  if (height === 0) return; // the room is not shown
+  if (height === 0) return; // the log is hidden
   block.style.containIntrinsicBlockSize = `auto ${height}px`;
   block.classList.add("done");
 }

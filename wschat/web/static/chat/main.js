@@ -1,108 +1,128 @@
-// The page: puts the parts together. Each has its own file, and knows the others only by what it is given here.
+// The page: creates its parts and connects them by their hooks.
 
 import { announce, announceMessage } from "./announcer.js";
-import { takeAnswer, takeRefusal } from "./answers.js";
-import { commandsIn } from "./completion.js";
+import { setPresent } from "./colours.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { meet } from "./colours.js";
 import { byId } from "./dom.js";
 import { Drafts } from "./drafts.js";
+import { Identity } from "./identity.js";
 import { closeDrawers } from "./layout.js";
 import { showMembers } from "./members.js";
-import { itemForUnsent, itemForWhisper, lineOf } from "./message.js";
-import { Names } from "./names.js";
-import { Outbox, spoken } from "./outbox.js";
+import { itemForUnsent, itemForWhisper, sentenceOf } from "./message.js";
+import { Outbox, messageText } from "./outbox.js";
+import { asRefusal } from "./refusal.js";
+import { showRefusal, showReply } from "./replies.js";
 import { Rooms } from "./rooms.js";
 import { hideStatus, showStatus } from "./status.js";
 import { Typing } from "./typing.js";
 
-const ON_EVENT = {
-  message: (event) => rooms.find(event.room)?.take(event),
-  member: (event) => rooms.find(event.room)?.takeMember(event),
-  typing: ({ room, name }) => typing.begin(room, name),
-  notice: ({ text }) => rooms.notice(text),
-  error: ({ code, text }) => code !== "replaced" && rooms.current.say(text, "error"), // which closes the connection and is said then
-  whisper: (event) => {
-    rooms.current.whispers += 1;
-    rooms.current.show(itemForWhisper(event, false, whisperTo));
-    announce(`${event.from} whispers: ${event.text}`);
-  },
-};
-
-const ON_STATE = {
-  open: arrive,
-  connecting: () => names.name && showStatus("Connecting …"),
-  waiting: ({ until, why }) =>
-    showStatus(why ? `No connection: ${why}` : "The connection is lost.", { next: until, button: "Try now", onClick: reconnect }),
-  refused: (refusal) => {
-    if (names.refused(refusal)) hideStatus();
-    else showStatus(refusal.why, { button: "Try again", onClick: reconnect });
-  },
-  replaced: () => {
-    names.replaced();
-    const why = `You are ${names.name} in another tab or on another device now.`;
-    showStatus(why, { button: "Use it here", onClick: () => names.takeBack() });
-  },
-};
+/** @typedef {import("./room.js").Room} Room */
+/** @typedef {import("./connection.js").State} State */
 
 let unread = 0;
+/** @type {V1.Command[]} */
 let commands = [];
 
 const drafts = new Drafts();
-
-const names = new Names({ onName: nameChanged, onWait: waitForName });
 const connection = new Connection({
-  credentials: () => names.credentials(),
-  onEvent: (event) => ON_EVENT[event.type]?.(event),
+  credentials: () => identity.credentials(),
+  onEvent: handleEvent,
   onState: (state) => {
     outbox.pause();
     rooms.pause();
-    ON_STATE[state.phase](state);
+    handleState(state);
   },
 });
-const typing = new Typing((room) => connection.request({ type: "typing", room }).catch(() => {})); // which nobody misses
+const identity = new Identity(connection, { onName: showName, onWait: showNameInUse });
+const typing = new Typing((room) => connection.request({ type: "typing", room }).catch(() => {})); // it is not important
 const composer = new Composer({
   onSend: send,
-  onChange: (text) => drafts.keep(rooms.current.name, text),
-  onTyping: () => typing.typed(),
-  known: () => ({ commands, names: [...rooms.current.members].filter((name) => name !== names.name), rooms: rooms.names }),
+  onChange: (text) => drafts.set(rooms.current.name, text),
+  onTyping: () => typing.userTyped(),
+  candidates: () => ({
+    commands,
+    names: [...rooms.current.members].filter((name) => name !== identity.name),
+    rooms: rooms.names,
+  }),
 });
 const outbox = new Outbox(connection, {
-  me: () => names,
-  mayGo: (room) => !rooms.find(room)?.isJoining,
+  me: () => identity,
+  canSend: (room) => !rooms.find(room)?.isJoining,
   head: (room) => rooms.find(room)?.head ?? 0,
   onChange: showUnsent,
-  onFail: (item) => takeRefusal(page, item),
-  onDone: (item, answer) => takeAnswer(page, item, answer),
+  onFail: (item) => showRefusal(page, item),
+  onDone: (item, reply) => showReply(page, item, reply),
 });
 const rooms = new Rooms(connection, {
-  me: () => names,
-  onPeople: (room) => room === rooms.current && showPeople(room),
-  onMessage: messageCame,
-  onPast: (message) => outbox.saw(message),
-  onGone: (name, why) => outbox.refuse(name, why),
-  onAnswer: () => outbox.resume(),
-  onShow: roomShown,
+  me: () => identity,
+  onMembers: (room) => room === rooms.current && showRoomMembers(room),
+  onMessage: handleMessage,
+  onPastMessage: (message) => outbox.matchMessage(message),
+  onRefused: (name, why) => outbox.failRoom(name, why),
+  onJoinReply: () => outbox.resume(),
+  onShow: showRoom,
   onUnread: (count) => {
     unread = count;
     showTitle();
   },
 });
+const page = { identity, outbox, rooms, edit, whisperTo };
 
-const page = { names, outbox, rooms, edit, whisperTo }; // what answers are shown in
+/** @param {V1.Event} event an event that is no reply */
+function handleEvent(event) {
+  if (event.type === "message") rooms.find(event.room)?.receive(event);
+  else if (event.type === "member") rooms.find(event.room)?.updateMember(event);
+  else if (event.type === "typing") typing.begin(event.room, event.name);
+  else if (event.type === "notice") rooms.showNotice(event);
+  else if (event.type === "whisper") showWhisper(event);
+  // The error "replaced" is followed by a close code, which has a status of its own.
+  else if (event.type === "error" && event.code !== "replaced") rooms.current.showNotice(event.text, "error");
+}
 
-/** We have a connection: get our name, our rooms, and go on with what is to be sent. */
-async function arrive({ welcome, signal }) {
+/** @param {State} state */
+function handleState(state) {
+  if (state.phase === "open") signIn(state);
+  else if (state.phase === "connecting") {
+    if (identity.name) showStatus("Connecting …");
+  } else if (state.phase === "waiting") {
+    const text = state.why ? `No connection: ${state.why}` : "Connection lost.";
+    showStatus(text, { next: state.until, button: "Try now", onClick: reconnect });
+  } else if (state.phase === "refused") {
+    if (identity.handleRefused(state)) hideStatus();
+    else showStatus(state.why, { button: "Try again", onClick: reconnect });
+  } else {
+    identity.handleReplaced();
+    const text = `You are now ${identity.name} in another tab or on another device.`;
+    showStatus(text, { button: "Use it here", onClick: () => identity.takeOver() });
+  }
+}
+
+/**
+ * Get a name after connecting, join the rooms, and send what is in the outbox.
+ *
+ * @param {import("./connection.js").OpenState} state
+ */
+async function signIn({ welcome, signal }) {
   hideStatus();
   try {
-    await names.settle(welcome, signal);
+    await identity.signIn(welcome, signal);
     hideStatus();
     rooms.rejoin(outbox.rooms);
     outbox.resume();
-    commands = commandsIn((await connection.request({ type: "help" })).text);
-  } catch (refusal) {
+    await loadCommands();
+  } catch (error) {
+    const refusal = asRefusal(error);
     if (refusal.code !== "lost") showStatus(refusal.message);
+  }
+}
+
+/** Load the commands that can be completed. Without the list they can still be typed. */
+async function loadCommands() {
+  try {
+    ({ commands } = await connection.request({ type: "commands" }));
+  } catch (error) {
+    asRefusal(error);
   }
 }
 
@@ -110,74 +130,98 @@ function reconnect() {
   connection.open();
 }
 
+/** @param {string} text */
 function send(text) {
   outbox.add(rooms.current.name, text);
   rooms.current.log.toBottom();
 }
 
-function messageCame(room, message) {
+/**
+ * @param {Room} room
+ * @param {V1.Message} message
+ */
+function handleMessage(room, message) {
   typing.end(room.name, message.from);
-  outbox.saw(message);
-  if (message.from === names.name) typing.said();
-  else if (room === rooms.current) announceMessage(lineOf(message).textContent);
+  outbox.matchMessage(message);
+  if (message.from === identity.name) typing.userSent();
+  else if (room === rooms.current) announceMessage(sentenceOf(message).textContent ?? "");
 }
 
-function roomShown(room, before) {
-  composer.text = drafts.of(room.name);
+/** @param {V1.Whisper} whisper */
+function showWhisper(whisper) {
+  rooms.current.unseenWhispers += 1;
+  rooms.current.append(itemForWhisper(whisper, whisperTo));
+  announce(`${whisper.from} whispers: ${whisper.text}`);
+}
+
+/**
+ * @param {Room} room
+ * @param {Room | null} before
+ */
+function showRoom(room, before) {
+  composer.text = drafts.get(room.name);
   typing.show(room.name);
-  showPeople(room);
+  showRoomMembers(room);
   showUnsent(room.name);
   closeDrawers();
   if (before) composer.focus();
 }
 
-function showPeople(room) {
-  meet(room.members);
-  showMembers(room, names, { onMention: mention, onWhisper: whisperTo });
+/** @param {Room} room */
+function showRoomMembers(room) {
+  setPresent(room.members);
+  showMembers(room, identity, { onMention: mention, onWhisper: whisperTo });
 }
 
-/** What is on its way to a room is shown below its messages. */
-function showUnsent(name) {
-  rooms.find(name)?.log.showUnsent(() =>
-    outbox.of(name).map((item, place) => {
-      const editThis = () => {
+/** @param {string} room */
+function showUnsent(room) {
+  rooms.find(room)?.log.showUnsent(() =>
+    outbox.itemsOf(room).map((item, place) => {
+      const editItem = () => {
         outbox.discard(item);
         edit(item.text);
       };
-      const first = item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", editThis];
-      const actions = [first, ["Discard", () => outbox.discard(item)]];
-      const isFirst = place === 0;
-      const key = [item.id, item.state, item.why, isFirst, names.name].join();
-      return [key, () => itemForUnsent({ ...item, text: spoken(item.text) }, !isFirst, names, actions)];
+      /** @type {[label: string, onClick: () => void][]} */
+      const actions = [
+        item.mayRetry ? ["Try again", () => outbox.retry(item)] : ["Edit", editItem],
+        ["Discard", () => outbox.discard(item)],
+      ];
+      const key = [item.id, item.state, item.why, place === 0, identity.name].join();
+      const content = { ...item, text: messageText(item.text) };
+      return [key, () => itemForUnsent(content, place > 0, identity, actions)];
     }),
   );
 }
 
+/** @param {string} text */
 function edit(text) {
-  composer.begin(composer.text ? `${text}\n` : text);
+  composer.prepend(composer.text ? `${text}\n` : text);
 }
 
+/** @param {string} name */
 function mention(name) {
   closeDrawers();
-  composer.insert(name);
+  composer.insertName(name);
 }
 
+/** @param {string} name */
 function whisperTo(name) {
   closeDrawers();
-  composer.text = composer.text.replace(/^\/msg\s+\S*\s*/i, ""); // to somebody else, perhaps
-  composer.begin(`/msg ${name} `);
+  composer.text = composer.text.replace(/^\/msg\s+\S*\s*/i, ""); // it may have been for another user
+  composer.prepend(`/msg ${name} `);
 }
 
-function nameChanged() {
-  byId("me").textContent = names.name;
-  byId("rename").hidden = names.isGiven;
-  showPeople(rooms.current);
+function showName() {
+  byId("me").textContent = identity.name;
+  byId("rename").hidden = identity.isGiven;
+  showRoomMembers(rooms.current);
   const { activeElement, body } = document;
   if (activeElement === body || byId("names").contains(activeElement)) composer.focus();
 }
 
-function waitForName(why) {
-  showStatus(why, { button: "Another name", onClick: () => names.change() });
+/** @param {string} why */
+function showNameInUse(why) {
+  showStatus(why, { button: "Choose another name", onClick: () => identity.change() });
 }
 
 function showTitle() {
@@ -185,25 +229,27 @@ function showTitle() {
 }
 
 document.addEventListener("visibilitychange", showTitle);
-byId("rename").addEventListener("click", () => names.change());
+byId("rename").addEventListener("click", () => identity.change());
 byId("leave").addEventListener("click", () => {
-  if (outbox.rooms.has(rooms.current.name)) send("/leave"); // after what was said before
+  if (outbox.rooms.has(rooms.current.name)) send("/leave"); // after the messages that are not sent yet
   else rooms.leave();
 });
 byId("newest").addEventListener("click", () => rooms.current.log.toBottom());
 byId("rooms").addEventListener("toggle", () => rooms.refresh());
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  rooms.enter(byId("join-room").value);
-  byId("join").reset();
+  rooms.openAndJoin(byId("join-room", HTMLInputElement).value);
+  byId("join", HTMLFormElement).reset();
   composer.focus();
 });
-byId("logs").addEventListener("click", ({ target }) => target.matches(".author") && mention(target.textContent));
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address is for rooms
+byId("logs").addEventListener("click", ({ target }) => {
+  if (target instanceof HTMLElement && target.matches(".author")) mention(target.textContent ?? "");
+});
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault(); // the address is that of a room
   byId("say").focus();
 });
 
 rooms.start();
-names.start(connection);
+identity.start();
 connection.open();

@@ -1,108 +1,158 @@
-// What a room is told of its members, in few words: a member who is back within some seconds has not left, news that follow each
-// other share a line as long as nothing else is said, and of a member who comes and goes only the last event is told.
+// News of a room's members: who joined, left, was renamed or moderated. A member who comes back within some seconds has not left,
+// consecutive news share a line, and of several events of one member only the last is shown.
 
 import { itemForNotice } from "./message.js";
 import { sentence } from "./text.js";
 
-const BACK_WITHIN = 6000; // a reload takes a second, a lost connection some more
-const TOLD_ONCE_WITHIN = 3000;
-const LONGEST_LINE = 12;
+const RETURN_MS = 6000; // a reload takes a second, a lost connection some more
+const REPORT_ONCE_MS = 3000;
+const MAX_NEWS_PER_LINE = 12;
 const TEXTS = {
-  kick: "was put out",
+  kick: "was removed",
   ban: "was banned",
   mute: "was muted",
-  unmute: "may speak again",
-  unban: "may come in again",
-  op: "is a moderator now",
+  unmute: "was unmuted",
+  unban: "was unbanned",
+  op: "is now a moderator",
 };
 
-/** The news of one room; `show(item)` puts an item below the messages. */
-export class News {
-  #show;
-  #leaving = new Map(); // timers of members who have left and may come back, by their names
-  #told = new Map(); // when an event was told last, by the event and the name
-  #line = null; // the item that still takes news
-  #entries = new Map(); // the news in that item: the last coming or going of each name, and other sentences
+/** @typedef {keyof typeof TEXTS} ModerationEvent */
+/** @typedef {"joined" | "left" | HTMLElement} News a word that is the same for several members, or a sentence */
 
+/** The news of one room. */
+export class MemberNews {
+  #show;
+  /** @type {Map<string, number>} timers of members who left and may come back, by name */
+  #leaving = new Map();
+  /** @type {Map<string, number>} when an event was reported last, by event and name */
+  #reported = new Map();
+  /** @type {HTMLLIElement | null} the item that further news are added to */
+  #line = null;
+  /** @type {Map<string | HTMLElement, {name: string, news: News}>} the news in that item */
+  #entries = new Map();
+
+  /** @param {(item: HTMLLIElement) => void} show adds an item to the log */
   constructor(show) {
     this.#show = show;
   }
 
-  /** Something else has been said: the next news begin another line. */
-  close() {
+  /** Have the next news begin a new line, because something else was added to the log. */
+  endLine() {
     this.#line = null;
     this.#entries.clear();
   }
 
-  /** A member has come, or come back. */
+  /**
+   * A member joined, or came back.
+   *
+   * @param {string} name
+   */
   join(name) {
-    if (!this.#cancel(name)) this.#tell(name, "joined");
+    if (!this.#cancelLeaving(name)) this.#report(name, "joined");
   }
 
-  /** A member has gone, perhaps for a moment only. */
+  /**
+   * A member left, perhaps only for a moment.
+   *
+   * @param {string} name
+   */
   leave(name) {
-    this.#cancel(name);
-    const tell = () => {
+    this.#cancelLeaving(name);
+    const report = () => {
       this.#leaving.delete(name);
-      this.#tell(name, "left");
+      this.#report(name, "left");
     };
-    this.#leaving.set(name, setTimeout(tell, BACK_WITHIN));
+    this.#leaving.set(name, setTimeout(report, RETURN_MS));
   }
 
-  /** Compare the members after a lost connection with those before: who is missing may be on the way back. */
-  resume(here, before) {
-    for (const name of here) this.#cancel(name);
-    for (const name of before) if (!here.has(name)) this.leave(name);
+  /**
+   * Compare the members with those before the connection was lost.
+   *
+   * @param {Set<string>} members
+   * @param {Set<string>} before
+   */
+  resume(members, before) {
+    for (const name of members) this.#cancelLeaving(name);
+    for (const name of before) if (!members.has(name)) this.leave(name);
   }
 
-  /** A member has another name. */
+  /**
+   * A member changed their name.
+   *
+   * @param {string} name
+   * @param {string} newName
+   */
   rename(name, newName) {
-    this.#cancel(newName);
-    this.#tell(name, sentence`${name} is ${newName} now.`);
+    this.#cancelLeaving(newName);
+    this.#report(name, sentence`${name} is now ${newName}.`);
   }
 
-  /** A moderator has done something about a member. */
+  /**
+   * A moderator moderated a member.
+   *
+   * @param {string} name
+   * @param {ModerationEvent} event
+   */
   moderate(name, event) {
-    this.#cancel(name);
-    if (this.isNew(event, name)) this.#tell(name, sentence`${name} ${TEXTS[event] ?? event}.`);
+    this.#cancelLeaving(name);
+    if (this.isFirstReport(event, name)) this.#report(name, sentence`${name} ${TEXTS[event] ?? event}.`);
   }
 
-  /** Return true the first time in some seconds: a moderator learns of the same thing by an event and by an answer. */
-  isNew(event, name) {
+  /**
+   * Return true unless the same event was reported in the last seconds. The moderator gets both a reply and an event.
+   *
+   * @param {string} event
+   * @param {string} name
+   */
+  isFirstReport(event, name) {
     const key = `${event} ${name.toLowerCase()}`;
-    const before = this.#told.get(key) ?? -Infinity;
-    this.#told.set(key, performance.now());
-    return performance.now() - before > TOLD_ONCE_WITHIN;
+    const before = this.#reported.get(key) ?? -Infinity;
+    this.#reported.set(key, performance.now());
+    return performance.now() - before > REPORT_ONCE_MS;
   }
 
-  /** Return true if it was about to be told that a member has left. */
-  #cancel(name) {
+  /**
+   * Return true if the member had left, and this was not reported yet.
+   *
+   * @param {string} name
+   */
+  #cancelLeaving(name) {
     clearTimeout(this.#leaving.get(name));
     return this.#leaving.delete(name);
   }
 
-  #tell(name, what) {
-    if (!this.#line || this.#entries.size >= LONGEST_LINE) {
+  /**
+   * @param {string} name
+   * @param {News} news
+   */
+  #report(name, news) {
+    if (!this.#line || this.#entries.size >= MAX_NEWS_PER_LINE) {
       const line = itemForNotice("", "news");
-      this.#show(line); // and this closes the one before
+      this.#show(line); // this ends the line before
       this.#line = line;
     }
-    const key = typeof what === "string" ? name : what;
-    this.#entries.delete(key); // what is told last stands last
-    this.#entries.set(key, { name, what });
-    this.#line.firstChild.replaceChildren(...this.#sentences().flatMap((said, place) => (place ? [" ", said] : [said])));
+    const key = typeof news === "string" ? name : news;
+    this.#entries.delete(key); // the latest stands last
+    this.#entries.set(key, { name, news });
+    const text = /** @type {HTMLElement} */ (this.#line.firstChild);
+    text.replaceChildren(...this.#sentences().flatMap((part, place) => (place ? [" ", part] : [part])));
   }
 
   #sentences() {
     const entries = [...this.#entries.values()];
-    const namesOf = (kind) => entries.filter(({ what }) => what === kind).map(({ name }) => name);
-    const others = entries.filter(({ what }) => typeof what !== "string").map(({ what }) => what);
-    return [...others, ...sayOf(namesOf("joined"), "joined"), ...sayOf(namesOf("left"), "left")];
+    /** @param {News} word */
+    const namesOf = (word) => entries.filter(({ news }) => news === word).map(({ name }) => name);
+    const others = entries.flatMap(({ news }) => (typeof news === "string" ? [] : [news]));
+    return [...others, ...sentencesAbout(namesOf("joined"), "joined"), ...sentencesAbout(namesOf("left"), "left")];
   }
 }
 
-function sayOf(names, what) {
+/**
+ * @param {string[]} names
+ * @param {string} verb
+ */
+function sentencesAbout(names, verb) {
   const last = names.at(-1);
-  if (names.length === 0) return [];
-  return names.length === 1 ? [sentence`${last} has ${what}.`] : [sentence`${names.slice(0, -1)} and ${last} have ${what}.`];
+  if (last === undefined) return [];
+  return names.length === 1 ? [sentence`${last} ${verb}.`] : [sentence`${names.slice(0, -1)} and ${last} ${verb}.`];
 }

@@ -1,45 +1,64 @@
-// One room: which part of its log we have, who is in it, and how both are kept right over joins, holes and lost connections.
+// One room: which part of its log the page has, who its members are, and how both are kept right over gaps and lost connections.
 
 import { announce } from "./announcer.js";
 import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
-import { News } from "./news.js";
+import { MemberNews } from "./news.js";
+import { asRefusal } from "./refusal.js";
 import { sentence } from "./text.js";
 
-const OLDER = 100;
-const MOST_AT_ONCE = 1000;
-const SEEN_BEFORE = 100; // messages that are shown above those that have not been seen
-const PEOPLE_SHOWN_EVERY = 200;
-const CROWD = 50; // of so many, it is no news who comes and goes
-const OUTS = ["leave", "kick", "ban"];
-const NO_MODERATOR_ANY_MORE = [...OUTS, "mute"];
-
 /**
- * A room. Its hooks: `me()` says who we are; `onMove(room)` when what is seen of it has changed, `onPeople(room)` when the
- * members have, `onMessage(room, message)` when one has come, `onPast(message)` for each that was there when we came first,
- * `onRejoin(room)` when somebody wants to be in here again, and `seen(room)` is the number of the last message that has been seen.
+ * @typedef {object} RoomHooks
+ * @property {() => import("./message.js").Me} me
+ * @property {(room: Room) => number | null} lastRead returns the number of the last message that was read, or null
+ * @property {(room: Room) => void} onMove called when the log was scrolled or drawn
+ * @property {(room: Room) => void} onMembers called when the members have changed
+ * @property {(room: Room, message: V1.Message) => void} onMessage called for a new message
+ * @property {(message: V1.Message) => void} onPastMessage called for each message that the room had when it was joined first
+ * @property {(room: Room) => void} onRejoin called when the user wants to join the room again
  */
+
+const OLDER_MESSAGES = 100;
+const MAX_MESSAGES = 1000;
+const READ_MESSAGES = 100; // that are loaded before the unread ones
+const MEMBERS_INTERVAL_MS = 200;
+const CROWD = 50; // in a room with more members, joining and leaving is not shown
+const EXITS = ["leave", "kick", "ban"];
+const DEMOTIONS = [...EXITS, "mute"];
+
+/** A room. */
 export class Room {
-  epoch = null; // of its log; null before we have ever been let in
-  head = 0; // the newest number that there is, as far as we know
+  /** @type {string | null} of its log; null before the first join */
+  epoch = null;
+  head = 0; // the number of its last message
+  /** @type {Set<string>} */
   members = new Set();
+  /** @type {Set<string>} */
   moderators = new Set();
   isJoined = false;
   isJoining = false;
-  isOut = false; // we have been put out, and do not come back by ourselves
-  whispers = 0; // that are in its log and have not been seen: they have no numbers
+  isRemoved = false; // a moderator removed the user, so the room is not joined without them
+  unseenWhispers = 0; // whispers have no numbers, and are counted apart from messages
   #connection;
   #hooks;
-  #first = 0; // of the messages that we have
+  #first = 0; // the numbers of the first and the last message that the page has
   #last = 0;
-  #held = null; // messages that have come while older ones are still missing
+  /** @type {V1.Message[] | null} messages that were received while earlier ones are still missing */
+  #held = null;
   #isLoading = false;
-  #peopleTimer = 0;
-  #isWhole = true; // there are none before the first
-  #news = new News((item) => this.show(item));
-  #out = null; // the line that says that we have been put out, until the server says why
+  #membersTimer = 0;
+  #isComplete = true; // there are no messages before the first
+  #news = new MemberNews((item) => this.append(item));
+  /** @type {HTMLLIElement | null} the notice about the removal, until the server has explained it */
+  #removalItem = null;
 
+  /**
+   * @param {string} name
+   * @param {import("./connection.js").Connection} connection
+   * @param {HTMLElement} parent of the log
+   * @param {RoomHooks} hooks
+   */
   constructor(name, connection, parent, hooks) {
     this.name = name;
     this.#connection = connection;
@@ -48,61 +67,72 @@ export class Room {
       me: hooks.me,
       onTop: () => this.#loadOlder(),
       onMove: () => hooks.onMove(this),
-      seen: () => hooks.seen(this),
-      onPrune: (first) => this.#beginAt(first, false),
+      lastRead: () => hooks.lastRead(this),
+      onPrune: (first) => this.#setFirst(first, false),
     });
   }
 
   /**
-   * Ask to be in the room, and for what was said meanwhile or, the first time, for what has not been seen or what was said last;
-   * the answer is for `admit`. Rejects with a Refusal.
+   * Join the room on the server. Ask for the messages since the last one that the page has; the first time for the unread
+   * messages, or for the last ones. The reply is for `applyJoined`. Rejects with a Refusal.
+   *
+   * @param {boolean} isPatient
+   * @returns {Promise<V1.Joined>}
    */
   async join(isPatient) {
     this.isJoining = true;
     try {
-      if (this.epoch !== null) return await this.#insist("join", { since: this.#last, epoch: this.epoch }, { isPatient });
-      const seen = this.#hooks.seen(this);
-      if (seen !== null) {
-        const since = Math.max(0, seen - SEEN_BEFORE);
-        const joined = await this.#insist("join", { since }, { isPatient });
+      if (this.epoch !== null) return await this.#request("join", { since: this.#last, epoch: this.epoch }, { isPatient });
+      const lastRead = this.#hooks.lastRead(this);
+      if (lastRead !== null) {
+        const since = Math.max(0, lastRead - READ_MESSAGES);
+        const joined = await this.#request("join", { since }, { isPatient });
         const mayHaveOlder = since > 0 && joined.messages.length > 0;
-        if (!joined.more) return { ...joined, more: mayHaveOlder }; // which is what `more` says of the last ones
+        if (!joined.more) return { ...joined, more: mayHaveOlder }; // from here on, `more` means older messages
       }
-      return await this.#insist("join", {}, { isPatient });
+      return await this.#request("join", {}, { isPatient });
     } finally {
       this.isJoining = false;
     }
   }
 
-  /** We have been let in: begin, or go on from what we have. */
-  admit({ epoch, last, members, moderators = [], messages, more, gap }) {
-    const isKnown = epoch === this.epoch && last >= this.#last;
-    const isAnew = !isKnown && this.epoch !== null;
+  /**
+   * Show what the server says about the room after joining it: begin, or continue with what the page has.
+   *
+   * @param {V1.Joined} joined
+   */
+  applyJoined({ epoch, last, members, moderators = [], messages, more, gap }) {
+    const isSameLog = epoch === this.epoch && last >= this.#last;
+    const isNewLog = !isSameLog && this.epoch !== null;
     const before = this.members;
-    Object.assign(this, { epoch, head: last, isJoined: true, isOut: false });
+    Object.assign(this, { epoch, head: last, isJoined: true, isRemoved: false });
     Object.assign(this, { members: new Set(members), moderators: new Set(moderators) });
-    this.#out = null;
+    this.#removalItem = null;
     if (before.size <= CROWD) this.#news.resume(this.members, before);
-    this.#hooks.onPeople(this);
+    this.#hooks.onMembers(this);
     this.#held = null;
-    if (isKnown) {
+    if (isSameLog) {
       const next = messages[0]?.seq ?? last + 1;
       if (gap && next > this.#last + 1) this.#skipTo(next);
       if (next === this.#last + 1) this.#append(messages);
       if (this.#last < last) this.#fill(last);
       return;
     }
-    if (isAnew) this.log.clear();
+    if (isNewLog) this.log.clear();
     this.#last = last;
-    this.#beginAt(messages[0]?.seq ?? last + 1, !more);
+    this.#setFirst(messages[0]?.seq ?? last + 1, !more);
     this.log.append(...messages);
     this.log.open();
-    messages.forEach(this.#hooks.onPast);
-    if (isAnew) this.say("The history of this room was lost, and begins anew.");
+    messages.forEach(this.#hooks.onPastMessage);
+    if (isNewLog) this.showNotice("The history of this room was lost. It starts again here.");
   }
 
-  /** A new message has come. */
-  take(message) {
+  /**
+   * Receive a new message.
+   *
+   * @param {V1.Message} message
+   */
+  receive(message) {
     this.head = Math.max(this.head, message.seq);
     if (this.#held) this.#held.push(message);
     else if (message.seq === this.#last + 1) this.#append([message]);
@@ -112,92 +142,142 @@ export class Room {
     }
   }
 
-  /** Something has happened to somebody. */
-  takeMember({ name, event, new_name: newName, moderator }) {
-    const isOut = OUTS.includes(event);
+  /**
+   * Update the members after an event.
+   *
+   * @param {V1.Member} event
+   */
+  updateMember({ name, event, new_name: newName = name, moderator }) {
+    const isExit = EXITS.includes(event);
     const wasModerator = this.moderators.has(name);
-    if (isOut || event === "rename") this.members.delete(name);
-    if (event === "join" || event === "rename") this.members.add(newName ?? name);
-    if (NO_MODERATOR_ANY_MORE.includes(event) || event === "rename") this.moderators.delete(name);
-    if (moderator || event === "op" || (event === "rename" && wasModerator)) this.moderators.add(newName ?? name);
-    this.#peopleTimer ||= setTimeout(() => this.#showPeople(), PEOPLE_SHOWN_EVERY);
-    if (name !== this.#hooks.me().name) this.#tell(name, event, newName);
-    else if (isOut) this.putOut();
+    if (isExit || event === "rename") this.members.delete(name);
+    if (event === "join" || event === "rename") this.members.add(newName);
+    if (DEMOTIONS.includes(event) || event === "rename") this.moderators.delete(name);
+    if (moderator || event === "op" || (event === "rename" && wasModerator)) this.moderators.add(newName);
+    this.#membersTimer ||= setTimeout(() => this.#showMembers(), MEMBERS_INTERVAL_MS);
+    if (name !== this.#hooks.me().name) this.#report(name, event, newName);
+    else if (isExit) this.setRemoved();
   }
 
-  /** Return true unless the same has been told, or asked here, just now. */
-  isNews(event, name) {
-    return this.#news.isNew(event, name);
+  /**
+   * Return true unless the same event was reported in the last seconds.
+   *
+   * @param {string} event
+   * @param {string} name
+   */
+  isFirstReport(event, name) {
+    return this.#news.isFirstReport(event, name);
   }
 
-  /** We are not in the room any more, until somebody wants to be. */
-  putOut(said = sentence`You are not in ${this.name} any more.`, kind = "notice") {
+  /**
+   * The user is no longer in the room, until they want to join it again.
+   *
+   * @param {HTMLElement | string} [text]
+   * @param {string} [kind]
+   */
+  setRemoved(text = sentence`You are no longer in ${this.name}.`, kind = "notice") {
     this.isJoined = false;
-    this.isOut = true;
-    this.#out = this.say(said, kind, makeButton("link", "Join again", () => this.#hooks.onRejoin(this)));
+    this.isRemoved = true;
+    this.#removalItem = this.showNotice(text, kind, makeButton("link", "Join again", () => this.#hooks.onRejoin(this)));
   }
 
-  /** The server says in words why we have been put out: these take the place of our own. Return false if it is about something else. */
-  explain(text) {
-    if (!this.#out || !text.endsWith(` ${this.name}.`)) return false;
-    this.#out.firstChild.replaceChildren(text);
-    this.#out = null;
-    return true;
+  /**
+   * Replace the notice about the removal by the server's explanation. Return false if there is none to replace.
+   *
+   * @param {string} text
+   */
+  explainRemoval(text) {
+    const notice = this.#removalItem?.firstElementChild;
+    this.#removalItem = null;
+    notice?.replaceChildren(text);
+    return notice !== undefined && notice !== null;
   }
 
-  /** Put a line of the page's own below the messages. */
-  say(said, kind = "notice", ...actions) {
-    const item = itemForNotice(said, kind, ...actions);
-    this.show(item);
-    if (!this.log.element.hidden) announce(said.textContent ?? said);
+  /**
+   * Add a notice to the log.
+   *
+   * @param {HTMLElement | string} content
+   * @param {string} [kind] the class of the item
+   * @param {...HTMLElement} actions
+   */
+  showNotice(content, kind = "notice", ...actions) {
+    const item = itemForNotice(content, kind, ...actions);
+    this.append(item);
+    if (!this.log.element.hidden) announce(typeof content === "string" ? content : (content.textContent ?? ""));
     return item;
   }
 
-  /** Put an item below the messages. */
-  show(item) {
-    this.#news.close();
+  /**
+   * Add an item to the log.
+   *
+   * @param {HTMLLIElement} item
+   */
+  append(item) {
+    this.#news.endLine();
     item.time = Date.now() / 1000;
     this.log.append(item);
   }
 
-  #showPeople() {
-    this.#peopleTimer = 0;
-    this.#hooks.onPeople(this);
+  #showMembers() {
+    this.#membersTimer = 0;
+    this.#hooks.onMembers(this);
   }
 
-  #insist(type, fields, options) {
-    const onDelay = (why) => this.say(`${why} Trying again …`);
-    return this.#connection.insist({ type, room: this.name, ...fields }, { onDelay, ...options });
+  /**
+   * @template {"join" | "history"} T
+   * @param {T} type
+   * @param {object} fields
+   * @param {import("./connection.js").RequestOptions} [options]
+   */
+  #request(type, fields, options) {
+    /** @param {string} why */
+    const onDelay = (why) => this.showNotice(`${why} Trying again …`);
+    return this.#connection.requestWithRetries({ type, room: this.name, ...fields }, { onDelay, ...options });
   }
 
-  #tell(name, event, newName) {
+  /**
+   * @param {string} name
+   * @param {V1.MemberEventKind} event
+   * @param {string} newName
+   */
+  #report(name, event, newName) {
     const isCrowd = this.members.size > CROWD;
     if (event === "rename") this.#news.rename(name, newName);
     else if (event !== "join" && event !== "leave") this.#news.moderate(name, event);
     else if (!isCrowd) this.#news[event](name);
   }
 
-  /** Fetch what is missing up to a number; what comes meanwhile has to wait. */
+  /**
+   * Fetch the missing messages up to a number. Messages that are received meanwhile are held.
+   *
+   * @param {number} upTo
+   */
   async #fill(upTo) {
     const held = (this.#held ??= []);
     while (this.#last < upTo) {
-      const answer = await this.#insist("history", { since: this.#last, limit: MOST_AT_ONCE }).catch((refusal) => refusal);
-      if (answer.code === "lost" || this.#held !== held) return; // a new connection begins again here
-      const { messages = [], message: why } = answer; // those, or why there are none
+      const reply = await this.#request("history", { since: this.#last, limit: MAX_MESSAGES }).catch(asRefusal);
+      const refusal = reply instanceof Error ? reply : null;
+      if (refusal?.code === "lost" || this.#held !== held) return; // the next join begins again here
+      const messages = reply instanceof Error ? [] : reply.messages;
       const next = messages[0]?.seq ?? upTo + 1;
-      if (next > this.#last + 1) this.#skipTo(next, why);
+      if (next > this.#last + 1) this.#skipTo(next, refusal?.message);
       this.#append(messages);
     }
     this.#held = null;
-    for (const message of held) this.take(message);
+    for (const message of held) this.receive(message);
   }
 
-  #skipTo(seq, why = "the server has not kept them.") {
+  /**
+   * @param {number} seq
+   * @param {string} [why]
+   */
+  #skipTo(seq, why = "The server no longer has them.") {
     const count = seq - this.#last - 1;
-    this.say(`${count.toLocaleString()} ${count === 1 ? "message is" : "messages are"} missing here: ${why}`);
+    this.showNotice(`${count.toLocaleString()} ${count === 1 ? "message is" : "messages are"} missing here. ${why}`);
     this.#last = seq - 1;
   }
 
+  /** @param {V1.Message[]} messages */
   #append(messages) {
     const added = messages.filter(({ seq }) => seq > this.#last);
     if (added.length === 0) return;
@@ -208,40 +288,48 @@ export class Room {
       this.#append(added.slice(hole));
       return;
     }
-    this.#news.close();
-    this.#last = added.at(-1).seq;
+    this.#news.endLine();
+    this.#last = added[added.length - 1].seq;
     this.log.append(...added);
     this.#drawEdge();
     for (const message of added) this.#hooks.onMessage(this, message);
   }
 
   async #loadOlder() {
-    if (this.#isLoading || this.#isWhole || !this.#connection.isOpen) return;
+    if (this.#isLoading || this.#isComplete || !this.#connection.isOpen) return;
     this.#isLoading = true;
     const before = this.#first;
     try {
-      const { messages, more } = await this.#insist("history", { before, limit: OLDER });
+      const { messages, more } = await this.#request("history", { before, limit: OLDER_MESSAGES });
       if (before === this.#first) {
-        this.#beginAt(messages[0]?.seq ?? before, !more);
+        this.#setFirst(messages[0]?.seq ?? before, !more);
         this.log.prepend(messages);
       }
     } catch {
-      // The next scrolling asks again.
+      // Scrolling again asks again.
     }
     this.#isLoading = false;
   }
 
-  #beginAt(first, isWhole) {
+  /**
+   * @param {number} first
+   * @param {boolean} isComplete
+   */
+  #setFirst(first, isComplete) {
     this.#first = first;
-    this.#isWhole = isWhole;
+    this.#isComplete = isComplete;
     this.#drawEdge();
   }
 
   #drawEdge() {
-    let said = sentence`This is where ${this.name} begins.`;
-    if (!this.#isWhole) said = sentence`Loading what was said before …`;
-    else if (this.#first > 1) said = sentence`What was said before is no longer kept.`;
-    else if (this.#last === 0) said = sentence`No messages in ${this.name} yet`;
-    if (this.log.edge.textContent !== said.textContent) this.log.edge.replaceChildren(said);
+    const text = this.#edgeText();
+    if (this.log.edge.textContent !== text.textContent) this.log.edge.replaceChildren(text);
+  }
+
+  #edgeText() {
+    if (!this.#isComplete) return sentence`Loading earlier messages …`;
+    if (this.#first > 1) return sentence`Earlier messages are no longer kept.`;
+    if (this.#last === 0) return sentence`No messages in ${this.name} yet`;
+    return sentence`This is the beginning of ${this.name}.`;
   }
 }

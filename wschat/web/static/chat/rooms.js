@@ -1,278 +1,371 @@
-// The rooms: which we are in, which is shown, and which there are besides.
+// The rooms: which the user has joined, which is shown, and which others there are.
 
-import { addressed, addressOf, keyOf } from "./address.js";
-import { shortCount, showDirectory } from "./directory.js";
+import { addressOf, keyOf, roomInAddress } from "./address.js";
+import { badgeText, showDirectory } from "./directory.js";
 import { byId, oncePerFrame } from "./dom.js";
+import { ReadMarks } from "./read-marks.js";
+import { Refusal, asRefusal } from "./refusal.js";
 import { Room } from "./room.js";
-import { Seen } from "./seen.js";
 import { local, tab } from "./storage.js";
 
-const LOBBY = "lobby";
-const NOWHERE = "no room"; // which none can be called, because of the blank
-const ASKED_EVERY = 60_000;
+/** @typedef {import("./directory.js").Row} Row */
+/** @typedef {Pick<import("./room.js").RoomHooks, "me" | "onMembers" | "onMessage" | "onPastMessage">} SharedHooks */
 
 /**
- * All rooms. Its hooks: those of a room; `onShow(room, before)` when another one is shown, `onUnread(count)`, `onAnswer()` when
- * the server has let us into a room, or not, and `onGone(name, why)` when it does not and there is no such room for us any more.
+ * @typedef {object} OwnHooks
+ * @property {(room: Room, before: Room | null) => void} onShow called when another room is shown
+ * @property {(count: number) => void} onUnread called with the number of unread messages in all rooms
+ * @property {() => void} onJoinReply called when the server has replied to a join, with an error or without
+ * @property {(name: string, why: string) => void} onRefused called when the user cannot join a room, which is then removed
  */
+
+/** @typedef {SharedHooks & OwnHooks} RoomsHooks */
+
+const LOBBY = "lobby";
+const PLACEHOLDER = "no room"; // a room's name has no space
+const REFRESH_MS = 60_000;
+
+/** All rooms. */
 export class Rooms {
-  current = null;
   #connection;
   #hooks;
+  #roomHooks;
+  /** @type {Map<string, Room>} the user's rooms, by name */
   #rooms = new Map();
-  #listed = []; // what the server has said last of all rooms
-  #isListWhole = true;
-  #askedAt = 0;
-  #refused = new Set(); // rooms that we were not let into
-  #left = new Set(); // rooms that we did not want to be in any more
-  #seen = new Seen(() => this.#draw());
-  #nowhere = null; // what is shown if we are in no room
-  #isSettled = false; // we have a name, and may join
+  /** @type {Room | null} */
+  #current = null;
+  /** @type {V1.RoomSummary[]} all rooms, as the server listed them last */
+  #listed = [];
+  #isListComplete = true;
+  #refreshedAt = 0;
+  /** @type {Set<string>} rooms that the user cannot join */
+  #refused = new Set();
+  /** @type {Set<string>} rooms that the user has left */
+  #left = new Set();
+  #marks = new ReadMarks(() => this.#draw());
+  /** @type {Room | null} shown if the user is in no room */
+  #placeholder = null;
+  #isSettled = false; // the user has a name, and may join rooms
   #draw = oncePerFrame(() => this.#drawNow());
 
+  /**
+   * @param {import("./connection.js").Connection} connection
+   * @param {RoomsHooks} hooks
+   */
   constructor(connection, hooks) {
     this.#connection = connection;
-    this.#hooks = {
+    this.#hooks = hooks;
+    /** @type {import("./room.js").RoomHooks} */
+    this.#roomHooks = {
       ...hooks,
-      onMove: (room) => this.#moved(room),
-      seen: (room) => this.#seen.number(room.name),
-      onRejoin: (room) => this.#comeBack(room),
+      onMove: (room) => this.#markSeen(room),
+      lastRead: (room) => this.#marks.get(room.name),
+      onRejoin: (room) => this.#rejoinRoom(room),
       onMessage: (room, message) => {
         hooks.onMessage(room, message);
-        if (message.from === hooks.me().name) this.#seen.said(room.name, message.seq);
+        if (message.from === hooks.me().name) this.#marks.markOwn(room.name, message.seq);
         this.#draw();
       },
     };
-    window.addEventListener("hashchange", () => addressed() && this.open(addressed()));
+    window.addEventListener("hashchange", () => roomInAddress() && this.open(roomInAddress()));
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.current.log.lookAway();
       else this.current.log.open();
-      this.#keepFresh();
+      this.#refreshIfOld();
     });
-    window.addEventListener("pagehide", () => this.#remember());
-    setInterval(() => this.#keepFresh(), ASKED_EVERY / 4);
+    window.addEventListener("pagehide", () => this.#save());
+    setInterval(() => this.#refreshIfOld(), REFRESH_MS / 4);
   }
 
-  /** Show the room that the address names, or that was shown last. */
+  /** Show the room in the address, or the one that was shown last. */
   start() {
-    for (const name of local.get("rooms", [])) this.#make(name);
-    for (const name of tab.get("out", [])) this.#make(name).putOut();
-    this.#show(this.#make(keyOf(addressed()) || local.get("room", LOBBY)));
+    for (const name of local.get("rooms", /** @type {string[]} */ ([]))) this.#make(name);
+    for (const name of tab.get("out", /** @type {string[]} */ ([]))) this.#make(name).setRemoved();
+    this.#show(this.#make(keyOf(roomInAddress()) || local.get("room", LOBBY)));
   }
 
-  /** The server says something: about a room that we have just been put out of, or to whoever looks at one. */
-  notice(text) {
-    for (const room of this.#rooms.values()) if (room.explain(text)) return;
-    this.current.say(text);
+  /** The room that is shown. */
+  get current() {
+    if (!this.#current) throw new Error("no room is shown before start()");
+    return this.#current;
   }
 
-  /** Our room of this name. */
+  /**
+   * Show a notice of the server: in the room whose removal it explains, or else in the room that is shown.
+   *
+   * @param {V1.Notice} notice
+   */
+  showNotice({ text, room = "", event }) {
+    const isRemoval = event === "kick" || event === "ban";
+    if (!isRemoval || !this.find(room)?.explainRemoval(text)) this.current.showNotice(text);
+  }
+
+  /**
+   * Return the user's room of this name.
+   *
+   * @param {string} name
+   */
   find(name) {
     return this.#rooms.get(name);
   }
 
-  /** The names of all rooms that there are, as far as we know. */
+  /** The names of all known rooms. */
   get names() {
     return [...new Set([...this.#rooms.keys(), ...this.#listed.map(({ room }) => room)])];
   }
 
-  /** Be in our rooms again, after an opening: first in the one that is shown and in those that are wanted, a set of names. */
-  rejoin(wanted) {
+  /**
+   * Join the user's rooms after connecting: first the one that is shown and the urgent ones.
+   *
+   * @param {Set<string>} urgent
+   */
+  rejoin(urgent) {
     this.#isSettled = true;
-    const isUrgent = (room) => room === this.current || wanted.has(room.name);
-    const rooms = [...this.#rooms.values()].filter((room) => !room.isOut);
-    for (const room of rooms) this.#join(room, !isUrgent(room));
+    for (const room of [...this.#rooms.values()].filter((other) => !other.isRemoved)) {
+      this.#join(room, room !== this.current && !urgent.has(room.name));
+    }
     this.refresh();
   }
 
-  /** There is no connection any more. */
+  /** Join nothing until `rejoin`. */
   pause() {
     this.#isSettled = false;
   }
 
-  /** Show a room, however its name is written, and be in it, unless we have been put out of it. */
+  /**
+   * Show a room, and join it unless a moderator removed the user.
+   *
+   * @param {string} name in any notation
+   */
   async open(name) {
     const key = keyOf(name);
     if (this.#rooms.has(key) || !this.#isSettled) return this.#show(this.#make(key));
     const before = this.current;
     try {
-      const room = this.#enter(await this.#connection.request({ type: "join", room: key }));
-      if (this.current === before) this.#show(room); // and not if another one was chosen meanwhile
-    } catch (refusal) {
-      this.current.say(refusal.message, "error");
+      const room = this.#addJoined(await this.#connection.request({ type: "join", room: key }));
+      if (this.current === before) this.#show(room); // unless the user chose another one meanwhile
+    } catch (error) {
+      this.current.showNotice(asRefusal(error).message, "error");
       this.#showAddress("replaceState");
     }
   }
 
-  /** The same, even if we have been put out of it. */
-  enter(name) {
+  /**
+   * Show and join a room, even if a moderator removed the user.
+   *
+   * @param {string} name in any notation
+   */
+  openAndJoin(name) {
     this.open(name);
     const room = this.#rooms.get(keyOf(name));
-    if (room?.isOut) this.#comeBack(room);
+    if (room?.isRemoved) this.#rejoinRoom(room);
   }
 
-  /** The server has let us into a room that was asked for. */
-  admit(joined) {
-    this.#show(this.#enter(joined));
+  /**
+   * Show a room that the user has joined by a command.
+   *
+   * @param {V1.Joined} joined
+   */
+  showJoined(joined) {
+    this.#show(this.#addJoined(joined));
   }
 
   /** Leave the room that is shown. */
   leave() {
     const { name } = this.current;
-    this.#quit(name);
+    this.#requestLeave(name);
     this.forget(name);
   }
 
-  /** We have left a room: show another one. */
+  /**
+   * Remove a room that the user has left, and show another one.
+   *
+   * @param {string} name
+   */
   forget(name) {
     const room = this.#rooms.get(name);
     this.#left.add(name);
-    if (room) this.#remove(room, () => this.#another(name === LOBBY ? [] : [LOBBY]));
+    if (room) this.#remove(room, () => this.#chooseAnother(name === LOBBY ? [] : [LOBBY]));
   }
 
-  /** Ask which rooms there are. */
+  /** Fetch the list of all rooms. */
   async refresh() {
     if (!this.#isSettled) return;
-    this.#askedAt = Date.now();
+    this.#refreshedAt = Date.now();
     try {
       const { rooms, more = false } = await this.#connection.request({ type: "rooms" }, { isPatient: true });
       this.#listed = rooms;
-      this.#isListWhole = !more;
+      this.#isListComplete = !more;
       this.#draw();
     } catch {
-      // The next time.
+      // It is fetched again later.
     }
   }
 
-  #keepFresh() {
-    if (!document.hidden && Date.now() - this.#askedAt >= ASKED_EVERY) this.refresh();
+  #refreshIfOld() {
+    if (!document.hidden && Date.now() - this.#refreshedAt >= REFRESH_MS) this.refresh();
   }
 
+  /**
+   * @param {Room} room
+   * @param {boolean} [isPatient]
+   */
   async #join(room, isPatient = false) {
     const { name } = room;
-    const joined = await room.join(isPatient).catch((refusal) => refusal);
-    if (joined.code === "lost") return;
-    if (!this.#rooms.has(name)) this.#quit(name); // it was left meanwhile
-    else if (joined.type === "joined") {
-      const entered = this.#enter(joined);
-      if (entered.name !== name) this.#remove(room, () => entered); // the server writes it in another way
-    } else if (room.epoch === null) await this.#giveUp(room, joined.message);
-    else room.putOut(joined.message, "error");
-    this.#hooks.onAnswer();
+    const joined = await room.join(isPatient).catch(asRefusal);
+    if (joined instanceof Refusal && joined.code === "lost") return;
+    if (!this.#rooms.has(name)) this.#requestLeave(name); // the user has left it meanwhile
+    else if (!(joined instanceof Refusal)) {
+      const added = this.#addJoined(joined);
+      if (added.name !== name) this.#remove(room, () => added); // the server writes its name in another way
+    } else if (room.epoch === null) await this.#removeRefused(room, joined.message);
+    else room.setRemoved(joined.message, "error");
+    this.#hooks.onJoinReply();
   }
 
-  /** We want to be in a room again that we have been put out of: now, or as soon as there is a connection. */
-  #comeBack(room) {
-    room.isOut = false;
-    this.#remember();
+  /**
+   * Join a room again that a moderator removed the user from, now or after connecting.
+   *
+   * @param {Room} room
+   */
+  #rejoinRoom(room) {
+    room.isRemoved = false;
+    this.#save();
     if (this.#isSettled) this.#join(room);
   }
 
-  #quit(name) {
-    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // then we were not in it
+  /** @param {string} name */
+  #requestLeave(name) {
+    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // the user is not in the room
   }
 
-  #enter(joined) {
+  /** @param {V1.Joined} joined */
+  #addJoined(joined) {
     const room = this.#make(joined.room);
     this.#left.delete(room.name);
-    this.#seen.enter(room.name, joined.last);
-    room.admit(joined);
-    this.#remember();
-    this.#moved(room);
+    this.#marks.begin(room.name, joined.last);
+    room.applyJoined(joined);
+    this.#save();
+    this.#markSeen(room);
     return room;
   }
 
-  /** There is no such room for us: show another one. */
-  async #giveUp(room, why) {
+  /**
+   * Remove a room that the user cannot join, and show another one.
+   *
+   * @param {Room} room
+   * @param {string} why
+   */
+  async #removeRefused(room, why) {
     this.#refused.add(room.name);
     if (room === this.current) await this.refresh();
-    this.#remove(room, () => this.#another([LOBBY, ...this.#listed.map((other) => other.room)]));
-    this.current.say(why, "error");
-    this.#hooks.onGone(room.name, why);
+    this.#remove(room, () => this.#chooseAnother([LOBBY, ...this.#listed.map((other) => other.room)]));
+    this.current.showNotice(why, "error");
+    this.#hooks.onRefused(room.name, why);
   }
 
-  /** A room is not ours any more. If it is shown, another one is. */
+  /**
+   * Remove a room. If it is shown, show the one that `findNext` returns.
+   *
+   * @param {Room} room
+   * @param {() => Room} findNext
+   */
   #remove(room, findNext) {
     this.#rooms.delete(room.name);
     if (room === this.current) this.#show(findNext(), "replaceState");
     room.log.element.remove();
-    this.#remember();
+    this.#save();
     this.#draw();
   }
 
-  /** Another room than one that was removed: one of ours, or the first of these that we may be in. */
-  #another(names) {
+  /**
+   * Return the room to show after one was removed: another one of the user's, or the first of these that they can join.
+   *
+   * @param {string[]} names
+   */
+  #chooseAnother(names) {
     const name = names.find((other) => !this.#refused.has(other) && !this.#left.has(other));
-    const ours = [...this.#rooms.values()].find((room) => !room.isOut) ?? (name && this.#make(name));
-    if (!ours) return this.#findNowhere();
-    if (this.#isSettled && !ours.isJoined && !ours.isJoining && !ours.isOut) this.#join(ours);
-    return ours;
+    const room = [...this.#rooms.values()].find((other) => !other.isRemoved) ?? (name && this.#make(name));
+    if (!room) return this.#showPlaceholder();
+    if (this.#isSettled && !room.isJoined && !room.isJoining && !room.isRemoved) this.#join(room);
+    return room;
   }
 
-  #findNowhere() {
-    if (!this.#nowhere) {
-      this.#nowhere = this.#makeRoom(NOWHERE);
-      this.#nowhere.say("You are in no room. Join or create one.");
+  #showPlaceholder() {
+    if (!this.#placeholder) {
+      this.#placeholder = this.#makeRoom(PLACEHOLDER);
+      this.#placeholder.showNotice("You are not in a room. Join or create one.");
     }
-    return this.#nowhere;
+    return this.#placeholder;
   }
 
+  /** @param {string} name */
   #make(name) {
-    if (!this.#rooms.has(name)) this.#rooms.set(name, this.#makeRoom(name));
-    return this.#rooms.get(name);
+    const room = this.#rooms.get(name) ?? this.#makeRoom(name);
+    this.#rooms.set(name, room);
+    return room;
   }
 
+  /** @param {string} name */
   #makeRoom(name) {
-    return new Room(name, this.#connection, byId("logs"), this.#hooks);
+    return new Room(name, this.#connection, byId("logs"), this.#roomHooks);
   }
 
+  /**
+   * @param {Room} room
+   * @param {"pushState" | "replaceState"} [how] what to do with the browser's history
+   */
   #show(room, how = "pushState") {
-    const before = this.current;
+    const before = this.#current;
     if (room === before) return this.#showAddress("replaceState");
     before?.log.hide();
-    this.current = room;
+    this.#current = room;
     this.#showAddress(before ? how : "replaceState");
-    if (room !== this.#nowhere) local.set("room", room.name);
+    if (room !== this.#placeholder) local.set("room", room.name);
     byId("room").textContent = room.name;
-    byId("say").disabled = room === this.#nowhere;
+    byId("say", HTMLTextAreaElement).disabled = room === this.#placeholder;
     room.log.show();
     this.#hooks.onShow(room, before);
     this.#draw();
   }
 
+  /** @param {"pushState" | "replaceState"} how */
   #showAddress(how) {
-    const address = addressOf(this.current === this.#nowhere ? "" : this.current.name);
+    const address = addressOf(this.current === this.#placeholder ? "" : this.current.name);
     if (location.hash !== address) history[how](null, "", location.pathname + address);
   }
 
-  #moved(room) {
-    if (room === this.current && room.log.sticks && !document.hidden && room.epoch !== null) {
-      this.#seen.read(room.name, room.head);
-      room.whispers = 0;
+  /** @param {Room} room */
+  #markSeen(room) {
+    if (room === this.current && room.log.followsNewest && !document.hidden && room.epoch !== null) {
+      this.#marks.markRead(room.name, room.head);
+      room.unseenWhispers = 0;
     }
     this.#draw();
   }
 
-  #remember() {
+  #save() {
     const rooms = [...this.#rooms.values()];
-    local.set("rooms", rooms.filter(({ isOut }) => !isOut).map(({ name }) => name));
-    tab.set("out", rooms.filter(({ isOut }) => isOut).map(({ name }) => name));
+    local.set("rooms", rooms.filter(({ isRemoved }) => !isRemoved).map(({ name }) => name));
+    tab.set("out", rooms.filter(({ isRemoved }) => isRemoved).map(({ name }) => name));
   }
 
   #drawNow() {
-    const { log } = this.current;
     const rooms = [...this.#rooms.values()];
     const others = this.#listed.filter(({ room }) => !this.#rooms.has(room));
-    const counts = rooms.map((room) => this.#seen.unread(room.name, room.head) + room.whispers);
+    const counts = rooms.map((room) => this.#marks.countUnread(room.name, room.head) + room.unseenWhispers);
     const here = counts[rooms.indexOf(this.current)] ?? 0;
     const all = counts.reduce((sum, count) => sum + count, 0);
-    const rows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
-    showDirectory(rows, others.map(({ room, last }) => [room, this.#seen.unread(room, last), false]), this.#isListWhole);
-    byId("leave").hidden = this.current === this.#nowhere;
-    byId("newest").hidden = log.sticks;
+    /** @type {Row[]} */
+    const joinedRows = rooms.map((room, place) => [room.name, counts[place], room === this.current]);
+    /** @type {Row[]} */
+    const otherRows = others.map(({ room, last }) => [room, this.#marks.countUnread(room, last), false]);
+    showDirectory(joinedRows, otherRows, this.#isListComplete);
+    byId("leave").hidden = this.current === this.#placeholder;
+    byId("newest").hidden = this.current.log.followsNewest;
     byId("newest").textContent = here ? `${here.toLocaleString()} new ${here === 1 ? "message" : "messages"} ↓` : "Jump to latest ↓";
     byId("elsewhere").hidden = all === here;
-    byId("elsewhere").textContent = shortCount(all - here);
+    byId("elsewhere").textContent = badgeText(all - here);
     this.#hooks.onUnread(all);
   }
 }

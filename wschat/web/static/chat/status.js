@@ -1,32 +1,41 @@
-// The bar that says that there is no connection, why, and when the next try is. It is always in the page, if out of sight: what
-// comes into a page together with its text is not read aloud.
+// The status bar: that there is no connection, the reason, and the time until the next attempt. It stays in the document while it
+// is out of sight, because screen readers do not announce a live region that is inserted together with its text.
 
 import { byId } from "./dom.js";
 
-let until = 0;
-let act = null;
+const button = byId("status-button");
 
-byId("status-button").addEventListener("click", () => act());
-setInterval(count, 500);
+let nextAttempt = 0; // in milliseconds since 1970; 0 for none
+/** @type {(() => void) | null} */
+let onClick = null;
 
-/** Show the bar: what is wrong, perhaps when the next try is, and a button for what can be done. */
-export function showStatus(text, { next = 0, button = "", onClick = null } = {}) {
-  until = next;
-  act = onClick;
+button.addEventListener("click", () => onClick?.());
+setInterval(showCountdown, 500);
+
+/**
+ * Show the bar with a text, and optionally the time of the next attempt and a button.
+ *
+ * @param {string} text
+ * @param {{next?: number, button?: string, onClick?: (() => void) | null}} [options] `next` in milliseconds since 1970
+ */
+export function showStatus(text, options = {}) {
+  nextAttempt = options.next ?? 0;
+  onClick = options.onClick ?? null;
   byId("status").className = "";
   if (byId("status-text").textContent !== text) byId("status-text").textContent = text;
-  byId("status-button").textContent = button;
-  byId("status-button").hidden = !button;
-  count();
+  button.textContent = options.button ?? "";
+  button.hidden = !options.button;
+  showCountdown();
 }
 
-/** All is well. */
+/** Hide the bar. */
 export function hideStatus() {
   byId("status").className = "unseen";
   byId("status-text").textContent = "";
-  byId("status-button").hidden = true;
+  button.hidden = true;
 }
 
-function count() {
-  byId("countdown").textContent = until ? `Next try in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s` : "";
+function showCountdown() {
+  const seconds = Math.max(0, Math.ceil((nextAttempt - Date.now()) / 1000));
+  byId("countdown").textContent = nextAttempt ? `Trying again in ${seconds} s` : "";
 }

@@ -1,27 +1,50 @@
-// What a browser remembers: `local` outlives it, `tab` outlives a reload. Either may be forbidden or full, which is no reason to fail.
+// Browser storage: `local` is shared by all tabs and permanent, `tab` belongs to one tab and survives a reload. Storage may be
+// forbidden or full; the page then works without it.
 
 const PREFIX = `wschat ${new URL(".", document.baseURI).pathname} `; // several chats may share an origin
 
-const shelf = (storage) => ({
-  get(key, otherwise) {
+/** @param {() => Storage} storage throws if storage is forbidden */
+const store = (storage) => ({
+  /**
+   * Return the value of a key, or `fallback`.
+   *
+   * @template T
+   * @param {string} key
+   * @param {T} fallback
+   * @returns {T}
+   */
+  get(key, fallback) {
     try {
-      return JSON.parse(storage().getItem(PREFIX + key)) ?? otherwise;
+      return JSON.parse(storage().getItem(PREFIX + key) ?? "null") ?? fallback;
     } catch {
-      return otherwise;
+      return fallback;
     }
   },
+  /**
+   * Store a value that can be written as JSON.
+   *
+   * @param {string} key
+   * @param {unknown} value
+   */
   set(key, value) {
     try {
       storage().setItem(PREFIX + key, JSON.stringify(value));
     } catch {
-      // Then it is forgotten with the page.
+      // The value is lost when the page is closed.
     }
   },
-  /** Have `take(value)` called with what another tab remembers. */
-  watch(key, take) {
-    window.addEventListener("storage", (event) => event.key === PREFIX + key && event.newValue && take(JSON.parse(event.newValue)));
+  /**
+   * Call `onChange(value)` when another tab stores a value.
+   *
+   * @param {string} key
+   * @param {(value: any) => void} onChange
+   */
+  watch(key, onChange) {
+    window.addEventListener("storage", (event) => {
+      if (event.key === PREFIX + key && event.newValue) onChange(JSON.parse(event.newValue));
+    });
   },
 });
 
-export const local = shelf(() => localStorage);
-export const tab = shelf(() => sessionStorage);
+export const local = store(() => localStorage);
+export const tab = store(() => sessionStorage);

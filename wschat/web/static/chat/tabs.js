@@ -1,25 +1,37 @@
-// The other tabs and windows of this browser in which the chat is open: whether one of them has the name that we want.
+// The other tabs and windows of this browser that have the chat open: they tell each other their names.
 
-const ANSWERS_WITHIN = 200;
+const REPLY_TIMEOUT_MS = 200;
 const channel = new BroadcastChannel(`wschat ${new URL(".", document.baseURI).pathname}`);
-let ours = null;
-let answered = () => {};
+
+/** @type {string | null} */
+let ownName = null;
+/** @type {(taken: string) => void} */
+let onReply = () => {};
 
 channel.addEventListener("message", ({ data: { wanted, taken } }) => {
-  if (wanted !== undefined && wanted === ours) channel.postMessage({ taken: ours });
-  if (taken !== undefined) answered(taken);
+  if (wanted !== undefined && wanted === ownName) channel.postMessage({ taken: ownName });
+  if (taken !== undefined) onReply(taken);
 });
 
-/** We have this name, for the other tabs to know; null for none. */
-export function claim(name) {
-  ours = name;
+/**
+ * Set the name of this tab, which other tabs can ask for; null for none.
+ *
+ * @param {string | null} name
+ */
+export function setTabName(name) {
+  ownName = name;
 }
 
-/** Whether another tab has a name. */
+/**
+ * Return true if another tab has this name.
+ *
+ * @param {string} name
+ * @returns {Promise<boolean>}
+ */
 export function isInAnotherTab(name) {
   return new Promise((resolve) => {
-    answered = (taken) => taken === name && resolve(true);
-    setTimeout(resolve, ANSWERS_WITHIN, false);
+    onReply = (taken) => taken === name && resolve(true);
+    setTimeout(resolve, REPLY_TIMEOUT_MS, false);
     channel.postMessage({ wanted: name });
   });
 }

@@ -1,52 +1,82 @@
-// From a text to nodes: links and mentions. Whatever is in a text, it stays text; only http and https become links.
+// Texts as DOM nodes: links and mentions are marked, and everything else stays text. Only http and https become links.
 
 import { make } from "./dom.js";
 
-// Not in a link: blanks, quotes, and signs that turn the direction of writing, which could make it look like another one.
+// A link has no white space, quotes or direction marks; with the latter it could be displayed as another link.
 const LINK = /\bhttps?:\/\/[^\s<>"\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
-const LONGEST_LINK = 2048;
+const MAX_LINK_LENGTH = 2048;
 const PUNCTUATION = ".,;:!?'’”»…*_~]}";
 const WORD = "[\\p{L}\\p{M}\\p{N}_-]";
 
-/** What finds a name in a text, as a word of its own. */
-export function mentionOf(name) {
+/**
+ * Return a pattern that finds a name in a text, as a word of its own.
+ *
+ * @param {string} name
+ */
+export function mentionPattern(name) {
   return new RegExp(`(?<!${WORD}|\\.)@?${name.replaceAll(".", "\\.")}(?!\\.?${WORD})`, "giu");
 }
 
-/** A sentence of the page's own, as a template; what is filled in, if only into a list, keeps its direction of writing to itself. */
-export function sentence(strings, ...fillings) {
-  const nodes = fillings.flatMap((filling, place) => [...isolated(filling), strings[place + 1]]);
+/**
+ * Return an element with a sentence, as a template tag. Each value, and each item of a list, is isolated, so that its writing
+ * direction does not affect the rest.
+ *
+ * @param {TemplateStringsArray} strings
+ * @param {...(string | number | readonly string[])} values
+ */
+export function sentence(strings, ...values) {
+  const nodes = values.flatMap((value, place) => [...isolated(value), strings[place + 1]]);
   return make("span", "", strings[0], ...nodes);
 }
 
-function isolated(filling) {
-  if (!Array.isArray(filling)) return [make("bdi", "", `${filling}`)];
-  return filling.flatMap((one, place) => [...(place ? [", "] : []), ...isolated(one)]);
+/**
+ * @param {string | number | readonly string[]} value
+ * @returns {(Node | string)[]}
+ */
+function isolated(value) {
+  if (typeof value === "string" || typeof value === "number") return [make("bdi", "", `${value}`)];
+  return value.flatMap((item, place) => [...(place ? [", "] : []), ...isolated(item)]);
 }
 
-/** The nodes of a text. `mention` finds what is to be marked, if anything is. */
+/**
+ * Return the nodes of a text.
+ *
+ * @param {string} text
+ * @param {RegExp} [mention] finds what is marked as a mention
+ */
 export function nodesOf(text, mention) {
-  return split(text, LINK, linkTo, (words) => (mention ? split(words, mention, (name) => make("mark", "", name)) : [words]));
+  /** @param {string} words */
+  const markMentions = (words) => (mention ? split(words, mention, (name) => make("mark", "", name)) : [words]);
+  return split(text, LINK, linkTo, markMentions);
 }
 
-/** The nodes that are made of what is found in a text, which may be less than that or nothing, and of what is between. */
-function split(text, pattern, makeFound, makeOthers = (words) => [words]) {
+/**
+ * Split a text at the matches of a pattern. `makeNode` may return null, or use the beginning of a match only.
+ *
+ * @param {string} text
+ * @param {RegExp} pattern
+ * @param {(match: string) => HTMLElement | null} makeNode
+ * @param {(between: string) => (Node | string)[]} [makeOthers]
+ * @returns {(Node | string)[]}
+ */
+function split(text, pattern, makeNode, makeOthers = (between) => [between]) {
   const nodes = [];
-  let done = 0;
-  for (const { 0: found, index } of text.matchAll(pattern)) {
-    const node = makeFound(found);
+  let end = 0;
+  for (const { 0: match, index } of text.matchAll(pattern)) {
+    const node = makeNode(match);
     if (!node) continue;
-    nodes.push(...makeOthers(text.slice(done, index)), node);
-    done = index + node.textContent.length;
+    nodes.push(...makeOthers(text.slice(end, index)), node);
+    end = index + (node.textContent ?? "").length;
   }
-  return [...nodes, ...makeOthers(text.slice(done))];
+  return [...nodes, ...makeOthers(text.slice(end))];
 }
 
-function linkTo(found) {
-  const address = withoutPunctuation(found);
-  if (address.length > LONGEST_LINK || !URL.canParse(address)) return null;
+/** @param {string} match */
+function linkTo(match) {
+  const address = withoutPunctuation(match);
+  if (address.length > MAX_LINK_LENGTH || !URL.canParse(address)) return null;
   const { username, password } = new URL(address);
-  if (username || password) return null; // which would only make it look like another one
+  if (username || password) return null; // these can make a link look as if it led to another host
   const link = make("a", "", address);
   link.href = address;
   link.target = "_blank";
@@ -54,13 +84,17 @@ function linkTo(found) {
   return link;
 }
 
-/** What stands after a link is not part of it, nor is a bracket that was opened before it. */
+/**
+ * Remove the punctuation after a link, and a closing bracket that was opened before it.
+ *
+ * @param {string} address
+ */
 function withoutPunctuation(address) {
   let end = address.length;
-  let surplus = address.split(")").length - address.split("(").length;
+  let unmatched = address.split(")").length - address.split("(").length;
   for (; end > 0; end--) {
     const last = address[end - 1];
-    if (last === ")" && surplus-- > 0) continue;
+    if (last === ")" && unmatched-- > 0) continue;
     if (!PUNCTUATION.includes(last)) break;
   }
   return address.slice(0, end);

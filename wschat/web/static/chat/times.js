@@ -1,23 +1,40 @@
-// Times, given in seconds, for people: in their own language and time zone.
+// Times in the user's language and time zone. All times are given in seconds since 1970.
 
 import { make } from "./dom.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
-const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
-/** Whether two times are on the same day. */
+/**
+ * Return true if two times are on the same day.
+ *
+ * @param {number} one
+ * @param {number} other
+ */
 export const isSameDay = (one, other) => new Date(one * 1000).toDateString() === new Date(other * 1000).toDateString();
 
-/** The time of day, as an element. */
-export const timeOf = (seconds) => timed(seconds, clock);
+/**
+ * Return the time of day as an element.
+ *
+ * @param {number} seconds
+ */
+export const timeOf = (seconds) => timeElement(seconds, clock);
 
-/** The day, as an element. */
-export const dayOf = (seconds) => timed(seconds, calendar);
+/**
+ * Return the day as an element.
+ *
+ * @param {number} seconds
+ */
+export const dayOf = (seconds) => timeElement(seconds, calendar);
 
-function timed(seconds, format) {
+/**
+ * @param {number} seconds
+ * @param {Intl.DateTimeFormat} format
+ */
+function timeElement(seconds, format) {
   const element = make("time", "", format.format(seconds * 1000));
   element.dateTime = new Date(seconds * 1000).toISOString();
-  element.title = whole.format(seconds * 1000);
+  element.title = full.format(seconds * 1000);
   return element;
 }

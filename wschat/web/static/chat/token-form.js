@@ -1,23 +1,32 @@
-// The form for a token, for a chat that lets nobody in without one.
+// The dialog that asks for an access token.
 
 import { byId } from "./dom.js";
 
-const IN_A_LINK = /token=([^&\s]+)/;
+const TOKEN_IN_LINK = /token=([^&\s]+)/;
 
-let take = () => {};
+const dialog = byId("token-dialog", HTMLDialogElement);
+const field = byId("token", HTMLInputElement);
 
-byId("token-dialog").addEventListener("cancel", (event) => event.preventDefault());
+/** @type {(token: string) => void} */
+let onSubmit = () => {};
+
+dialog.addEventListener("cancel", (event) => event.preventDefault());
 byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const written = byId("token").value.trim();
-  byId("token-dialog").close();
-  take(IN_A_LINK.exec(written)?.[1] ?? written);
+  const written = field.value.trim();
+  dialog.close();
+  onSubmit(TOKEN_IN_LINK.exec(written)?.[1] ?? written);
 });
 
-/** Ask for a token, or a link that has one in it, and say what was wrong with the one before; `onToken(token)` gets it. */
+/**
+ * Ask for a token, or a link that contains one, and call `onToken` with it.
+ *
+ * @param {string} problem what was wrong with the previous token, or an empty string
+ * @param {(token: string) => void} onToken
+ */
 export function askForToken(problem, onToken) {
-  take = onToken;
-  if (!byId("token-dialog").open) byId("token-dialog").showModal();
+  onSubmit = onToken;
+  if (!dialog.open) dialog.showModal();
   byId("token-problem").textContent = problem;
-  byId("token").select();
+  field.select();
 }

@@ -1,21 +1,30 @@
-// The token that the page's address may bring along, for the chat and the figures alike. It is not left there for anybody to see.
+// The access token from the page's address, for the chat and the dashboard. It is removed from the address, so that it is not
+// copied or seen along with it.
 
 import { tab } from "./storage.js";
 
-const TOKEN = /^#token=([^&]+)/; // nothing in a token needs to be written in another way, so nothing is decoded
+const TOKEN = /^#token=([^&]+)/; // a token has no characters that are percent-encoded
 
-/** Whether the address has a token. */
-export const isTokenGiven = () => TOKEN.test(location.hash);
+/** Return true if the address has a token. */
+export const hasTokenInAddress = () => TOKEN.test(location.hash);
 
-/** Remember a token, in this tab only. */
-export const keepToken = (token) => tab.set("token", token);
+/**
+ * Store a token for this tab.
+ *
+ * @param {string} token
+ */
+export const storeToken = (token) => tab.set("token", token);
 
-/** The token in the address, or the one that was there before, or null. */
-export function takeToken() {
+/**
+ * Return the token from the address, which is removed from there, or else the stored one, or null.
+ *
+ * @returns {string | null}
+ */
+export function loadToken() {
   const found = TOKEN.exec(location.hash);
   if (found) {
-    keepToken(found[1]);
+    storeToken(found[1]);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return tab.get("token", null);
+  return tab.get("token", /** @type {string | null} */ (null));
 }

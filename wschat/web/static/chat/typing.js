@@ -1,48 +1,63 @@
-// Who is typing: others, and ourselves.
+// The line below the messages that says which members are typing, and telling the others that the user is.
 
 import { byId } from "./dom.js";
 import { sentence } from "./text.js";
 
-const TOLD_EVERY = 3000;
-const FADES_AFTER = 5000;
+const TELL_INTERVAL_MS = 3000;
+const FADE_MS = 5000;
 
-/** What is known about who is typing. */
+/** The members who are typing. */
 export class Typing {
-  #until = new Map(); // by room and name
+  /** @type {Map<string, number>} when each fades, by room and name */
+  #fadesAt = new Map();
   #toldAt = 0;
   #room = "";
   #tell;
 
-  /** `tell(room)` lets the others know. */
+  /** @param {(room: string) => void} tell tells the other members of a room that the user is typing */
   constructor(tell) {
     this.#tell = tell;
     setInterval(() => this.#draw(), 1000);
   }
 
-  /** We are typing. */
-  typed() {
-    if (Date.now() - this.#toldAt < TOLD_EVERY) return;
+  /** The user has typed. */
+  userTyped() {
+    if (Date.now() - this.#toldAt < TELL_INTERVAL_MS) return;
     this.#toldAt = Date.now();
     this.#tell(this.#room);
   }
 
-  /** What we have typed has been said: the others take us for somebody who types no more. */
-  said() {
+  /** The user has sent the message, so the other members no longer see them typing. */
+  userSent() {
     this.#toldAt = 0;
   }
 
-  /** Somebody is typing. */
+  /**
+   * A member is typing.
+   *
+   * @param {string} room
+   * @param {string} name
+   */
   begin(room, name) {
-    this.#until.set(`${room} ${name}`, Date.now() + FADES_AFTER);
+    this.#fadesAt.set(`${room} ${name}`, Date.now() + FADE_MS);
     this.#draw();
   }
 
-  /** Somebody has said it. */
+  /**
+   * A member has sent a message.
+   *
+   * @param {string} room
+   * @param {string} name
+   */
   end(room, name) {
-    if (this.#until.delete(`${room} ${name}`)) this.#draw();
+    if (this.#fadesAt.delete(`${room} ${name}`)) this.#draw();
   }
 
-  /** Show who is typing in this room. */
+  /**
+   * Show which members of a room are typing.
+   *
+   * @param {string} room
+   */
   show(room) {
     this.#room = room;
     this.#toldAt = 0;
@@ -50,14 +65,18 @@ export class Typing {
   }
 
   #draw() {
-    for (const [key, until] of this.#until) if (until < Date.now()) this.#until.delete(key);
-    const here = [...this.#until.keys()].map((key) => key.split(" ")).filter(([room]) => room === this.#room);
-    const [first, second, third, ...more] = here.map(([, name]) => name);
-    let said = sentence`${first} is typing`;
-    if (!first) said = sentence``;
-    else if (more.length) said = sentence`Several people are typing`;
-    else if (third) said = sentence`${first}, ${second} and ${third} are typing`;
-    else if (second) said = sentence`${first} and ${second} are typing`;
-    if (byId("typing").textContent !== said.textContent) byId("typing").replaceChildren(said);
+    for (const [key, fadesAt] of this.#fadesAt) if (fadesAt < Date.now()) this.#fadesAt.delete(key);
+    const keys = [...this.#fadesAt.keys()].map((key) => key.split(" ")); // neither rooms nor names have spaces
+    const line = typingLine(keys.filter(([room]) => room === this.#room).map(([, name]) => name));
+    if (byId("typing").textContent !== line.textContent) byId("typing").replaceChildren(line);
   }
+}
+
+/** @param {string[]} names */
+function typingLine([first, second, third, ...more]) {
+  if (!first) return sentence``;
+  if (more.length) return sentence`Several people are typing`;
+  if (third) return sentence`${first}, ${second} and ${third} are typing`;
+  if (second) return sentence`${first} and ${second} are typing`;
+  return sentence`${first} is typing`;
 }

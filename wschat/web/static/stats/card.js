@@ -1,28 +1,47 @@
-// One card: a figure and its chart. Across, a chart has a unit for each second; upwards it has a hundred.
+// A card of the dashboard: a number and its chart. Across, the chart has one unit a second; upwards it has a hundred.
 
 import { roundUp } from "./units.js";
 
-export const SPAN = 300;
+/** @typedef {import("./cards.js").CardSpec} CardSpec */
+/** @typedef {import("./cards.js").Series} Series */
+/** @typedef {{samples: Stats.Sample[], from: number, seconds: number}} View the samples, when the chart begins, and their interval */
+/** @typedef {{top: number, steps: number[], y: (value: number) => number}} Scale `steps` are heights from 0 to 1 */
+
+export const SPAN = 300; // seconds
 const HEIGHT = 100;
 
+/** A card. */
 export class Card {
   #spec;
   #parts;
-  #view = null; // what was drawn last
+  /** @type {View} as it was drawn last */
+  #view = { samples: [], from: 0, seconds: 1 };
+  /** @type {Series[]} */
   #series = [];
-  #scale = null;
+  /** @type {Scale} */
+  #scale = { top: 1, steps: [], y: () => 0 };
 
+  /**
+   * @param {CardSpec} spec
+   * @param {HTMLTemplateElement} template
+   */
   constructor(spec, template) {
     this.#spec = spec;
-    this.element = template.content.cloneNode(true).firstElementChild;
+    const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+    this.element = /** @type {HTMLElement} */ (copy.firstElementChild);
     this.element.classList.toggle("wide", Boolean(spec.isWide));
-    const find = (selector) => this.element.querySelector(selector);
-    this.#parts = { figure: find("strong"), note: find(".figure span"), svg: find("svg"), top: find(".top"), legend: find("dl") };
+    /** @param {string} selector */
+    const find = (selector) => /** @type {HTMLElement} */ (this.element.querySelector(selector));
+    this.#parts = { number: find("strong"), note: find(".figure span"), svg: find("svg"), top: find(".top"), legend: find("dl") };
     find("h2").textContent = spec.title;
-    find(".chart").ariaLabel = `${spec.title}: the left arrow key shows earlier figures`;
+    find(".chart").ariaLabel = `${spec.title}: the left arrow key shows earlier values`;
   }
 
-  /** Draw what there is: samples, the time that the chart begins at, and the seconds from one sample to the next. */
+  /**
+   * Draw the chart.
+   *
+   * @param {View} view
+   */
   draw(view) {
     this.#view = view;
     this.#series = this.#spec.series(view.samples);
@@ -33,64 +52,64 @@ export class Card {
     this.#parts.svg.setAttribute("aria-label", this.#description());
   }
 
-  /** Show the figures of a sample, or for null the current ones: the last that are known, or of events how many there were in all. */
-  point(index) {
+  /**
+   * Show the values of a sample. Without one, show the last known values, or for events their number in the whole chart.
+   *
+   * @param {number | null} index
+   */
+  showValues(index) {
     const { samples, from } = this.#view;
     const { isSum, isEvents, note = "" } = this.#spec;
-    const isAll = isEvents && index === null;
+    const isTotal = isEvents && index === null;
     const shown = index ?? this.#lastKnown();
-    const isOld = index === null && !isAll && shown < samples.length - 1;
-    const values = this.#series.map((line) => (isAll ? sum(line.values) : line.values[shown]));
-    this.#parts.figure.textContent = this.#format(isSum ? sum(values) : values[0]);
-    this.#parts.figure.classList.toggle("old", isOld);
-    const when = index === null && !isOld ? (isAll ? "in 5 minutes" : "") : `at ${timeOf(samples[shown])}`;
+    const isOld = index === null && !isTotal && shown < samples.length - 1;
+    const values = this.#series.map((series) => (isTotal ? sum(series.values) : series.values[shown]));
+    this.#parts.number.textContent = this.#format(isSum ? sum(values) : values[0]);
+    this.#parts.number.classList.toggle("old", isOld);
+    const when = index === null && !isOld ? (isTotal ? "in 5 minutes" : "") : `at ${timeOf(samples[shown])}`;
     this.#parts.note.textContent = `${note} ${when}`.trim();
     const rows = isSum || this.#series.length > 1 ? this.#series : [];
-    this.#parts.legend.replaceChildren(...rows.map((line, row) => entry(line.name, this.#format(values[row]), row)));
+    this.#parts.legend.replaceChildren(...rows.map((series, row) => legendEntry(series.name, this.#format(values[row]), row)));
     const x = index === null ? null : samples[index].time - from;
-    this.#parts.svg.querySelector(".cursor").setAttribute("d", x === null ? "" : `M${x},0V${HEIGHT}`);
+    this.#parts.svg.querySelector(".cursor")?.setAttribute("d", x === null ? "" : `M${x},0V${HEIGHT}`);
   }
 
+  /** @param {number | null | undefined} value */
   #format(value) {
     return value === null || value === undefined ? "–" : this.#spec.unit.format(value);
   }
 
-  /** The last sample that has figures. */
+  /** Return the index of the last sample with a known value. */
   #lastKnown() {
     const { length } = this.#view.samples;
     const known = this.#view.samples.findLastIndex((_, index) => this.#series.some(({ values }) => values[index] !== null));
     return known < 0 ? length - 1 : known;
   }
 
-  /** What each sample has in all, or in each line. */
+  /** Return all values that the scale has to show: of each sample the sum, or each series. */
   #heights() {
     const { isEvents, isSum } = this.#spec;
-    if (!isEvents && !isSum) return this.#series.flatMap(({ values }) => values).filter((value) => value !== null);
+    if (!isEvents && !isSum) return known(this.#series.flatMap(({ values }) => values));
     return this.#view.samples.map((_, index) => sum(this.#series.map(({ values }) => values[index])));
   }
 
+  /** @returns {Scale} */
   #makeScale() {
     const heights = this.#heights();
     const most = Math.max(...heights, 0);
-    if (!this.#spec.isLogarithmic) {
-      const top = roundUp(most, this.#spec.unit);
-      return { top, steps: [0.5], y: (value) => HEIGHT * (1 - value / top) };
-    }
-    const decade = (value, direction) => Math.round(direction(Math.log10(value) - 0.001 * (direction === Math.ceil)));
-    const upper = decade(most || 0.01, Math.ceil);
-    const lower = Math.min(heights.length ? decade(Math.min(...heights), Math.floor) : upper - 2, upper - 1);
-    const steps = Array.from({ length: upper - lower - 1 }, (_, number) => (number + 1) / (upper - lower));
-    return { top: 10 ** upper, steps, y: (value) => (HEIGHT * (upper - Math.log10(value))) / (upper - lower) };
+    if (this.#spec.isLogarithmic) return logarithmicScale(heights, most);
+    const top = roundUp(most, this.#spec.unit);
+    return { top, steps: [0.5], y: (value) => HEIGHT * (1 - value / top) };
   }
 
-  /** Lines across, and one for each minute. */
+  /** Return the grid: lines across, and one for each minute. */
   #grid() {
-    const across = [0, ...this.#scale.steps].map((share) => `M0,${HEIGHT * share}H${SPAN}`);
+    const across = [0, ...this.#scale.steps].map((step) => `M0,${HEIGHT * step}H${SPAN}`);
     const minutes = [1, 2, 3, 4].map((minute) => `M${60 * minute},0V${HEIGHT}`);
     return [path("grid", [...across, ...minutes].join(""))];
   }
 
-  /** The first line is on top of the others, above an area. */
+  /** Return the series as lines. The first is on top of the others, with an area below it. */
   #lines() {
     const lines = this.#series.map(({ values }, row) => {
       const runs = this.#runs(values);
@@ -102,21 +121,27 @@ export class Card {
     return lines.reverse().flat();
   }
 
-  /** The points of a line, in runs without a gap. */
+  /**
+   * Return the points of a line, in runs without a gap.
+   *
+   * @param {(number | null)[]} values
+   */
   #runs(values) {
     const { samples, from, seconds } = this.#view;
+    /** @type {[x: string, y: string][][]} */
     const runs = [];
     let before = -Infinity;
     values.forEach((value, index) => {
       if (value === null) return;
       const { time } = samples[index];
       if (time - before > 1.9 * seconds) runs.push([]);
-      runs.at(-1).push([(time - from).toFixed(1), this.#scale.y(value).toFixed(2)]);
+      runs.at(-1)?.push([(time - from).toFixed(1), this.#scale.y(value).toFixed(2)]);
       before = time;
     });
     return runs;
   }
 
+  /** Return the series as stacked bars. */
   #bars() {
     const { samples, from, seconds } = this.#view;
     const below = samples.map(() => 0);
@@ -131,13 +156,13 @@ export class Card {
     });
   }
 
-  /** The chart in words. */
+  /** Describe the chart in words. */
   #description() {
     const { title, isEvents } = this.#spec;
     const words = this.#series.map(({ name, values }) => {
-      const known = values.filter((value) => value !== null);
-      if (isEvents) return `${this.#format(sum(known))} ${name}`;
-      const extremes = known.length ? [Math.min(...known), Math.max(...known)] : [null, null];
+      const numbers = known(values);
+      if (isEvents) return `${this.#format(sum(numbers))} ${name}`;
+      const extremes = numbers.length ? [Math.min(...numbers), Math.max(...numbers)] : [null, null];
       const [now, least, most] = [values.at(-1), ...extremes].map((value) => this.#format(value));
       return `${name} ${now} now, ${least} at least, ${most} at most`;
     });
@@ -145,10 +170,42 @@ export class Card {
   }
 }
 
-const sum = (values) => values.reduce((total, value) => total + value, 0);
+/**
+ * Return a scale from one power of ten to another.
+ *
+ * @param {number[]} heights
+ * @param {number} most
+ * @returns {Scale}
+ */
+function logarithmicScale(heights, most) {
+  /**
+   * @param {number} value
+   * @param {(number: number) => number} round
+   */
+  const decade = (value, round) => Math.round(round(Math.log10(value) - (round === Math.ceil ? 0.001 : 0)));
+  const upper = decade(most || 0.01, Math.ceil);
+  const lower = Math.min(heights.length ? decade(Math.min(...heights), Math.floor) : upper - 2, upper - 1);
+  const steps = Array.from({ length: upper - lower - 1 }, (_, number) => (number + 1) / (upper - lower));
+  return { top: 10 ** upper, steps, y: (value) => (HEIGHT * (upper - Math.log10(value))) / (upper - lower) };
+}
 
+/** @param {(number | null)[]} values */
+const known = (values) => values.filter((value) => value !== null);
+
+/** @param {(number | null)[]} values */
+const sum = (values) => values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
+
+/**
+ * Return the time of a sample, in the user's language.
+ *
+ * @param {Stats.Sample} sample
+ */
 export const timeOf = (sample) => new Date(sample.time * 1000).toLocaleTimeString();
 
+/**
+ * @param {string} name
+ * @param {string} data
+ */
 function path(name, data) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "path");
   element.setAttribute("class", name);
@@ -156,7 +213,12 @@ function path(name, data) {
   return element;
 }
 
-function entry(name, value, row) {
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {number} row
+ */
+function legendEntry(name, value, row) {
   const pair = document.createElement("div");
   const term = document.createElement("dt");
   term.className = `row${row}`;

@@ -1,55 +1,61 @@
-// The page: asks for new samples again and again, and shows in all charts the time that one of them is pointed at.
+// The dashboard: fetches new samples every few seconds, and shows in all charts the values at the time that the user points at.
 
-import { isTokenGiven, takeToken } from "../chat/token.js";
+import { byId } from "../chat/dom.js";
+import { hasTokenInAddress, loadToken } from "../chat/token.js";
 import { Card, SPAN, timeOf } from "./card.js";
 import { CARDS } from "./cards.js";
 
-const PATIENCE = 5000; // milliseconds, once there has been an answer: until then somebody may be typing a password
+const TIMEOUT_MS = 5000; // after the first response; before it, the user may be typing a password
+/** @type {Record<string, number>} */
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-const status = document.getElementById("status");
-const updated = document.getElementById("updated");
-const token = takeToken(); // the chat page's, too
-const cards = CARDS.map((spec) => new Card(spec, document.getElementById("card")));
+const status = byId("status");
+const updated = byId("updated");
+const token = loadToken(); // shared with the chat page
+const cards = CARDS.map((spec) => new Card(spec, byId("card", HTMLTemplateElement)));
 
-let hasAnswered = false;
+let hasResponse = false;
+/** @type {Stats.Sample[]} */
 let samples = [];
 let next = 0; // the number of the first sample that is not here yet
 let seconds = 2; // from one sample to the next
-let pointed = null; // the time that is pointed at
+/** @type {number | null} in seconds since 1970 */
+let pointedTime = null;
 
-document.getElementById("cards").append(...cards.map((card) => card.element));
+byId("cards").append(...cards.map((card) => card.element));
 
-/** Ask for what is new, and again in a while unless it is not for us. */
+/** Fetch new samples, and again after a while unless the user has no access. */
 async function poll() {
   let goesOn = true;
   try {
-    goesOn = await ask();
+    goesOn = await fetchSamples();
   } catch {
-    say("gone", "The server does not answer. Trying again");
+    showStatus("gone", "The server does not respond. Trying again …");
   }
   if (goesOn) setTimeout(poll, seconds * 1000);
 }
 
-async function ask() {
+/** Return false if the user has no access. */
+async function fetchSamples() {
   const response = await fetch(`stats/data?since=${next}`, {
     headers: token ? { Authorization: `Bearer ${token}` } : {},
     cache: "no-store",
-    signal: hasAnswered ? AbortSignal.timeout(PATIENCE) : null,
+    signal: hasResponse ? AbortSignal.timeout(TIMEOUT_MS) : null,
   });
   if (response.status === 401 || response.status === 403) {
     const { text } = await response.json();
     const takesToken = response.headers.get("WWW-Authenticate")?.startsWith("Bearer");
-    say("gone", takesToken ? `${text} Or add #token=… to the address.` : text);
+    showStatus("gone", takesToken ? `${text} Or add #token=… to the address.` : text);
     return false;
   }
   if (!response.ok) throw new Error(`${response.status}`);
-  take(await response.json());
-  hasAnswered = true;
-  say("live", "Live");
+  addSamples(await response.json());
+  hasResponse = true;
+  showStatus("live", "Live");
   return true;
 }
 
-function take(data) {
+/** @param {Stats.Data} data */
+function addSamples(data) {
   if (data.next < next) samples = [];
   ({ next, seconds } = data);
   samples.push(...data.samples);
@@ -58,41 +64,53 @@ function take(data) {
   samples = samples.filter((sample) => sample.time > last.time - SPAN);
   updated.textContent = timeOf(last);
   for (const card of cards) card.draw({ samples, seconds, from: last.time - SPAN });
-  point();
+  pointAt(pointedTime);
 }
 
-function say(state, text) {
-  if (status.textContent !== text) status.textContent = text; // it is read aloud
+/**
+ * @param {"live" | "gone"} state
+ * @param {string} text
+ */
+function showStatus(state, text) {
+  if (status.textContent !== text) status.textContent = text; // screen readers announce each change
   status.dataset.state = state;
   document.body.classList.toggle("stale", state !== "live");
 }
 
-/** The sample nearest to the time that is pointed at; null if none is. */
-function nearest() {
-  const distance = (index) => Math.abs(samples[index].time - pointed);
-  return pointed === null ? null : [...samples.keys()].reduce((best, index) => (distance(index) < distance(best) ? index : best));
+/** Return the index of the sample nearest to the time that the user points at, or null. */
+function pointedIndex() {
+  const time = pointedTime;
+  if (time === null) return null;
+  /** @param {number} index */
+  const distance = (index) => Math.abs(samples[index].time - time);
+  return [...samples.keys()].reduce((best, index) => (distance(index) < distance(best) ? index : best));
 }
 
-/** Point at a time; null is for now. */
-function point(at = pointed) {
-  pointed = at;
+/**
+ * Show the values at a time; null for the current ones.
+ *
+ * @param {number | null} time
+ */
+function pointAt(time) {
+  pointedTime = time;
   if (!samples.length) return;
-  for (const card of cards) card.point(nearest());
+  for (const card of cards) card.showValues(pointedIndex());
 }
 
-document.addEventListener("pointermove", (event) => {
-  const box = event.target.closest?.(".chart")?.getBoundingClientRect();
-  const at = box && samples.length ? samples.at(-1).time - SPAN * (1 - (event.clientX - box.left) / box.width) : null;
-  if (at !== pointed) point(at);
+document.addEventListener("pointermove", ({ target, clientX }) => {
+  const box = target instanceof Element ? target.closest(".chart")?.getBoundingClientRect() : undefined;
+  const last = samples.at(-1);
+  const time = box && last ? last.time - SPAN * (1 - (clientX - box.left) / box.width) : null;
+  if (time !== pointedTime) pointAt(time);
 });
 document.addEventListener("keydown", (event) => {
   const step = STEPS[event.key];
-  if (step === undefined || !samples.length || !event.target.matches(".chart")) return;
+  if (step === undefined || !samples.length || !(event.target instanceof Element && event.target.matches(".chart"))) return;
   event.preventDefault();
   const last = samples.length - 1;
-  point(samples[Math.min(Math.max((nearest() ?? last) + step, 0), last)].time);
+  pointAt(samples[Math.min(Math.max((pointedIndex() ?? last) + step, 0), last)].time);
 });
-document.addEventListener("focusout", () => point(null));
-document.documentElement.addEventListener("pointerleave", () => point(null));
-addEventListener("hashchange", () => isTokenGiven() && location.reload());
+document.addEventListener("focusout", () => pointAt(null));
+document.documentElement.addEventListener("pointerleave", () => pointAt(null));
+addEventListener("hashchange", () => hasTokenInAddress() && location.reload());
 poll();
