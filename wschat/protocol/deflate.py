@@ -36,16 +36,20 @@ Parameter = tuple[str, "str | None"]
 
 @dataclass(frozen=True)
 class Deflate:
-    """What permessage-deflate is, or is to be, on one connection (RFC 7692, section 7.1).
+    """The parameters of permessage-deflate on one connection, to be offered or agreed on (RFC 7692, section 7.1).
 
-    Without context takeover every message is compressed by itself: a little more to send, and nothing to keep in memory
-    between messages (with it, up to 300 KB for each direction). Window bits go from 8 to 15, or 9 for what we compress ourselves.
+    Without context takeover every message is compressed by itself. That takes a few more bytes on the wire and no memory between messages;
+    context takeover takes up to 300 KB for each direction. Raises UsageError for window bits outside 8 to 15.
     """
 
     server_no_context_takeover: bool = False
+    """True if the server compresses every message by itself."""
     client_no_context_takeover: bool = False
+    """True if the client compresses every message by itself."""
     server_max_window_bits: int = MAX_WINDOW_BITS
+    """The base-2 logarithm of the server's window, 8 to 15. A server of this package compresses with 9 or more."""
     client_max_window_bits: int = MAX_WINDOW_BITS
+    """The base-2 logarithm of the client's window, 8 to 15. A client of this package compresses with 9 or more."""
 
     def __post_init__(self) -> None:
         for bits in (self.server_max_window_bits, self.client_max_window_bits):
