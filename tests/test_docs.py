@@ -130,6 +130,12 @@ def test_the_table_of_events_is_complete() -> None:
     assert sorted(shown) == sorted(["message", *(event.type for event in of_websockets)])
 
 
+def test_the_table_of_errors_is_complete() -> None:
+    shown = {code for row in WIRE_PROTOCOL.table("code") for code in code_in(row[0])}
+    sources = [path.read_text() for path in (ROOT / "wschat/chat").rglob("*.py")]
+    assert {code for source in sources for code in re.findall(r'Rejected\(\s*"([a-z-]+)"', source)} <= shown
+
+
 def test_the_table_of_options_is_complete() -> None:
     rows = [row for row in OPERATING.text.partition("\n## Options\n")[2].partition("\n## ")[0].splitlines() if row.startswith("| `--")]
     shown = [code for row in rows for code in code_in(row.split(" | ")[0])]
