@@ -171,6 +171,13 @@ def test_every_link_leads_somewhere(document: Document) -> None:
             assert anchor in anchors, link
 
 
+def test_the_table_of_threads_is_complete() -> None:
+    shown = {code for row in ARCHITECTURE.table("thread") for code in code_in(row[0])}
+    sources = [path.read_text() for path in (ROOT / "wschat").rglob("*.py")]
+    started = {name for source in sources for name in re.findall(r'(?:start_daemon\(.*, |name=)"(wschat-\w+)"', source)}
+    assert started == {name for name in shown if name.startswith("wschat-")}
+
+
 def test_the_lock_order_has_no_cycle() -> None:
     diagram = ARCHITECTURE.example("mermaid", "flowchart").code
     order = TopologicalSorter[str]()
