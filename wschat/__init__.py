@@ -1,4 +1,4 @@
-"""A threaded, synchronous WebSocket toolkit: a server, a client and a chat.
+"""Threaded, synchronous WebSockets: a server, a client, and a chat server.
 
 An echo server and its client::
 
