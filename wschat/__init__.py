@@ -1,6 +1,24 @@
-"""wschat: WebSockets for code that blocks."""
+"""Threaded, synchronous WebSockets: a server, a client, and a chat server.
 
-import wschat.dependencies  # noqa: F401  # before what imports them
+An echo server and its client::
+
+    import wschat
+
+    def echo(ws):
+        for message in ws:
+            ws.send(message)
+
+    with wschat.serve(echo, port=0) as server:
+        server.start()
+        with wschat.connect(f"ws://127.0.0.1:{server.port}") as ws:
+            ws.send("Hello!")
+            answer = ws.recv(timeout=5)
+
+Start here: serve, connect, Hub. Both sides of a connection are a Connection. Limits and Deflate configure it, and the errors
+are one tree below WSChatError. The chat runs with `python -m wschat.server`.
+"""
+
+import wschat.dependencies  # noqa: F401  # before the modules that import them
 from wschat.client.connect import connect
 from wschat.connection.connection import Connection
 from wschat.errors import (

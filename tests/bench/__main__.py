@@ -1,4 +1,4 @@
-"""Benchmarks of the chat server: `python -m tests.bench COMMAND`. `scripts/bench` is the way to call it."""
+"""Benchmarks of the chat server: `python -m tests.bench COMMAND`. Call it with `scripts/bench`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.bench import attacks, chat, history, page, rooms, say
 
 @click.group(context_settings={"show_default": True})
 def main() -> None:
-    """Measure the chat server, and check that it loses nothing meanwhile."""
+    """Measure the chat server, and check that it loses no message."""
 
 
 @main.command("say")
 @click.argument("seconds", type=click.FloatRange(0.1), default=10)
 @click.argument("rate", type=click.IntRange(1), default=10_000)
 def measure_say(seconds: float, rate: int) -> None:
-    """100 members of one room, 20 of whom say RATE messages a second in all, for SECONDS."""
+    """100 members of one room; 20 of them send RATE messages per second in all, for SECONDS."""
     sys.exit(not say.run(seconds, rate))
 
 
@@ -26,21 +26,21 @@ def measure_say(seconds: float, rate: int) -> None:
 @click.argument("seconds", type=click.FloatRange(0.1), default=10)
 @click.argument("rate", type=click.IntRange(1), default=2000)
 def measure_chat(seconds: float, rate: int) -> None:
-    """1,000 plain-text clients, all of whom talk: RATE messages a second in all, for SECONDS."""
+    """1,000 plain-text clients that send RATE messages per second in all, for SECONDS."""
     sys.exit(not chat.run(seconds, rate))
 
 
 @main.command("history")
 @click.argument("messages", type=click.IntRange(2000), default=1_000_000)
 def measure_history(messages: int) -> None:
-    """Joining and scrolling back in a room of so many MESSAGES."""
+    """Joining and scrolling back in a room with this number of MESSAGES."""
     sys.exit(not history.run(messages))
 
 
 @main.command("page")
 @click.argument("rounds", type=click.IntRange(1), default=5)
 def measure_page(rounds: int) -> None:
-    """The page in Chromium: 1,000 messages in a second, so many times, in a room of 10,000."""
+    """The page in Chromium: 1,000 messages in one second, in a room of 10,000, for ROUNDS rounds."""
     sys.exit(not page.run(rounds))
 
 
@@ -49,7 +49,7 @@ def measure_page(rounds: int) -> None:
 @click.argument("seconds", type=click.FloatRange(0.1), default=10)
 @click.argument("options", nargs=-1)
 def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
-    """20 visitors who ask for what costs most for SECONDS, and how long a bystander's words take; with OPTIONS of the server."""
+    """20 clients that send the most expensive requests for SECONDS, and the delay of another client's acks; OPTIONS go to the server."""
     sys.exit(not attacks.run(name, seconds, options))
 
 
@@ -58,7 +58,7 @@ def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
 @click.argument("seconds", type=click.FloatRange(0.1), default=15)
 @click.argument("options", nargs=-1)
 def measure_rooms(number: int, seconds: float, options: tuple[str, ...]) -> None:
-    """So many rooms, which 20 visitors list at the default rate for SECONDS while somebody talks; with OPTIONS of the server."""
+    """20 clients that list ROOMS rooms at the default rate for SECONDS while another client sends messages; OPTIONS go to the server."""
     sys.exit(not rooms.run(number, seconds, options))
 
 

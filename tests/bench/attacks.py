@@ -1,4 +1,4 @@
-"""`attack`: visitors who ask for what costs the server most, as often as they may, and a bystander who says something meanwhile."""
+"""`attack`: clients that send the most expensive requests as often as the rate permits, and a bystander that sends messages."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _REQUIRED_SECONDS = 0.1
 _ATTACKERS = 20
-_SECONDS_BETWEEN = 0.1  # what the server's default rate lets through
-_SECONDS_BETWEEN_WORDS = 0.1  # of the bystander, for whom the rate holds as well
-_FEW = 25  # requests that one may make at once
+_SECONDS_BETWEEN = 0.1  # the server's default rate
+_SECONDS_BETWEEN_WORDS = 0.1  # of the bystander, which has the same rate
+_FEW = 25  # requests that a client may send at once
 _READ_BYTES = 1 << 20
-_ANSWER = b'"id":"x"'  # to a request of `_Visitor.ask`, where nothing is compressed
+_ANSWER = b'"id":"x"'  # in the reply to a request of `_Visitor.ask`; nothing is compressed
 _TOO_FAST = re.compile(rb'"code":"too-fast".*?"seconds":([\d.]+)')
 
 Fields = dict[str, object]
@@ -41,14 +41,14 @@ Requests = Iterator[Fields]
 
 @dataclass(frozen=True)
 class Attack:
-    """How many members there are, what each of them asks for first, and what the attackers among them go on asking for."""
+    """The number of members, the first requests of each, and the requests that the attackers repeat."""
 
     members: int
     begin: list[Fields]
     requests: Callable[[int], Requests]
     compressed: bool = False
     messages: int = 0
-    """How many were said in the room `old` before."""
+    """The number of messages in the room `old` at the beginning."""
 
 
 def _cycle(*requests: Fields) -> Callable[[int], Requests]:
@@ -73,11 +73,11 @@ ATTACKS = {
     "history": Attack(20, [], _cycle({"type": "history", "room": "old", "limit": 1000}), compressed=True, messages=2000),
     "json": Attack(20, [], lambda _: itertools.repeat({"type": "who", "room": [{}] * 16_000})),
 }
-"""What may be tried, by name."""
+"""The attacks, by name."""
 
 
 def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
-    """Measure, against a server with these options. Return False if something went wrong that is not slowness."""
+    """Measure a server with these options. Return False if something other than slowness was wrong."""
     attack = ATTACKS[name]
     report = Report(
         f"attack by {name}: {_ATTACKERS} of {attack.members:,} visitors, for {seconds:g} s, the server with {' '.join(options)}"
@@ -95,7 +95,7 @@ def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
 
 
 class _Nobody:
-    """An author who does not care."""
+    """An author that ignores the outcome."""
 
     def settled(self, outcomes: list[Outcome]) -> None:
         pass
@@ -135,14 +135,14 @@ def _heard(visitors: list[_Visitor]) -> int:
 
 
 class _Visitor:
-    """A bare WebSocket. What comes is counted and forgotten, but for the answer that one has to wait."""
+    """A bare WebSocket. Received bytes are counted and dropped, except a reply that says how long to wait."""
 
     def __init__(self, port: int, number: int, *, compressed: bool) -> None:
         self.number = number
         self.heard = self.asked = self.answered = self.told_to_wait = 0
         self._tail = b""
         self.wait_until = 0.0
-        # Each comes from an address of its own, all of which mean this machine.
+        # Each client has an address of its own; all of them are loopback addresses.
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (f"127.1.{number // 250}.{number % 250 + 1}", 0))
         headers: dict[str, str | None] = {
             "Sec-WebSocket-Protocol": SUBPROTOCOL,
@@ -151,12 +151,12 @@ class _Visitor:
         self.socket.sendall(request(target=f"/?name=n{number}", headers=headers))
 
     def go_on(self, requests: Requests, ends_at: float) -> None:
-        """Ask as often as one may."""
+        """Send requests as often as the rate permits."""
         while monotonic() < ends_at:
             try:
                 self.ask(next(requests))
             except OSError:
-                return  # the server has had enough
+                return  # the server has closed the connection
             self.asked += 1
             sleep(max(_SECONDS_BETWEEN, min(self.wait_until, ends_at) - monotonic()))
 
@@ -164,7 +164,7 @@ class _Visitor:
         self.socket.sendall(_frame(json.dumps({**fields, "id": "x"}, separators=(",", ":")).encode()))
 
     def read(self) -> bool:
-        """Take what has come. Return False if that is the end."""
+        """Read. Return False at the end of the stream."""
         try:
             data = self.socket.recv(_READ_BYTES)
         except OSError:
@@ -184,7 +184,7 @@ def _frame(payload: bytes) -> bytes:
 
 
 class _Crowd:
-    """A thread that reads whatever comes for any of the visitors."""
+    """A thread that reads for all attackers."""
 
     def __init__(self, visitors: list[_Visitor]) -> None:
         self._by_descriptor = {visitor.socket.fileno(): visitor for visitor in visitors}
@@ -204,7 +204,7 @@ class _Crowd:
                     self._epoll.unregister(descriptor)
 
     def wait_until_answered(self, answers: int) -> None:
-        """Wait until each visitor has had so many answers, and nothing more has come for a while."""
+        """Wait until each attacker has this number of replies, and no more have arrived for a while."""
         visitors = self._by_descriptor.values()
         while any(visitor.answered < answers for visitor in visitors) or monotonic() < self._read_at + 0.5:
             sleep(0.1)
@@ -217,7 +217,7 @@ class _Crowd:
 
 
 def _be_bystander(port: int, seconds: float) -> list[float]:
-    """Say something now and then; how long each ack took."""
+    """Send messages at intervals. Return the delay of each ack."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         sock.sendall(request(target="/?name=bystander", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL}))
         sock.sendall(masked(b'{"type":"join","room":"quiet","id":"in"}'))

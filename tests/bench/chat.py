@@ -1,4 +1,4 @@
-"""`chat`: a thousand plain-text clients in one room, all of whom talk, with the history on disk."""
+"""`chat`: a thousand plain-text clients in one room, all of them sending, with the history on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MESSAGE = re.compile(rb"\x81.m(?P<sender>\d+): " + TEXT_PATTERN, re.DOTALL)
 
 
 def run(seconds: float, rate: int) -> bool:
-    """Measure; whether nothing was lost, doubled or out of order."""
+    """Measure. Return True if no message was lost, repeated or out of order."""
     report = Report(f"chat: {_MEMBERS:,} plain-text members, all talking, {rate:,} messages a second in all for {seconds:g} s")
     with history_file() as file, serving(file) as server:
         crowd = Crowd(come_in(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
@@ -34,10 +34,10 @@ def run(seconds: float, rate: int) -> bool:
 
 
 def come_in(port: int) -> list[Member]:
-    """The members, all of them in the room, with nothing on its way to any of them."""
+    """Return the members when all are in the room and no message is on its way to any of them."""
     members = [Member(number, port, f"/?name=m{number}") for number in range(_MEMBERS)]
     for member in members:
-        # Whoever has been greeted is about to enter; whoever has been answered has entered.
+        # A client that got the greeting is about to enter the room; a client that got a reply has entered it.
         member.socket.sendall(masked(b"/rooms"))
         member.read_until(lambda received: b"Rooms: " in received and received.endswith(b"."))
     members[0].socket.sendall(masked(b"begin"))

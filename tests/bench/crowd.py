@@ -1,4 +1,4 @@
-"""The crowd: many bare WebSockets in one loop that says messages on schedule and checks every byte that comes.
+"""The crowd: many bare WebSockets in one loop that sends messages on schedule and checks every byte that arrives.
 
 All members of a room are sent the same bytes, in the same order, once their own acks have been taken out. So whoever is ahead
 adds to one transcript, and the others are compared with it, which takes a `memcmp`. What the transcript says is looked at
@@ -29,8 +29,8 @@ _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
 _MEMBERS_TIMED = 10
 
 _CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"  # with the code 1000
-_CLOSE_BYTE = b"\x88"  # what a close frame begins with
-_CLOSE_HEAD_BYTES = 4  # of one from the server: what is before its reason
+_CLOSE_BYTE = b"\x88"  # the first byte of a close frame
+_CLOSE_HEAD_BYTES = 4  # of a server's close frame, before the reason
 _ACK = b'{"type":"ack"'
 _ACK_HEAD_BYTES = 2  # of a frame that is as short as an ack
 _BYTES_SHOWN = 200
@@ -40,7 +40,7 @@ _TEXT_END = b"-."
 
 
 def text_of(number: int) -> bytes:
-    """The text of a message: its number, padded."""
+    """Return the text of a message: its number, padded."""
     return b"%08d" % number + b"-" * (TEXT_BYTES - 8 - len(_TEXT_END)) + _TEXT_END
 
 
@@ -49,14 +49,14 @@ TEXT_PATTERN = rb"(?P<number>\d{8})-{54}-\."
 
 
 def masked(payload: bytes) -> bytes:
-    """A client's text frame. The key is 0, which costs the server the same as any other, and us nothing."""
+    """Return a client's text frame. The masking key is 0, which costs the server the same as any other, and the crowd nothing."""
     if len(payload) > 125:
         return b"\x81\xfe" + len(payload).to_bytes(2, "big") + b"\0\0\0\0" + payload
     return bytes((0x81, 0x80 | len(payload))) + b"\0\0\0\0" + payload
 
 
 def _send(sock: socket.socket, data: bytes) -> int:
-    """How many bytes the kernel takes now; all of them if nobody gets them any more, which is found out by reading."""
+    """Return how many bytes the kernel takes now. After the peer is gone, that is all of them: the next read finds the end."""
     try:
         return sock.send(data)
     except BlockingIOError:
@@ -73,15 +73,15 @@ class Member:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(request(target=target, headers={"Sec-WebSocket-Protocol": subprotocol}))
-        self.position = 0  # how much of the transcript it has been sent
-        self.arrivals: list[tuple[float, int]] | None = None  # when that was how much, if this member is timed
-        self.acks: list[tuple[float, bytes]] = []  # when they came, and the JSON
-        self.unread = b""  # the beginning of a frame that may be an ack
-        self.unsent = bytearray()  # what the kernel did not take
+        self.position = 0  # the number of bytes of the transcript that it has received
+        self.arrivals: list[tuple[float, int]] | None = None  # times and positions, if this member is timed
+        self.acks: list[tuple[float, bytes]] = []  # the time of arrival, and the JSON
+        self.unread = b""  # the beginning of a frame, which may be an ack
+        self.unsent = bytearray()  # bytes that the kernel did not take
         self.failure: str | None = None
 
     def read_until(self, is_enough: Callable[[bytes], object]) -> None:
-        """Wait for what has to come before the benchmark begins."""
+        """Wait for the bytes that arrive before the benchmark begins."""
         received = b""
         while not is_enough(received):
             data = self.socket.recv(_READ_BYTES)
@@ -90,7 +90,7 @@ class Member:
             received += data
 
     def begin_close(self) -> None:
-        """Say goodbye; `close` has to follow."""
+        """Send a close frame. `close` must follow."""
         self.socket.settimeout(PATIENCE)
         if self.failure is None:
             self.socket.sendall(_CLOSE)
@@ -103,18 +103,18 @@ class Member:
 
 
 class Crowd:
-    """Members of one room, who have all come in. The first of them are the talkers: each says every so-manyth message."""
+    """The members of one room. The first of them are the talkers, which take turns to send."""
 
     def __init__(self, members: Sequence[Member], talkers: int, frame_of: Callable[[int], bytes], *, acks: bool) -> None:
         self.members = members
         self.talkers = members[:talkers]
         self.transcript = bytearray()
-        self.said_at = array("d")  # when each message was said: from there on it may wait, also for the server to read it
+        self.said_at = array("d")  # when each message was sent: its delay includes the time until the server reads it
         self.worst_lag = 0.0
         self.acks = 0
         self._frame_of = frame_of
         self._wants_acks = acks
-        self._heard = 0  # messages in the transcript
+        self._heard = 0  # the number of messages in the transcript
         self._congested: set[Member] = set()
         self._buffer = bytearray(_READ_BYTES)
         self._epoll = select.epoll()
@@ -126,10 +126,10 @@ class Crowd:
             member.arrivals = []
 
     def run(self, rate: int, seconds: float) -> None:
-        """Say so many messages a second for so long, whatever becomes of them, and wait until all have come or nothing more does."""
+        """Send messages at this rate for this many seconds, and wait until all have arrived or no more do."""
         total = max(1, int(rate * seconds))
         gc.collect()
-        gc.disable()  # nothing here is garbage, and to look for it takes longer than a tick
+        gc.disable()  # there is no garbage here, and a collection takes longer than a tick
         began_at = monotonic() + 10 * _SECONDS_BETWEEN_TICKS
         give_up_at = began_at + seconds + _SECONDS_TO_WAIT_FOR_THE_REST
         next_tick = began_at
@@ -146,7 +146,7 @@ class Crowd:
         self._epoll.close()
 
     def close(self) -> None:
-        """Everybody leaves."""
+        """Disconnect all members."""
         for step in (Member.begin_close, Member.close):
             for member in self.members:
                 try:
@@ -162,10 +162,10 @@ class Crowd:
             and all(member.position == everywhere or member.failure for member in self.members)
         )
 
-    # Saying
+    # Sending
 
     def _say_until(self, due: int, began_at: float, rate: int) -> None:
-        """Say what is due by now."""
+        """Send the messages that are due."""
         for member in tuple(self._congested):
             self._write_unsent(member)
         said_at, talkers, frame_of = self.said_at, self.talkers, self._frame_of
@@ -191,7 +191,7 @@ class Crowd:
     # Reading
 
     def _read(self, until: float) -> bool:
-        """Read what there is, but for no longer than until then; whether there was something."""
+        """Read until nothing is left or it is later than `until`. Return True if something was read."""
         has_read = False
         while events := self._epoll.poll(0, _READS_TOGETHER):
             has_read = True
@@ -209,7 +209,7 @@ class Crowd:
         except OSError:
             size = 0
         now = monotonic()
-        # Nothing else has this byte: texts are ASCII, and no message is as long as this would be as a length.
+        # No other byte has this value: texts are ASCII, and no message has this length.
         end = self._buffer.find(_CLOSE_BYTE, 0, size)
         with memoryview(self._buffer)[: size if end < 0 else end] as data:
             if self._wants_acks and member.number < len(self.talkers):
@@ -223,7 +223,7 @@ class Crowd:
             self._fail(member, f"was closed by the server: {reason!r}")
 
     def _take_out_acks(self, member: Member, now: float, data: bytes) -> None:
-        """Keep the acks in these bytes, and compare the rest.
+        """Collect the acks in these bytes, and compare the rest.
 
         Every frame ends with the brace of its JSON, and no other byte is one: there is none in the texts, and no frame has the
         length (125 bytes) that would look like one.
@@ -240,7 +240,7 @@ class Crowd:
         member.unread = data[whole:]
 
     def _compare(self, member: Member, data: bytes | memoryview) -> None:
-        """Compare the next bytes of a member with what others were sent, or note them down if it is the first to get them."""
+        """Compare the next bytes of a member with the transcript, or append them if it is the first member to receive them."""
         if member.failure:
             return
         transcript, start = self.transcript, member.position
@@ -251,7 +251,7 @@ class Crowd:
                 sent, others = bytes(data[differs_at:]), bytes(transcript[start + differs_at :])
                 self._fail(member, f"was sent {sent[:_BYTES_SHOWN]!r} where others were sent {others[:_BYTES_SHOWN]!r}")
                 return
-            seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)  # a text may have been cut within its end
+            seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)  # the end of a text may be split
             transcript += data[known:]
             self._heard += transcript.count(_TEXT_END, seen_to)
         member.position += len(data)

@@ -1,4 +1,4 @@
-"""What a crowd has found out: whether every message came to everybody once and in order, how many a second, and how fast."""
+"""The result of a crowd: if every message arrived at every member once and in order, the rate, and the delays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROBLEMS_NAMED = 5
 
 
 class Heard(NamedTuple):
-    """The messages of a transcript, in its order: each one's number and sender, where it ends, and its `seq` if it has one."""
+    """The messages of a transcript, in its order: number, sender, end position, and `seq` if it has one."""
 
     numbers: array[int]
     senders: array[int]
@@ -27,7 +27,7 @@ class Heard(NamedTuple):
 
 
 def read(transcript: bytearray, pattern: re.Pattern[bytes], report: Report) -> Heard:
-    """The messages in a transcript that is nothing but what the pattern matches; other events that may come have no number."""
+    """Return the messages of a transcript that consists of matches of the pattern. Other events have no number."""
     heard = Heard(array("q"), array("q"), array("q"), array("q"))
     end = 0
     for match in pattern.finditer(transcript):
@@ -47,7 +47,7 @@ def read(transcript: bytearray, pattern: re.Pattern[bytes], report: Report) -> H
 
 
 def check(crowd: Crowd, heard: Heard, report: Report) -> None:
-    """Every message was heard by everybody, once and in order."""
+    """Check that every member received every message once and in order."""
     said, talkers = len(crowd.said_at), len(crowd.talkers)
     missing = set(range(said)).difference(heard.numbers)
     if missing:
@@ -74,7 +74,7 @@ def check(crowd: Crowd, heard: Heard, report: Report) -> None:
 
 
 def report_deliveries(crowd: Crowd, heard: Heard, report: Report, *, per_second: int, seconds: float) -> None:
-    """How much was delivered, and how fast: so many a second are required, and so many seconds as the 99th percentile."""
+    """Report the rate and the delays, with the required rate and the required 99th percentile in seconds."""
     deliveries = sum(bisect_right(heard.ends, member.position) for member in crowd.members)
     share = deliveries / (len(crowd.said_at) * len(crowd.members))
     moments = [at for member in crowd.members for at, _ in member.arrivals or ()]
@@ -85,25 +85,25 @@ def report_deliveries(crowd: Crowd, heard: Heard, report: Report, *, per_second:
 
 
 def delivery_times(crowd: Crowd, heard: Heard) -> list[float]:
-    """How long each message took to each of the members who are timed."""
+    """Return the delay of each message to each timed member."""
     times = []
     for member in crowd.members:
         arrivals = member.arrivals or []
         positions = [position for _, position in arrivals]
         for number, end in zip(heard.numbers, heard.ends, strict=True):
-            read = bisect_left(positions, end)  # which of its reads brought the end of the message
+            read = bisect_left(positions, end)  # the read that brought the end of the message
             if read < len(arrivals):
                 times.append(arrivals[read][0] - crowd.said_at[number])
     return times
 
 
 def rate_of(times: Sequence[float]) -> float:
-    """How many times a second something happened, between the first time and the last."""
+    """Return the rate of events between the first and the last of these times."""
     return (len(times) - 1) / (max(times) - min(times)) if len(times) > 1 else 0.0
 
 
 def report_lag(crowd: Crowd, report: Report) -> None:
-    """Say so if it was not the server that was late."""
+    """Add a note if the load generator was late itself."""
     report.add("the load generator's worst lag", f"{1000 * crowd.worst_lag:.1f} ms")
     if crowd.worst_lag > _WORST_LAG:
         report.remarks.append("the load generator was late itself, or its machine was busy: what is slow here need not be the server")

@@ -1,4 +1,4 @@
-"""`history`: how long it takes to join a room in which a million messages were said, and to read what was said long ago."""
+"""`history`: the time to join a room with a million messages, and to read old ones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _REQUIRED_SECONDS = 0.01
 
 
 class _Nobody:
-    """An author who is content with whatever becomes of messages: they are counted in the end."""
+    """An author that ignores the outcome: the messages are counted at the end."""
 
     def settled(self, outcomes: list[Outcome]) -> None:
         pass
 
 
 class Reader:
-    """A member who asks for history, and looks at the clock."""
+    """A member that reads history, and measures the time."""
 
     def __init__(self, ws: wschat.Connection, last: int, report: Report) -> None:
         self._ws = ws
@@ -47,7 +47,7 @@ class Reader:
         self._ids = itertools.count()
 
     def ask(self, **fields: Any) -> tuple[float, dict[str, Any]]:
-        """The answer to a request, and the seconds that it took."""
+        """Return the reply to a request, and the seconds that it took."""
         request_id = next(self._ids)
         request = json.dumps({**fields, "id": request_id})
         asked_at = monotonic()
@@ -60,14 +60,14 @@ class Reader:
         return took, answer
 
     def join(self, since: int | None = None) -> float:
-        """The seconds to join, with what was said after a number, or last."""
+        """Return the seconds to join, with the messages after a number, or the last ones."""
         took, answer = self.ask(type="join", room="bench", since=since)
         self._check(answer, range(self._last - _LIMIT if since is None else since, self._last))
         self.ask(type="leave", room="bench")
         return took
 
     def scroll(self, before: int) -> float:
-        """The seconds to get what was said before a number."""
+        """Return the seconds to read the messages before a number."""
         took, answer = self.ask(type="history", room="bench", before=before, limit=_LIMIT)
         self._check(answer, range(before - 1 - _LIMIT, before - 1))
         return took
@@ -81,7 +81,7 @@ class Reader:
 
 
 def run(messages: int) -> bool:
-    """Measure; whether every answer was right."""
+    """Measure. Return True if every reply was right."""
     report = Report(f"history: a room of {messages:,} messages, {_TIMES} times each")
     with history_file() as file:
         click.echo(f"writing {messages:,} messages ...")
@@ -113,7 +113,7 @@ def measure(reader: Reader, file: Path, messages: int, report: Report) -> None:
 
 
 def export(server: Command, messages: int, report: Report) -> None:
-    """Have all of the room streamed; every line of it is looked at."""
+    """Export the whole room, and check every line."""
     before = server.peak_bytes()
     began_at = monotonic()
     with urllib.request.urlopen(f"http://{server.host}:{server.port}/api/rooms/bench/export") as lines:
@@ -132,7 +132,7 @@ def export(server: Command, messages: int, report: Report) -> None:
 
 
 def fill(file: Path, messages: int) -> None:
-    """Say so many messages in a room."""
+    """Append this number of messages to a room."""
     nobody = _Nobody()
     with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         for number in range(messages):
@@ -143,12 +143,12 @@ def fill(file: Path, messages: int) -> None:
 
 
 def text_of(number: int) -> str:
-    """A text like those that people say: no two are the same, and they can be compressed a little."""
+    """Return a text like a person's: no two are the same, and they can be compressed a little."""
     return f"{number:08d} " + random.Random(number).randbytes(18).hex() + " and that was all."
 
 
 def forget(file: Path) -> None:
-    """Have the system forget what it remembers of a file; what the server itself remembers of it stays."""
+    """Drop a file from the page cache of the system. The caches of the server stay."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fdatasync(descriptor)

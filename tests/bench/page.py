@@ -1,4 +1,4 @@
-"""`page`: the page of the chat in a browser, while a thousand messages a second come, in a room that has ten thousand."""
+"""`page`: the page of the chat in a browser, while a thousand messages per second arrive in a room with ten thousand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.server.command import Command
 from tests.web.page.wiring import Guest, Windows, launch, until
 
 _MESSAGES = 1000
-_SLICES = 100  # of a second, in each of which some of them are said
+_SLICES = 100  # of a second; in each of them some messages are sent
 _IN_THE_ROOM = 10_000
 _REQUIRED_SECONDS = 0.1
 
@@ -34,7 +34,7 @@ _FRAMES = "() => { cancelAnimationFrame(window.watching); return window.frames_t
 
 
 def run(rounds: int) -> bool:
-    """Measure; whether all that was said is shown, in order."""
+    """Measure. Return True if all messages are shown in order."""
     report = Report(f"page: {_MESSAGES:,} messages in a second, {rounds} times, in a room of {_IN_THE_ROOM:,}")
     with history_file() as file, serving(file) as server, sync_playwright() as playwright:
         browser = launch(playwright)
@@ -66,7 +66,7 @@ def run(rounds: int) -> bool:
 
 @contextmanager
 def talking(server: Command) -> Iterator[Callable[[int], None]]:
-    """Somebody who says a thousand messages in a second, from a number on."""
+    """A client that sends a thousand messages in one second, beginning with a number."""
     with wschat.connect(f"{server.url}?name=talker", subprotocols=["wschat.v1"]) as ws:
         ws.send(json.dumps({"type": "join", "room": "lobby"}))
 
@@ -82,7 +82,7 @@ def talking(server: Command) -> Iterator[Callable[[int], None]]:
 
 
 def scroll(guest: Guest) -> list[float]:
-    """Scroll through half of what is there; how long the frames took."""
+    """Scroll through half of the messages. Return the durations of the frames."""
     guest.log.hover()
     guest.page.evaluate(_WATCH_FRAMES)
     for _ in range(200):
@@ -92,7 +92,7 @@ def scroll(guest: Guest) -> list[float]:
 
 
 def check(guest: Guest, said: int, report: Report) -> None:
-    """What the page has is the last of what was said, without a hole."""
+    """Check that the page shows the last messages without a hole."""
     expect(guest.log.locator("[data-seq]").first).to_be_attached()
     shown = guest.log.evaluate("log => [...log.querySelectorAll('[data-seq]')].map((item) => Number(item.dataset.seq))")
     report.add("messages in the page", f"{len(shown):,}")

@@ -1,4 +1,4 @@
-"""What a benchmark has found: counts, what is required of them, and what went wrong."""
+"""The result of a benchmark: figures, their requirements, and problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOLERANCE = 0.01
 
 @dataclass
 class Report:
-    """A table, and the problems: with one of them the benchmark has failed."""
+    """A table, and the problems. A benchmark with a problem has failed."""
 
     title: str
     problems: list[str] = field(default_factory=list)
@@ -22,15 +22,15 @@ class Report:
     _rows: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, what: str, measured: str, *, required: str = "", is_met: bool = True) -> None:
-        """One more row; a requirement that is not met is marked."""
+        """Add a row. Mark a requirement that is not met."""
         self._rows.append((what, measured, required if is_met else f"{required}  MISSED"))
 
     def add_rate(self, what: str, per_second: float, required: int) -> None:
-        """A row for something that has to happen so many times a second."""
+        """Add a row for a rate with a required minimum."""
         self.add(what, f"{per_second:,.0f} /s", required=f"{required:,} /s", is_met=per_second >= required * (1 - _TOLERANCE))
 
     def add_times(self, what: str, seconds: Sequence[float], required: float) -> None:
-        """A row for how long something takes: the middle, the 99th percentile and the worst; the second has to be below a limit."""
+        """Add a row for a duration: median, 99th percentile and maximum. The 99th percentile must be below a limit."""
         if not seconds:
             self.add(what, "never happened", required=f"p99 < {1000 * required:.0f} ms", is_met=False)
             return
@@ -40,7 +40,7 @@ class Report:
         self.add(what, measured, required=f"p99 < {1000 * required:.0f} ms", is_met=counts[1] < required)
 
     def show(self) -> bool:
-        """Print everything; whether all is well."""
+        """Print everything. Return True if there is no problem."""
         click.echo(f"\n{self.title}")
         for what, measured, required in [("", "measured", "required"), *self._rows]:
             click.echo(f"  {what:<36} {measured:>40}   {required}".rstrip())
@@ -52,5 +52,5 @@ class Report:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The least of the values, which are in order, that so many percent of them do not exceed."""
+    """Return the smallest of the sorted values that this percentage of them does not exceed."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

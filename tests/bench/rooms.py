@@ -1,4 +1,4 @@
-"""`rooms`: what visitors who list rooms all the time cost somebody who talks, in a chat with very many rooms."""
+"""`rooms`: the delay of a client's messages while other clients list the rooms of a chat with very many rooms."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _READ_BYTES = 256 * 1024
 
 
 class _Nobody:
-    """An author who is content with whatever becomes of messages."""
+    """An author that ignores the outcome."""
 
     def settled(self, outcomes: list[Outcome]) -> None:
         pass
 
 
 class Visitor(Member):
-    """Somebody who asks for the rooms at the default rate, and reads what comes."""
+    """A client that lists the rooms at the default rate, and reads the replies."""
 
     def __init__(self, number: int, port: int) -> None:
         super().__init__(number, port, f"/?name=v{number}", SUBPROTOCOL)
@@ -48,7 +48,7 @@ class Visitor(Member):
             thread.start()
 
     def end(self) -> None:
-        """Stop asking, and go without a word."""
+        """Stop, and disconnect without a close frame."""
         self._is_over.set()
         self.socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -68,12 +68,12 @@ class Visitor(Member):
 
 
 def run(rooms: int, seconds: float, options: Sequence[str] = ()) -> bool:
-    """Measure, with these options of the server; whether nothing was refused or lost."""
+    """Measure a server with these options. Return True if no request was refused and no message lost."""
     report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors who list them at the default rate, for {seconds:g} s")
     with history_file() as file:
         click.echo(f"making {rooms:,} rooms ...")
         with closing(SqliteBroker(file, Retention(0, 0))) as broker:
-            for number in range(rooms - 1):  # and one more for who talks
+            for number in range(rooms - 1):  # the talker adds one more
                 broker.append(Draft(f"room-{number:06}", "alice", "x"), _Nobody())
         began_at = monotonic()
         with running("--port", "0", "--history", str(file), "--log-level", "warning", *options) as server:
@@ -94,7 +94,7 @@ def run(rooms: int, seconds: float, options: Sequence[str] = ()) -> bool:
 
 @contextmanager
 def talking(server: Command) -> Iterator[Say]:
-    """Somebody at another address, in a room of their own."""
+    """Return a client at another address, in a room of its own."""
     sock = socket.create_connection((server.host, server.port), source_address=("127.0.0.2", 0))
     with wschat.connect(f"{server.url}?name=bystander", sock=sock, subprotocols=[SUBPROTOCOL], deflate=None) as ws:
         say = Say(ws)
@@ -103,20 +103,20 @@ def talking(server: Command) -> Iterator[Say]:
 
 
 class Say:
-    """Says messages, and looks at the clock."""
+    """A client that sends messages, and measures the time."""
 
     def __init__(self, ws: wschat.Connection) -> None:
         self._ws = ws
         self._number = 0
 
     def __call__(self) -> float:
-        """The seconds from a message to its ack."""
+        """Return the seconds from a message to its ack."""
         began_at = monotonic()
         self.ask(type="say", room="bystanders", text="x")
         return monotonic() - began_at
 
     def ask(self, **fields: object) -> None:
-        """Ask for something, and wait for the answer."""
+        """Send a request, and wait for the reply."""
         self._number += 1
         self._ws.send(json.dumps({**fields, "id": self._number}))
         while (answer := json.loads(self._ws.recv(_SECONDS_TO_ANSWER))).get("id") != self._number:

@@ -30,11 +30,11 @@ _MESSAGE = re.compile(
 _BEGIN = re.compile(rb'"text":"begin","time":[\d.]+\}\Z')
 
 Acks = dict[int, tuple[float, int]]
-"""When the message of a number was acknowledged, and as which number of the room."""
+"""The time of each message's ack and its number in the room, by the number in its text."""
 
 
 def run(seconds: float, rate: int) -> bool:
-    """Measure; whether nothing was lost, doubled or out of order."""
+    """Measure. Return True if no message was lost, repeated or out of order."""
     report = Report(f"say: {_MEMBERS} members, {_TALKERS} of them talking, {rate:,} messages a second for {seconds:g} s")
     with history_file() as file:
         with serving(file) as server:
@@ -58,12 +58,12 @@ def run(seconds: float, rate: int) -> bool:
 
 
 def come_in(port: int) -> list[Member]:
-    """The members, all of them in the room, with nothing on its way to any of them."""
+    """Return the members when all are in the room and no message is on its way to any of them."""
     members = [Member(number, port, f"/?name=m{number}", SUBPROTOCOL) for number in range(_MEMBERS)]
     for member in members:
         member.socket.sendall(masked(b'{"type":"join","room":"bench"}'))
         member.read_until(lambda received: b'"type":"joined"' in received and received.endswith(b"}"))
-    # The others still hear of those who came after them. What is said now comes after that, and is what everybody waits for.
+    # The members still get events about those who joined later. A message sent now arrives after these, so every member waits for it.
     members[0].socket.sendall(masked(b'{"type":"say","room":"bench","text":"begin"}'))
     for member in members:
         member.read_until(_BEGIN.search)
@@ -75,7 +75,7 @@ def _say(number: int) -> bytes:
 
 
 def read_acks(crowd: Crowd, report: Report) -> Acks:
-    """All acks, each of which has to be for a message that this member said, and the only one for it."""
+    """Return all acks. Check that each is for a message of its member, and the only one for it."""
     acks: Acks = {}
     for member in crowd.talkers:
         for at, ack in member.acks:
@@ -90,7 +90,7 @@ def read_acks(crowd: Crowd, report: Report) -> Acks:
 
 
 def check_file(file: Path, acks: Acks, report: Report) -> None:
-    """What was acknowledged is in the history, as it was said."""
+    """Check that the history has every acknowledged message."""
     wanted = {seq: (f"m{number % _TALKERS}", text_of(number).decode()) for number, (_, seq) in acks.items()}
     with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         last = 0

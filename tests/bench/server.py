@@ -1,4 +1,4 @@
-"""The server under test: the command as its users run it, with its history on the disk of the current folder."""
+"""The server under test: the command in a process of its own, with its history on the disk of the current folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _KEEP_ALL = ("--keep-messages", "0", "--keep-days", "0")
 
 @contextmanager
 def history_file() -> Iterator[Path]:
-    """Where a history may be, on a real disk: a temporary folder of the system is often in memory."""
+    """Make a path for a history on a real disk: the temporary folder of the system is often in memory."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
         yield Path(folder) / "history.sqlite"
 
 
 @contextmanager
 def serving(history: Path) -> Iterator[Command]:
-    """A chat server that keeps everything in this file. Each client takes a descriptor on either side."""
+    """Run a chat server with this history. Raise the limit on descriptors: each client takes one on either side."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with running("--port", "0", "--history", str(history), *_OPTIONS, *_KEEP_ALL) as server:
@@ -36,14 +36,14 @@ def serving(history: Path) -> Iterator[Command]:
 
 
 def stop(server: Command, report: Report) -> None:
-    """End it as its users do, and say what it left to say."""
+    """Stop the server. Report an exit code that is not 0, and a log that is not empty, as a problem."""
     code = server.stop()
     if code or server.errors():
-        report.problems.append(f"the server's exit code is {code}, and it said: {server.errors()[:500]!r}")
+        report.problems.append(f"the server's exit code is {code}, and its log is {server.errors()[:500]!r}")
 
 
 class Usage(NamedTuple):
-    """What something took: of the server, and of whoever measured it."""
+    """The resources that a measurement took, of the server and of the load generator."""
 
     server_seconds: float
     own_seconds: float
@@ -58,7 +58,7 @@ class Usage(NamedTuple):
 
 
 def watch(server: Command, do: Callable[[], None]) -> Usage:
-    """Do something with a server, and see what that takes."""
+    """Call a function, and measure the resources that it takes."""
     server_before, own_before, began_at = _cpu_seconds(server), process_time(), monotonic()
     do()
     server_seconds = _cpu_seconds(server) - server_before

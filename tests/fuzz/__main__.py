@@ -1,4 +1,4 @@
-"""Fuzz one target with atheris: `python -m tests.fuzz TARGET SECONDS`. `scripts/fuzz` is the way to call it."""
+"""Fuzz one target with atheris: `python -m tests.fuzz TARGET SECONDS`. Call it with `scripts/fuzz`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_SECONDS_AN_INPUT = 10
 
 
 def main() -> None:
-    """Run until something breaks or the time is up. What is found is left in the current folder, what is new in a temporary one."""
+    """Run until an input fails or the time is up. Leave a failing input in the current folder, and new inputs in a temporary one."""
     target, seconds = sys.argv[1], int(sys.argv[2])
     found = Path(tempfile.mkdtemp(prefix=f"wschat-fuzz-{target}-"))
     options = [

@@ -1,8 +1,7 @@
-"""A soak: `python -m tests.soak MINUTES`. `scripts/soak` is the way to call it."""
+"""Run the soak: `python -m tests.soak MINUTES`. Call it with `scripts/soak`."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,35 +9,22 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple
 
+from tests.soak.footprint import Footprint
 from tests.soak.population import OTHERS, World, lurk, talk
 from tests.tls import client_context, make_certificate
 
 _TALKERS = 10
 _LURKERS = 20
 _SECONDS_TO_SETTLE = 20.0
-# What the server may have grown by in the end: what its allocator keeps of many connections.
+# How much the server may have grown at the end: its allocator keeps some memory of many connections.
 _MEGABYTES_OF_GROWTH = 30
-# Four connections to the history, of two files each: made when so many read at once, and kept.
+# Four connections to the history with two files each. They are opened when four threads read at once, and kept.
 _DESCRIPTORS_OF_READERS = 8
 
 
-class Footprint(NamedTuple):
-    """What a process takes."""
-
-    threads: int
-    descriptors: int
-    megabytes: float
-
-    @classmethod
-    def of(cls, pid: int) -> Footprint:
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        return cls(int(status["ConnectionThreads"]), len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0]) / 1024)
-
-
 def main() -> int:
-    """Live for some minutes; 0 if all went well."""
+    """Run the load for some minutes. Return 0 if nothing was wrong."""
     seconds = float(sys.argv[1]) * 60
     with tempfile.TemporaryDirectory() as folder:
         certificate = make_certificate(Path(folder) / "tls")
@@ -56,7 +42,7 @@ def main() -> int:
             assert server.stdin is not None
             assert server.stdout is not None
             plain_port, tls_port = map(int, server.stdout.readline().split())
-            # Once for a few seconds, so that what stays for good is there before it is measured.
+            # Run it for a few seconds first, so that everything that is allocated once is part of the first measurement.
             live(World(plain_port, tls_port, client_context(certificate)), 5)
             before = settled(server.pid, None)
             world = World(plain_port, tls_port, client_context(certificate))
@@ -88,7 +74,7 @@ def main() -> int:
 
 
 def live(world: World, seconds: float) -> None:
-    """Have the population live for so long. Raises what went wrong."""
+    """Run all clients for this many seconds. Raises the first error of a client."""
     with ThreadPoolExecutor(_TALKERS + _LURKERS + sum(OTHERS.values())) as pool:
         people: list[Future[None]] = [pool.submit(lurk, world, bool(number % 2), _TALKERS) for number in range(_LURKERS)]
         while world.counts["lurkers"] < _LURKERS and not any(one.done() for one in people):
@@ -105,7 +91,7 @@ def live(world: World, seconds: float) -> None:
 
 
 def settled(pid: int, wanted: Footprint | None) -> Footprint:
-    """What the server takes when everybody has gone; given some time to come back to what is wanted."""
+    """Return the footprint of the server without clients, after waiting until it has fallen to `wanted` or time has run out."""
     ends_at = monotonic() + (_SECONDS_TO_SETTLE if wanted else 2)
     while True:
         now = Footprint.of(pid)

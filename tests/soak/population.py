@@ -1,4 +1,4 @@
-"""Who lives on the server during a soak. Each is a function that goes on until it is told that it is over."""
+"""The clients of a soak. Each is a function that runs until `World.is_over` is set."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LAST_WORD = "that was all"
 
 
 class Disorder(Exception):
-    """Somebody got a message twice, out of order, or not at all."""
+    """A client got a message twice, out of order, or not at all."""
 
 
 @dataclass
 class World:
-    """The server's two doors, and what is known of what happened."""
+    """The two ports of the server, and counts of what happened."""
 
     plain_port: int
     tls_port: int
@@ -54,13 +54,13 @@ class World:
         return http.client.HTTPConnection("127.0.0.1", self.plain_port, timeout=_PATIENCE)
 
     def raw(self, tls: bool) -> socket.socket:
-        """A bare connection, which may be anything. What is sent over it is not encrypted, whatever door it is at."""
+        """Open a TCP connection. What is sent over it is not encrypted, at either port."""
         sock = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port), _PATIENCE)
         self.count("bare connections")
         return sock
 
     def slow(self, tls: bool) -> socket.socket:
-        """A WebSocket of somebody whose system takes little that he does not read."""
+        """Open a WebSocket whose receive buffer is small, so that the server notices a slow reader soon."""
         sock = self.raw(tls)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         if tls:
@@ -70,7 +70,7 @@ class World:
 
 
 class Ledger:
-    """What one listener has heard: the messages of each talker have to come one after the other."""
+    """What one listener has received. The messages of each talker must arrive in order."""
 
     def __init__(self, *, from_the_first: bool) -> None:
         self.next: dict[str, int] = {}
@@ -95,12 +95,12 @@ class Ledger:
 
 
 def _padding(number: int) -> str:
-    """Of many lengths, and enough in all that who reads slowly falls behind."""
+    """Return a text. The lengths vary, and are large enough in all that a slow reader falls behind."""
     return "-" * (number * 997 % 8000)
 
 
 def talk(world: World, tls: bool, number: int) -> None:
-    """Say 0, 1, 2 and so on, and hear it."""
+    """Send messages with the numbers 0, 1, 2 and so on, and receive them."""
     with world.connect(tls, f"?name=talker{number}") as ws:
         said = 0
         ledger = Ledger(from_the_first=False)
@@ -116,7 +116,7 @@ def talk(world: World, tls: bool, number: int) -> None:
 
 
 def lurk(world: World, tls: bool, talkers: int) -> None:
-    """Hear everything that everybody says, from the first word to the last."""
+    """Receive every message of every talker."""
     ledger = Ledger(from_the_first=True)
     with world.connect(tls) as ws:
         world.count("lurkers")
@@ -126,7 +126,7 @@ def lurk(world: World, tls: bool, talkers: int) -> None:
 
 
 def come_and_go(world: World, tls: bool, seed: int) -> None:
-    """Stay for a little while, again and again."""
+    """Connect for a short time, repeatedly."""
     dice = random.Random(seed)
     while not world.is_over.is_set():
         ledger = Ledger(from_the_first=False)  # of one visit, which begins anywhere
@@ -140,7 +140,7 @@ def come_and_go(world: World, tls: bool, seed: int) -> None:
 
 
 def read_slowly(world: World, tls: bool, seed: int) -> None:
-    """Read hardly anything, for longer than the server has timeout_of_peer; then come anew."""
+    """Read almost nothing until the server evicts this client; then connect again."""
     while not world.is_over.is_set():
         with world.slow(tls) as sock, contextlib.suppress(OSError):
             for _ in range(20):
@@ -149,7 +149,7 @@ def read_slowly(world: World, tls: bool, seed: int) -> None:
 
 
 def follow(world: World, tls: bool, seed: int) -> None:
-    """Follow the room over HTTP, break off, and go on after the last event: nothing is missing, nothing comes twice."""
+    """Follow the room over HTTP, disconnect, and resume after the last event: no message is lost or repeated."""
     dice = random.Random(seed)
     place, coming, last = "", "", None
     while not world.is_over.is_set():
@@ -173,7 +173,7 @@ def follow(world: World, tls: bool, seed: int) -> None:
 
 
 def ask(world: World, tls: bool, seed: int) -> None:
-    """Ask for this and that over HTTP, many times on each connection."""
+    """Send many different HTTP requests on each connection."""
     dice = random.Random(seed)
     paths = ["/", "/readyz", "/api/rooms", "/api/rooms/lobby/members", "/api/rooms/lobby/messages?limit=10", "/nothing", "/metrics"]
     while not world.is_over.is_set():
@@ -190,7 +190,7 @@ def ask(world: World, tls: bool, seed: int) -> None:
 
 
 def vanish(world: World, tls: bool, seed: int) -> None:
-    """Come, say something, and be gone with a reset."""
+    """Connect, send a message, and reset the connection."""
     dice = random.Random(seed)
     while not world.is_over.wait(dice.random() / 10):
         with world.raw(tls=False) as sock:
@@ -200,7 +200,7 @@ def vanish(world: World, tls: bool, seed: int) -> None:
 
 
 def talk_rubbish(world: World, tls: bool, seed: int) -> None:
-    """Send what makes no sense, before the opening or after it."""
+    """Send invalid data, before or after the opening handshake."""
     dice = random.Random(seed)
     while not world.is_over.wait(dice.random() / 10):
         with world.raw(tls) as sock:

@@ -1,4 +1,4 @@
-"""The server of the soak: one chat that keeps what is said, over plain TCP and over TLS. It ends when its standard input does."""
+"""The server of the soak: one chat with a history, over plain TCP and over TLS. It ends when its standard input ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from wschat.web.site import Site
 
 
 def listener() -> socket.socket:
-    """A door behind which the system keeps little of what a client does not read: by itself it would swallow megabytes."""
+    """Return a listening socket with small send buffers. By default the system would buffer megabytes that a client does not read."""
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
     return sock
 
 
 def main() -> None:
-    """Serve; the two ports are printed."""
+    """Print the two ports, and serve."""
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     chat = Chat(SqliteBroker(sys.argv[2]))
     site = Site(chat.http, 65_536)

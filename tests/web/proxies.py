@@ -1,4 +1,4 @@
-"""nginx and HAProxy in front of a server, with the configurations that the README gives. Tests do not belong here."""
+"""nginx and HAProxy in front of a server, with the configurations of docs/operating.md. Tests do not belong here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pytest
 
 import wschat
 from tests.connection.wiring import eventually
+from tests.documents import OPERATING
+from tests.programs import free_port
 from tests.server.command import Command, running
 from tests.server.raw import PATIENCE
-from tests.test_readme import README, block, free_port
 
 # Where nginx puts what it keeps while it works: it must not be the system's folders.
 _FOLDERS = "".join(f"{kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -62,11 +63,11 @@ def accepts(port: int) -> bool:
 
 @contextmanager
 def behind_nginx(folder: Path, *options: str) -> Iterator[Proxy]:
-    """nginx in front of a server with these options more than in the README; its files are in this folder."""
+    """nginx in front of a server with these options besides those of docs/operating.md; its files are in this folder."""
     program = program_of("nginx", "nginx-light")
     with server_behind_a_proxy(*options) as server:
         port = free_port()
-        configuration = block("nginx", "location")[0]
+        configuration = OPERATING.example("nginx", "location").code
         for shown, real in (("80;", f"127.0.0.1:{port};"), ("127.0.0.1:8080", f"127.0.0.1:{server.port}"), ("/var/log/nginx", str(folder))):
             configuration = configuration.replace(f" {shown}", f" {real}")
         (folder / "nginx.conf").write_text(f"{_AROUND_NGINX}http {{\n{_FOLDERS}{configuration}}}\n")
@@ -76,14 +77,14 @@ def behind_nginx(folder: Path, *options: str) -> Iterator[Proxy]:
 
 @contextmanager
 def behind_haproxy(folder: Path, *options: str, appends: bool = False) -> Iterator[Proxy]:
-    """HAProxy in front of a server with these options more than in the README; its files are in this folder.
+    """HAProxy in front of a server with these options besides those of docs/operating.md; its files are in this folder.
 
     It may append to the client's X-Forwarded-For instead of replacing it.
     """
     program = program_of("haproxy", "haproxy")
     with server_behind_a_proxy(*options) as server:
         port = free_port()
-        configuration = block("haproxy", "frontend")[0]
+        configuration = OPERATING.example("haproxy", "frontend").code
         for shown, real in ((":80\n", f"127.0.0.1:{port}\n"), ("127.0.0.1:8080", f"127.0.0.1:{server.port}")):
             configuration = configuration.replace(f" {shown}", f" {real}")
         if appends:
@@ -102,8 +103,8 @@ def program_of(name: str, package: str) -> str:
 
 @contextmanager
 def server_behind_a_proxy(*options: str) -> Iterator[Command]:
-    """A server with the options that the README gives for one behind a proxy, and with these; at any free port if they have none."""
-    match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", README)
+    """Run a server with the options of docs/operating.md for a server behind a proxy, and with these; by default at any free port."""
+    match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", OPERATING.text)
     assert match
     with running("--port", "0", *match[1].split(), "--history", "memory", "--log-level", "debug", *options) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Behind nginx, with the configuration that the README gives."""
+"""Behind nginx, with the configuration of docs/operating.md."""
 
 from __future__ import annotations
 

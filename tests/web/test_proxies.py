@@ -1,4 +1,4 @@
-"""Behind nginx and HAProxy, with the configurations that the README gives: a client that lies about its address gains nothing."""
+"""Behind nginx and HAProxy, with the configurations of docs/operating.md: a client that lies about its address gains nothing."""
 
 from __future__ import annotations
 

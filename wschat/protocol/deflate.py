@@ -33,10 +33,10 @@ Parameter = tuple[str, "str | None"]
 
 @dataclass(frozen=True)
 class Deflate:
-    """The parameters of permessage-deflate, wanted or agreed on (RFC 7692, section 7.1).
+    """The parameters of permessage-deflate on one connection, to be offered or agreed on (RFC 7692, section 7.1).
 
-    Without context takeover, every message is compressed by itself: the messages are a little longer, but no memory is used between
-    them (with it, up to 300 KB for each direction).
+    Without context takeover every message is compressed by itself. That takes a few more bytes on the wire and no memory between messages;
+    context takeover takes up to 300 KB for each direction. Raises UsageError for window bits outside 8 to 15.
     """
 
     server_no_context_takeover: bool = False
@@ -44,9 +44,9 @@ class Deflate:
     client_no_context_takeover: bool = False
     """True if the client compresses every message by itself."""
     server_max_window_bits: int = MAX_WINDOW_BITS
-    """The size of the server's window, as a power of two, from 8 to 15. A server of wschat needs at least 9."""
+    """The base-2 logarithm of the server's window, 8 to 15. A server of this package compresses with 9 or more."""
     client_max_window_bits: int = MAX_WINDOW_BITS
-    """The size of the client's window, as a power of two, from 8 to 15. A client of wschat needs at least 9."""
+    """The base-2 logarithm of the client's window, 8 to 15. A client of this package compresses with 9 or more."""
 
     def __post_init__(self) -> None:
         for bits in (self.server_max_window_bits, self.client_max_window_bits):

@@ -24,22 +24,36 @@ class Opcode(IntEnum):
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed (RFC 6455, section 7.4.1)."""
+    """The code of a close frame (RFC 6455, section 7.4.1, and the IANA registry)."""
 
     NORMAL = 1000
+    """The purpose of the connection has been fulfilled."""
     GOING_AWAY = 1001
+    """The server is stopping, or the browser has left the page."""
     PROTOCOL_ERROR = 1002
+    """The peer has broken the protocol."""
     UNSUPPORTED_DATA = 1003
+    """The endpoint does not accept this type of data."""
     NO_STATUS = 1005
+    """The close frame had no code. Never sent."""
     ABNORMAL = 1006
+    """The connection was lost without a close frame. Never sent."""
     INVALID_DATA = 1007
+    """The data does not match the type of the message, such as text that is not UTF-8."""
     POLICY_VIOLATION = 1008
+    """The message violates a policy of the endpoint."""
     TOO_BIG = 1009
+    """The message is too large."""
     MANDATORY_EXTENSION = 1010
+    """The server did not negotiate an extension that the client needs."""
     INTERNAL_ERROR = 1011
+    """The server met an unexpected condition."""
     SERVICE_RESTART = 1012
+    """The service is restarting."""
     TRY_AGAIN_LATER = 1013
+    """The service is overloaded."""
     BAD_GATEWAY = 1014
+    """A gateway got an invalid response."""
 
 
 FIN = 0x80

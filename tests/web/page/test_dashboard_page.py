@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from tests.programs import free_port
 from tests.server.command import Command, running
-from tests.test_readme import free_port
 from tests.web.page.test_looks import PHONE, problems
 from tests.web.page.wiring import Windows, http
 from wschat.chat.tokens import mint

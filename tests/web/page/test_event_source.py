@@ -8,8 +8,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import wschat
+from tests.programs import free_port
 from tests.server.command import Command, running
-from tests.test_readme import free_port
 from tests.web.page.wiring import Windows, http, until
 from tests.web.proxies import Proxy, server_behind_a_proxy
 

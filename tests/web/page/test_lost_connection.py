@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.programs import free_port
 from tests.server.command import Command, running
-from tests.test_readme import free_port
 from tests.web.page.wiring import Guest, Windows, http
 
 Restart = Callable[[], Command]

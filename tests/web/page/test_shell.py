@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Route, expect
 
 import wschat
+from tests.programs import free_port
 from tests.server.command import Command, running
 from tests.server.raw import PATIENCE
-from tests.test_readme import free_port
 from tests.web.page.wiring import Guest, Windows, http
 from tests.web.wiring import Http, plain
 
