@@ -185,7 +185,6 @@ def test_the_lock_order_has_no_cycle() -> None:
     assert "outbox" in [*order.static_order()]  # raises CycleError
 
 
-@pytest.mark.xfail(strict=False, reason="modules are being renamed")
 def test_the_methods_that_the_architecture_names_exist() -> None:
     named = set(re.findall(r"`([A-Z]\w+\.\w+)`", ARCHITECTURE.text))
     trees = [ast.parse(path.read_text()) for path in (ROOT / "wschat").rglob("*.py")]

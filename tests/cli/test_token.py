@@ -83,7 +83,7 @@ def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
         (["alice", "bob"], "Got unexpected extra argument (bob)"),
         (["alice", "--auth-secret-file", "/nowhere/secret"], "cannot read /nowhere/secret: No such file or directory"),
         (["alice", "--auth-secret-file", "/"], "cannot read /: Is a directory"),
-        (["alice", "--auth-secret-file", os.devnull], f"the secret in {os.devnull} has 0 bytes, and needs 32 at least"),
+        (["alice", "--auth-secret-file", os.devnull], f"the secret in {os.devnull} has 0 bytes, and must have at least 32"),
         (["alice", "--seconds", "0"], "0 is not in the range"),
         (["alice", "--seconds", "-5"], "-5 is not in the range"),
         (["alice", "--seconds", "soon"], "'soon' is not a valid integer"),
