@@ -56,7 +56,6 @@ COVERED_BY = {
     "client/tunnel": "client/test_proxy.py",
     "connection/base_connection": "connection/test_event_stream.py",
     "connection/fragments": "connection/test_connection.py",
-    "connection/incoming": "connection/test_connection.py",
     "connection/reader_lock": "connection/test_connection.py",
     "connection/receiver": "connection/test_connection.py",
     "connection/send_buffer": "connection/test_outbox.py",

@@ -32,6 +32,11 @@ class Limits:
     """The size of a received message after decompression. Above it, the connection is closed (1009)."""
     max_fragments: int = 131_072
     """The fragments of one received message. Above it, the connection is closed (1008)."""
+    max_control_frames_per_second: int = setting(
+        20_000,
+        option=Option("--max-control-frames-per-second", help="Pings and pongs from one peer; 0 for no limit. Above it: close code 1008."),
+    )
+    """The pings, pongs and close frames that are received within a second. Above it, the connection is closed (1008)."""
     opening_timeout: float = 10.0
     """The time from accepting or beginning a TCP connection to an open WebSocket, or to the end of the first plain request. After it,
     the socket is closed."""

@@ -130,8 +130,8 @@ def test_a_decompression_bomb() -> None:
 
 
 @needs_linux
-def test_100_000_pings_of_somebody_who_does_not_read() -> None:
-    with running("--port", "0", "--app", "wschat.apps:echo") as command:
+def test_100_000_pings_of_a_client_that_does_not_read() -> None:
+    with running("--port", "0", "--app", "wschat.apps:echo", "--max-control-frames-per-second", "0") as command:
         before = command.peak_bytes()
         with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
             assert raw.ask(request()).status == 101
@@ -145,6 +145,16 @@ def test_100_000_pings_of_somebody_who_does_not_read() -> None:
             while (pong := raw.frame()) != (PONG, b"the last"):
                 assert pong[0] == PONG
         assert command.peak_bytes() - before < 16 << 20
+
+
+def test_a_flood_of_pings_is_closed_with_1008(serve: ServerFactory) -> None:
+    server = serve(echo, limits=Limits(max_control_frames_per_second=100))
+    with Raw.opened(server) as raw:
+        raw.send(stream([(PING, b"")] * 1000, masked=True))
+        while (reply := raw.frame())[0] == PONG:
+            pass
+        assert reply == (CLOSE, b"\x03\xf0too many control frames")
+    check_echo(server)
 
 
 def test_a_message_of_a_million_empty_fragments(serve: ServerFactory) -> None:

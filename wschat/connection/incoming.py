@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from wschat.connection.pings import Pings
 from wschat.errors import ProtocolViolation
 from wschat.limits import Limits
 from wschat.protocol.deflate import Inflater
 from wschat.protocol.encoding import Encoding
-from wschat.protocol.frames import Opcode
+from wschat.protocol.frames import CloseCode, Opcode
 from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
 # The sizes of a read, in bytes. Small while little comes, because a thread that waits in a read holds a buffer of that size. Python's
@@ -25,7 +26,19 @@ EndOfStream = Close | ProtocolViolation | EOFError
 class Incoming:
     """The state of one incoming stream. For the thread that reads; `messages` may be read and emptied by any thread."""
 
-    __slots__ = ("_encoding", "_pings", "_reader", "_send_pongs", "bytes_received", "end", "messages", "read_size")
+    __slots__ = (
+        "_control_frames",
+        "_encoding",
+        "_max_control_frames",
+        "_pings",
+        "_reader",
+        "_second_ends",
+        "_send_pongs",
+        "bytes_received",
+        "end",
+        "messages",
+        "read_size",
+    )
 
     def __init__(
         self, limits: Limits, encoding: Encoding, inflater: Inflater | None, pings: Pings, send_pongs: Callable[[list[bytes]], None]
@@ -37,6 +50,9 @@ class Incoming:
         self._pings = pings
         self._encoding = encoding
         self._send_pongs = send_pongs
+        self._max_control_frames = limits.max_control_frames_per_second
+        self._control_frames = 0  # received in the second that ends at `_second_ends`
+        self._second_ends = 0.0
         self.messages = self._reader.messages
         """The messages not received yet, the oldest first."""
         self.end: EndOfStream | None = None
@@ -66,6 +82,10 @@ class Incoming:
 
     def _process_control_frames(self) -> None:
         control = self._reader.control
+        if self._are_too_many(len(control)):
+            self.end = ProtocolViolation(CloseCode.POLICY_VIOLATION, "too many control frames")
+            control.clear()
+            return
         pongs = [self._encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
         if pongs:
             self._send_pongs(pongs)
@@ -75,3 +95,12 @@ class Incoming:
             elif isinstance(frame, Close):
                 self.end = frame
         control.clear()
+
+    def _are_too_many(self, frames: int) -> bool:
+        """Count control frames. Return True if there are too many in this second."""
+        now = monotonic()
+        if now >= self._second_ends:
+            self._second_ends = now + 1
+            self._control_frames = 0
+        self._control_frames += frames
+        return 0 < self._max_control_frames < self._control_frames
