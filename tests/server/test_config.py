@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import sys
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -42,6 +45,21 @@ def test_every_setting_is_a_keyword_of_serve_and_of_the_server() -> None:
     for name, field in settings_of(ServerConfig).items():
         keyword: dict[str, Any] = {name: field.default}
         wschat.serve(echo, port=0, **keyword).stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the backlog of a socket")
+def test_the_backlog_is_that_of_the_listening_socket(serve: ServerFactory) -> None:
+    server = serve(echo, backlog=7)
+    # `tcpi_sacked`, the sixth number after the eight bytes at the beginning, is the backlog of a listening socket.
+    info = server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    assert struct.unpack_from("8B6I", info)[8 + 5] == 7
+    check_echo(server)
+
+
+@pytest.mark.parametrize("backlog", [0, -1, 1 << 31, 1.5, "7", None])
+def test_a_backlog_that_cannot_be_is_refused(backlog: Any) -> None:
+    with pytest.raises(UsageError, match="backlog must be a number from 1 to 2147483647, not"):
+        ServerConfig(backlog=backlog)
 
 
 def test_an_unknown_keyword_is_an_error_that_names_it() -> None:

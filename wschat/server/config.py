@@ -25,6 +25,8 @@ from wschat.server.responses import HttpHandler
 from wschat.server.tls import check_server_context
 from wschat.settings import Option, check_settings, setting
 
+_MAX_BACKLOG = 2**31 - 1  # that of a C int
+
 # Without context takeover, a compressing connection keeps no state between messages, and costs no more memory than another.
 DEFAULT_DEFLATE = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
 
@@ -43,6 +45,11 @@ def _check_subprotocols(names: Collection[str]) -> None:
 def _check_deflate(deflate: object) -> None:
     if deflate is not None and not isinstance(deflate, Deflate):
         raise UsageError(f"deflate must be a wschat.Deflate, or None for no compression, not {deflate!r}")
+
+
+def _check_backlog(backlog: object) -> None:
+    if not isinstance(backlog, int) or not 0 < backlog <= _MAX_BACKLOG:
+        raise UsageError(f"backlog must be a number from 1 to {_MAX_BACKLOG}, not {backlog!r}")
 
 
 def _check_http(http: Any) -> None:
@@ -92,6 +99,10 @@ class ServerConfig:
         ),
     )
     """The compression to agree to (RFC 7692); None for none."""
+    backlog: int = setting(
+        1024, check=_check_backlog, option=Option("--backlog", help="Connections that the system queues until they are accepted.")
+    )
+    """The connections that the system queues until they are accepted (`socket.listen`); the system may have a lower limit."""
     tls: ssl.SSLContext | None = setting(None, check=check_server_context)
     """The context for `wss://`; None for `ws://`."""
     trusted_proxies: Collection[str] = setting(

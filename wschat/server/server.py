@@ -96,7 +96,6 @@ class WebSocketServer(socketserver.TCPServer):
     """
 
     allow_reuse_address = os.name != "nt"  # on Windows, it would let another program listen on the same port
-    request_queue_size = 1024
 
     def __init__(
         self,
@@ -109,6 +108,7 @@ class WebSocketServer(socketserver.TCPServer):
         check_class(handler_class, WebSocketHandler)
         self.config = config = with_settings(config, settings)
         self.limits = config.limits
+        self.request_queue_size = config.backlog
         with contextlib.ExitStack() as undo:
             # Each of these may fail for lack of descriptors or threads.
             self._background = acquire_background_threads()
