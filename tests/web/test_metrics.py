@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -34,6 +35,10 @@ def test_what_there_is_now() -> None:
     assert {kind: samples["wschat_connections", kind] for kind in LOAD.connections} == LOAD.connections
     assert samples["wschat_outbox_bytes",] == 1234
     assert samples["wschat_threads",] >= 1
+
+
+def test_the_version_is_a_label() -> None:
+    assert read(Metrics(lambda: LOAD))["wschat_info", importlib.metadata.version("wschat")] == 1
 
 
 def test_what_was_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
@@ -45,6 +46,9 @@ class _Collector:
     def _gauges(self) -> Iterator[Any]:
         load = self._read_load()
         gauge = self._core.GaugeMetricFamily
+        info = gauge("wschat_info", "The version of wschat; the value is always 1.", labels=["version"])
+        info.add_metric([importlib.metadata.version("wschat")], 1)
+        yield info
         connections = gauge("wschat_connections", "Open connections.", labels=["kind"])
         for kind, number in load.connections.items():
             connections.add_metric([kind], number)
