@@ -179,7 +179,7 @@ def test_the_table_of_threads_is_complete() -> None:
 
 def test_the_lock_order_has_no_cycle() -> None:
     diagram = ARCHITECTURE.example("mermaid", "flowchart").code
-    order = TopologicalSorter[str]()
+    order: TopologicalSorter[str] = TopologicalSorter()
     for before, after in re.findall(r"^ +(\w+)(?:\[.*\])? (?:-->|-\.->) (\w+)", diagram, re.MULTILINE):
         order.add(after, before)
     assert "outbox" in [*order.static_order()]  # raises CycleError
