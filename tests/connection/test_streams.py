@@ -115,15 +115,23 @@ def plain() -> Iterator[StreamPair]:
     client.close()
 
 
+def recv_end(stream: Stream) -> bytes:
+    """Read to the end, which may be a reset: what TLS sends of its own may have been on its way to a socket that was shut down."""
+    try:
+        return stream.recv(100)
+    except ConnectionResetError:
+        return b""
+
+
 def test_abort_wakes_a_reader(wire: Wiring, pair: StreamPair) -> None:
     one, other = pair
-    readers = [wire.run(stream.recv, 100) for stream in pair]
+    readers = [wire.run(recv_end, stream) for stream in pair]
     one.abort()
     assert [reader.result(PATIENCE) for reader in readers] == [b"", b""]
     one.abort()  # twice does no harm
     with pytest.raises(OSError, match=r"."):
         one.send(b"x", AT_ONCE)
-    assert other.recv_now(100) == b""
+    assert recv_end(other) == b""
 
 
 def test_a_closed_stream_has_no_descriptor(pair: StreamPair) -> None:
