@@ -97,7 +97,7 @@ def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
 class _Nobody:
     """An author that ignores the outcome."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 

@@ -33,7 +33,7 @@ _REQUIRED_SECONDS = 0.01
 class _Nobody:
     """An author that ignores the outcome: the messages are counted at the end."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 

@@ -31,7 +31,7 @@ _READ_BYTES = 256 * 1024
 class _Nobody:
     """An author that ignores the outcome."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 

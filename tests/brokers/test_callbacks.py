@@ -1,4 +1,4 @@
-"""Calling authors and subscribers."""
+"""Calling publishers and subscribers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wschat.brokers.base import Known
+from wschat.brokers.base import Duplicate
 from wschat.brokers.idempotency import KeyRecord
 from wschat.errors import Rejected
 
@@ -12,7 +12,7 @@ from wschat.errors import Rejected
 @pytest.mark.parametrize("text", ["", "one", "a\0b", "é", "x" * 100_000])
 def test_the_same_text_has_the_number_of_the_first_message(text: str) -> None:
     result = KeyRecord.of(7, text).result_for(text)
-    assert (type(result), result) == (Known, 7)
+    assert (type(result), result) == (Duplicate, 7)
 
 
 @pytest.mark.parametrize(("first", "second"), [("one", "two"), ("", "\0"), ("é", "e\u0301"), ("x", "X")])

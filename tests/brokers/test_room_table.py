@@ -23,7 +23,7 @@ def test_a_room_without_a_log_is_removed_with_its_last_subscriber() -> None:
 
 def test_a_subscriber_that_raises_does_not_keep_messages_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(Listener):
-        def take(self, messages: Sequence[Message]) -> None:
+        def on_messages(self, messages: Sequence[Message]) -> None:
             raise ValueError("a bug in take")
 
         def flush(self) -> None:

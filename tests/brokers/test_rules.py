@@ -11,5 +11,5 @@ def test_the_returned_list_does_not_change() -> None:
     before = store.rules()
     store.set_rules([rule])
     after = store.rules()
-    store.lift_rules([rule])
+    store.delete_rules([rule])
     assert (before, after, store.rules()) == ([], [rule], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Result, Subscriber
+from wschat.brokers.base import Broker, Draft, Message, Publisher, Result, Subscriber
 from wschat.brokers.callbacks import call_logged
 from wschat.brokers.clock import Clock
 from wschat.brokers.idempotency import KeyRecord
@@ -22,7 +22,7 @@ class ToyBroker(RoomTable[RoomEntry], LocalPresence, LocalRules, Broker):
         self._logs: defaultdict[str, list[Message]] = defaultdict(list)  # guarded by _rooms_lock, as the next
         self._keys: dict[tuple[str, str | None], KeyRecord] = {}
 
-    def append(self, draft: Draft, author: Author) -> None:
+    def append(self, draft: Draft, publisher: Publisher) -> None:
         receivers: list[Subscriber] = []
         with self._rooms_lock:
             record = self._keys.get((draft.room, draft.key))
@@ -36,7 +36,7 @@ class ToyBroker(RoomTable[RoomEntry], LocalPresence, LocalRules, Broker):
                     self._keys[draft.room, draft.key] = KeyRecord.of(result, draft.text)
                 receivers = self._deliver({draft.room: log[-1:]})
         self._flush(receivers)
-        call_logged(author.settled, [(draft, result)])
+        call_logged(publisher.on_appended, [(draft, result)])
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         with self._rooms_lock:

@@ -1,4 +1,4 @@
-"""What the tests of brokers share: authors and subscribers that remember, and texts that are easily spoilt. Tests do not belong here."""
+"""What the tests of brokers share: publishers and subscribers that remember, and texts that are easily spoilt. Tests do not belong here."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ TEXTS = [
 
 
 class Speaker:
-    """An author that remembers what became of what it appended."""
+    """A publisher that remembers what became of what it appended."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._changed = threading.Condition()  # guards the one below
         self.outcomes: list[Outcome] = []
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         with self._changed:
             self.outcomes += outcomes
             self._changed.notify_all()
@@ -59,7 +59,7 @@ class Speaker:
     def wait_for(self, number: int) -> list[Result]:
         """What became of so many drafts, which are all that there are."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, PATIENCE), "an author was not told"
+            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, PATIENCE), "a publisher was not told"
             assert len(self.outcomes) == number
             return [result for _, result in self.outcomes]
 
@@ -72,7 +72,7 @@ class Listener:
         self.sent = 0
         self._sending = threading.Lock()  # guards the one above
 
-    def take(self, messages: Sequence[Message]) -> None:
+    def on_messages(self, messages: Sequence[Message]) -> None:
         self.messages.extend(messages)
 
     def flush(self) -> None:

@@ -41,9 +41,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Nobody:
-    """An author who does not care."""
+    """A publisher who does not care."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.brokers.wiring import last_numbers
 from tests.connection.wiring import PATIENCE, eventually
 from wschat import Request, RequestRefused
-from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Retention
+from wschat.brokers.base import Broker, Draft, Message, Outcome, Publisher, Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
@@ -86,9 +86,9 @@ def test_of_two_at_once_with_one_id_one_is_new() -> None:
             super().__init__()
             self.both = threading.Barrier(2)
 
-        def append(self, draft: Draft, author: Author) -> None:
+        def append(self, draft: Draft, publisher: Publisher) -> None:
             self.both.wait(PATIENCE)
-            super().append(draft, author)
+            super().append(draft, publisher)
 
     with closing(Chat(Slow())) as chat, ThreadPoolExecutor(2) as pool:
         posted = list(pool.map(lambda _: begin(chat).post({"room": "tea", "text": "x", "id": "a"}), range(2)))
@@ -97,9 +97,9 @@ def test_of_two_at_once_with_one_id_one_is_new() -> None:
 
 def test_what_cannot_be_kept_was_not_said() -> None:
     class Full(MemoryBroker):
-        def append(self, draft: Draft, author: Author) -> None:
+        def append(self, draft: Draft, publisher: Publisher) -> None:
             outcome: Outcome = (draft, HistoryUnavailable("the disk is full"))
-            author.settled([outcome])
+            publisher.on_appended([outcome])
 
     broker = Full()
     with closing(Chat(broker)) as chat:
@@ -165,7 +165,7 @@ def test_an_export_is_as_of_when_it_was_asked_for(chat: Chat, broker: Broker) ->
 
 def test_reading_on_and_on_takes_no_more_than_is_asked_for(chat: Chat, broker: Broker) -> None:
     class Nobody:
-        def settled(self, outcomes: list[Outcome]) -> None:
+        def on_appended(self, outcomes: list[Outcome]) -> None:
             pass
 
     for number in range(1, 1502):

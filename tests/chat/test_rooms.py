@@ -20,9 +20,9 @@ ROOM = "tea"
 
 
 class Nobody:
-    """An author who does not care."""
+    """A publisher who does not care."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 
@@ -183,13 +183,13 @@ class Cursed(MemoryBroker):
         super().__init__()
         self.is_cursed = False
 
-    def enter(self, room: str, member: str) -> bool:
+    def add_member(self, room: str, member: str) -> bool:
         self._check(room)
-        return super().enter(room, member)
+        return super().add_member(room, member)
 
-    def leave(self, room: str, member: str) -> bool:
+    def remove_member(self, room: str, member: str) -> bool:
         self._check(room)
-        return super().leave(room, member)
+        return super().remove_member(room, member)
 
     def _check(self, room: str) -> None:
         if self.is_cursed and room == "cursed":

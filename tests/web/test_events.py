@@ -232,14 +232,14 @@ def test_without_a_history_what_was_missed_is_a_gap(open_web: OpenWeb) -> None:
 
 
 class Nobody:
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 
 def fill(broker: Broker, texts: list[str], before: int = 0) -> None:
     for text in texts:
         broker.append(Draft("tea", "m", text), Nobody())
-    eventually(lambda: broker.last_number("tea") == before + len(texts))
+    eventually(lambda: broker.last_seq("tea") == before + len(texts))
 
 
 def test_however_much_was_missed(open_web: OpenWeb, broker: Broker) -> None:
@@ -517,7 +517,7 @@ def test_whenever_something_is_said_it_comes_once_and_in_order(open_web: OpenWeb
             if event.json["text"] == "the end":
                 break
         events.http.__exit__()
-        assert seen == list(range(1, broker.last_number(room) + 1))
+        assert seen == list(range(1, broker.last_seq(room) + 1))
 
     follow()
 

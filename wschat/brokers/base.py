@@ -2,7 +2,7 @@
 
 A broker is a `MessageLog`, with `Subscriptions` to it, `Presence` and a `RuleStore`. A message that is appended gets the next number
 of its room and is made durable, together with all others that are waiting. Then the room's subscribers get it, and only then its
-author is told its number. So nothing is delivered or acknowledged that a crash could take.
+publisher is told its number. So nothing is delivered or acknowledged that a crash could take.
 
 Room names are compared as they are written; which names are valid is not decided here. All methods may be called from any thread.
 """
@@ -50,10 +50,10 @@ class Draft(NamedTuple):
     With the same text, it results in the number of the first one; with another text, in Rejected.
     """
     tag: object = None
-    """Anything by which its author recognises the draft. It is not stored."""
+    """Anything by which its publisher recognises the draft. It is not stored."""
 
 
-class Known(int):
+class Duplicate(int):
     """The number of a message that was appended before, by an earlier draft with the same key."""
 
 
@@ -111,21 +111,21 @@ class Rule(NamedTuple):
     """The name of the moderator."""
 
 
-class Author(Protocol):
+class Publisher(Protocol):
     """The caller of `MessageLog.append`, to which results are reported."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         """Called once per draft, alone or with others, after the subscribers were called. From any thread; must not wait or append."""
 
 
 class Subscriber(Protocol):
     """A receiver of the messages of a room."""
 
-    def take(self, messages: Sequence[Message]) -> None:
+    def on_messages(self, messages: Sequence[Message]) -> None:
         """Called with the next messages of the room: durable, and in order. A lock of the broker is held: must not wait or append."""
 
     def flush(self) -> None:
-        """Called after `take`, to send what it got. No lock is held; must not wait or append."""
+        """Called after `on_messages`, to send what it got. No lock is held; must not wait or append."""
 
 
 class MessageLog(ABC):
@@ -142,8 +142,8 @@ class MessageLog(ABC):
     """An identifier of this log, of letters and digits. It changes only if the log was lost: then its numbers begin anew."""
 
     @abstractmethod
-    def append(self, draft: Draft, author: Author) -> None:
-        """Append a message, and report the result to the author.
+    def append(self, draft: Draft, publisher: Publisher) -> None:
+        """Append a message, and report the result to the publisher.
 
         Messages that a thread appends to a room are numbered in that order. Waits only while the queue is full. Raises
         HistoryUnavailable.
@@ -162,7 +162,7 @@ class MessageLog(ABC):
         """Return the last messages before a number, or the last of all for None, in order. Otherwise like `read_since`."""
 
     @abstractmethod
-    def last_number(self, room: str) -> int:
+    def last_seq(self, room: str) -> int:
         """Return the number of the last message of a room, kept or not.
 
         For an unknown room, it is the highest number of any forgotten room, or 0.
@@ -200,12 +200,12 @@ class Presence(ABC):
     """The members of all rooms. A member may be in a room more than once, as with several connections."""
 
     @abstractmethod
-    def enter(self, room: str, member: str) -> bool:
+    def add_member(self, room: str, member: str) -> bool:
         """Add a member to a room once more. Return True if it was not in the room."""
 
     @abstractmethod
-    def leave(self, room: str, member: str) -> bool:
-        """Undo one `enter`. Return True if the member is no longer in the room."""
+    def remove_member(self, room: str, member: str) -> bool:
+        """Undo one `add_member`. Return True if the member is no longer in the room."""
 
     @abstractmethod
     def count_members(self, room: str) -> int:
@@ -228,7 +228,7 @@ class RuleStore(ABC):
         """Store rules, all or none, replacing those of the same room, kind and subject. Durable on return; may wait for a disk."""
 
     @abstractmethod
-    def lift_rules(self, rules: Sequence[Rule]) -> None:
+    def delete_rules(self, rules: Sequence[Rule]) -> None:
         """Delete the rules of these rooms, kinds and subjects, all or none. Durable on return; may wait for a disk."""
 
 

@@ -1,4 +1,4 @@
-"""Calling authors and subscribers."""
+"""Calling publishers and subscribers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ logger = logging.getLogger("wschat.brokers")
 
 
 def call_logged(callback: Callable[..., None], *arguments: object) -> None:
-    """Call an author or a subscriber. Log an exception instead of raising it, so that the other callbacks are called too."""
+    """Call a publisher or a subscriber. Log an exception instead of raising it, so that the other callbacks are called too."""
     try:
         callback(*arguments)
     except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-from wschat.brokers.base import Known
+from wschat.brokers.base import Duplicate
 from wschat.errors import Rejected
 
 MAX_KEYS = 100_000
@@ -25,10 +25,10 @@ class KeyRecord(NamedTuple):
         """Return the record of a new message."""
         return cls(seq, _digest(text))
 
-    def result_for(self, text: str) -> Known | Rejected:
+    def result_for(self, text: str) -> Duplicate | Rejected:
         """Return the result of another draft with this key: the number of the message, or an error if its text differs."""
         if self.digest == _digest(text):
-            return Known(self.seq)
+            return Duplicate(self.seq)
         return Rejected("id-used", "This id belongs to a message with another text.")
 
 

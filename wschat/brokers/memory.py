@@ -8,7 +8,7 @@ from collections import deque
 from itertools import islice
 from operator import attrgetter
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Result, Retention, Subscriber
+from wschat.brokers.base import Broker, Draft, Message, Publisher, Result, Retention, Subscriber
 from wschat.brokers.callbacks import call_logged
 from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord
@@ -56,7 +56,7 @@ class MemoryBroker(RoomTable[_Room], LocalPresence, LocalRules, Broker):
         self._retention = retention or Retention()
         self._max_messages = (self._retention.messages or None) if keeps_messages else 0
 
-    def append(self, draft: Draft, author: Author) -> None:
+    def append(self, draft: Draft, publisher: Publisher) -> None:
         receivers: list[Subscriber] = []
         with self._rooms_lock:
             room = self._room(draft.room)
@@ -69,7 +69,7 @@ class MemoryBroker(RoomTable[_Room], LocalPresence, LocalRules, Broker):
                 if is_new_room:
                     self._forget_quiet_rooms()
         self._flush(receivers)
-        call_logged(author.settled, [(draft, result)])
+        call_logged(publisher.on_appended, [(draft, result)])
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         with self._rooms_lock:

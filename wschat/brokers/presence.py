@@ -16,13 +16,13 @@ class LocalPresence(Presence):
         self._members_lock = threading.Lock()  # guards _members; no other lock is acquired while it is held
         self._members: defaultdict[str, dict[str, int]] = defaultdict(dict)
 
-    def enter(self, room: str, member: str) -> bool:
+    def add_member(self, room: str, member: str) -> bool:
         with self._members_lock:
             members = self._members[room]
             members[member] = members.get(member, 0) + 1
             return members[member] == 1
 
-    def leave(self, room: str, member: str) -> bool:
+    def remove_member(self, room: str, member: str) -> bool:
         with self._members_lock:
             members = self._members.get(room, {})
             if members[member] > 1:

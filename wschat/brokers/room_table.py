@@ -57,7 +57,7 @@ class RoomTable(MessageLog, Subscriptions, Generic[Room]):
             if not entry.has_log and not entry.subscribers:
                 del self._rooms[room]
 
-    def last_number(self, room: str) -> int:
+    def last_seq(self, room: str) -> int:
         with self._rooms_lock:
             entry = self._rooms.get(room)
             return entry.last if entry is not None else self._floor
@@ -98,7 +98,7 @@ class RoomTable(MessageLog, Subscriptions, Generic[Room]):
                 entry.has_log = True
                 self._names.add(name)
             for subscriber in entry.subscribers:
-                call_logged(subscriber.take, messages)
+                call_logged(subscriber.on_messages, messages)
             receivers += entry.subscribers
         counters.count_messages(sum(map(len, messages_of.values())))
         return receivers

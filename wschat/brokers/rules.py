@@ -24,7 +24,7 @@ class LocalRules(RuleStore):
         with self._rules_lock:
             self._rules.update((rule[:3], rule) for rule in rules)
 
-    def lift_rules(self, rules: Sequence[Rule]) -> None:
+    def delete_rules(self, rules: Sequence[Rule]) -> None:
         with self._rules_lock:
             for rule in rules:
                 self._rules.pop(rule[:3], None)

@@ -121,7 +121,7 @@ class Caller:
     def export(self, room: str) -> Iterator[Sequence[Message]]:
         """Return all messages of a room up to now, in order, as pages. The first page is read at once, so that it raises here."""
         self._check_room(room)
-        pages = self._pages(room, self._state.broker.last_number(room))
+        pages = self._pages(room, self._state.broker.last_seq(room))
         return chain(filter(None, [next(pages, None)]), pages)
 
     def check_follow(self, room: str, last_event_id: str | None) -> None:
@@ -149,7 +149,7 @@ class Caller:
     def _send_position(self, room: str, stream: EventStream, last_event_id: str | None) -> int:
         """Return the number after which a stream begins. Send it to the client, as a gap if it is not the one asked for."""
         broker = self._state.broker
-        last = broker.last_number(room)
+        last = broker.last_seq(room)
         since = last if last_event_id is None else self._sse.seq_of(last_event_id)
         if since is not None and since <= last:
             stream.send(self._sse.position(since))

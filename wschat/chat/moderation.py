@@ -37,7 +37,7 @@ class Moderation:
         over = [rule for rule in stored if not _is_in_force(rule)] if broker.clock.relied_on() is not None else []
         for rule in set(stored) - set(over):
             self._rules.setdefault((rule.room, rule.kind), {})[rule.subject] = rule
-        broker.lift_rules(over)
+        broker.delete_rules(over)
 
     def is_moderator(self, session: Session, room: str) -> bool:
         """Return True if a session moderates a room, by its identity or because a moderator granted it the rights."""
@@ -96,7 +96,7 @@ class Moderation:
             found = [rule for rule in self._rules.get((room, kind), {}).values() if _is_named(rule, name)]
         if not found:
             return False
-        self._broker.lift_rules(found)
+        self._broker.delete_rules(found)
         with self._rules_lock:
             for rule in found:
                 self._rules[room, kind].pop(rule.subject, None)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wschat.brokers.base import Broker, Draft, Known, Message, Outcome
+from wschat.brokers.base import Broker, Draft, Duplicate, Message, Outcome
 
 
 class PostResult(NamedTuple):
@@ -20,26 +20,26 @@ class PostResult(NamedTuple):
 
 def post(broker: Broker, draft: Draft) -> PostResult:
     """Append a message, and wait until it is durable. Raises Rejected and HistoryUnavailable."""
-    author = _Author()
-    broker.subscribe(draft.room, author)
+    publisher = _Publisher()
+    broker.subscribe(draft.room, publisher)
     try:
-        broker.append(draft, author)
-        _, seq = author.wait()
+        broker.append(draft, publisher)
+        _, seq = publisher.wait()
     finally:
-        broker.unsubscribe(draft.room, author)
+        broker.unsubscribe(draft.room, publisher)
     if not isinstance(seq, int):
         raise seq
-    message = author.messages.get(seq)
+    message = publisher.messages.get(seq)
     if message is not None:
-        return PostResult(message, is_new=not isinstance(seq, Known))
+        return PostResult(message, is_new=not isinstance(seq, Duplicate))
     kept = broker.read_since(draft.room, seq - 1, 1)
     if kept and kept[0].seq == seq:
         return PostResult(kept[0], is_new=False)
     return PostResult(Message(draft.room, seq, draft.sender, draft.text, 0.0), is_new=False)
 
 
-class _Author:
-    """The author of one message, subscribed to its room until the message is delivered."""
+class _Publisher:
+    """The publisher of one message, subscribed to its room until the message is delivered."""
 
     def __init__(self) -> None:
         self.messages: dict[int, Message] = {}
@@ -52,14 +52,14 @@ class _Author:
         assert self._outcome is not None
         return self._outcome
 
-    def take(self, messages: Sequence[Message]) -> None:
+    def on_messages(self, messages: Sequence[Message]) -> None:
         """Take the next messages from the broker."""
         self.messages.update((message.seq, message) for message in messages)
 
     def flush(self) -> None:
         """Do nothing: nothing is sent on."""
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         """Take the outcome from the broker."""
         (self._outcome,) = outcomes
         self._is_settled.set()

@@ -56,7 +56,7 @@ class Room:
         """The hubs, one for each dialect."""
         return list(self._hubs.values())
 
-    def take(self, messages: Sequence[Message]) -> None:
+    def on_messages(self, messages: Sequence[Message]) -> None:
         """Take the next messages from the broker."""
         with self._delivery_lock:
             self._last = messages[-1].seq

@@ -38,7 +38,7 @@ class _Listing:
         self._occupied.update(occupied)
         for name in occupied:
             if self._state.broker.has_room(name):
-                self._lasts[name] = self._state.broker.last_number(name)
+                self._lasts[name] = self._state.broker.last_seq(name)
         shown = [name for name in occupied if self._is_listed(name)]
         others = sorted({*names} - {*shown})
         return sorted([*shown, *others][:MAX_ROOMS]), True

@@ -93,7 +93,7 @@ class Rooms:
             session.rooms.pop(name, None)
             steps.callback(self._drop_if_empty, room)
             steps.callback(room.expel, session)
-            is_last = member is not None and self._broker.leave(name, member)
+            is_last = member is not None and self._broker.remove_member(name, member)
         if member is not None and is_last:
             room.announce(MemberEvent(name, member, event))
         return True
@@ -112,12 +112,12 @@ class Rooms:
                 for room in [self._rooms[room_name] for room_name in session.rooms]:
                     old = room.sessions[session]
                     room.unnamed -= _is_unnamed(session, old)
-                    self._broker.enter(room.name, name)
+                    self._broker.add_member(room.name, name)
                     room.sessions[session] = name
                     event = MemberEvent(room.name, name, "join") if old is None else MemberEvent(room.name, old, "rename", name)
                     events.append((room, event))
                     if old is not None:
-                        self._broker.leave(room.name, old)
+                        self._broker.remove_member(room.name, old)
         finally:  # also for the rooms before one with an error
             for room, event in events:
                 room.add(event)
@@ -145,7 +145,7 @@ class Rooms:
             if session in room.sessions:
                 return room, False
             try:
-                is_first = session.member is not None and self._broker.enter(name, session.member)
+                is_first = session.member is not None and self._broker.add_member(name, session.member)
             except BaseException:
                 self._drop_if_empty(room)
                 raise

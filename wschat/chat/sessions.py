@@ -189,7 +189,7 @@ class Session:
                 self._waiting.wait()
         uncork()  # a broker without a thread delivers in this one, whose cork holds the messages back
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         """Take the outcomes of messages from the broker."""
         try:
             self._send_outcomes(outcomes)

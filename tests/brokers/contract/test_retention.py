@@ -23,7 +23,7 @@ def test_a_key_holds_also_when_its_message_is_not_kept_any_more(make_broker: Bro
             say(broker, "lobby", *["x"] * 60)
         assert say(broker, "lobby", "one", key="k") == [1]
         (result,) = say(broker, "lobby", "other words", key="k")
-        assert isinstance(result, Rejected), "they were not said, and their author thinks so"
+        assert isinstance(result, Rejected), "they were not said, and their publisher thinks so"
         assert say(broker, "lobby", "x") == [602]
 
 
@@ -49,7 +49,7 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
         eventually(lambda: rooms() == ["busy", "followed"])
         assert not broker.has_room("gone")
         assert log_of(broker, "gone") == log_of(broker, "followed") == []
-        assert broker.last_number("followed") == 3
+        assert broker.last_seq("followed") == 3
         assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all that it ever had"
         (new,) = say(broker, "new", "x")
         assert new == 5, "and so does every room that is made after it"

@@ -20,10 +20,10 @@ def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
     for rule in rules:
         broker.set_rules([rule])
     assert sorted(broker.rules()) == sorted(rules)
-    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+    broker.delete_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
     assert sorted(broker.rules()) == sorted(rules[1:])
-    broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
-    broker.lift_rules([Rule("nowhere", "ban", "trent", 0.0, "")])
+    broker.delete_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+    broker.delete_rules([Rule("nowhere", "ban", "trent", 0.0, "")])
     assert sorted(broker.rules()) == sorted(rules[1:])
 
 
@@ -39,7 +39,7 @@ def test_rules_come_back_as_they_were(broker: Broker) -> None:
         broker.set_rules([rule])
     assert sorted(broker.rules()) == sorted(rules)
     for rule in rules:
-        broker.lift_rules([rule])
+        broker.delete_rules([rule])
     assert broker.rules() == []
 
 
@@ -50,7 +50,7 @@ def test_rules_are_made_while_others_talk(broker: Broker) -> None:
         for number in range(20):
             broker.set_rules([Rule(room, "mute", f"{number}", 0.0, "alice")])
             if number % 2:
-                broker.lift_rules([Rule(room, "mute", f"{number}", 0.0, "")])
+                broker.delete_rules([Rule(room, "mute", f"{number}", 0.0, "")])
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(decide, room) for room in "abc"]

@@ -1,4 +1,4 @@
-"""Subscriptions: subscribers get each message once, in order, after it was appended and before its author is told."""
+"""Subscriptions: subscribers get each message once, in order, after it was appended and before its publisher is told."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def test_an_author_is_told_after_the_subscribers(broker: Broker) -> None:
     too_early: list[Outcome] = []
 
     class Checking(Speaker):
-        def settled(self, outcomes: list[Outcome]) -> None:
+        def on_appended(self, outcomes: list[Outcome]) -> None:
             too_early.extend(outcome for outcome in outcomes if not isinstance(outcome[1], int) or outcome[1] > listener.sent)
-            super().settled(outcomes)
+            super().on_appended(outcomes)
 
     def talk(thread: int) -> None:
         speaker = Checking(broker)
@@ -133,8 +133,8 @@ def test_subscribers_come_and_go_while_others_talk(broker: Broker) -> None:
             super().__init__()
             self.has_heard = threading.Event()
 
-        def take(self, messages: Sequence[Message]) -> None:
-            super().take(messages)
+        def on_messages(self, messages: Sequence[Message]) -> None:
+            super().on_messages(messages)
             self.has_heard.set()
 
     def come_and_go() -> None:
@@ -180,6 +180,6 @@ def test_nothing_can_be_read_that_was_not_handed_on(broker: Broker) -> None:
         while not talking.done():
             read = numbers(broker.read_before("lobby", None, 1))
             assert read <= [len(listener.messages)]
-            assert read <= [broker.last_number("lobby")]
+            assert read <= [broker.last_seq("lobby")]
         talking.result(PATIENCE)
     assert numbers(listener.messages) == upto(1500)

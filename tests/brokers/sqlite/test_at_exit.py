@@ -21,7 +21,7 @@ def test_a_history_may_be_closed_at_the_very_end(how: str, tmp_path: Path) -> No
             self.broker = SqliteBroker(sys.argv[1])
             self.is_kept = threading.Event()
             self.closes = sys.argv[2] == "__del__"
-        def settled(self, outcomes):
+        def on_appended(self, outcomes):
             self.is_kept.set()
         def __del__(self):
             if self.closes:

@@ -41,7 +41,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
         say(broker, "other", "one", "two")
         for rule in rules:
             broker.set_rules([rule])
-        broker.enter("lobby", "alice")
+        broker.add_member("lobby", "alice")
         said = [log_of(broker, "lobby"), log_of(broker, "other")]
     with closing(SqliteBroker(path)) as broker:
         assert broker.epoch == epoch
@@ -51,7 +51,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
         assert append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS)) == upto(len(TEXTS))
         assert append(broker, Draft("lobby", "alice", "x"), Draft("other", "alice", "x")) == [len(TEXTS) + 1, 3]
         assert broker.rules() == rules
-        broker.lift_rules([Rule("lobby", "ban", "mallory\0", 0.0, "")])
+        broker.delete_rules([Rule("lobby", "ban", "mallory\0", 0.0, "")])
         assert broker.members("lobby") == []
     with closing(SqliteBroker(path)) as broker:
         assert broker.rules() == rules[1:]
@@ -152,7 +152,7 @@ def test_nothing_is_delivered_that_is_not_in_the_file(path: Path, broker: Sqlite
     with looking_into(path) as database:
 
         class Checking(Listener):
-            def take(self, messages: Sequence[Message]) -> None:
+            def on_messages(self, messages: Sequence[Message]) -> None:
                 for message in messages:
                     row = database.execute("SELECT sender, text FROM messages WHERE seq = ?", (message.seq,)).fetchone()
                     found.append((message, row))
@@ -181,7 +181,7 @@ def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkey
             return times
 
         rule = Rule("lobby", "ban", "mallory", 0.0, "alice")
-        actions = (broker.check, lambda: broker.set_rules([rule]), lambda: broker.lift_rules([rule]), lambda: log_of(broker, "lobby"))
+        actions = (broker.check, lambda: broker.set_rules([rule]), lambda: broker.delete_rules([rule]), lambda: log_of(broker, "lobby"))
         tasks = [pool.submit(again_and_again, action) for action in actions]
         try:
             for number in upto(200):
@@ -250,7 +250,7 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
             with pytest.raises(HistoryUnavailable, match="the history cannot be used: no such table"):
                 read()
         with pytest.raises(HistoryUnavailable):
-            broker.lift_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
+            broker.delete_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
         database.executescript("ALTER TABLE gone RENAME TO messages; ALTER TABLE gone_too RENAME TO rules;")
     assert [say(broker, "lobby", "two"), say(broker, "new", "two")] == [[2], [1]]
     assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "two"]
@@ -329,16 +329,16 @@ def talk_until_killed(path: str, life: int) -> None:
     broker = SqliteBroker(path, ALL)
 
     class Printing:
-        def settled(self, outcomes: list[Outcome]) -> None:
+        def on_appended(self, outcomes: list[Outcome]) -> None:
             for draft, result in outcomes:
                 os.write(1, f"{draft.room} {draft.key} {result}\n".encode())  # at once, and whole
 
-    author = Printing()
+    publisher = Printing()
 
     def talk(thread: int) -> None:
         for number in count():
             key = f"{life}-{thread}-{number}"
-            broker.append(Draft("ab"[number % 2], f"{thread}", key, key), author)
+            broker.append(Draft("ab"[number % 2], f"{thread}", key, key), publisher)
 
     for thread in range(4):
         threading.Thread(target=talk, args=(thread,)).start()

@@ -61,7 +61,7 @@ def test_numbers_go_on_above_those_of_forgotten_rooms_after_a_restart(path: Path
     for _ in range(2):
         with closing(SqliteBroker(path, Retention(days=10))) as broker:
             assert list(last_numbers(broker)) == ["coffee"]
-            assert (broker.last_number("tea"), broker.subscribe("tea", Listener())) == (2, 2)
+            assert (broker.last_seq("tea"), broker.subscribe("tea", Listener())) == (2, 2)
     with closing(SqliteBroker(path, Retention(days=10))) as broker:
         assert say(broker, "tea", "three") == [3]
     assert rows_of(path, "rooms") == 2

@@ -25,7 +25,7 @@ def test_what_waits_becomes_durable_together(broker: SqliteBroker) -> None:
     deliveries: list[list[int]] = []
 
     class Counting(Listener):
-        def take(self, messages: Sequence[Message]) -> None:
+        def on_messages(self, messages: Sequence[Message]) -> None:
             deliveries.append(numbers(messages))
 
     broker.subscribe("lobby", Counting())
@@ -159,7 +159,7 @@ def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: Sq
 
 
 class Silent:
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         pass
 
 

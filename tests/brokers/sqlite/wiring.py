@@ -76,17 +76,17 @@ def top() -> Path:
 
 
 class Gate(Speaker):
-    """An author that keeps the broker waiting, against the rule, so that what is appended meanwhile gathers."""
+    """A publisher that keeps the broker waiting, against the rule, so that what is appended meanwhile gathers."""
 
     def __init__(self, broker: SqliteBroker) -> None:
         super().__init__(broker)
         self._opened = threading.Event()
         self._reached = threading.Event()
 
-    def settled(self, outcomes: list[Outcome]) -> None:
+    def on_appended(self, outcomes: list[Outcome]) -> None:
         self._reached.set()
         assert self._opened.wait(PATIENCE)
-        super().settled(outcomes)
+        super().on_appended(outcomes)
 
     def shut(self, room: str = "gate") -> None:
         self.begin(Draft(room, "gate", "shut"))

@@ -1,7 +1,7 @@
 """The broker that keeps the log in an SQLite file, for one server.
 
 One thread writes. It takes all messages that are queued, commits them in one transaction, delivers them, and reports the results to
-their authors. Meanwhile the next batch is queued, so the cost of a message falls with the load. All other writes are tasks of the same
+their publishers. Meanwhile the next batch is queued, so the cost of a message falls with the load. All other writes are tasks of the same
 thread, so no two threads of this process ever wait for a lock of SQLite. Reads have connections of their own.
 """
 
@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from wschat.brokers.base import Author, Broker, Draft, Message, Outcome, Result, Retention, Rule
+from wschat.brokers.base import Broker, Draft, Message, Outcome, Publisher, Result, Retention, Rule
 from wschat.brokers.callbacks import call_logged
 from wschat.brokers.paging import page_of
 from wschat.brokers.presence import LocalPresence
@@ -152,24 +152,24 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
                     self._room(name).subscribers = subscribers
 
     def _append_batch(self, batch: list[PendingAppend]) -> None:
-        """Make messages durable, deliver them, and report the results to their authors."""
+        """Make messages durable, deliver them, and report the results to their publishers."""
         appended = self._append_all([draft for draft, _ in batch])
         if appended.messages:
             with self._rooms_lock:
                 receivers = self._deliver(appended.messages)
             self._flush(receivers)
-        outcomes: dict[int, tuple[Author, list[Outcome]]] = {}
-        for (draft, author), result in zip(batch, appended.results, strict=True):
-            outcomes.setdefault(id(author), (author, []))[1].append((draft, result))
-        for author, of_author in outcomes.values():
-            call_logged(author.settled, of_author)
+        outcomes: dict[int, tuple[Publisher, list[Outcome]]] = {}
+        for (draft, publisher), result in zip(batch, appended.results, strict=True):
+            outcomes.setdefault(id(publisher), (publisher, []))[1].append((draft, result))
+        for publisher, of_publisher in outcomes.values():
+            call_logged(publisher.on_appended, of_publisher)
 
     def _append_all(self, drafts: list[Draft]) -> Appended:
         """Make messages durable in one transaction or, if the file is damaged where one of the rooms is, in one for each room."""
         try:
             self._files.check()
             return self._log.append(drafts)
-        except Exception as error:  # of SQLite, or of a text that cannot be stored: the authors wait for a result
+        except Exception as error:  # of SQLite, or of a text that cannot be stored: the publishers wait for a result
             rooms = {draft.room for draft in drafts}
             if len(rooms) > 1 and (is_damage(error) or isinstance(error, sqlite3.IntegrityError)):
                 return self._append_by_room(drafts, rooms)
@@ -188,8 +188,8 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
 
     # The log
 
-    def append(self, draft: Draft, author: Author) -> None:
-        self._queue.put(draft, author)
+    def append(self, draft: Draft, publisher: Publisher) -> None:
+        self._queue.put(draft, publisher)
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         return self._read(room, seq + 1, _MAX_INTEGER, limit, is_backward=False)
@@ -228,7 +228,7 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
     def set_rules(self, rules: Sequence[Rule]) -> None:
         self._write_rows(SET_RULE, rules)
 
-    def lift_rules(self, rules: Sequence[Rule]) -> None:
+    def delete_rules(self, rules: Sequence[Rule]) -> None:
         self._write_rows(DELETE_RULE, [rule[:3] for rule in rules])
 
     def _write_rows(self, statement: str, rows: Sequence[Sequence[object]]) -> None:

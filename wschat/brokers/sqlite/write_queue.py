@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from wschat.brokers.base import Author, Draft
+from wschat.brokers.base import Draft, Publisher
 from wschat.errors import HistoryUnavailable
 
 # The most messages in a batch: a longer transaction only delays, it does not cost less.
@@ -28,7 +28,7 @@ class PendingAppend(NamedTuple):
 
     draft: Draft
     """The message."""
-    author: Author
+    publisher: Publisher
     """To which the result is reported."""
 
 
@@ -82,13 +82,13 @@ class WriteQueue:
         self.is_closed = False
         """True once `close` was called."""
 
-    def put(self, draft: Draft, author: Author) -> None:
+    def put(self, draft: Draft, publisher: Publisher) -> None:
         """Queue a message. Waits while the queue is full. Raises HistoryUnavailable after `close`."""
         with self._changed:
             while len(self._messages) >= _MAX_QUEUED and not self.is_closed:
                 self._changed.wait()
             self._check_open()
-            self._messages.append(PendingAppend(draft, author))
+            self._messages.append(PendingAppend(draft, publisher))
             if len(self._messages) in (1, _FULL_ENOUGH):
                 self._changed.notify_all()
 

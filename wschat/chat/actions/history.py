@@ -36,7 +36,7 @@ class History(Action[HistoryEvent]):
         if self.since is not None and self.before is not None:
             raise Rejected("bad-request", 'history: only one of "since" and "before" may be given.')
         broker, room = state.broker, self.room
-        last = broker.last_number(room)
+        last = broker.last_seq(room)
         if self.since is not None:
             messages = broker.read_since(room, self.since, self.limit)
             more = bool(messages and broker.read_since(room, messages[-1].seq, 1))
