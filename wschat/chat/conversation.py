@@ -32,8 +32,9 @@ class Conversation:
     def run(self) -> None:
         """Reply to all requests until the connection is closed or the session's identity expires."""
         budget: Budget | None = None  # most connections only listen: it is made for the first request
-        for message in self._ws:
-            budget = budget or self._budgets.for_connection(network_of(self._session.address))
+        for number, message in enumerate(self._ws):
+            if number == 0:
+                budget = self._budgets.for_connection(network_of(self._session.address))
             text = message if isinstance(message, str) else ""
             if self._session.identity.has_expired:
                 return
