@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ with atheris.instrument_imports(include=["wschat"]):
     from tests.fuzz.targets import CORPUS, TARGETS
 
 _MAX_MEMORY_MEGABYTES = 512
+# libFuzzer looks at the most memory that the process has had, which on Linux begins with that of the process which has started it.
+_MEGABYTES_AT_START = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 _MAX_SECONDS_AN_INPUT = 10
 
 
@@ -21,7 +24,7 @@ def main() -> None:
     found = Path(tempfile.mkdtemp(prefix=f"wschat-fuzz-{target}-"))
     options = [
         f"-max_total_time={seconds}",
-        f"-rss_limit_mb={_MAX_MEMORY_MEGABYTES}",
+        f"-rss_limit_mb={_MEGABYTES_AT_START + _MAX_MEMORY_MEGABYTES}",
         f"-timeout={_MAX_SECONDS_AN_INPUT}",
         "-max_len=20000",
         "-print_final_stats=1",
