@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from queue import SimpleQueue
 
 import pytest
 import websockets.exceptions
-from websockets.sync.client import ClientConnection
-from websockets.sync.client import connect as foreign_connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as foreign_connect
 
 import wschat
 from tests.conftest import ServerFactory, echo
@@ -79,18 +80,23 @@ def test_a_message_that_is_too_big_is_answered_by_1009(start: ServerFactory, con
 def test_a_foreign_client_sees_1009_too(start: ServerFactory, scheme: str, certificate: Path) -> None:
     server = start(echo)
     tls = client_context(certificate) if scheme == "wss" else None
-    seen = []
-    for _ in range(CLIENTS):
-        with foreign_connect(f"{scheme}://127.0.0.1:{server.port}", ssl=tls, compression=None, max_size=None) as ws:
-            with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
-                send_and_receive(ws)
-            seen.append(caught.value.rcvd and caught.value.rcvd.code)
-    assert seen == [1009] * CLIENTS
+    url = f"{scheme}://127.0.0.1:{server.port}"
+    assert [asyncio.run(code_seen_by_foreign_client(url, tls)) for _ in range(CLIENTS)] == [1009] * CLIENTS
 
 
-def send_and_receive(ws: ClientConnection) -> None:
-    ws.send(TOO_BIG)
-    ws.recv(PATIENCE)
+async def code_seen_by_foreign_client(url: str, tls: ssl.SSLContext | None) -> int | None:
+    # Its threaded client reads and writes one TLS object at the same time, which before Python 3.13 loses the opening request of one
+    # connection in some hundreds, with a server of its own, too.
+    async with foreign_connect(url, ssl=tls, compression=None, max_size=None) as ws:
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
+            await send_and_receive(ws)
+    received = caught.value.rcvd
+    return received.code if received is not None else None
+
+
+async def send_and_receive(ws: ClientConnection) -> None:
+    await ws.send(TOO_BIG)
+    await asyncio.wait_for(ws.recv(), PATIENCE)
 
 
 def test_a_handler_that_fails_or_returns_is_seen_by_one_that_sends(start: ServerFactory, connect: Connect) -> None:
