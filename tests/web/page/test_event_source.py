@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import urllib.request
 from contextlib import ExitStack, suppress
@@ -52,22 +53,22 @@ def test_it_comes_back_when_a_server_behind_nginx_does(windows: Windows, nginx: 
     nginx.server.stop()
     page.evaluate(FOLLOW)  # which nginx cannot pass on
     until(page, "window.failures.length > 0")
-    with server_behind_a_proxy("--port", str(nginx.server.port)) as server:
-        until(page, "window.opened > 1")
-        post(server, "one")
-        until(page, "window.heard.length > 0")
+    with server_behind_a_proxy("--port", str(nginx.server.port), "--rate", "off") as server:
+        # What nginx answers for the server counts as opened, too: only a message tells that the server itself is followed.
+        numbers = itertools.count()
+        while not page.evaluate("window.heard.length"):
+            post(server, f"{next(numbers)}")
     assert set(page.evaluate("window.failures")) == {CONNECTING}
-    assert page.evaluate("window.heard") == ["one"]
 
 
 def test_it_is_not_given_up_when_it_is_one_too_many(windows: Windows) -> None:
-    # More than a browser opens at the same time for one page: it would be refused some of the page's own files.
-    connections = 12
-    with running("--port", "0", "--max-connections", str(connections)) as server, ExitStack() as others:
-        page = windows.open(http(server))
-        for _ in range(connections):
-            with suppress(wschat.OpeningFailed):  # if the page has a WebSocket of its own by then
+    with running("--port", "0", "--max-connections", "2") as server, ExitStack() as others:
+        page = windows.open(f"{http(server)}healthz")  # a page that has no connection of its own afterwards
+        opened = 0
+        while opened < 2:
+            with suppress(wschat.OpeningFailed):  # until what the page has asked for is answered
                 others.enter_context(wschat.connect(server.url))
+                opened += 1
         page.evaluate(FOLLOW)
         until(page, "window.failures.length > 0")
         assert page.evaluate("window.failures") == [CONNECTING]
