@@ -18,6 +18,7 @@ ROOMS = [
     "dependencies",
     "stdio",
     "errors",
+    "events",
     "settings",
     "limits",
     "counters",

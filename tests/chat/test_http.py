@@ -19,11 +19,11 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
-from wschat.chat.events import HistoryEvent
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.http import Caller
 from wschat.chat.rates import Rate
 from wschat.errors import HistoryUnavailable, Rejected
+from wschat.events import HistoryEvent
 
 HOME = ("203.0.113.1", 4711)
 

@@ -12,11 +12,11 @@ from tests.connection.wiring import PATIENCE, Wiring
 from wschat.chat.dialects.base import Dialect
 from wschat.chat.dialects.plain import Plain
 from wschat.chat.dialects.v1 import V1
-from wschat.chat.events import MemberEvent, Notice
 from wschat.chat.sessions import Identity, Session, User
 from wschat.chat.users import Users
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected
+from wschat.events import MemberEvent, Notice
 
 GUEST = Identity()
 PROVEN = Identity("alice", is_proven=True)

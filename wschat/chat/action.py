@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from wschat.chat.events import Event
 from wschat.chat.fields import ActionId
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
+from wschat.events import Event
 
 Reply = TypeVar("Reply")
 """What `run` returns: a type of event, or None."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wschat.chat.addresses import canonical_address
-from wschat.chat.events import Id
 from wschat.chat.guest_secrets import SECRET_RULE, is_secret
 from wschat.chat.names import RULE, key_of, normalize_name
+from wschat.events import Id
 
 MAX_MESSAGES = 1000
 """The most messages in one reply."""

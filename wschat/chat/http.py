@@ -18,7 +18,6 @@ from wschat.chat.addresses import network_of
 from wschat.chat.budgets import Budgets
 from wschat.chat.costs import cost_of_saying, cost_of_text
 from wschat.chat.dialects.sse import Sse
-from wschat.chat.events import Event, Gap
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.moderation import BAN, MUTE
 from wschat.chat.names import NAMELESS, key_of
@@ -29,6 +28,7 @@ from wschat.chat.sessions import Identity, Peer, Session, User, expiring
 from wschat.chat.state import State
 from wschat.connection.event_stream import EventStream, Utf8
 from wschat.errors import HistoryUnavailable, Rejected
+from wschat.events import Event, Gap
 from wschat.server.requests import Request
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from wschat.chat.action import AnyAction, Command
 from wschat.chat.actions import ACTIONS
-from wschat.chat.events import Id
 from wschat.chat.fields import check_id
 from wschat.chat.schema import BadField, Schema
 from wschat.errors import Rejected
+from wschat.events import Id
 
 NO_ROOM = "You are not in a room. Type /join ROOM to enter one."
 """The error for a line that is about a room, typed outside of one."""

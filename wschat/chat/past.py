@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from wschat.brokers.base import Broker, Message
 from wschat.chat.dialects.base import Dialect
-from wschat.chat.events import Gap, Id, Joined, message_fields
 from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES
+from wschat.chat.messages import message_fields
+from wschat.events import Gap, Id, Joined
 
 
 class Resume(NamedTuple):

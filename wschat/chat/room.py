@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from wschat.brokers.base import Broker, Message
 from wschat.chat.dialects.base import Dialect
-from wschat.chat.events import Event
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.past import Replay, Resume, read_past
 from wschat.chat.sessions import Session
+from wschat.events import Event
 from wschat.hub import Hub, Member
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wschat.chat.events import Id, RoomList
 from wschat.chat.fields import MAX_ROOMS
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import Id, RoomList
 
 
 def list_rooms(state: State, session: Session, after: str | None, limit: int | None, request_id: Id | None = None) -> RoomList:

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from wschat.brokers.base import Broker
 from wschat.brokers.sorted_names import SortedNames
 from wschat.chat.dialects.base import Dialect
-from wschat.chat.events import MemberEvent
 from wschat.chat.past import Resume
 from wschat.chat.room import Room
 from wschat.chat.sessions import Session
 from wschat.errors import Rejected
+from wschat.events import MemberEvent
 from wschat.hub import flush_together
 
 # How many rooms one connection may be in: each of them costs memory.

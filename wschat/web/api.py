@@ -12,10 +12,11 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from wschat.brokers.base import Message
-from wschat.chat.events import Event, message_fields, to_json
 from wschat.chat.http import Caller
+from wschat.chat.messages import message_fields
 from wschat.chat.parser import parse_object
 from wschat.errors import Rejected
+from wschat.events import Event, to_json
 from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, Response, json_response
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from wschat.brokers.base import Message
 from wschat.chat.dialects.sse import Sse
-from wschat.chat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
 from wschat.errors import Rejected
+from wschat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
 
 FEED = Sse("e1")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action
-from wschat.chat.events import CommandList
 from wschat.chat.registry import REGISTRY, Entry
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import CommandList
 
 
 @dataclass(frozen=True)

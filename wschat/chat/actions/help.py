@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
-from wschat.chat.events import Notice
 from wschat.chat.registry import REGISTRY
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import Notice
 
 
 @dataclass(frozen=True)

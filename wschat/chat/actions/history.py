@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
-from wschat.chat.events import HistoryEvent, message_fields
 from wschat.chat.fields import DEFAULT_MESSAGES, Limit, Number, RoomName
+from wschat.chat.messages import message_fields
 from wschat.chat.moderation import BAN
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.chat.text import as_line
 from wschat.errors import Rejected
+from wschat.events import HistoryEvent
 
 _DEFAULT_LINES = 20
 

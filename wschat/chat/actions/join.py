@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from wschat.chat.action import LATER, Action, Command
 from wschat.chat.costs import NAME_LISTED
-from wschat.chat.events import Event
 from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES, Number, RoomName, String
 from wschat.chat.moderation import BAN
 from wschat.chat.past import Resume
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import Event
 
 
 @dataclass(frozen=True)

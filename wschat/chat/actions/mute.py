@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
-from wschat.chat.events import Notice
 from wschat.chat.fields import NameOrAddress, RoomName, Seconds
 from wschat.chat.moderation import MUTE
 from wschat.chat.moderator_actions import announce, duration, find_target, revoke_moderator, subjects_for
 from wschat.chat.sessions import Session, User
 from wschat.chat.state import State
 from wschat.errors import Rejected
+from wschat.events import Notice
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action
-from wschat.chat.events import Pong
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import Pong
 
 
 @dataclass(frozen=True)

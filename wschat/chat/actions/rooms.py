@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
-from wschat.chat.events import RoomList
 from wschat.chat.fields import Limit, RoomName
 from wschat.chat.room_list import list_rooms
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import RoomList
 
 # A session that may not enter all rooms has each of them looked at, to find those that it may enter.
 _ROOM_LOOKED_AT = 0.25

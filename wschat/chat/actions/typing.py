@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from wschat.chat.action import Action
 from wschat.chat.costs import cost_of_announcing
-from wschat.chat.events import TypingEvent
 from wschat.chat.fields import RoomName
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import TypingEvent
 
 
 @dataclass(frozen=True)

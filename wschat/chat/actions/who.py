@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
 from wschat.chat.costs import NAME_LISTED
-from wschat.chat.events import Members
 from wschat.chat.fields import RoomName
 from wschat.chat.moderation import BAN
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
+from wschat.events import Members
 
 
 @dataclass(frozen=True)

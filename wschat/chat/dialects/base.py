@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from wschat.brokers.base import Draft, Message, Result
-from wschat.chat.events import Event
+from wschat.events import Event
 
 
 class Dialect(ABC):

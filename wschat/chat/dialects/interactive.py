@@ -6,8 +6,8 @@ from abc import abstractmethod
 
 from wschat.chat.action import AnyAction
 from wschat.chat.dialects.base import Dialect
-from wschat.chat.events import Event
 from wschat.errors import Rejected
+from wschat.events import Event
 
 
 class InteractiveDialect(Dialect):

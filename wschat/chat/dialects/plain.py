@@ -6,15 +6,15 @@ The client is greeted, and each text that it sends reaches everyone in the room,
 
 from __future__ import annotations
 
+from wschat import events
 from wschat.brokers.base import Draft, Message, Result
-from wschat.chat import events
 from wschat.chat.action import AnyAction
 from wschat.chat.actions.say import Say
 from wschat.chat.dialects.interactive import InteractiveDialect
-from wschat.chat.events import Event
 from wschat.chat.parser import NO_ROOM, parse_command
 from wschat.chat.text import as_line, is_command
 from wschat.errors import HistoryUnavailable, Rejected
+from wschat.events import Event
 
 GREETING = "Welcome to the chat!"
 """The first line for every client."""

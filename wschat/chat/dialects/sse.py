@@ -10,8 +10,9 @@ import random
 
 from wschat.brokers.base import Message
 from wschat.chat.dialects.base import Dialect
-from wschat.chat.events import Event, Gap, TypingEvent, message_fields, to_json
+from wschat.chat.messages import message_fields
 from wschat.errors import Rejected
+from wschat.events import Event, Gap, TypingEvent, to_json
 
 # After how many milliseconds a browser reconnects. At random, so that they do not all come back at once.
 _RETRY_MS = (1000, 3000)

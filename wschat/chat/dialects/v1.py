@@ -9,12 +9,13 @@ from wschat.brokers.base import Draft, Message, Result
 from wschat.chat.action import AnyAction
 from wschat.chat.actions.say import Say
 from wschat.chat.dialects.interactive import InteractiveDialect
-from wschat.chat.events import Ack, Error, Event, Id, Welcome, message_as_json
+from wschat.chat.messages import message_as_json
 from wschat.chat.parser import id_in, parse_action, parse_command
 from wschat.chat.rates import Rate
 from wschat.chat.text import is_command
 from wschat.chat.users import NameTaken
 from wschat.errors import HistoryUnavailable, Rejected
+from wschat.events import Ack, Error, Event, Id, Welcome
 
 SUBPROTOCOL = "wschat.v1"
 """The subprotocol that a client asks for."""

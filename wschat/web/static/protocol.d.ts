@@ -1,4 +1,4 @@
-// Types of what the page reads from its server: `wschat.v1` (the server's records are in wschat/chat/events.py) and the samples of
+// Types of what the page reads from its server: `wschat.v1` (the server's records are in wschat/events.py) and the samples of
 // /stats/data. They are for the type checker only, and no part of the page.
 
 declare namespace V1 {

@@ -1,4 +1,4 @@
-"""Events: what the chat tells its clients, as typed records. A dialect writes them as text.
+"""Events: what the chat tells its clients, as typed records. The server makes them, and the parser of a client reads them.
 
 The fields are those of `wschat.v1`, where `sender` is called `from`. A field in `_OPTIONAL` is left out if it is None.
 """
@@ -6,19 +6,18 @@ The fields are those of `wschat.v1`, where `sender` is called `from`. A field in
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
-
-from wschat.brokers.base import Message
 
 Id = str | int
 """The id that a client gives a request."""
 
-_NAMES = {"sender": "from"}
+JSON_NAMES = {"sender": "from"}
+"""The names of fields that are called otherwise in JSON."""
+
 _OPTIONAL = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator", "room", "event"})
 
-_quoted: Callable[[str], str] = json.encoder.encode_basestring
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -35,7 +34,7 @@ class Event:
 
     def fields(self) -> dict[str, object]:
         """Return the fields by their names in `wschat.v1`, without the type."""
-        return {_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _OPTIONAL}
+        return {JSON_NAMES.get(name, name): value for name, value in vars(self).items() if value is not None or name not in _OPTIONAL}
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,23 @@ class Joined(Event):
     """The id of the request."""
     moderators: Sequence[str] | None = None
     """The members who moderate the room, None if there are none."""
+
+
+@dataclass(frozen=True)
+class MessageEvent(Event):
+    """A message in a room."""
+
+    type = "message"
+    room: str
+    """The room's name."""
+    seq: int
+    """The number of the message in its room."""
+    sender: str
+    """The name of its author."""
+    text: str
+    """The text."""
+    time: float
+    """When it was said, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +176,7 @@ class RoomList(Event):
     type = "rooms"
     rooms: Sequence[Mapping[str, object]]
     """The name (`room`), the number of `members`, and the `last` number of each."""
-    more: bool | None
+    more: bool | None = None
     """True if there are more. None if there are not, and no page was asked for."""
     id: Id | None = None
     """The id of the request."""
@@ -238,16 +254,3 @@ class Notice(Event):
     """The room of the event that the text explains."""
     event: str | None = None
     """What happened there, as in a `member` event."""
-
-
-def message_fields(message: Message) -> dict[str, object]:
-    """Return the fields of a message, for events and replies."""
-    return {"room": message.room, "seq": message.seq, "from": message.sender, "text": message.text, "time": round(message.time, 3)}
-
-
-def message_as_json(message: Message) -> str:
-    """Return the event for a new message. Written by hand, because there are so many of them."""
-    room, seq, sender, text, time = message
-    return (
-        f'{{"type":"message","room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'
-    )
