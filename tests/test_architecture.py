@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -97,7 +99,11 @@ def test_the_protocol_knows_no_sockets_threads_or_clocks(layer: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
 def test_packages_hold_only_names(path: Path) -> None:
-    for node in ast.parse(path.read_text()).body:
+    nodes = ast.parse(path.read_text()).body
+    if path == PACKAGE / "__init__.py":
+        *nodes, lazy = nodes
+        assert ast.unparse(lazy).startswith("if TYPE_CHECKING:")
+    for node in nodes:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         assert is_docstring or isinstance(node, (ast.Import, ast.ImportFrom, ast.Assign)), ast.unparse(node)
 
@@ -131,3 +137,20 @@ def test_the_public_names() -> None:
         "serve",
     ]
     assert all(hasattr(wschat, name) for name in wschat.__all__)
+    assert set(wschat.__all__) <= set(dir(wschat))
+    with pytest.raises(AttributeError, match="module 'wschat' has no attribute 'nonsense'"):
+        wschat.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_public_name_comes_from_the_module_that_type_checkers_see() -> None:
+    lazy = ast.parse((PACKAGE / "__init__.py").read_text()).body[-1]
+    assert isinstance(lazy, ast.If)
+    typed = {alias.name: node.module for node in lazy.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert vars(wschat)["_MODULES"] == typed
+    assert typed.keys() == set(wschat.__all__)
+
+
+def test_importing_the_package_imports_none_of_its_parts() -> None:
+    program = "import sys, wschat; print(*sorted(name for name in sys.modules if name.startswith('wschat.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "wschat.dependencies\n"

@@ -33,7 +33,7 @@ def test_a_program_that_is_called_like_a_library_is_named(tmp_path: Path) -> Non
 def test_a_package_of_the_programs_own_is_named(tmp_path: Path) -> None:
     (tmp_path / "websocket").mkdir()
     (tmp_path / "websocket/__init__.py").touch()
-    (tmp_path / "program.py").write_text("import wschat\n")
+    (tmp_path / "program.py").write_text("from wschat import connect\n")
     done = run(tmp_path, "program.py")
     assert "ImportError: cannot import name" in done.stderr
     assert f"{tmp_path}/websocket/__init__.py" in done.stderr

@@ -18,27 +18,9 @@ Start here: serve, connect, Hub. Both sides of a connection are a Connection. Li
 are one tree below WSChatError. The chat runs with `python -m wschat.server`.
 """
 
+from typing import TYPE_CHECKING
+
 import wschat.dependencies  # noqa: F401  # before the modules that import them
-from wschat.client.connect import connect
-from wschat.connection.connection import Connection
-from wschat.errors import (
-    ConnectionClosed,
-    OpeningFailed,
-    PeerError,
-    ProtocolViolation,
-    RequestRefused,
-    UsageError,
-    WSChatError,
-)
-from wschat.hub import Hub
-from wschat.limits import Limits
-from wschat.protocol.deflate import Deflate
-from wschat.protocol.frames import CloseCode
-from wschat.server.config import ServerConfig
-from wschat.server.requests import Request
-from wschat.server.responses import EventsResponse, Response
-from wschat.server.serve import serve
-from wschat.server.server import WebSocketHandler, WebSocketServer
 
 __all__ = [
     "CloseCode",
@@ -62,3 +44,60 @@ __all__ = [
     "connect",
     "serve",
 ]
+
+if TYPE_CHECKING:
+    from wschat.client.connect import connect
+    from wschat.connection.connection import Connection
+    from wschat.errors import (
+        ConnectionClosed,
+        OpeningFailed,
+        PeerError,
+        ProtocolViolation,
+        RequestRefused,
+        UsageError,
+        WSChatError,
+    )
+    from wschat.hub import Hub
+    from wschat.limits import Limits
+    from wschat.protocol.deflate import Deflate
+    from wschat.protocol.frames import CloseCode
+    from wschat.server.config import ServerConfig
+    from wschat.server.requests import Request
+    from wschat.server.responses import EventsResponse, Response
+    from wschat.server.serve import serve
+    from wschat.server.server import WebSocketHandler, WebSocketServer
+else:  # a type checker would take `__getattr__` to mean that any name exists
+    # Each is imported when it is first used (PEP 562), so that commands and the pytest plugin load only what they need.
+    _MODULES = {
+        "CloseCode": "wschat.protocol.frames",
+        "Connection": "wschat.connection.connection",
+        "ConnectionClosed": "wschat.errors",
+        "Deflate": "wschat.protocol.deflate",
+        "EventsResponse": "wschat.server.responses",
+        "Hub": "wschat.hub",
+        "Limits": "wschat.limits",
+        "OpeningFailed": "wschat.errors",
+        "PeerError": "wschat.errors",
+        "ProtocolViolation": "wschat.errors",
+        "Request": "wschat.server.requests",
+        "RequestRefused": "wschat.errors",
+        "Response": "wschat.server.responses",
+        "ServerConfig": "wschat.server.config",
+        "UsageError": "wschat.errors",
+        "WSChatError": "wschat.errors",
+        "WebSocketHandler": "wschat.server.server",
+        "WebSocketServer": "wschat.server.server",
+        "connect": "wschat.client.connect",
+        "serve": "wschat.server.serve",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
