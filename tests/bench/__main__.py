@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, chat, history, page, rooms, say
+from tests.bench import attacks, chat, client, history, page, rooms, say
 
 
 @click.group(context_settings={"show_default": True})
@@ -60,6 +60,13 @@ def measure_attack(name: str, seconds: float, options: tuple[str, ...]) -> None:
 def measure_rooms(number: int, seconds: float, options: tuple[str, ...]) -> None:
     """20 clients that list ROOMS rooms at the default rate for SECONDS while another client sends messages; OPTIONS go to the server."""
     sys.exit(not rooms.run(number, seconds, options))
+
+
+@main.command("client")
+@click.argument("rounds", type=click.IntRange(1), default=7)
+def measure_client(rounds: int) -> None:
+    """A client that receives, sends and pings as fast as it can, beside those of other libraries, for ROUNDS rounds."""
+    sys.exit(not client.run(rounds))
 
 
 main()
