@@ -25,6 +25,7 @@ ROOMS = [
     "limits",
     "counters",
     "daemons",
+    "wakeup",
     "protocol",
     "connection",
     "hub",

@@ -68,7 +68,7 @@ COVERED_BY = {
     "server/listening": "server/test_addresses.py",
     "server/refusals": "server/test_requests.py",
     "server/serve": "server/test_server.py",
-    "server/wakeup": "server/test_stopping.py",
+    "wakeup": "server/test_stopping.py",
 }
 
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from wschat.client.cookies import Cookies
 from wschat.client.deadline import Deadline, DeadlinePassed, TimedSocket
@@ -71,45 +71,100 @@ def connect(
     connection, TimeoutError if it takes too long, and OpeningFailed, with status, headers and body of the response, if the server
     does not open a WebSocket.
     """
-    uri = parse_uri(url)
-    if sock is not None and proxy:
-        raise UsageError("give either sock=, which is connected already, or proxy=, not both")
-    opening = _Opening(Handshake(headers or {}, origin, subprotocols, deflate), Cookies(cookies), proxy, tls, limits)
-    redirects_left = 0 if sock is not None else max_redirects
-    while True:
-        with contextlib.ExitStack() as undo:
-            if sock is not None:
-                undo.callback(sock.close)
-            try:
-                connected = opening.begin(uri, sock, undo)
-                remote_address = _peer_name(connected, uri)
-                exchange = opening.exchange(connected, uri)
-                response = opening.ask(exchange, uri)
-                if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    connection = opening.connection(connected, uri, response, exchange.already_read(), remote_address)
-                    undo.pop_all()
-                    return connection
-                if not (is_redirect(response) and redirects_left > 0):
-                    raise exchange.failure(response)
-            except DeadlinePassed:
-                raise TimeoutError(f"{uri.place} did not open a WebSocket within {limits.opening_timeout} s") from None
-        redirects_left -= 1
-        uri = opening.follow(uri, response)
+    return Opening(
+        url,
+        headers=headers,
+        cookies=cookies,
+        origin=origin,
+        subprotocols=subprotocols,
+        proxy=proxy,
+        tls=tls,
+        sock=sock,
+        max_redirects=max_redirects,
+        limits=limits,
+        deflate=deflate,
+    ).run()
 
 
-class _Opening:
-    """The state of one `connect` over its redirects."""
+class ConnectOptions(TypedDict, total=False):
+    """The arguments of `connect` that `reconnect` passes on."""
 
-    def __init__(self, handshake: Handshake, cookies: Cookies, proxy: str | None, tls: ssl.SSLContext | None, limits: Limits) -> None:
-        self._handshake = handshake
-        self._cookies = cookies
+    cookies: Mapping[str, str] | CookieJar | None
+    origin: str | None
+    subprotocols: Sequence[str]
+    proxy: str | None
+    tls: ssl.SSLContext | None
+    max_redirects: int
+    limits: Limits
+    deflate: Deflate | None
+
+
+class Opening:
+    """One opening of a WebSocket, over its redirects. The arguments are those of `connect`. Raises UsageError."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | CookieJar | None = None,
+        origin: str | None = None,
+        subprotocols: Sequence[str] = (),
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        sock: socket.socket | None = None,
+        max_redirects: int = 3,
+        limits: Limits = DEFAULT_LIMITS,
+        deflate: Deflate | None = DEFAULT_DEFLATE,
+    ) -> None:
+        if sock is not None and proxy:
+            raise UsageError("give either sock=, which is connected already, or proxy=, not both")
+        self._uri = parse_uri(url)
+        self._handshake = Handshake(headers or {}, origin, subprotocols, deflate)
+        self._cookies = Cookies(cookies)
         self._proxy = proxy
         self._tls = tls
+        self._sock = sock
+        self._redirects_left = 0 if sock is not None else max_redirects
         self._limits = limits
         self._deadline = Deadline(limits.opening_timeout)
 
-    def begin(self, uri: WebSocketURI, sock: socket.socket | None, undo: contextlib.ExitStack) -> socket.socket:
-        """Connect to the host of a URI, or use this socket. Callbacks that close it are added to `undo`."""
+    def run(self) -> Connection:
+        """Open the WebSocket, and return the connection. Waits, and raises, as `connect` does."""
+        while True:
+            with contextlib.ExitStack() as undo:
+                if self._sock is not None:
+                    undo.callback(self._sock.close)
+                try:
+                    response = self._ask(undo)
+                except DeadlinePassed:
+                    raise TimeoutError(f"{self._uri.place} did not open a WebSocket within {self._limits.opening_timeout} s") from None
+                if isinstance(response, Connection):
+                    undo.pop_all()
+                    return response
+            self._follow(response)
+
+    def cancel(self) -> None:
+        """End `run` soon, with an error or a connection. May be called from any thread and any signal handler; never waits."""
+        self._deadline.cancel()
+
+    def _ask(self, undo: contextlib.ExitStack) -> Connection | Response:
+        """Send a request. Return the connection, or the response if it is a redirect to follow. `undo` closes what was opened."""
+        uri = self._uri
+        sock = self._connected(undo)
+        remote_address = _peer_name(sock, uri)
+        exchange = Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes)
+        response = self._handshake.ask(exchange, uri, self._cookies.header(uri))
+        self._cookies.extract(uri, response)
+        if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return self._connection(sock, response, exchange.already_read(), remote_address)
+        if not (is_redirect(response) and self._redirects_left > 0):
+            raise exchange.failure(response)
+        return response
+
+    def _connected(self, undo: contextlib.ExitStack) -> socket.socket:
+        """Return a socket that is connected to the host, with TLS if the URI is secure."""
+        uri, sock = self._uri, self._sock
         if sock is None:
             proxy = proxy_for(uri, self._proxy)
             if proxy is None:
@@ -122,27 +177,15 @@ class _Opening:
             undo.callback(sock.close)
         return sock
 
-    def exchange(self, sock: socket.socket, uri: WebSocketURI) -> Exchange:
-        """Return the exchange of a request and its response on a socket."""
-        return Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes)
-
-    def ask(self, exchange: Exchange, uri: WebSocketURI) -> Response:
-        """Send the opening request, and return the response."""
-        response = self._handshake.ask(exchange, uri, self._cookies.header(uri))
-        self._cookies.extract(uri, response)
-        return response
-
-    def connection(
-        self, sock: socket.socket, uri: WebSocketURI, response: Response, already_read: bytes, remote_address: object
-    ) -> Connection:
+    def _connection(self, sock: socket.socket, response: Response, already_read: bytes, remote_address: object) -> Connection:
         """Return the open connection. Raises OpeningFailed if the server chose a subprotocol or extension that was not offered."""
-        subprotocol = self._handshake.subprotocol(response, uri.place)
-        deflate = self._handshake.agreed_deflate(response, uri.place)
+        subprotocol = self._handshake.subprotocol(response, self._uri.place)
+        deflate = self._handshake.agreed_deflate(response, self._uri.place)
         return Connection(
             open_stream(sock),
             is_client=True,
             limits=self._limits,
-            path=uri.target,
+            path=self._uri.target,
             headers=response.headers,
             remote_address=remote_address,
             subprotocol=subprotocol,
@@ -150,15 +193,16 @@ class _Opening:
             already_read=already_read,
         )
 
-    def follow(self, uri: WebSocketURI, response: Response) -> WebSocketURI:
-        """Return the target of a redirect. On a redirect to another origin, forget headers, cookies and credentials."""
-        target = redirected(uri, response)
+    def _follow(self, response: Response) -> None:
+        """Go on with the target of a redirect. On a redirect to another origin, forget headers, cookies and credentials."""
+        uri, target = self._uri, redirected(self._uri, response)
         if target.origin != uri.origin:
             self._handshake.forget_origin()
             self._cookies.forget_origin()
         elif target.credentials is None:
             target = replace(target, credentials=uri.credentials)
-        return target
+        self._uri = target
+        self._redirects_left -= 1
 
 
 def _peer_name(sock: socket.socket, uri: WebSocketURI) -> object:

@@ -5,6 +5,7 @@ If an address does not answer within 250 ms, the next one is tried in parallel. 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -20,6 +21,7 @@ from wschat.client.deadline import Deadline, DeadlinePassed
 from wschat.client.failures import explained
 from wschat.client.uri import place_of
 from wschat.daemons import start_daemon
+from wschat.wakeup import WakeUp
 
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried in parallel (RFC 8305, section 5)."""
@@ -52,7 +54,7 @@ def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UN
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=flags)
     except socket.gaierror:
         pass  # it is a name to look up
-    remaining = deadline.remaining()
+    deadline.remaining()
     # The system's resolver has no deadline and cannot be interrupted, so it runs in a thread, which is abandoned at the deadline.
     results: queue.SimpleQueue[Sequence[AddressInfo] | OSError] = queue.SimpleQueue()
 
@@ -66,8 +68,9 @@ def look_up(host: str, port: int, deadline: Deadline, family: int = socket.AF_UN
         start_daemon(resolve, "wschat-resolver")
     except OSError:  # no thread is left: look up without a deadline
         resolve()
+    deadline.wake_by(lambda: results.put(OSError("cancelled")))
     try:
-        found = results.get(timeout=remaining)
+        found = results.get(timeout=deadline.remaining())
     except queue.Empty:
         raise DeadlinePassed from None
     if isinstance(found, OSError):
@@ -95,7 +98,10 @@ class _Attempts:
 
     def run(self, place: str) -> socket.socket:
         """Return the first connected socket, and close the others."""
-        with selectors.DefaultSelector() as selector:
+        wake_up = WakeUp()
+        self._deadline.wake_by(wake_up.send)
+        with contextlib.closing(wake_up), selectors.DefaultSelector() as selector:
+            selector.register(wake_up, selectors.EVENT_READ)
             try:
                 while self._waiting or self._connecting:
                     if self._waiting and (not self._connecting or monotonic() >= self._next_at):
@@ -133,7 +139,8 @@ class _Attempts:
             timeout = until_next if timeout is None else min(timeout, until_next)
         for key, _ in selector.select(timeout) if self._connecting else ():
             sock = key.fileobj
-            assert isinstance(sock, socket.socket)
+            if not isinstance(sock, socket.socket):  # cancelled
+                continue
             selector.unregister(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 
-from wschat.client.deadline import Deadline
+from wschat.client.deadline import Deadline, shut_down
 from wschat.client.failures import explained_tls
 
 
@@ -16,13 +17,19 @@ def start_tls(sock: socket.socket, host: str, place: str, context: ssl.SSLContex
     """
     # Made only when needed, because reading the authorities of the system takes a while.
     context = context or ssl.create_default_context()
-    sock.settimeout(deadline.remaining())
     # Certificates contain neither zones nor the final dot of a name.
     name = host.partition("%")[0].rstrip(".")
-    try:
-        return context.wrap_socket(sock, server_hostname=name)
-    except TimeoutError:
-        deadline.remaining()
-        raise
-    except OSError as error:
-        raise explained_tls(error, place, hint) from None
+    with contextlib.ExitStack() as undo:
+        try:
+            # The handshake is a step of its own, so that `cancel` finds the socket that waits.
+            secured = undo.enter_context(context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False))
+            deadline.wake_by(lambda: shut_down(secured))
+            secured.settimeout(deadline.remaining())
+            secured.do_handshake()
+        except TimeoutError:
+            deadline.remaining()
+            raise
+        except OSError as error:
+            raise explained_tls(error, place, hint) from None
+        undo.pop_all()
+    return secured

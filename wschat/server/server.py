@@ -38,7 +38,7 @@ from wschat.server.logs import log_closed, log_listening, log_refused, name_of
 from wschat.server.overload import Overload
 from wschat.server.refusals import BUSY, FAILED, refusal_encoder
 from wschat.server.requests import Request
-from wschat.server.wakeup import WakeUp
+from wschat.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.server")
 

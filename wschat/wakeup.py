@@ -1,4 +1,4 @@
-"""A socket pair that wakes the accepting thread, which selects on one end of it."""
+"""A socket pair that wakes a thread, which selects on one end of it."""
 
 from __future__ import annotations
 
