@@ -116,6 +116,7 @@ def test_files_stay_small(path: Path) -> None:
 
 def test_the_public_names() -> None:
     assert sorted(wschat.__all__) == [
+        "Attempt",
         "CloseCode",
         "Connection",
         "ConnectionClosed",
@@ -126,6 +127,7 @@ def test_the_public_names() -> None:
         "OpeningFailed",
         "PeerError",
         "ProtocolViolation",
+        "Reconnect",
         "Request",
         "RequestRefused",
         "Response",
@@ -135,6 +137,7 @@ def test_the_public_names() -> None:
         "WebSocketHandler",
         "WebSocketServer",
         "connect",
+        "reconnect",
         "serve",
     ]
     assert all(hasattr(wschat, name) for name in wschat.__all__)

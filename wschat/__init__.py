@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import wschat.dependencies  # noqa: F401  # before the modules that import them
 
 __all__ = [
+    "Attempt",
     "CloseCode",
     "Connection",
     "ConnectionClosed",
@@ -33,6 +34,7 @@ __all__ = [
     "OpeningFailed",
     "PeerError",
     "ProtocolViolation",
+    "Reconnect",
     "Request",
     "RequestRefused",
     "Response",
@@ -42,11 +44,13 @@ __all__ = [
     "WebSocketHandler",
     "WebSocketServer",
     "connect",
+    "reconnect",
     "serve",
 ]
 
 if TYPE_CHECKING:
     from wschat.client.connect import connect
+    from wschat.client.reconnect import Attempt, Reconnect, reconnect
     from wschat.connection.connection import Connection
     from wschat.errors import (
         ConnectionClosed,
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
 else:  # a type checker would take `__getattr__` to mean that any name exists
     # Each is imported when it is first used (PEP 562), so that commands and the pytest plugin load only what they need.
     _MODULES = {
+        "Attempt": "wschat.client.reconnect",
         "CloseCode": "wschat.protocol.frames",
         "Connection": "wschat.connection.connection",
         "ConnectionClosed": "wschat.errors",
@@ -79,6 +84,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
         "OpeningFailed": "wschat.errors",
         "PeerError": "wschat.errors",
         "ProtocolViolation": "wschat.errors",
+        "Reconnect": "wschat.client.reconnect",
         "Request": "wschat.server.requests",
         "RequestRefused": "wschat.errors",
         "Response": "wschat.server.responses",
@@ -88,6 +94,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
         "WebSocketHandler": "wschat.server.server",
         "WebSocketServer": "wschat.server.server",
         "connect": "wschat.client.connect",
+        "reconnect": "wschat.client.reconnect",
         "serve": "wschat.server.serve",
     }
 

@@ -119,7 +119,8 @@ class Opening:
     ) -> None:
         if sock is not None and proxy:
             raise UsageError("give either sock=, which is connected already, or proxy=, not both")
-        self._uri = parse_uri(url)
+        self.uri = parse_uri(url)
+        """The URI; after a redirect, its target."""
         self._handshake = Handshake(headers or {}, origin, subprotocols, deflate)
         self._cookies = Cookies(cookies)
         self._proxy = proxy
@@ -138,7 +139,7 @@ class Opening:
                 try:
                     response = self._ask(undo)
                 except DeadlinePassed:
-                    raise TimeoutError(f"{self._uri.place} did not open a WebSocket within {self._limits.opening_timeout} s") from None
+                    raise TimeoutError(f"{self.uri.place} did not open a WebSocket within {self._limits.opening_timeout} s") from None
                 if isinstance(response, Connection):
                     undo.pop_all()
                     return response
@@ -150,7 +151,7 @@ class Opening:
 
     def _ask(self, undo: contextlib.ExitStack) -> Connection | Response:
         """Send a request. Return the connection, or the response if it is a redirect to follow. `undo` closes what was opened."""
-        uri = self._uri
+        uri = self.uri
         sock = self._connected(undo)
         remote_address = _peer_name(sock, uri)
         exchange = Exchange(TimedSocket(sock, self._deadline), uri.place, self._limits.max_head_bytes)
@@ -164,7 +165,7 @@ class Opening:
 
     def _connected(self, undo: contextlib.ExitStack) -> socket.socket:
         """Return a socket that is connected to the host, with TLS if the URI is secure."""
-        uri, sock = self._uri, self._sock
+        uri, sock = self.uri, self._sock
         if sock is None:
             proxy = proxy_for(uri, self._proxy)
             if proxy is None:
@@ -179,13 +180,13 @@ class Opening:
 
     def _connection(self, sock: socket.socket, response: Response, already_read: bytes, remote_address: object) -> Connection:
         """Return the open connection. Raises OpeningFailed if the server chose a subprotocol or extension that was not offered."""
-        subprotocol = self._handshake.subprotocol(response, self._uri.place)
-        deflate = self._handshake.agreed_deflate(response, self._uri.place)
+        subprotocol = self._handshake.subprotocol(response, self.uri.place)
+        deflate = self._handshake.agreed_deflate(response, self.uri.place)
         return Connection(
             open_stream(sock),
             is_client=True,
             limits=self._limits,
-            path=self._uri.target,
+            path=self.uri.target,
             headers=response.headers,
             remote_address=remote_address,
             subprotocol=subprotocol,
@@ -195,13 +196,13 @@ class Opening:
 
     def _follow(self, response: Response) -> None:
         """Go on with the target of a redirect. On a redirect to another origin, forget headers, cookies and credentials."""
-        uri, target = self._uri, redirected(self._uri, response)
+        uri, target = self.uri, redirected(self.uri, response)
         if target.origin != uri.origin:
             self._handshake.forget_origin()
             self._cookies.forget_origin()
         elif target.credentials is None:
             target = replace(target, credentials=uri.credentials)
-        self._uri = target
+        self.uri = target
         self._redirects_left -= 1
 
 

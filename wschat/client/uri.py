@@ -58,6 +58,11 @@ class WebSocketURI:
         return host if self.port == _DEFAULT_PORTS[self.is_secure] else f"{host}:{self.port}"
 
     @property
+    def without_query(self) -> str:
+        """The URL without credentials and query, which may hold a secret: for logs and messages."""
+        return f"ws{'s' if self.is_secure else ''}://{self.host_header}{self.target.partition('?')[0]}"
+
+    @property
     def http_url(self) -> str:
         """The URL with the scheme `http` or `https`, without credentials."""
         return f"http{'s' if self.is_secure else ''}://{self.host_header}{self.target}"
