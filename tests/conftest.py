@@ -1,4 +1,4 @@
-"""What all tests share: real servers on free ports, and a check that they leave nothing behind."""
+"""Fixtures of all tests: real servers on free ports, and a check that no test leaves a thread behind."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from typing import Any
 import pytest
 
 import wschat
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import wire
 from tests.tls import client_context, make_certificate
 from wschat.connection.connection import Connection
+
+__all__ = ["wire"]
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI everything is there: what skips has not been tested."""
+    """Turn skipped tests into failures in CI, where everything that tests need is installed."""
     report = yield
     if report.skipped and os.environ.get("CI"):
         report.outcome = "failed"
@@ -32,12 +35,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    """Every thread has an owner that ends it: none may outlive its test."""
+    """Fail a test that leaves a thread running: every thread has an owner that ends it."""
     before = set(threading.enumerate())
     yield
     ends_at = monotonic() + 5
-    # Until Python 3.13, `threading` makes itself a dummy of each thread that it did not start and that asks for its name
-    # (as logging does), and keeps it for good: these say nothing.
+    # Before Python 3.13, `threading` keeps a dummy object for each thread that it did not start and that asks for its name,
+    # as logging does. Dummies are no leftovers.
     for thread in {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy-")} - before:
         thread.join(max(0.0, ends_at - monotonic()))
         assert not thread.is_alive(), f"{thread} is left over"
@@ -45,13 +48,13 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine and its key, in one file."""
+    """A certificate for localhost and its key, in one file."""
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
 def serve() -> Iterator[ServerFactory]:
-    """A function like `wschat.serve` that takes a free port by itself, starts the server, and has it stopped after the test."""
+    """A function like `wschat.serve` that takes a free port and starts the server, which is stopped after the test."""
     with ExitStack() as servers:
 
         def start(handler: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> wschat.WebSocketServer:
@@ -63,7 +66,7 @@ def serve() -> Iterator[ServerFactory]:
 
 @pytest.fixture
 def echo_url(serve: ServerFactory) -> str:
-    """The URL of a server that sends everything back."""
+    """The URL of an echo server."""
     return url_of(serve(echo))
 
 
@@ -73,15 +76,15 @@ def echo(ws: Connection) -> None:
 
 
 def check_echo(server: wschat.WebSocketServer, certificate: Path | None = None) -> None:
-    """The server, which is one that sends everything back, does so; over TLS, if it has a certificate."""
+    """Check that an echo server echoes, over TLS if a certificate is given."""
     scheme, tls = ("wss", client_context(certificate)) if certificate else ("ws", None)
     with wschat.connect(f"{scheme}://127.0.0.1:{server.port}/", tls=tls) as ws:
         ws.send("still there?")
-        assert ws.recv(PATIENCE) == "still there?"
+        assert ws.recv(TIMEOUT) == "still there?"
 
 
 def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
-    """The first record that says so, once it is there."""
+    """Wait for the first log record that contains a text."""
     found: list[logging.LogRecord] = []
 
     def look() -> bool:

@@ -1,18 +1,17 @@
-"""The hub: everybody gets everything in one order, and nobody waits for anybody."""
+"""The hub: all members get all messages in one order, and no member delays another."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import wschat
-from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow_sockets, received
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import Wiring, end_of, narrow_sockets, received
 from tests.protocol.wire import BINARY, CLOSE, COMPRESSED, TEXT
 from wschat.connection.connection import Connection
 from wschat.counters import counters
@@ -24,14 +23,8 @@ from wschat.protocol.deflate import Deflate
 NO_CONTEXT = Deflate(server_no_context_takeover=True, client_no_context_takeover=True)
 
 
-@pytest.fixture
-def wire() -> Iterator[Wiring]:
-    with contextlib.closing(Wiring()) as wiring:
-        yield wiring
-
-
 def room(wire: Wiring, hub: Hub, count: int) -> tuple[list[Connection], list[Connection]]:
-    """Members of a hub, and the other ends of their connections."""
+    """Join `count` members to a hub. Return them and the other ends of their connections."""
     pairs = [wire.pair() for _ in range(count)]
     for member, _ in pairs:
         hub.join(member)
@@ -43,7 +36,7 @@ def test_a_broadcast_reaches_all_members(wire: Wiring) -> None:
     _, clients = room(wire, hub, 5)
     for message in ("text", b"bytes", "", "y" * 70_000):
         hub.broadcast(message)
-        assert [client.recv(timeout=PATIENCE) for client in clients] == [message] * 5
+        assert [client.recv(timeout=TIMEOUT) for client in clients] == [message] * 5
 
 
 def test_the_members_are_those_that_joined_and_have_not_left(wire: Wiring) -> None:
@@ -58,11 +51,11 @@ def test_the_members_are_those_that_joined_and_have_not_left(wire: Wiring) -> No
     hub.broadcast("x")
     hub.join(two)
     hub.broadcast("y")
-    assert [first.recv(timeout=PATIENCE), first.recv(timeout=PATIENCE)] == ["x", "y"]
-    assert second.recv(timeout=PATIENCE) == "y"
+    assert [first.recv(timeout=TIMEOUT), first.recv(timeout=TIMEOUT)] == ["x", "y"]
+    assert second.recv(timeout=TIMEOUT) == "y"
 
 
-def test_members_may_come_and_go_while_one_iterates(wire: Wiring) -> None:
+def test_members_can_leave_during_an_iteration(wire: Wiring) -> None:
     hub = Hub()
     members, _ = room(wire, hub, 3)
     for member in hub:
@@ -71,49 +64,49 @@ def test_members_may_come_and_go_while_one_iterates(wire: Wiring) -> None:
     assert members
 
 
-def test_the_excluded_do_not_get_it(wire: Wiring) -> None:
+def test_excluded_members_do_not_get_a_broadcast(wire: Wiring) -> None:
     hub = Hub()
     members, clients = room(wire, hub, 3)
     hub.broadcast("not for the first", exclude=[members[0]])
     hub.broadcast("for nobody", exclude=members)
     hub.broadcast("for the first", exclude={members[1], members[2]})
     hub.broadcast("for all")
-    assert [client.recv(timeout=PATIENCE) for client in clients] == ["for the first", "not for the first", "not for the first"]
-    assert [client.recv(timeout=PATIENCE) for client in clients] == ["for all"] * 3
+    assert [client.recv(timeout=TIMEOUT) for client in clients] == ["for the first", "not for the first", "not for the first"]
+    assert [client.recv(timeout=TIMEOUT) for client in clients] == ["for all"] * 3
 
 
 def test_exclusions_hold_within_a_batch(wire: Wiring) -> None:
-    """Several messages that leave together, each for others."""
+    """Messages of one batch can exclude different members."""
     hub = Hub()
     members, clients = room(wire, hub, 2)
-    with hub._flush_lock:  # as if another thread were sending just now
+    with hub._flush_lock:  # as if another thread were flushing
         hub.broadcast("1", exclude=[members[0]])
         hub.broadcast("2")
         hub.broadcast("3", exclude=members)
     hub.flush()
     hub.broadcast("end")
-    assert [clients[0].recv(timeout=PATIENCE) for _ in range(2)] == ["2", "end"]
-    assert [clients[1].recv(timeout=PATIENCE) for _ in range(3)] == ["1", "2", "end"]
+    assert [clients[0].recv(timeout=TIMEOUT) for _ in range(2)] == ["2", "end"]
+    assert [clients[1].recv(timeout=TIMEOUT) for _ in range(3)] == ["1", "2", "end"]
 
 
 @pytest.mark.parametrize("message", [None, 1, ["a"], {"a": 1}, "\ud800"])
-def test_what_is_no_message_is_the_callers_error_and_reaches_nobody(wire: Wiring, message: str) -> None:
+def test_broadcasting_something_that_is_not_a_message_raises_usage_error(wire: Wiring, message: str) -> None:
     hub = Hub()
     _, (client,) = room(wire, hub, 1)
     with pytest.raises(UsageError):
         hub.broadcast(message)
     hub.broadcast("next")
-    assert client.recv(timeout=PATIENCE) == "next"
+    assert client.recv(timeout=TIMEOUT) == "next"
 
 
 @pytest.mark.parametrize("stranger", ["x", None, 3, object()])
 @pytest.mark.parametrize("method", [Hub.join, Hub.admit, Hub.leave, lambda hub, member: hub.add_for(member, "x")])
-def test_what_is_no_connection_is_the_callers_error_at_once(method: Any, stranger: Any) -> None:
+def test_a_member_that_is_not_a_connection_raises_usage_error(method: Any, stranger: Any) -> None:
     with pytest.raises(UsageError, match="a member of a hub must be a Connection, not "):
         method(Hub(), stranger)
 
 
-def test_who_is_excluded_is_a_list_of_connections(wire: Wiring) -> None:
+def test_exclude_must_be_a_collection_of_connections(wire: Wiring) -> None:
     hub = Hub()
     members, _ = room(wire, hub, 1)
     with pytest.raises(UsageError, match=r"exclude=\[connection\]"):
@@ -122,18 +115,18 @@ def test_who_is_excluded_is_a_list_of_connections(wire: Wiring) -> None:
         hub.broadcast("x", exclude=["me"])  # type: ignore[list-item]
 
 
-def test_a_buffer_may_be_used_again_after_the_broadcast(wire: Wiring) -> None:
+def test_a_buffer_can_be_reused_after_the_broadcast(wire: Wiring) -> None:
     hub = Hub()
     _, (client,) = room(wire, hub, 1)
     buffer = bytearray(b"before")
-    with hub._flush_lock:  # as if another thread were sending just now, so that the message has to wait
-        hub.broadcast(buffer)  # type: ignore[arg-type]  # it is taken all the same
+    with hub._flush_lock:  # as if another thread were flushing, so that the message has to wait
+        hub.broadcast(buffer)  # type: ignore[arg-type]  # accepted at run time
     buffer[:] = b"after"
     hub.flush()
-    assert client.recv(timeout=PATIENCE) == b"before"
+    assert client.recv(timeout=TIMEOUT) == b"before"
 
 
-def test_each_member_gets_frames_of_its_kind(wire: Wiring) -> None:
+def test_each_member_gets_frames_in_its_own_encoding(wire: Wiring) -> None:
     hub = Hub()
     text = "compress me " * 50
     kinds = [
@@ -166,7 +159,7 @@ def test_a_member_can_be_sent_to_between_broadcasts(wire: Wiring, deflate: Defla
             (server.send if number % 2 else hub.broadcast)(f"{number} {text}")
 
     wire.run(send)
-    assert [client.recv(timeout=PATIENCE) for _ in range(20)] == [f"{number} {text}" for number in range(20)]
+    assert [client.recv(timeout=TIMEOUT) for _ in range(20)] == [f"{number} {text}" for number in range(20)]
 
 
 def test_all_members_get_all_messages_of_many_threads_in_one_order(wire: Wiring) -> None:
@@ -193,8 +186,8 @@ def test_all_members_get_all_messages_of_many_threads_in_one_order(wire: Wiring)
         assert numbers == [str(number) for number in range(count)]
 
 
-def test_nothing_is_lost_where_members_broadcast_what_they_receive(wire: Wiring) -> None:
-    """Every member pipelines, so that broadcasts are put off to the end of a turn."""
+def test_nothing_is_lost_when_members_broadcast_what_they_receive(wire: Wiring) -> None:
+    """Every client pipelines, so broadcasts are deferred to the end of a cork."""
     hub = Hub()
     members, clients = room(wire, hub, 6)
     count = 200
@@ -211,7 +204,7 @@ def test_nothing_is_lost_where_members_broadcast_what_they_receive(wire: Wiring)
             client.send(f"{thread} {number}")
 
     def receive(client: Connection) -> list[str | bytes]:
-        return [client.recv(timeout=PATIENCE) for _ in range(6 * count)]
+        return [client.recv(timeout=TIMEOUT) for _ in range(6 * count)]
 
     for thread, client in enumerate(clients):
         wire.run(send, client, thread)
@@ -221,20 +214,20 @@ def test_nothing_is_lost_where_members_broadcast_what_they_receive(wire: Wiring)
     assert len(set(first)) == 6 * count
 
 
-def test_a_member_that_does_not_read_is_evicted_and_the_others_do_not_notice(wire: Wiring) -> None:
+def test_a_member_that_does_not_read_is_evicted_without_delaying_the_others(wire: Wiring) -> None:
     hub = Hub()
     slow, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=50_000))
     hub.join(slow)
     _, clients = room(wire, hub, 3)
     for number in range(100):
         hub.broadcast(f"{number} " + "x" * 1000)
-        assert [str(client.recv(timeout=PATIENCE)).split()[0] for client in clients] == [str(number)] * 3
+        assert [str(client.recv(timeout=TIMEOUT)).split()[0] for client in clients] == [str(number)] * 3
     assert peer.frames_until(CLOSE)[-1] == (CLOSE, b"\x03\xf0too slow")
     peer.close()
     assert end_of(slow) == (1008, "too slow")
 
 
-def test_a_member_that_vanished_harms_nobody(wire: Wiring) -> None:
+def test_a_disconnected_member_does_not_affect_the_others(wire: Wiring) -> None:
     hub = Hub()
     gone, peer = wire.raw()
     hub.join(gone)
@@ -242,14 +235,14 @@ def test_a_member_that_vanished_harms_nobody(wire: Wiring) -> None:
     peer.close()
     for _ in range(3):
         hub.broadcast("x")
-        assert client.recv(timeout=PATIENCE) == "x"
+        assert client.recv(timeout=TIMEOUT) == "x"
     assert end_of(gone)[0] == 1006
     hub.broadcast("y")
-    assert client.recv(timeout=PATIENCE) == "y"
+    assert client.recv(timeout=TIMEOUT) == "y"
 
 
-def test_the_writer_takes_over_from_a_thread_that_has_done_its_share(wire: Wiring) -> None:
-    """A broadcaster that others keep busy returns all the same."""
+def test_the_writer_takes_over_a_flush_after_a_few_rounds(wire: Wiring) -> None:
+    """So `broadcast` returns even if other threads keep adding messages."""
     hub = Hub()
     member, peer = wire.raw()
     hub.join(member)
@@ -301,7 +294,7 @@ def test_members_come_and_go_while_others_broadcast(wire: Wiring) -> None:
     tasks = [wire.run(come_and_go, member, seed) for seed, (member, _) in enumerate(pairs)]
     for number in range(500):
         hub.broadcast(str(number))
-    assert [client.recv(timeout=PATIENCE) for _ in range(500)] == [str(number) for number in range(500)]
+    assert [client.recv(timeout=TIMEOUT) for _ in range(500)] == [str(number) for number in range(500)]
     for task in tasks:
         task.result()
     assert list(hub) == steady
@@ -318,26 +311,26 @@ def test_binary_and_text_share_a_batch(wire: Wiring) -> None:
     assert [peer.frame(), peer.frame()] == [(TEXT, b"t"), (BINARY, b"b")]
 
 
-def test_what_is_delivered_is_counted_and_how_long_it_took(wire: Wiring) -> None:
+def test_deliveries_and_their_durations_are_counted(wire: Wiring) -> None:
     hub = Hub()
     hub.broadcast("to nobody")
     members, _ = room(wire, hub, 3)
     before = counters.read()
     hub.broadcast("to three")
-    with hub._flush_lock:  # as if another thread were sending just now
+    with hub._flush_lock:  # as if another thread were flushing
         hub.broadcast("to two", exclude=members[:1])
         hub.broadcast("to nobody", exclude=members)
         hub.admit(members[0])
-        hub.broadcast("to the one who comes in, too")
+        hub.broadcast("to the admitted member, too")
     hub.flush()
     after = counters.read()
     assert after.deliveries - before.deliveries == 3 + 2 + 0 + 3
     assert sum(after.fan_outs) - sum(before.fan_outs) == 4
-    assert 0 < after.fan_out_seconds - before.fan_out_seconds < 4 * PATIENCE
+    assert 0 < after.fan_out_seconds - before.fan_out_seconds < 4 * TIMEOUT
 
 
 class Failing:
-    """A member for which sending fails, by its own fault."""
+    """A member whose `offer` raises an error."""
 
     def __init__(self, encoding: object) -> None:
         self.encoding = encoding
@@ -346,7 +339,7 @@ class Failing:
         raise OSError("no descriptor is left")
 
 
-def test_a_member_for_which_sending_fails_costs_the_others_nothing(wire: Wiring, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_member_whose_offer_fails_does_not_affect_the_others(wire: Wiring, caplog: pytest.LogCaptureFixture) -> None:
     hub = Hub()
     _, clients = room(wire, hub, 3)
     failing = Failing(next(iter(hub)).encoding)
@@ -354,24 +347,24 @@ def test_a_member_for_which_sending_fails_costs_the_others_nothing(wire: Wiring,
     _, more = room(wire, hub, 3)
     for message in ("one", "two"):
         hub.broadcast(message, exclude=[])
-        assert [client.recv(timeout=PATIENCE) for client in clients + more] == [message] * 6
+        assert [client.recv(timeout=TIMEOUT) for client in clients + more] == [message] * 6
     hub.add_for(failing, "an answer")  # type: ignore[arg-type]
     hub.admit(failing, "a greeting")  # type: ignore[arg-type]
     hub.broadcast("three")
-    assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["three"] * 6
+    assert [client.recv(timeout=TIMEOUT) for client in clients + more] == ["three"] * 6
     assert {record.getMessage().partition(" to ")[0] for record in caplog.records} == {"a broadcast"}
     assert "no descriptor is left" in caplog.text
 
 
 class Interrupted(Failing):
-    """A member in whose sending a signal arrives."""
+    """A member during whose `offer` a signal arrives."""
 
     def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
         signal.raise_signal(signal.SIGALRM)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no such signal")
-def test_what_a_signal_handler_raises_comes_out_of_a_broadcast_that_reaches_all_others(wire: Wiring) -> None:
+def test_an_exception_of_a_signal_handler_propagates_and_the_others_get_the_broadcast(wire: Wiring) -> None:
     hub = Hub()
     _, clients = room(wire, hub, 3)
     hub.join(Interrupted(next(iter(hub)).encoding))  # type: ignore[arg-type]
@@ -386,4 +379,4 @@ def test_what_a_signal_handler_raises_comes_out_of_a_broadcast_that_reaches_all_
             hub.broadcast("to all")
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert [client.recv(timeout=PATIENCE) for client in clients + more] == ["to all"] * 6
+    assert [client.recv(timeout=TIMEOUT) for client in clients + more] == ["to all"] * 6

@@ -1,18 +1,16 @@
-"""Those who are admitted to a hub: first a greeting, then all that was added after it, and nothing from before."""
+"""`Hub.admit`: a member gets its greeting, then every message added after it, and none from before."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, Wiring, eventually, narrow_sockets
+from tests.concurrency import TIMEOUT, eventually, switching_often
+from tests.connection.wiring import Wiring, narrow_sockets
 from tests.protocol.wire import CLOSE, TEXT
 from wschat.connection.connection import Connection
 from wschat.errors import UsageError
@@ -21,40 +19,25 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 
 END = "end"
-# For those whose threads this machine may not get round to for a while.
-UNHURRIED = Limits(outbox_bytes=0, outbox_seconds=0)
+# For clients whose threads may not run for a while on a busy machine.
+UNLIMITED = Limits(outbox_bytes=0, outbox_seconds=0)
 
 
-@pytest.fixture
-def wire() -> Iterator[Wiring]:
-    with contextlib.closing(Wiring()) as wiring:
-        yield wiring
-
-
-@pytest.fixture
-def switching_often() -> Iterator[None]:
-    """Threads take turns at every opportunity, not only every few milliseconds."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def tell(hub: Hub, message: str | bytes) -> None:
-    """Broadcast, and not only at the end of a turn that the test's thread may be in since it last received something."""
+def broadcast_now(hub: Hub, message: str | bytes) -> None:
+    """Broadcast at once, although the thread of the test may have a cork."""
     hub.add(message)
     hub.flush()
 
 
 def until_end(client: Connection) -> list[str | bytes]:
-    """What it receives before the end that is broadcast."""
+    """Return the messages that a client receives before END."""
     messages: list[str | bytes] = []
-    while (message := client.recv(timeout=PATIENCE)) != END:
+    while (message := client.recv(timeout=TIMEOUT)) != END:
         messages.append(message)
     return messages
 
 
-def test_who_is_admitted_gets_the_greeting_and_then_what_is_added(wire: Wiring) -> None:
+def test_an_admitted_member_gets_its_greeting_and_then_later_messages(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     hub.add("before")
@@ -75,10 +58,10 @@ def test_a_greeting_is_a_message_like_any_other(wire: Wiring, greeting: str | by
     hub.admit(member, greeting)
     hub.flush()
     hub.broadcast("long " * 100)
-    assert [client.recv(timeout=PATIENCE), client.recv(timeout=PATIENCE)] == [greeting, "long " * 100]
+    assert [client.recv(timeout=TIMEOUT), client.recv(timeout=TIMEOUT)] == [greeting, "long " * 100]
 
 
-def test_without_a_greeting_there_is_only_what_is_added(wire: Wiring) -> None:
+def test_without_a_greeting_an_admitted_member_gets_only_later_messages(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     hub.add("before")
@@ -89,18 +72,18 @@ def test_without_a_greeting_there_is_only_what_is_added(wire: Wiring) -> None:
     assert until_end(client) == []
 
 
-def test_it_takes_effect_with_the_next_flush(wire: Wiring) -> None:
+def test_an_admission_takes_effect_with_the_next_flush(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     hub.admit(member, "greeting")
     assert (len(hub), member in hub, list(hub)) == (0, False, [])
     hub.flush()
     assert (len(hub), member in hub, list(hub)) == (1, True, [member])
-    assert client.recv(timeout=PATIENCE) == "greeting"
+    assert client.recv(timeout=TIMEOUT) == "greeting"
 
 
-def test_each_of_several_gets_its_own_greeting_and_what_came_after_it(wire: Wiring) -> None:
-    """All in one flush, with members who were there before."""
+def test_each_admitted_member_gets_its_own_greeting_and_later_messages(wire: Wiring) -> None:
+    """All are admitted by one flush, next to an old member."""
     hub = Hub()
     steady, old = wire.pair()
     hub.join(steady)
@@ -118,7 +101,7 @@ def test_each_of_several_gets_its_own_greeting_and_what_came_after_it(wire: Wiri
     assert until_end(old) == [*[f"before {number}" for number in range(5)], "last"], "greetings are not for others"
 
 
-def test_what_excludes_somebody_does_so_from_the_beginning(wire: Wiring) -> None:
+def test_exclusions_apply_to_members_being_admitted(wire: Wiring) -> None:
     hub = Hub()
     (one, first), (other, second) = wire.pair(), wire.pair()
     hub.admit(one, "one")
@@ -132,18 +115,18 @@ def test_what_excludes_somebody_does_so_from_the_beginning(wire: Wiring) -> None
     assert until_end(second) == ["other", "not for one", "for all"]
 
 
-def test_who_is_not_wanted_to_get_its_own_arrival_can_be_excluded_from_it(wire: Wiring) -> None:
+def test_a_member_can_be_excluded_from_the_announcement_of_its_arrival(wire: Wiring) -> None:
     hub = Hub()
     steady, old = wire.pair()
     hub.join(steady)
     member, client = wire.pair()
     hub.admit(member, "welcome")
-    hub.broadcast("somebody came", exclude=[member])
+    hub.broadcast("a member joined", exclude=[member])
     hub.broadcast(END)
-    assert (until_end(old), until_end(client)) == (["somebody came"], ["welcome"])
+    assert (until_end(old), until_end(client)) == (["a member joined"], ["welcome"])
 
 
-def test_who_leaves_before_the_flush_was_never_there(wire: Wiring) -> None:
+def test_a_member_that_leaves_before_the_flush_gets_nothing(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     hub.admit(member, "greeting")
@@ -151,13 +134,13 @@ def test_who_leaves_before_the_flush_was_never_there(wire: Wiring) -> None:
     hub.leave(member)
     hub.flush()
     assert (len(hub), hub.is_deserted) == (0, True)
-    tell(hub, "two")
+    broadcast_now(hub, "two")
     member.send(END)
     assert until_end(client) == []
 
 
-def test_who_leaves_and_is_admitted_again_before_the_flush_gets_what_came_after_the_last_time(wire: Wiring) -> None:
-    """Between the two it was not in: what was added then is not for it, and the first greeting tells of a state that is gone."""
+def test_a_member_that_leaves_and_is_admitted_again_before_the_flush_gets_the_second_greeting(wire: Wiring) -> None:
+    """The first greeting is outdated, and messages added between the two admissions are not for this member."""
     hub = Hub()
     member, client = wire.pair()
     hub.admit(member, "first greeting")
@@ -171,22 +154,22 @@ def test_who_leaves_and_is_admitted_again_before_the_flush_gets_what_came_after_
     assert until_end(client) == ["second greeting", "three"]
 
 
-def test_who_was_a_member_and_left_can_be_admitted(wire: Wiring) -> None:
+def test_a_former_member_can_be_admitted(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     hub.join(member)
-    tell(hub, "one")
+    broadcast_now(hub, "one")
     hub.leave(member)
-    tell(hub, "two")
+    broadcast_now(hub, "two")
     hub.admit(member, "greeting")
-    tell(hub, "three")
+    broadcast_now(hub, "three")
     hub.leave(member)
-    tell(hub, "four")
+    broadcast_now(hub, "four")
     member.send(END)
     assert until_end(client) == ["one", "greeting", "three"]
 
 
-def test_a_hub_is_deserted_when_nobody_is_in_it_nor_about_to_be(wire: Wiring) -> None:
+def test_a_hub_is_deserted_if_it_has_neither_members_nor_admissions(wire: Wiring) -> None:
     hub = Hub()
     one, other = wire.pair()[0], wire.pair()[0]
     assert hub.is_deserted
@@ -206,11 +189,11 @@ def test_a_hub_is_deserted_when_nobody_is_in_it_nor_about_to_be(wire: Wiring) ->
     assert hub.is_deserted
 
 
-def test_whoever_is_let_in_just_now_is_either_about_to_be_in_or_in(wire: Wiring, switching_often: None) -> None:
-    """There is no moment in between at which the hub looks deserted, so that nothing is added, or it is thrown away."""
+def test_a_hub_is_never_deserted_while_it_admits_a_member(wire: Wiring) -> None:
+    """If it looked deserted for a moment, messages would be skipped, or the hub discarded."""
     hub = Hub()
     member, _ = wire.pair()
-    visit = 0  # which one it is, or 0 while the member may be out
+    visit = 0  # the number of the admission, or 0 while the member may be out
     is_over = threading.Event()
 
     def look() -> int:
@@ -220,21 +203,22 @@ def test_whoever_is_let_in_just_now_is_either_about_to_be_in_or_in(wire: Wiring,
                 return before
         return 0
 
-    looking = [wire.run(look) for _ in range(2)]
-    try:
-        for number in range(1, 3001):
-            hub.admit(member)
-            visit = number
-            hub.flush()
-            visit = 0
-            hub.leave(member)
-    finally:
-        is_over.set()
-    assert [task.result(PATIENCE) for task in looking] == [0, 0], "in these visits it looked deserted"
+    with switching_often():
+        looking = [wire.run(look) for _ in range(2)]
+        try:
+            for number in range(1, 3001):
+                hub.admit(member)
+                visit = number
+                hub.flush()
+                visit = 0
+                hub.leave(member)
+        finally:
+            is_over.set()
+    assert [task.result(TIMEOUT) for task in looking] == [0, 0], "in these admissions the hub looked deserted"
 
 
 @pytest.mark.parametrize("greeting", [1, ["a"], {"a": 1}, "\ud800"])
-def test_a_greeting_that_is_no_message_is_the_callers_error_and_harms_nobody(wire: Wiring, greeting: Any) -> None:
+def test_a_greeting_that_is_not_a_message_raises_usage_error(wire: Wiring, greeting: Any) -> None:
     hub = Hub()
     steady, old = wire.pair()
     hub.join(steady)
@@ -249,17 +233,17 @@ def test_a_greeting_that_is_no_message_is_the_callers_error_and_harms_nobody(wir
     assert member not in hub
 
 
-def test_a_buffer_may_be_used_again_after_the_admission(wire: Wiring) -> None:
+def test_a_buffer_can_be_reused_after_the_admission(wire: Wiring) -> None:
     hub = Hub()
     member, client = wire.pair()
     buffer = bytearray(b"before")
-    hub.admit(member, buffer)  # type: ignore[arg-type]  # it is taken all the same
+    hub.admit(member, buffer)  # type: ignore[arg-type]  # accepted at run time
     buffer[:] = b"after"
     hub.flush()
-    assert client.recv(timeout=PATIENCE) == b"before"
+    assert client.recv(timeout=TIMEOUT) == b"before"
 
 
-def test_who_is_gone_before_it_is_let_in_harms_nobody(wire: Wiring) -> None:
+def test_a_member_that_disconnects_before_its_admission_does_not_affect_the_others(wire: Wiring) -> None:
     hub = Hub()
     gone, peer = wire.raw()
     member, client = wire.pair()
@@ -275,7 +259,7 @@ def test_who_is_gone_before_it_is_let_in_harms_nobody(wire: Wiring) -> None:
     assert list(hub) == [member]
 
 
-def test_one_who_has_no_room_for_its_greeting_is_evicted_and_the_others_do_not_notice(wire: Wiring) -> None:
+def test_a_member_without_room_for_its_greeting_is_evicted_without_delaying_the_others(wire: Wiring) -> None:
     hub = Hub()
     slow, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=50_000))
     member, client = wire.pair()
@@ -290,34 +274,34 @@ def test_one_who_has_no_room_for_its_greeting_is_evicted_and_the_others_do_not_n
     assert (frames[0], frames[-1]) == ((TEXT, b"x" * 40_000), (CLOSE, b"\x03\xf0too slow"))
 
 
-def test_who_is_admitted_while_another_thread_flushes_is_let_in_by_that_one(wire: Wiring) -> None:
+def test_a_member_admitted_during_a_flush_is_added_by_the_flushing_thread(wire: Wiring) -> None:
     begun, may_go_on = threading.Event(), threading.Event()
 
     class Slow(Hub):
         def _deliver(self, pending: Any) -> None:
             begun.set()
-            assert may_go_on.wait(PATIENCE)
+            assert may_go_on.wait(TIMEOUT)
             super()._deliver(pending)
 
     hub = Slow()
     steady, old = wire.pair()
     hub.join(steady)
     flushing = wire.run(hub.broadcast, "before")
-    assert begun.wait(PATIENCE)
+    assert begun.wait(TIMEOUT)
     member, client = wire.pair()
     hub.admit(member, "greeting")
     hub.add("one")
     hub.flush()  # does not wait for the other thread
     assert member not in hub
     may_go_on.set()
-    flushing.result(PATIENCE)
+    flushing.result(TIMEOUT)
     assert member in hub
-    tell(hub, END)
+    broadcast_now(hub, END)
     assert until_end(client) == ["greeting", "one"]
     assert until_end(old) == ["before", "one"]
 
 
-def test_an_answer_is_for_one_only_and_comes_after_what_was_added_before(wire: Wiring) -> None:
+def test_a_reply_goes_to_one_member_after_earlier_messages(wire: Wiring) -> None:
     hub = Hub()
     (one, at_one), (two, at_two), (stranger, at_stranger) = (wire.raw() for _ in range(3))
     hub.join(one)
@@ -335,7 +319,7 @@ def test_an_answer_is_for_one_only_and_comes_after_what_was_added_before(wire: W
         hub.add_for(one, "\ud800")
 
 
-def test_who_leaves_before_it_is_let_in_is_named_the_greeting_that_it_does_not_get(wire: Wiring) -> None:
+def test_leave_returns_a_greeting_that_was_not_sent(wire: Wiring) -> None:
     hub = Hub()
     member, peer = wire.raw()
     hub.admit(member, "greeting")
@@ -344,28 +328,28 @@ def test_who_leaves_before_it_is_let_in_is_named_the_greeting_that_it_does_not_g
     hub.broadcast("nobody hears this")
     hub.admit(member, "anew")
     hub.flush()
-    assert hub.leave(member) is None  # it has got it
+    assert hub.leave(member) is None  # the greeting has been sent
     assert peer.frame()[1] == b"anew"
 
 
-def test_what_drops_the_oldest_broadcasts_of_a_slow_peer_keeps_greetings_and_answers(wire: Wiring) -> None:
+def test_drop_oldest_keeps_replies(wire: Wiring) -> None:
     hub = Hub()
     member, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=200_000, outbox_seconds=0, slow_peer="drop-oldest"))
     hub.join(member)
-    hub.broadcast("x" * 50_000)  # more than the system keeps for a peer that does not read
-    hub.add_for(member, "an answer")
+    hub.broadcast("x" * 50_000)  # more than the kernel buffers for a peer that does not read
+    hub.add_for(member, "a reply")
     hub.flush()
     for number in range(100):
         hub.broadcast(f"{number} " + "y" * 10_000)
     received: list[bytes] = []
     while not received or not received[-1].startswith(b"99 "):
         received.append(peer.frame()[1])
-    assert b"an answer" in received
+    assert b"a reply" in received
     assert len(received) < 100
 
 
-def test_in_a_turn_an_admission_keeps_its_place(wire: Wiring) -> None:
-    """A member that pipelines: what its thread adds and whom it lets in leaves at the end of the turn, in that order."""
+def test_an_admission_keeps_its_place_in_a_cork(wire: Wiring) -> None:
+    """A client pipelines: its thread's messages and admissions take effect at the end of the cork, in order."""
     hub = Hub()
     talker, peer = wire.pair()
     hub.join(talker)
@@ -386,12 +370,12 @@ def test_in_a_turn_an_admission_keeps_its_place(wire: Wiring) -> None:
     assert until_end(peer) == ["one", "two", "three"]
 
 
-def test_nobody_misses_anything_or_gets_it_twice_whenever_it_is_admitted(wire: Wiring) -> None:
-    """A greeting says up to which number all is known, as a history does: from there on everybody gets every number once."""
+def test_an_admitted_member_gets_every_later_message_exactly_once(wire: Wiring) -> None:
+    """The greeting names the last number before the admission, as a history does. The member gets every later number once."""
     hub = Hub()
-    deciding = threading.Lock()  # guards the one below, and the order of what is added to the hub
+    deciding = threading.Lock()  # guards `last` and the order of messages in the hub
     last = 0
-    pairs = [wire.pair(limits=UNHURRIED) for _ in range(24)]
+    pairs = [wire.pair(limits=UNLIMITED) for _ in range(24)]
     all_are_in = threading.Event()
 
     def talk() -> None:
@@ -411,32 +395,32 @@ def test_nobody_misses_anything_or_gets_it_twice_whenever_it_is_admitted(wire: W
                 seen = last
                 hub.admit(member, f"{seen}")
             hub.flush()
-            eventually(partial(has_passed, seen + 50))  # so that they come all along
+            eventually(partial(has_passed, seen + 50))  # spread the admissions over time
 
     received = [wire.run(until_end, client) for _, client in pairs]
     talking = [wire.run(talk) for _ in range(3)]
     try:
         for coming in [wire.run(come, [member for member, _ in pairs[first::4]]) for first in range(4)]:
-            coming.result(PATIENCE)
+            coming.result(TIMEOUT)
     finally:
         all_are_in.set()
     for talker in talking:
-        talker.result(PATIENCE)
-    tell(hub, END)
+        talker.result(TIMEOUT)
+    broadcast_now(hub, END)
     for messages in received:
-        numbers = [int(number) for number in messages.result(PATIENCE)]
+        numbers = [int(number) for number in messages.result(TIMEOUT)]
         assert numbers == list(range(numbers[0], last + 1))
     assert set(hub) == {member for member, _ in pairs}
 
 
-def test_who_begins_anew_again_and_again_gets_the_last_greeting_and_all_from_there_on(wire: Wiring) -> None:
-    """As one who asks for the past of a room that it is in: out and in again at once, while others talk."""
+def test_a_member_admitted_again_and_again_gets_every_message_after_its_last_greeting(wire: Wiring) -> None:
+    """As for a member that asks for the history of its room: it leaves and is admitted again at once, while others send."""
     hub = Hub()
-    deciding = threading.Lock()  # guards the one below, and the order of what is added to the hub
+    deciding = threading.Lock()  # guards `last` and the order of messages in the hub
     last = 0
     is_over = threading.Event()
     times = 200
-    pairs = [wire.pair(limits=UNHURRIED) for _ in range(4)]
+    pairs = [wire.pair(limits=UNLIMITED) for _ in range(4)]
 
     def talk() -> None:
         nonlocal last
@@ -446,7 +430,7 @@ def test_who_begins_anew_again_and_again_gets_the_last_greeting_and_all_from_the
                 hub.add(f"{last}")
             hub.send_soon()
 
-    def begin_anew(member: Connection) -> None:
+    def admit_again(member: Connection) -> None:
         for time in range(times):
             with deciding:
                 hub.leave(member)
@@ -456,16 +440,16 @@ def test_who_begins_anew_again_and_again_gets_the_last_greeting_and_all_from_the
     received = [wire.run(until_end, client) for _, client in pairs]
     talking = [wire.run(talk) for _ in range(2)]
     try:
-        for task in [wire.run(begin_anew, member) for member, _ in pairs]:
-            task.result(PATIENCE)
+        for task in [wire.run(admit_again, member) for member, _ in pairs]:
+            task.result(TIMEOUT)
     finally:
         is_over.set()
     for talker in talking:
-        talker.result(PATIENCE)
-    tell(hub, END)
+        talker.result(TIMEOUT)
+    broadcast_now(hub, END)
     for messages in received:
         greeting, expected = 0, 0
-        for message in map(str, messages.result(PATIENCE)):
+        for message in map(str, messages.result(TIMEOUT)):
             if message.startswith("greeting"):
                 greeting, expected = (int(number) for number in message.split()[1:])
             else:
@@ -474,13 +458,13 @@ def test_who_begins_anew_again_and_again_gets_the_last_greeting_and_all_from_the
         assert (greeting, expected) == (times - 1, last)
 
 
-def test_they_come_and_go_while_others_talk(wire: Wiring) -> None:
-    """From each greeting on it is every number, until the next greeting; what was on its way when it left may still come."""
+def test_members_come_and_go_while_others_send(wire: Wiring) -> None:
+    """After each greeting a member gets every number until it leaves. Messages already under way may still arrive later."""
     hub = Hub()
-    deciding = threading.Lock()  # guards the one below, and the order of what is added to the hub
+    deciding = threading.Lock()  # guards `last` and the order of messages in the hub
     last = 0
     is_over = threading.Event()
-    pairs = [wire.pair(limits=UNHURRIED) for _ in range(6)]
+    pairs = [wire.pair(limits=UNLIMITED) for _ in range(6)]
 
     def talk() -> None:
         nonlocal last
@@ -495,45 +479,45 @@ def test_they_come_and_go_while_others_talk(wire: Wiring) -> None:
             with deciding:
                 hub.admit(member, f"greeting {visit} {last}")
             hub.flush()
-            greeting = str(client.recv(timeout=PATIENCE))
+            greeting = str(client.recv(timeout=TIMEOUT))
             while not greeting.startswith("greeting"):
-                greeting = str(client.recv(timeout=PATIENCE))
+                greeting = str(client.recv(timeout=TIMEOUT))
             assert greeting.split()[1] == str(visit)
             expected = int(greeting.split()[2])
             for _ in range(5):
                 expected += 1
-                assert client.recv(timeout=PATIENCE) == f"{expected}"
+                assert client.recv(timeout=TIMEOUT) == f"{expected}"
             hub.leave(member)
 
     talking = [wire.run(talk) for _ in range(2)]
     try:
         for task in [wire.run(come_and_go, *pair) for pair in pairs]:
-            task.result(PATIENCE)
+            task.result(TIMEOUT)
     finally:
         is_over.set()
     for task in talking:
-        task.result(PATIENCE)
+        task.result(TIMEOUT)
     assert hub.is_deserted
 
 
-def test_who_is_being_let_in_is_there_all_the_time(wire: Wiring) -> None:
-    """Whoever asks just then must not find nobody, and leave out what is said."""
+def test_a_hub_is_not_deserted_during_the_flush_that_admits_a_member(wire: Wiring) -> None:
+    """A thread that asks during the flush would otherwise skip its message."""
     hub = Hub()
     flushing: list[Future[None]] = []
 
     class Members(set[Any]):
-        """Looked at, they give another thread the time to flush."""
+        """A set whose truth test gives another thread time to flush."""
 
         def __bool__(self) -> bool:
-            is_somebody_here = len(self) > 0
+            is_not_empty = len(self) > 0
             if not flushing:
                 flushing.append(wire.run(hub.flush))
                 wait(flushing, 0.2)
-            return is_somebody_here
+            return is_not_empty
 
     hub._members = Members()
     member, _ = wire.pair()
     hub.admit(member)
     assert not hub.is_deserted
-    flushing[0].result(PATIENCE)
+    flushing[0].result(TIMEOUT)
     assert member in hub

@@ -1,20 +1,17 @@
-"""Several hubs that are flushed together: one write for each member, and every hub keeps its order."""
+"""`flush_together`: one write for each member of several hubs, and every hub keeps its order."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 
-import pytest
-
-from tests.connection.wiring import PATIENCE, Wiring
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import Wiring
 from wschat.connection.connection import Connection
 from wschat.hub import Hub, flush_together
 
 
 class Counting:
-    """A member that counts what it is offered, on its way to a connection."""
+    """A member that counts its offers and passes them to a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -26,12 +23,6 @@ class Counting:
         self._connection.offer(frames, is_droppable=is_droppable)
 
 
-@pytest.fixture
-def wire() -> Iterator[Wiring]:
-    with contextlib.closing(Wiring()) as wiring:
-        yield wiring
-
-
 def member_of(wire: Wiring, *hubs: Hub) -> tuple[Counting, Connection]:
     connection, client = wire.pair()
     member = Counting(connection)
@@ -41,10 +32,10 @@ def member_of(wire: Wiring, *hubs: Hub) -> tuple[Counting, Connection]:
 
 
 def texts(client: Connection, count: int) -> list[str | bytes]:
-    return [client.recv(timeout=PATIENCE) for _ in range(count)]
+    return [client.recv(timeout=TIMEOUT) for _ in range(count)]
 
 
-def test_a_member_of_many_is_sent_all_at_once(wire: Wiring) -> None:
+def test_a_member_of_many_hubs_gets_one_offer(wire: Wiring) -> None:
     hubs = [Hub() for _ in range(10)]
     of_all, client = member_of(wire, *hubs)
     of_one, other = member_of(wire, hubs[3])
@@ -57,7 +48,7 @@ def test_a_member_of_many_is_sent_all_at_once(wire: Wiring) -> None:
     assert texts(other, 2) == ["3 a", "3 b"]
 
 
-def test_answers_admissions_and_exclusions_hold(wire: Wiring) -> None:
+def test_replies_admissions_and_exclusions_are_respected(wire: Wiring) -> None:
     one, two = Hub(), Hub()
     member, client = member_of(wire, one, two)
     late, other = member_of(wire, two)
@@ -71,19 +62,19 @@ def test_answers_admissions_and_exclusions_hold(wire: Wiring) -> None:
     assert sorted(map(str, texts(other, 3))) == ["excluded", "for both", "welcome"]
 
 
-def test_what_another_thread_flushes_is_left_to_it(wire: Wiring) -> None:
+def test_a_hub_that_another_thread_flushes_is_skipped(wire: Wiring) -> None:
     one, two = Hub(), Hub()
     _, client = member_of(wire, one, two)
     one.add("1")
     two.add("2")
-    with one._flush_lock:  # as if another thread were sending just now
+    with one._flush_lock:  # as if another thread were flushing
         flush_together([one, two])
         assert texts(client, 1) == ["2"]
     one.flush()
     assert texts(client, 1) == ["1"]
 
 
-def test_each_hub_keeps_its_order_whoever_flushes(wire: Wiring) -> None:
+def test_each_hub_keeps_its_order_while_several_threads_flush(wire: Wiring) -> None:
     hubs = [Hub() for _ in range(3)]
     _, client = member_of(wire, *hubs)
     rounds = 200
@@ -107,6 +98,6 @@ def test_each_hub_keeps_its_order_whoever_flushes(wire: Wiring) -> None:
     tasks = [wire.run(broadcast, hub, place) for place, hub in enumerate(hubs) for _ in range(2)]
     heard = [str(text).split() for text in texts(client, 2 * rounds * len(hubs))]
     for task in tasks:
-        task.result(PATIENCE)
+        task.result(TIMEOUT)
     for place in range(len(hubs)):
         assert [int(number) for of, number in heard if of == str(place)] == list(range(1, 2 * rounds + 1))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
 
 EVERYTHING = 1_000_000
@@ -59,7 +57,7 @@ class Speaker:
     def wait_for(self, number: int) -> list[Result]:
         """What became of so many drafts, which are all that there are."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, PATIENCE), "a publisher was not told"
+            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, TIMEOUT), "a publisher was not told"
             assert len(self.outcomes) == number
             return [result for _, result in self.outcomes]
 
@@ -97,17 +95,6 @@ def numbers(messages: Sequence[Message]) -> list[int]:
 
 def texts(messages: Sequence[Message]) -> list[str]:
     return [message.text for message in messages]
-
-
-@contextmanager
-def switching_often() -> Iterator[None]:
-    """Threads take turns at every opportunity, not only every few milliseconds."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def upto(last: int) -> list[int]:

@@ -31,12 +31,6 @@ Come = Callable[..., Session]
 
 
 @pytest.fixture
-def wire() -> Iterator[Wiring]:
-    with contextlib.closing(Wiring()) as wiring:
-        yield wiring
-
-
-@pytest.fixture
 def come(wire: Wiring) -> Come:
     """A function with which somebody comes from an address, perhaps with a name."""
     users = Users()

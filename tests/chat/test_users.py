@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Barrier
 
 import pytest
@@ -23,12 +23,6 @@ PROVEN = Identity("alice", is_proven=True)
 MODERATOR = Identity("alice", is_proven=True, is_moderator=True)
 
 MakeSession = Callable[..., Session]
-
-
-@pytest.fixture
-def wire() -> Iterator[Wiring]:
-    with contextlib.closing(Wiring()) as wiring:
-        yield wiring
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of connections."""
+"""Fixtures for the tests of connections."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.connection.wiring import SocketPair, tcp_sockets, unix_sockets, wire
-
-__all__ = ["wire"]
+from tests.connection.wiring import SocketPair, tcp_sockets, unix_sockets
 
 MakeSockets = Callable[[], SocketPair]
 
 
 @pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
 def tls_sockets(certificate: Path, request: pytest.FixtureRequest) -> MakeSockets:
-    """A function that makes two ends of a TLS connection with a finished handshake."""
+    """A function that returns both ends of a TLS connection after the handshake."""
 
     def make() -> SocketPair:
         return wrap(*tcp_sockets(), certificate, request.param)
@@ -29,14 +27,14 @@ def tls_sockets(certificate: Path, request: pytest.FixtureRequest) -> MakeSocket
 
 @pytest.fixture(params=["unix", "tcp", "tls"])
 def sockets(certificate: Path, request: pytest.FixtureRequest) -> SocketPair:
-    """Two connected ends of every kind."""
+    """Two connected sockets of each kind."""
     if request.param == "tls":
         return wrap(*tcp_sockets(), certificate)
     return tcp_sockets() if request.param == "tcp" else unix_sockets()
 
 
 def wrap(server: socket.socket, client: socket.socket, certificate: Path, version: ssl.TLSVersion | None = None) -> SocketPair:
-    """TLS over two connected sockets."""
+    """Do a TLS handshake over two connected sockets."""
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(certificate)
     client_context = ssl.create_default_context(cafile=certificate)

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, Wiring, narrow_sockets
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import Wiring, narrow_sockets
 from tests.programs import run_program
 from tests.protocol.wire import TEXT
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
@@ -46,7 +47,7 @@ def test_connections_opened_after_the_last_was_closed_have_new_threads(wire: Wir
         connection, peer = wire.raw(narrow_sockets())
         sending = wire.run(connection.send, "y" * 50_000)
         assert peer.frame() == (TEXT, b"y" * 50_000)
-        sending.result(PATIENCE)
+        sending.result(TIMEOUT)
         peer.close()
         connection.close()
         assert running_threads() == []
@@ -78,8 +79,8 @@ def test_connections_come_and_go_in_many_threads(wire: Wiring) -> None:
     assert running_threads() == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a limit of the address space does not keep threads from starting")
-def test_no_thread_to_be_had_is_an_error_that_leaves_no_trace(echo_url: str) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="on other systems RLIMIT_AS does not keep threads from starting")
+def test_failing_to_start_a_thread_raises_an_error_and_leaves_nothing_behind(echo_url: str) -> None:
     source = """
     import logging, resource, sys
     import wschat
@@ -93,7 +94,7 @@ def test_no_thread_to_be_had_is_an_error_that_leaves_no_trace(echo_url: str) -> 
     def lift():
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-    logging.disable()  # what the server says of it
+    logging.disable()  # the server logs the failure
     for ask in (acquire_background_threads, lambda: wschat.serve(print, port=0), lambda: wschat.connect(sys.argv[1])):
         limit(2)
         try:
@@ -126,9 +127,9 @@ def test_no_thread_to_be_had_is_an_error_that_leaves_no_trace(echo_url: str) -> 
     assert run_program(source, echo_url).splitlines() == ["can't start new thread"] * 3 + ["503"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no limits of descriptors")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no limit on descriptors")
 @pytest.mark.parametrize("free", range(6))
-def test_descriptors_that_run_out_leave_no_trace(free: int) -> None:
+def test_running_out_of_descriptors_leaves_nothing_behind(free: int) -> None:
     source = """
     import os, resource, sys
     import wschat

@@ -9,7 +9,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, RawPeer, Wiring, received
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import RawPeer, Wiring, received
 from tests.protocol.wire import CLOSE, CONTINUATION, CONTINUATION_PART, PING, PONG, TEXT, TEXT_PART, stream
 from wschat.connection.connection import Connection
 from wschat.connection.cork import Cork, current, uncork
@@ -42,8 +43,8 @@ def counted(wire: Wiring) -> tuple[Connection, RawPeer, list[bytes]]:
     return connection, peer, connection._receiver._stream.writes
 
 
-def hold(connection: Connection) -> None:
-    """Let only its own thread release the corks of this connection, not the writer."""
+def keep_writer_from_releasing(connection: Connection) -> None:
+    """Keep the writer from releasing corks of this connection, so that only its own thread does."""
     connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]
 
 
@@ -53,7 +54,7 @@ def batch(count: int) -> list[tuple[int, bytes]]:
 
 def test_replies_to_pipelined_messages_leave_in_one_write(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
-    hold(connection)
+    keep_writer_from_releasing(connection)
     peer.send(*batch(16))
     peer.socket.shutdown(1)
     for message in connection:
@@ -65,15 +66,15 @@ def test_replies_to_pipelined_messages_leave_in_one_write(wire: Wiring) -> None:
 def test_a_reply_to_a_single_message_is_not_held_back(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
     peer.send((TEXT, b"1"))
-    connection.send(connection.recv(timeout=PATIENCE))
+    connection.send(connection.recv(timeout=TIMEOUT))
     assert writes == [b"\x81\x011"]
 
 
 def test_many_and_big_replies_do_not_wait_for_uncork(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
-    hold(connection)
+    keep_writer_from_releasing(connection)
     peer.send(*batch(3))
-    assert connection.recv(timeout=PATIENCE) == "0"
+    assert connection.recv(timeout=TIMEOUT) == "0"
     for number in range(100):
         connection.send(f"{number}")
     assert 1 <= len(writes) < 5
@@ -82,28 +83,28 @@ def test_many_and_big_replies_do_not_wait_for_uncork(wire: Wiring) -> None:
     assert [peer.frame()[1] for _ in range(101)] == [b"%d" % number for number in range(100)] + [b"x" * 5000]
 
 
-def test_what_others_send_meanwhile_takes_along_what_was_held_back(wire: Wiring) -> None:
+def test_a_message_of_another_thread_sends_the_corked_frames_first(wire: Wiring) -> None:
     connection, peer, writes = counted(wire)
-    hold(connection)
+    keep_writer_from_releasing(connection)
     peer.send(*batch(3))
-    assert connection.recv(timeout=PATIENCE) == "0"
-    connection.send("put off")
+    assert connection.recv(timeout=TIMEOUT) == "0"
+    connection.send("corked")
     assert writes == []
     wire.run(connection.send, "from another thread").result()
     connection.offer(b"\x81\x05offer")
     connection.send("again")
     peer.send((PING, b"p"))
     wire.run(connection.ping)
-    assert [peer.frame()[1] for _ in range(4)] == [b"put off", b"from another thread", b"offer", b"again"]
+    assert [peer.frame()[1] for _ in range(4)] == [b"corked", b"from another thread", b"offer", b"again"]
     assert peer.frame()[0] == PING
     assert peer.frame() == (PONG, b"p")
 
 
 def test_a_fragmented_message_keeps_its_order_in_a_cork(wire: Wiring) -> None:
     connection, peer, _ = counted(wire)
-    hold(connection)
+    keep_writer_from_releasing(connection)
     peer.send(*batch(3))
-    assert connection.recv(timeout=PATIENCE) == "0"
+    assert connection.recv(timeout=TIMEOUT) == "0"
     connection.send("before")
     connection.send(["a", "b"])
     connection.send("after")
@@ -111,14 +112,14 @@ def test_a_fragmented_message_keeps_its_order_in_a_cork(wire: Wiring) -> None:
     assert [peer.frame() for _ in range(4)] == [(TEXT, b"before"), (TEXT_PART, b"a"), (0x80, b"b"), (TEXT, b"after")]
 
 
-def test_a_cork_that_takes_long_is_written_though_its_thread_does_not_read(wire: Wiring) -> None:
+def test_a_cork_is_released_while_its_thread_is_busy(wire: Wiring) -> None:
     connection, peer = wire.raw()
     may_go_on = threading.Event()
 
     def handle() -> None:
         for message in connection:
             connection.send(message)
-            assert may_go_on.wait(PATIENCE)
+            assert may_go_on.wait(TIMEOUT)
 
     handling = wire.run(handle)
     peer.send(*batch(3))
@@ -129,14 +130,14 @@ def test_a_cork_that_takes_long_is_written_though_its_thread_does_not_read(wire:
     handling.result()
 
 
-def test_a_cork_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> None:
+def test_a_cork_continues_after_the_writer_released_it(wire: Wiring) -> None:
     connection, peer = wire.raw()
 
     def handle() -> None:
         for message in connection:
             connection.send(message)
             if int(message) % 10 == 0:
-                assert peer.frame() == (TEXT, str(message).encode())  # so the writer has ended it
+                assert peer.frame() == (TEXT, str(message).encode())  # the writer has released the cork
             else:
                 seen.append(peer.frame())
 
@@ -148,11 +149,11 @@ def test_a_cork_begins_anew_after_it_was_ended_for_taking_long(wire: Wiring) -> 
     assert seen == [frame for number, frame in enumerate(batch(30)) if number % 10]
 
 
-def test_a_thread_that_stops_receiving_still_has_its_messages_sent(wire: Wiring) -> None:
+def test_messages_of_a_thread_that_stops_receiving_are_sent(wire: Wiring) -> None:
     connection, peer = wire.raw()
 
     def handle() -> None:
-        assert connection.recv(timeout=PATIENCE) == "0"
+        assert connection.recv(timeout=TIMEOUT) == "0"
         for number in range(1000):
             connection.send(str(number))
 
@@ -161,7 +162,7 @@ def test_a_thread_that_stops_receiving_still_has_its_messages_sent(wire: Wiring)
     assert [peer.frame() for _ in range(1000)] == batch(1000)
 
 
-def test_what_is_sent_to_other_connections_is_delivered_too(wire: Wiring) -> None:
+def test_messages_to_other_connections_are_delivered(wire: Wiring) -> None:
     connection, peer = wire.raw()
     others = [wire.raw() for _ in range(5)]
 
@@ -178,9 +179,9 @@ def test_what_is_sent_to_other_connections_is_delivered_too(wire: Wiring) -> Non
     handling.result()
 
 
-def test_what_was_broadcast_before_a_close_comes_before_it(wire: Wiring) -> None:
+def test_a_broadcast_before_a_close_is_sent_before_the_close_frame(wire: Wiring) -> None:
     connection, peer, _ = counted(wire)
-    hold(connection)
+    keep_writer_from_releasing(connection)
     hub = Hub()
     hub.join(connection)
     peer.send(*batch(3))
@@ -197,22 +198,22 @@ def test_what_was_broadcast_before_a_close_comes_before_it(wire: Wiring) -> None
 
 
 def test_a_cork_does_not_outlive_the_background_threads(wire: Wiring) -> None:
-    """A thread that worked on a batch goes on with another connection, when the first is long over."""
+    """A thread that has handled a batch sends on another connection, long after the first has closed."""
     connection, peer = wire.raw()
     peer.send(*batch(2))
     is_over = threading.Event()
 
     def handle() -> None:
-        assert [connection.recv(timeout=PATIENCE) for _ in range(2)] == ["0", "1"]
+        assert [connection.recv(timeout=TIMEOUT) for _ in range(2)] == ["0", "1"]
         has_received.set()
-        assert is_over.wait(PATIENCE)
+        assert is_over.wait(TIMEOUT)
         other.send("x")
 
     has_received = threading.Event()
     handling = wire.run(handle)
-    assert has_received.wait(PATIENCE)
+    assert has_received.wait(TIMEOUT)
     peer.close()
-    assert wire.run(received, connection).result() == []  # the last one out, so the writer has ended
+    assert wire.run(received, connection).result() == []  # the last connection, so the writer thread has ended
     other, its_peer = wire.raw()
     is_over.set()
     handling.result()
@@ -220,11 +221,11 @@ def test_a_cork_does_not_outlive_the_background_threads(wire: Wiring) -> None:
     assert its_peer.frame() == (TEXT, b"x")
 
 
-# What other threads do at the very moment when a frame is corked
+# Other threads act just when a frame is corked
 
 
 class Racing(list[bytes]):
-    """Corked frames of a thread that is overtaken just before it corks its second frame."""
+    """A list of corked frames that calls `overtake` just before the second frame is added."""
 
     def __init__(self, overtake: Callable[[], object]) -> None:
         super().__init__()
@@ -237,12 +238,12 @@ class Racing(list[bytes]):
 
 
 def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Callable[[], object]) -> Future[None]:
-    """Receive a batch and send two messages, overtaken at the second."""
-    hold(connection)
+    """Receive a batch and send two messages. Call `overtake` just before the second is corked."""
+    keep_writer_from_releasing(connection)
     peer.send(*batch(3))
 
     def handle() -> None:
-        assert connection.recv(timeout=PATIENCE) == "0"
+        assert connection.recv(timeout=TIMEOUT) == "0"
         connection._outbox._corked = Racing(overtake)
         try:
             connection.send("first")
@@ -253,7 +254,7 @@ def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Call
     return wire.run(handle)
 
 
-def test_a_frame_held_back_as_the_cork_is_cut_short_is_not_forgotten(wire: Wiring) -> None:
+def test_a_frame_corked_during_an_early_release_is_sent(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
 
     def overtake() -> None:
@@ -265,7 +266,7 @@ def test_a_frame_held_back_as_the_cork_is_cut_short_is_not_forgotten(wire: Wirin
     sending.result()
 
 
-def test_a_frame_held_back_as_others_begin_a_message_comes_after_it(wire: Wiring) -> None:
+def test_a_frame_corked_as_another_thread_begins_a_fragmented_message_follows_it(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     has_begun, may_end = threading.Event(), threading.Event()
 
@@ -273,14 +274,14 @@ def test_a_frame_held_back_as_others_begin_a_message_comes_after_it(wire: Wiring
         yield "a"
         yield "b"
         has_begun.set()
-        assert may_end.wait(PATIENCE)
+        assert may_end.wait(TIMEOUT)
         yield "c"
 
     fragmented: list[Future[None]] = []
 
     def overtake() -> None:
         fragmented.append(wire.run(connection.send, parts()))
-        assert has_begun.wait(PATIENCE)
+        assert has_begun.wait(TIMEOUT)
 
     send_two(wire, connection, peer, overtake).result()
     may_end.set()
@@ -294,7 +295,7 @@ def test_a_frame_held_back_as_others_begin_a_message_comes_after_it(wire: Wiring
     ]
 
 
-def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_held_back(wire: Wiring) -> None:
+def test_a_frame_corked_as_another_thread_closes_is_not_sent(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     sending = send_two(wire, connection, peer, lambda: wire.run(connection.begin_close).result())
     assert [peer.frame(), peer.frame()] == [(TEXT, b"first"), (CLOSE, b"\x03\xe8")]
@@ -306,7 +307,7 @@ def test_nothing_follows_a_close_frame_that_others_send_as_a_frame_is_held_back(
 
 
 def whole_text(peer: RawPeer) -> bytes:
-    """The next message, which nothing may interrupt."""
+    """Read a message. Check that its fragments are contiguous."""
     first, text = peer.frame()
     while first not in (TEXT, CONTINUATION):
         first, part = peer.frame()
@@ -316,7 +317,7 @@ def whole_text(peer: RawPeer) -> bytes:
 
 
 def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) -> None:
-    """A handler that answers in turns, and threads that send big messages, fragmented ones and broadcasts meanwhile."""
+    """A handler replies in corks while other threads send big messages, fragmented messages and offers."""
     connection, peer = wire.raw(limits=Limits(outbox_bytes=0))
     others: dict[str, Callable[[str], object]] = {
         "big": lambda text: connection.send(text + "x" * 5000),
@@ -324,9 +325,9 @@ def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) ->
         "offered": lambda text: connection.offer(connection.encoding.encode(text)),
     }
 
-    def answer() -> None:
+    def reply() -> None:
         for message in connection:
-            connection.send(f"answer {int(message)}")
+            connection.send(f"reply {int(message)}")
 
     def send_all(kind: str) -> None:
         for number in range(300):
@@ -336,12 +337,12 @@ def test_messages_of_many_threads_stay_whole_and_in_their_order(wire: Wiring) ->
         for _ in range(20):
             peer.send(*batch(15))
 
-    threads = [wire.run(answer), wire.run(ask), *(wire.run(send_all, kind) for kind in others)]
+    threads = [wire.run(reply), wire.run(ask), *(wire.run(send_all, kind) for kind in others)]
     seen: dict[str, list[int]] = {}
     for _ in range(4 * 300):
         kind, number = whole_text(peer).decode().split()[:2]
         seen.setdefault(kind, []).append(int(number))
-    assert seen == {"answer": [*range(15)] * 20} | {kind: [*range(300)] for kind in others}
+    assert seen == {"reply": [*range(15)] * 20} | {kind: [*range(300)] for kind in others}
     peer.close()
     for thread in threads:
         thread.result()
@@ -378,13 +379,13 @@ def test_a_release_is_scheduled_by_the_first_flushable_and_again_after_an_early_
     assert (flushable.flushes, other.flushes) == (2, 1)
 
 
-@pytest.mark.parametrize(("unfinished", "puts_off"), [([], False), (["one more"], True)])
-def test_a_cork_that_was_released_early_puts_off_only_with_messages_left(unfinished: Sized, puts_off: bool) -> None:
+@pytest.mark.parametrize(("unfinished", "defers"), [([], False), (["one more"], True)])
+def test_after_an_early_release_a_cork_defers_only_while_messages_are_left(unfinished: Sized, defers: bool) -> None:
     flushable = Recorder()
     cork = Cork(Recorder(), unfinished)
     assert cork.add(flushable)
     cork.release_early()
-    assert cork.add(flushable) is puts_off
+    assert cork.add(flushable) is defers
     cork.begin()
     try:
         assert cork.add(flushable)
@@ -407,12 +408,12 @@ def test_a_cork_belongs_to_its_thread(wire: Wiring) -> None:
     assert current.cork is None
 
 
-def test_a_cork_without_a_running_writer_holds_nothing_back(wire: Wiring) -> None:
-    """As that of a thread whose connection has ended with messages that it did not take."""
+def test_a_cork_without_a_running_writer_defers_nothing(wire: Wiring) -> None:
+    """The writer ends with the last connection, though a thread may still have unread messages of it."""
     hub = Hub()
     client, peer = wire.raw(is_client=True)
     peer.send((TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three"))
-    assert client.recv(PATIENCE) == "one"
+    assert client.recv(TIMEOUT) == "one"
     writer = client._background.writer
     writer.stop()
     member, other = wire.raw()

@@ -1,4 +1,4 @@
-"""How connections end with the program, and by signal handlers, `__del__`, `atexit` and forks: real processes, real signals."""
+"""Connections at interpreter exit, in signal handlers, `__del__`, `atexit` and forks, with real processes and signals."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
-from tests.connection.wiring import PATIENCE
 from tests.programs import run_program
 from wschat import Connection, ConnectionClosed, Limits
 
@@ -23,13 +23,13 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 
 @pytest.fixture
 def ends() -> Ends:
-    """How each connection of the server ended, as the server saw it."""
+    """The close code and reason of each connection, as the server saw them."""
     return SimpleQueue()
 
 
 @pytest.fixture
 def url(serve: ServerFactory, ends: Ends) -> str:
-    """A server that sends two messages, then each message back but "silence", and notes how it ended."""
+    """The URL of a server that sends two messages and then echoes all messages except "silence"."""
 
     def talk(ws: Connection) -> None:
         try:
@@ -45,13 +45,13 @@ def url(serve: ServerFactory, ends: Ends) -> str:
     return url_of(serve(talk))
 
 
-# The end of the program
+# Interpreter exit
 
 
 @pytest.mark.parametrize(
     "keep",
     [
-        # a generator that is never asked for the rest
+        # a generator that is never exhausted
         """
         def lines():
             with wschat.connect(sys.argv[1]) as ws:
@@ -64,7 +64,7 @@ def url(serve: ServerFactory, ends: Ends) -> str:
         class Closing:
             def __init__(self):
                 self.ws = wschat.connect(sys.argv[1])
-                self.itself = self  # so that nothing but the end of the program finds it
+                self.itself = self  # so that it is finalized at interpreter exit
             def __del__(self):
                 self.ws.close()
         kept = [Closing() for _ in range(3)]
@@ -79,10 +79,10 @@ def url(serve: ServerFactory, ends: Ends) -> str:
 )
 def test_a_program_ends_with_three_connections_open_and_closes_them(keep: str, url: str, ends: Ends) -> None:
     run_program(f"import sys\nimport wschat\n{dedent(keep)}", url)
-    assert [ends.get(timeout=PATIENCE)[0] for _ in range(3)] == [1000] * 3
+    assert [ends.get(timeout=TIMEOUT)[0] for _ in range(3)] == [1000] * 3
 
 
-def test_a_program_ends_that_forgets_its_connections_and_its_server(url: str, ends: Ends) -> None:
+def test_a_program_that_forgets_its_connections_and_its_server_ends(url: str, ends: Ends) -> None:
     source = """
     import sys
     import wschat
@@ -96,11 +96,11 @@ def test_a_program_ends_that_forgets_its_connections_and_its_server(url: str, en
     print(own[0].recv(timeout=20))
     """
     assert run_program(source, url) == "still there?\n"
-    assert [ends.get(timeout=PATIENCE)[0] for _ in range(3)] == [1006] * 3
+    assert [ends.get(timeout=TIMEOUT)[0] for _ in range(3)] == [1006] * 3
 
 
 @pytest.mark.parametrize("how", ["atexit.register(server.stop)", "kept = Stopping()"])
-def test_a_server_may_be_stopped_at_the_very_end(how: str) -> None:
+def test_a_server_can_be_stopped_at_interpreter_exit(how: str) -> None:
     source = f"""
     import atexit
     import wschat
@@ -123,7 +123,7 @@ def test_a_server_may_be_stopped_at_the_very_end(how: str) -> None:
 
 @needs_signals
 @pytest.mark.parametrize("waiting", ["ws.recv()", "list(ws)", "ws.ping()", "ws.recv(timeout=30)"])
-def test_a_signal_handler_may_close_what_its_thread_waits_for(waiting: str, url: str, ends: Ends) -> None:
+def test_a_signal_handler_can_close_the_connection_that_its_thread_waits_on(waiting: str, url: str, ends: Ends) -> None:
     source = f"""
     import signal, sys
     import wschat
@@ -137,15 +137,15 @@ def test_a_signal_handler_may_close_what_its_thread_waits_for(waiting: str, url:
     except wschat.ConnectionClosed as closed:
         print(closed.code, closed.reason)
     """
-    if "ping" in waiting:  # the pong must not come before the signal
+    if "ping" in waiting:  # the pong could arrive before the signal
         source = source.replace("ws.ping()", "while True: ws.ping()")
     assert run_program(source, url) == "4001 a signal\n"
-    assert ends.get(timeout=PATIENCE) == (4001, "a signal")
+    assert ends.get(timeout=TIMEOUT) == (4001, "a signal")
 
 
 @needs_signals
-def test_signal_handlers_may_close_at_any_moment(url: str) -> None:
-    """Also while a lock is held: some of these signals come then."""
+def test_signal_handlers_can_close_at_any_moment(url: str) -> None:
+    """Some of these signals arrive while a lock is held."""
     source = """
     import signal, sys
     import wschat
@@ -168,7 +168,7 @@ def test_signal_handlers_may_close_at_any_moment(url: str) -> None:
 @needs_signals
 @pytest.mark.parametrize("error", ["TimeoutError", "ConnectionResetError", "OSError", "KeyboardInterrupt", "BlockingIOError"])
 @pytest.mark.parametrize("waiting", ["ws.recv()", "next(iter(ws))", "ws.recv(timeout=30)"])
-def test_what_a_signal_handler_raises_passes_and_the_connection_lives(error: str, waiting: str, url: str, ends: Ends) -> None:
+def test_an_exception_of_a_signal_handler_propagates_and_leaves_the_connection_open(error: str, waiting: str, url: str, ends: Ends) -> None:
     source = f"""
     import signal, sys
     import wschat
@@ -187,11 +187,11 @@ def test_what_a_signal_handler_raises_passes_and_the_connection_lives(error: str
         print(ws.recv(timeout=20))
     """
     assert run_program(source, url) == "mine\nstill there?\n"
-    assert ends.get(timeout=PATIENCE)[0] == 1000
+    assert ends.get(timeout=TIMEOUT)[0] == 1000
 
 
 @needs_signals
-def test_a_signal_handler_that_would_wait_for_its_own_thread_is_told_so(url: str) -> None:
+def test_receiving_in_a_signal_handler_that_has_interrupted_recv_raises_usage_error(url: str) -> None:
     source = """
     import signal, sys
     import wschat
@@ -210,8 +210,8 @@ def test_a_signal_handler_that_would_wait_for_its_own_thread_is_told_so(url: str
     assert run_program(source, url) == "a signal handler has interrupted a call on this connection, and cannot wait for it\n[]\n"
 
 
-def test_a_del_may_close_while_its_thread_sends(url: str) -> None:
-    """The garbage collector calls it wherever an object is made, which may be where a lock is held."""
+def test_del_can_close_while_its_thread_sends(url: str) -> None:
+    """The garbage collector calls `__del__` wherever an object is created, possibly while a lock is held."""
     source = """
     import gc, sys
     import wschat
@@ -234,8 +234,8 @@ def test_a_del_may_close_while_its_thread_sends(url: str) -> None:
     run_program(source, url)
 
 
-def test_what_a_del_closes_while_its_thread_waits_for_another_connection_is_closed_whole(url: str, ends: Ends) -> None:
-    """And the waiting goes on: by another thread, since this one has been interrupted."""
+def test_del_closes_completely_while_its_thread_waits_on_another_connection(url: str, ends: Ends) -> None:
+    """Another thread waits for the peer's close frame, because this one has been interrupted."""
     source = """
     import gc, signal, sys
     import wschat
@@ -258,10 +258,10 @@ def test_what_a_del_closes_while_its_thread_waits_for_another_connection_is_clos
             print("waited")
     """
     assert run_program(source, url) == "waited\n"
-    assert [ends.get(timeout=PATIENCE)[0] for _ in range(6)] == [1000] * 6
+    assert [ends.get(timeout=TIMEOUT)[0] for _ in range(6)] == [1000] * 6
 
 
-def test_the_parts_of_a_message_may_come_from_another_connection(url: str, ends: Ends) -> None:
+def test_the_parts_of_a_message_can_come_from_another_connection(url: str, ends: Ends) -> None:
     source = """
     import sys
     import wschat
@@ -274,14 +274,14 @@ def test_the_parts_of_a_message_may_come_from_another_connection(url: str, ends:
         print([ws.recv(timeout=20) for _ in range(3)])
     """
     assert run_program(source, url) == "['one', 'two', 'onetwo']\n"
-    assert [ends.get(timeout=PATIENCE)[0] for _ in range(2)] == [1000] * 2
+    assert [ends.get(timeout=TIMEOUT)[0] for _ in range(2)] == [1000] * 2
 
 
-def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: ServerFactory) -> None:
+def test_del_that_closes_in_the_timers_thread_delays_no_timer(serve: ServerFactory) -> None:
     is_over = threading.Event()
 
-    def play_dead(_: Connection) -> None:
-        is_over.wait(3 * PATIENCE)
+    def be_unresponsive(_: Connection) -> None:
+        is_over.wait(3 * TIMEOUT)
 
     source = """
     import sys, threading
@@ -299,7 +299,7 @@ def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: Ser
     timers.call_later(0.1, is_kept.set)
     print(is_kept.wait(20))
     """
-    dead = serve(play_dead, limits=Limits(ping_interval=0, close_timeout=0.1))
+    dead = serve(be_unresponsive, limits=Limits(ping_interval=0, close_timeout=0.1))
     assert run_program(source, url_of(dead)) == "True\n"
     is_over.set()
 
@@ -308,12 +308,12 @@ def test_a_del_that_closes_in_the_thread_of_the_deadlines_delays_none(serve: Ser
 
 
 @needs_fork
-def test_a_forked_child_has_deadlines_of_its_own(url: str, serve: ServerFactory) -> None:
-    """It notices a dead peer, and its close ends."""
+def test_a_forked_child_has_timers_of_its_own(url: str, serve: ServerFactory) -> None:
+    """The child detects an unresponsive peer, and its `close` returns."""
     is_over = threading.Event()
 
-    def play_dead(_: Connection) -> None:
-        is_over.wait(3 * PATIENCE)
+    def be_unresponsive(_: Connection) -> None:
+        is_over.wait(3 * TIMEOUT)
 
     source = """
     import os, sys, warnings
@@ -334,14 +334,14 @@ def test_a_forked_child_has_deadlines_of_its_own(url: str, serve: ServerFactory)
     print([ws.recv(timeout=20) for _ in range(3)])
     ws.close()
     """
-    dead = serve(play_dead, limits=Limits(ping_interval=0, close_timeout=0.1))
+    dead = serve(be_unresponsive, limits=Limits(ping_interval=0, close_timeout=0.1))
     assert run_program(source, url, url_of(dead)) == "the child: 1011\n['one', 'two', 'parent']\n"
     is_over.set()
 
 
 @needs_fork
-def test_a_forked_child_may_go_on_with_a_connection_and_a_server(url: str, ends: Ends) -> None:
-    """As a program does that becomes a daemon: the parent ends and touches nothing."""
+def test_a_forked_child_can_use_a_connection_and_a_server_of_its_parent(url: str, ends: Ends) -> None:
+    """As in a program that becomes a daemon: the parent exits without touching either."""
     source = """
     import os, sys, warnings
     import wschat
@@ -366,11 +366,11 @@ def test_a_forked_child_may_go_on_with_a_connection_and_a_server(url: str, ends:
     ws.close()
     """
     assert run_program(source, url) == "child\nserved\nserved\nserved\n"
-    assert ends.get(timeout=PATIENCE)[0] == 1000
+    assert ends.get(timeout=TIMEOUT)[0] == 1000
 
 
 @needs_fork
-def test_a_forked_child_may_close_what_a_thread_of_its_parent_was_receiving_on(url: str) -> None:
+def test_a_forked_child_can_close_a_connection_that_a_thread_of_its_parent_was_receiving_on(url: str) -> None:
     source = """
     import os, sys, threading, warnings
     import wschat

@@ -39,7 +39,7 @@ def receiver(limits: Limits) -> tuple[Incoming, list[bytes]]:
 PING = frame(PING_BYTE, b"x", masked=False)
 
 
-def test_control_frames_up_to_the_limit_of_a_second_are_answered_again_and_again(clock: Clock) -> None:
+def test_control_frames_up_to_the_limit_are_answered_every_second(clock: Clock) -> None:
     side, pongs = receiver(Limits(max_control_frames_per_second=20))
     for second in range(1, 4):
         side.feed(PING * 15)
@@ -58,7 +58,7 @@ def test_more_control_frames_in_a_second_end_the_connection_with_1008(clock: Clo
 
 
 @pytest.mark.usefixtures("clock")
-def test_without_the_limit_any_number_is_answered() -> None:
+def test_without_the_limit_any_number_of_control_frames_is_answered() -> None:
     side, pongs = receiver(Limits(max_control_frames_per_second=0))
     side.feed(PING * 10_000)
     assert (side.end, len(pongs)) == (None, 10_000)

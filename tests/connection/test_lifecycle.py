@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, Wiring, eventually, received
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import Wiring, received
 from wschat import Connection, Limits
 from wschat.connection.outbox import Outbox
 from wschat.connection.state import CLOSED, CLOSING, LOST, OPEN, State
@@ -18,15 +19,15 @@ CODES = (4001, 4002)
 
 
 def begin_close_at_once(wire: Wiring, connection: Connection) -> None:
-    """Close from two threads at once, with a code each."""
+    """Close from several threads at once, each with a code of its own."""
     barrier = threading.Barrier(len(CODES))
 
     def close(code: int) -> None:
-        barrier.wait(PATIENCE)
+        barrier.wait(TIMEOUT)
         connection.begin_close(code, f"because of {code}")
 
     for closing in [wire.run(close, code) for code in CODES]:
-        closing.result(PATIENCE)
+        closing.result(TIMEOUT)
 
 
 def test_the_states_are_in_order() -> None:
@@ -55,7 +56,7 @@ def test_both_sides_agree_on_the_code_of_concurrent_closes(wire: Wiring) -> None
         server, client = wire.pair(limits=Limits(ping_interval=0))
         receiving = wire.run(received, client)
         begin_close_at_once(wire, server)
-        assert received(server) == receiving.result(PATIENCE) == []
+        assert received(server) == receiving.result(TIMEOUT) == []
         assert server.closed is not None
         assert client.closed is not None
         assert (server.closed.code, server.closed.reason) == (client.closed.code, client.closed.reason)
@@ -72,7 +73,7 @@ def test_the_states_of_a_connection_that_is_closed(wire: Wiring) -> None:
     assert connection._outbox.state is CLOSED
 
 
-def test_a_later_end_neither_turns_the_state_back_nor_changes_the_code(wire: Wiring) -> None:
+def test_a_second_close_changes_neither_the_state_nor_the_code(wire: Wiring) -> None:
     connection, peer = wire.raw()
     connection.begin_close(4001, "first")
     peer.close()

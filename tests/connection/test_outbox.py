@@ -1,4 +1,4 @@
-"""A peer that does not read, or not quickly enough: what waits for it, for how long, and who waits with it."""
+"""Slow peers: what is buffered for them and for how long, which senders wait, and which peers are evicted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, RawPeer, SocketPair, Wiring, end_of, eventually, narrow_sockets, received
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import RawPeer, SocketPair, Wiring, end_of, narrow_sockets, received
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, TEXT_PART
 from wschat.connection.connection import Connection
 from wschat.connection.state import OPEN
@@ -21,13 +22,13 @@ from wschat.protocol.encoding import Encoding
 from wschat.protocol.frames import Opcode
 
 BIG = b"x" * 50_000  # more than the narrow sockets take
-BIG_AND_TEN = 60_000  # and ten messages of 1000 bytes
+BIG_AND_TEN = 60_000  # BIG and ten messages of 1000 bytes
 FRAME = Encoding(masks=False, window_bits=0).encode
 TOO_SLOW = (CLOSE, b"\x03\xf0too slow")
 
 
 def blocked(wire: Wiring, **limits: float | str) -> tuple[Connection, RawPeer]:
-    """A connection with a backlog of one message, and the peer that does not read it."""
+    """Return a connection with one message in its send buffer, and the peer that has not read it."""
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(**limits))  # type: ignore[arg-type]
     connection.send(BIG)
     assert connection._outbox._buffer
@@ -46,7 +47,7 @@ def test_a_send_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does(wir
     sending.result()
 
 
-def test_many_that_wait_all_go_on_in_their_order(wire: Wiring) -> None:
+def test_waiting_senders_all_continue_each_in_its_own_order(wire: Wiring) -> None:
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=10_000))
 
     def send(thread: int) -> None:
@@ -63,7 +64,7 @@ def test_many_that_wait_all_go_on_in_their_order(wire: Wiring) -> None:
         assert connection._outbox.waiting_bytes < 13_000  # the limit and one message
 
 
-def test_a_send_that_waits_too_long_drops_the_peer(wire: Wiring) -> None:
+def test_a_send_that_waits_too_long_evicts_the_peer(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=1000, send_timeout=0.05)
     before = counters.read().evictions
     with pytest.raises(ConnectionClosed, match="1008 too slow"):
@@ -74,27 +75,27 @@ def test_a_send_that_waits_too_long_drops_the_peer(wire: Wiring) -> None:
     assert counters.read().evictions - before == {Eviction.SEND_TIMEOUT: 1}
 
 
-def test_a_close_ends_the_waiting_of_those_who_send(wire: Wiring) -> None:
+def test_a_close_wakes_waiting_senders(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=1000, send_timeout=0)
     sending = [wire.run(connection.send, message) for message in ("text", b"bytes", ["a", "b"])]
     eventually(lambda: connection._outbox._changed)
     connection.begin_close(1001, "away")
     for task in sending:
-        error = task.exception(PATIENCE)
+        error = task.exception(TIMEOUT)
         assert isinstance(error, ConnectionClosed)
         assert error.code == 1001
     assert peer.frames_until(CLOSE)[-1] == (CLOSE, b"\x03\xe9away")
 
 
-def test_a_peer_that_goes_ends_the_waiting_of_those_who_send(wire: Wiring) -> None:
+def test_a_peer_that_disconnects_wakes_waiting_senders(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=1000, send_timeout=0)
     sending = wire.run(connection.send, "x")
     eventually(lambda: connection._outbox._changed)
     peer.close()
-    assert isinstance(sending.exception(PATIENCE), ConnectionClosed)
+    assert isinstance(sending.exception(TIMEOUT), ConnectionClosed)
 
 
-def test_without_limits_nothing_waits_and_nobody_is_evicted(wire: Wiring) -> None:
+def test_without_limits_no_send_waits_and_no_peer_is_evicted(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_bytes=0, outbox_seconds=0, send_timeout=0)
     for _ in range(100):
         connection.send(BIG)
@@ -102,7 +103,7 @@ def test_without_limits_nothing_waits_and_nobody_is_evicted(wire: Wiring) -> Non
     assert [peer.frame()[1] for _ in range(201)] == [BIG] * 201
 
 
-# What never waits
+# Offers, which never wait
 
 
 def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
@@ -118,14 +119,14 @@ def test_an_offer_past_the_limit_evicts_the_peer(wire: Wiring) -> None:
     assert counters.read().evictions - before == {Eviction.OUTBOX_FULL: 1}
 
 
-def test_one_message_past_the_limit_is_no_reason_to_evict(wire: Wiring) -> None:
+def test_a_single_message_above_the_limit_does_not_evict(wire: Wiring) -> None:
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=10))
     connection.offer(FRAME(BIG))
     assert peer.frame() == (BINARY, BIG)
 
 
-def test_an_eviction_leaves_what_the_peer_has_a_part_of_whole(wire: Wiring) -> None:
-    """Whatever was cut off: the close frame can be read."""
+def test_an_eviction_completes_the_message_that_is_partly_sent(wire: Wiring) -> None:
+    """Otherwise the peer could not read the close frame."""
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=20_000))
     for number in range(1000):
         connection.offer(FRAME(b"%05d" % number * 20))
@@ -134,8 +135,8 @@ def test_an_eviction_leaves_what_the_peer_has_a_part_of_whole(wire: Wiring) -> N
     assert frames == [(BINARY, b"%05d" % number * 20) for number in range(len(frames))]
 
 
-def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: SocketPair) -> None:
-    """Over TLS, too, where a part of what was refused may have been sent already."""
+def test_an_evicted_peer_that_reads_again_gets_the_close_code(wire: Wiring, sockets: SocketPair) -> None:
+    """Also over TLS, where part of a refused write may have been sent already."""
     sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     server, client = wire.pair(sockets, limits=Limits(outbox_bytes=50_000), client_limits=Limits(ping_interval=0))
     frames = FRAME(b"x" * 1000)
@@ -143,9 +144,9 @@ def test_an_evicted_peer_that_reads_again_learns_why(wire: Wiring, sockets: Sock
     while server._outbox.waiting_bytes < 48_000:
         server.offer(frames)
         on_their_way += 1
-    # Reading a little, so that the writer joins many for one write, which is taken in part only.
+    # Read a little, so that the writer joins many frames for one write, of which the kernel takes only a part.
     for _ in range(on_their_way // 2):
-        client.recv(timeout=PATIENCE)
+        client.recv(timeout=TIMEOUT)
     while server._outbox.waiting_bytes < 48_000:
         server.offer(frames)
     server._outbox.drain()
@@ -167,14 +168,14 @@ def test_a_peer_that_is_behind_for_too_long_is_evicted(wire: Wiring) -> None:
     assert counters.read().evictions - before == {Eviction.TOO_OLD: 1}
 
 
-def test_a_peer_that_is_evicted_and_never_reads_is_left_with_the_close_timeout(wire: Wiring) -> None:
+def test_an_evicted_peer_that_never_reads_is_disconnected_after_the_close_timeout(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_seconds=0.05, close_timeout=0.05)
     assert end_of(connection) == (1008, "too slow")
     assert peer
 
 
-def test_a_peer_that_is_a_little_behind_again_and_again_stays(wire: Wiring) -> None:
-    """The time counts for each message, not for there being a backlog."""
+def test_a_peer_that_is_always_a_little_behind_is_not_evicted(wire: Wiring) -> None:
+    """The limit is on the age of each message, not on the time since the buffer was last empty."""
     connection, peer = blocked(wire, outbox_seconds=0.5)
     has_passed = threading.Event()
     connection._background.timers.call_later(0.8, has_passed.set)
@@ -194,7 +195,7 @@ def test_a_peer_that_catches_up_gets_everything_in_order(wire: Wiring) -> None:
     assert peer.frame() == (TEXT, b"at once again")
 
 
-def test_big_and_small_chunks_of_a_backlog_come_whole(wire: Wiring) -> None:
+def test_big_and_small_buffered_messages_arrive_whole(wire: Wiring) -> None:
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=0))
     sizes = [0, 1, 100, 65_535, 65_536, 200_000, 3, 3, 40_000, 40_000, 5] * 3
     for size in sizes:
@@ -202,16 +203,16 @@ def test_big_and_small_chunks_of_a_backlog_come_whole(wire: Wiring) -> None:
     assert [len(peer.frame()[1]) for _ in sizes] == sizes
 
 
-def test_a_batch_that_waits_is_shared_not_copied(wire: Wiring) -> None:
+def test_a_buffered_batch_is_shared_not_copied(wire: Wiring) -> None:
     batch = FRAME(BIG)
-    backlogs = []
+    buffers = []
     for _ in range(3):
         connection, _ = wire.raw(narrow_sockets())
         connection.offer(batch)
         connection.offer(batch)
-        backlogs.append([chunk.obj if isinstance(chunk, memoryview) else chunk for chunk in connection._outbox._buffer])
-    assert all(chunk is batch for chunk in itertools.chain(*backlogs))
-    assert [len(backlog) for backlog in backlogs] == [2, 2, 2]
+        buffers.append([chunk.obj if isinstance(chunk, memoryview) else chunk for chunk in connection._outbox._buffer])
+    assert all(chunk is batch for chunk in itertools.chain(*buffers))
+    assert [len(buffer) for buffer in buffers] == [2, 2, 2]
 
 
 def test_an_offer_after_the_end_is_ignored(wire: Wiring) -> None:
@@ -224,7 +225,7 @@ def test_an_offer_after_the_end_is_ignored(wire: Wiring) -> None:
         connection._outbox.write_made(lambda: b"")
 
 
-def test_an_offer_finds_out_that_the_peer_is_gone(wire: Wiring) -> None:
+def test_an_offer_to_a_peer_that_is_gone_ends_with_1006(wire: Wiring) -> None:
     connection, peer = wire.raw()
     peer.close()
     connection.offer(FRAME("x"))
@@ -238,7 +239,7 @@ def blocked_with_message_received(wire: Wiring, *pings: bytes) -> tuple[Connecti
     connection, peer = blocked(wire)
     for payload in pings:
         peer.send((PING, payload), (TEXT, b"received"))
-        assert connection.recv(timeout=PATIENCE) == "received"  # so the ping has been, too
+        assert connection.recv(timeout=TIMEOUT) == "received"  # so the ping has been received, too
     return connection, peer
 
 
@@ -247,10 +248,10 @@ def test_only_the_newest_ping_is_answered_once_the_peer_reads_again(wire: Wiring
     assert [peer.frame(), peer.frame()] == [(BINARY, BIG), (PONG, b"3")]
 
 
-def test_all_pings_of_a_read_are_answered_by_a_peer_with_room(wire: Wiring) -> None:
+def test_all_pings_of_one_read_are_answered_if_the_outbox_has_room(wire: Wiring) -> None:
     connection, peer = wire.raw()
     peer.send((PING, b"1"), (PING, b"2"), (TEXT, b"x"))
-    assert connection.recv(timeout=PATIENCE) == "x"
+    assert connection.recv(timeout=TIMEOUT) == "x"
     assert [peer.frame(), peer.frame()] == [(PONG, b"1"), (PONG, b"2")]
 
 
@@ -260,26 +261,26 @@ def test_nothing_follows_the_close_frame_not_even_a_pong(wire: Wiring, ping_is_f
     connection.begin_close()
     if not ping_is_first:
         peer.send((PING, b"late"), (TEXT, b"received"))
-        assert connection.recv(timeout=PATIENCE) == "received"
+        assert connection.recv(timeout=TIMEOUT) == "received"
     peer.send((CLOSE, b"\x03\xe8"))
     wire.run(received, connection)
     assert peer.rest()[-1] == (CLOSE, b"\x03\xe8")
 
 
-def test_a_pong_need_not_wait_for_all_that_waits(wire: Wiring) -> None:
-    """A peer that is sent more and more would never get it, and would take us for gone."""
+def test_a_pong_does_not_wait_for_all_buffered_messages(wire: Wiring) -> None:
+    """A peer that is sent more and more would never get its pong, and would consider us gone."""
     connection, peer = blocked(wire)
     for _ in range(4):
         connection.send(BIG)
     peer.send((PING, b"?"), (TEXT, b"received"))
-    assert connection.recv(timeout=PATIENCE) == "received"
+    assert connection.recv(timeout=TIMEOUT) == "received"
     frames = [peer.frame()[0] for _ in range(6)]
     assert frames.index(PONG) < 5
 
 
-def test_a_ping_of_ours_waits_behind_the_backlog_only(wire: Wiring) -> None:
+def test_our_ping_waits_only_for_the_messages_before_it(wire: Wiring) -> None:
     connection, peer = blocked(wire)
-    pinging = wire.run(connection.ping, PATIENCE)
+    pinging = wire.run(connection.ping, TIMEOUT)
     assert peer.frame() == (BINARY, BIG)
     first, payload = peer.frame()
     assert first == PING
@@ -292,19 +293,19 @@ def test_the_close_frame_gets_through_to_a_peer_that_reads_again(wire: Wiring) -
     closing = wire.run(connection.close, 1001)
     assert peer.frames_until(CLOSE) == [(BINARY, BIG), (CLOSE, b"\x03\xe9")]
     peer.send((CLOSE, b"\x03\xe9"))
-    assert peer.rest() == []  # the server ends the stream after the backlog
+    assert peer.rest() == []  # the server ends the stream after the buffered frames
     peer.close()
-    closing.result(PATIENCE)
+    closing.result(TIMEOUT)
 
 
-def test_a_close_frame_that_does_not_get_through_is_given_up_with_the_close_timeout(wire: Wiring) -> None:
+def test_a_close_frame_that_does_not_get_through_is_given_up_after_the_close_timeout(wire: Wiring) -> None:
     connection, peer = blocked(wire, close_timeout=0.05)
     connection.close(1001)
     assert end_of(connection)[0] == 1001
     assert peer
 
 
-def test_the_answer_to_a_close_comes_behind_the_backlog_and_ends_the_stream(wire: Wiring) -> None:
+def test_the_reply_to_a_close_follows_the_buffered_messages_and_ends_the_stream(wire: Wiring) -> None:
     connection, peer = blocked(wire)
     peer.send((CLOSE, b"\x0f\xa0"))
     receiving = wire.run(end_of, connection)
@@ -317,7 +318,7 @@ def test_the_answer_to_a_close_comes_behind_the_backlog_and_ends_the_stream(wire
 # Fragmented messages
 
 
-def test_messages_held_behind_a_fragmented_one_count_as_waiting(wire: Wiring) -> None:
+def test_messages_held_behind_a_fragmented_one_count_towards_the_limit(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(outbox_bytes=1000))
     is_evicted = threading.Event()
 
@@ -336,7 +337,7 @@ def test_messages_held_behind_a_fragmented_one_count_as_waiting(wire: Wiring) ->
     assert peer.frames_until(CLOSE)[-1] == TOO_SLOW
 
 
-def test_a_fragmented_message_to_a_slow_peer_is_followed_by_what_it_held(wire: Wiring) -> None:
+def test_messages_held_behind_a_fragmented_one_to_a_slow_peer_follow_it(wire: Wiring) -> None:
     connection, peer = wire.raw(narrow_sockets())
 
     def parts() -> itertools.chain[str]:
@@ -347,7 +348,7 @@ def test_a_fragmented_message_to_a_slow_peer_is_followed_by_what_it_held(wire: W
     assert (kinds[0], kinds[3:]) == (TEXT_PART, [CONTINUATION, TEXT])
 
 
-def test_a_loss_during_a_fragmented_message_is_a_loss(wire: Wiring) -> None:
+def test_a_connection_lost_during_a_fragmented_message_ends_with_1006(wire: Wiring) -> None:
     connection, peer = wire.raw()
 
     def parts() -> itertools.chain[str]:
@@ -363,20 +364,20 @@ def test_a_loss_during_a_fragmented_message_is_a_loss(wire: Wiring) -> None:
     assert end_of(connection)[0] == 1006
 
 
-def test_a_fragmented_message_that_is_too_slow_ends_1008(wire: Wiring) -> None:
+def test_a_fragmented_message_to_a_slow_peer_ends_with_1008(wire: Wiring) -> None:
     connection, peer = wire.raw(narrow_sockets(), limits=Limits(outbox_bytes=1000, send_timeout=0.05))
     with pytest.raises(ConnectionClosed, match="1008 too slow"):
         connection.send(["x" * 50_000] * 4)
     assert peer.frames_until(CLOSE) == [(TEXT_PART, b"x" * 50_000), TOO_SLOW]
 
 
-def test_what_was_put_off_when_the_peer_went_is_dropped(wire: Wiring) -> None:
+def test_corked_messages_are_dropped_when_the_peer_disconnects(wire: Wiring) -> None:
     connection, peer = wire.raw()
-    connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]  # so that only the test ends it
+    connection._background.writer.schedule_release = lambda cork: True  # type: ignore[method-assign]  # so that only the test's thread releases it
 
     def handle() -> None:
-        assert connection.recv(timeout=PATIENCE) == "1"
-        connection.send("put off")
+        assert connection.recv(timeout=TIMEOUT) == "1"
+        connection.send("corked")
         peer.close()
         assert received(connection) == ["2"]
 
@@ -385,7 +386,7 @@ def test_what_was_put_off_when_the_peer_went_is_dropped(wire: Wiring) -> None:
     assert end_of(connection)[0] == 1006
 
 
-# A peer that may be slow, and loses what it has no room for
+# Slow peers with the policy `drop-oldest`
 
 
 def numbered(number: int) -> bytes:
@@ -396,20 +397,20 @@ def test_the_oldest_offers_are_dropped_and_the_rest_comes_whole_and_in_order(wir
     connection, peer = blocked(wire, outbox_bytes=BIG_AND_TEN, slow_peer="drop-oldest")
     for number in range(100):
         connection.offer(FRAME(numbered(number)))
-        connection._outbox.drain()  # as the writer does at any time: what the kernel did not take can be dropped all the same
+        connection._outbox.drain()  # as the writer may at any time: what the kernel did not take can still be dropped
         assert connection._outbox.waiting_bytes <= BIG_AND_TEN
     assert peer.frame() == (BINARY, BIG)
     seen = [peer.frame()[1]]
     while seen[-1] != numbered(99):
         seen.append(peer.frame()[1])
-    assert 5 <= len(seen) <= 25  # the kernel has some of the first, so that there is room for more than ten
+    assert 5 <= len(seen) <= 25  # the kernel has part of the first, which leaves room for more than ten
     assert seen == [numbered(number) for number in range(100 - len(seen), 100)]
     connection.offer(FRAME(b"still here"))
     assert peer.frame() == (BINARY, b"still here")
 
 
-def test_what_was_sent_is_never_dropped(wire: Wiring) -> None:
-    """A send is a promise; and the parts of a message are nothing without each other."""
+def test_only_offers_are_dropped(wire: Wiring) -> None:
+    """Sent messages, fragmented messages and control frames are kept."""
     connection, peer = blocked(wire, outbox_bytes=BIG_AND_TEN, slow_peer="drop-oldest")
     connection.send("sent")
     connection.send(["in ", "parts"])
@@ -422,7 +423,7 @@ def test_what_was_sent_is_never_dropped(wire: Wiring) -> None:
 
 def test_old_offers_are_dropped_and_the_peer_stays(wire: Wiring) -> None:
     connection, peer = blocked(wire, outbox_seconds=0.05, slow_peer="drop-oldest")
-    connection.offer(FRAME(b"old" + BIG))  # too much to have been tried together with the first
+    connection.offer(FRAME(b"old" + BIG))  # too big to be written together with the first
     size = connection._outbox.waiting_bytes
     eventually(lambda: connection._outbox.waiting_bytes < size)
     connection.send(b"sent")
@@ -437,6 +438,6 @@ def test_a_peer_that_is_too_slow_for_a_single_offer_is_evicted(wire: Wiring) -> 
 
 
 @pytest.mark.parametrize("policy", ["", "Evict", "drop"])
-def test_what_becomes_of_a_slow_peer_is_one_of_two(policy: str) -> None:
+def test_slow_peer_must_be_evict_or_drop_oldest(policy: str) -> None:
     with pytest.raises(UsageError, match="evict, drop-oldest"):
         Limits(slow_peer=policy)

@@ -1,4 +1,4 @@
-"""The account of pings."""
+"""`Pings`: which pings are due, unanswered or overdue."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_a_pong_answers_its_ping_and_all_before_it() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"unasked for", b"\0\0\0\2"])
-def test_a_pong_that_answers_nothing_is_ignored(payload: bytes) -> None:
+def test_an_unsolicited_pong_is_ignored(payload: bytes) -> None:
     pings = Pings(Limits())
     ping = pings.create()
     pings.receive_pong(payload)
     assert (ping.latency, pings.latency) == (None, None)
 
 
-def test_a_pong_counts_once_and_not_for_a_ping_that_nobody_waits_for() -> None:
+def test_a_pong_counts_once_and_not_for_a_discarded_ping() -> None:
     pings = Pings(Limits())
     ping, forgotten = pings.create(), pings.create()
     pings.discard(forgotten)
@@ -42,11 +42,11 @@ def test_a_pong_counts_once_and_not_for_a_ping_that_nobody_waits_for() -> None:
 
 
 @pytest.mark.parametrize(("interval", "timeout", "period"), [(20, 20, 10), (20, 5, 2.5), (5, 20, 2.5), (20, 0, 10), (0, 20, 0)], ids=str)
-def test_it_is_looked_after_twice_in_the_shorter_of_the_times(interval: float, timeout: float, period: float) -> None:
+def test_keepalive_is_checked_twice_in_the_shorter_of_interval_and_timeout(interval: float, timeout: float, period: float) -> None:
     assert Pings(Limits(ping_interval=interval, ping_timeout=timeout)).period == period
 
 
-def test_a_ping_is_due_after_the_interval_and_not_while_one_is_on_its_way() -> None:
+def test_a_ping_is_due_after_the_interval_and_not_while_one_is_unanswered() -> None:
     assert Pings(Limits(ping_interval=3600)).due_keepalive() is None
     pings = Pings(Limits(ping_interval=0, ping_timeout=3600))
     assert not pings.is_peer_gone()
@@ -59,7 +59,7 @@ def test_a_ping_is_due_after_the_interval_and_not_while_one_is_on_its_way() -> N
     assert pings.due_keepalive() is not None
 
 
-def test_a_peer_that_says_nothing_at_all_is_gone_after_the_timeout() -> None:
+def test_a_silent_peer_is_gone_after_the_timeout() -> None:
     pings = Pings(Limits(ping_interval=0, ping_timeout=1e-9))
     assert pings.due_keepalive()
     assert pings.is_peer_gone()
@@ -73,7 +73,7 @@ def test_without_a_timeout_no_peer_is_ever_gone() -> None:
     assert not pings.is_peer_gone()
 
 
-def test_a_peer_that_never_sends_a_pong_takes_no_memory() -> None:
+def test_unanswered_pings_do_not_accumulate() -> None:
     pings = Pings(Limits(ping_interval=0))
     for _ in range(100):
         assert pings.due_keepalive() is not None

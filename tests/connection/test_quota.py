@@ -1,11 +1,12 @@
-"""Quotas: what may wait for several slow peers together."""
+"""Quotas: limits on the bytes buffered for several slow peers together."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 
-from tests.connection.wiring import PATIENCE, Wiring, end_of, eventually, narrow_sockets
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import Wiring, end_of, narrow_sockets
 from tests.protocol.wire import BINARY
 from wschat.connection.quota import Quota
 from wschat.hub import Hub
@@ -15,7 +16,7 @@ BIG = b"x" * 50_000  # more than the narrow sockets take
 LIMITS = Limits(ping_interval=0, outbox_seconds=0, send_timeout=0.1, close_timeout=0.1)
 
 
-def test_it_counts_what_waits_and_forgets_what_does_not(wire: Wiring) -> None:
+def test_a_quota_counts_buffered_bytes_only(wire: Wiring) -> None:
     quota = Quota(1_000_000)
     connection, peer = wire.raw(narrow_sockets(), limits=LIMITS, quotas=[quota])
     connection.send("fits into the kernel")
@@ -34,8 +35,8 @@ def test_it_counts_what_waits_and_forgets_what_does_not(wire: Wiring) -> None:
     assert quota.used == 0
 
 
-def test_a_broadcast_evicts_slow_peers_when_all_of_them_have_too_much(wire: Wiring) -> None:
-    """None of them has more than a sixth of what it may have by itself; one that reads loses nothing."""
+def test_a_broadcast_evicts_slow_peers_when_the_quota_is_exceeded(wire: Wiring) -> None:
+    """No peer has more than a sixth of its own limit, and a peer that reads loses nothing."""
     quota, hub = Quota(150_000), Hub()
     slow = [wire.raw(narrow_sockets(), limits=LIMITS, quotas=[quota]) for _ in range(6)]
     quick, reader = wire.raw(narrow_sockets(), limits=LIMITS, quotas=[quota])
@@ -59,7 +60,7 @@ def test_a_send_waits_for_room_in_the_quota_too_and_then_gives_up(wire: Wiring) 
     first, first_peer = wire.raw(narrow_sockets(), limits=LIMITS, quotas=[quota])
     second, second_peer = wire.raw(narrow_sockets(), limits=LIMITS, quotas=[quota])
     first.send(BIG)
-    second.send(BIG)  # to one for whom nothing waits, one message may always be sent
+    second.send(BIG)  # a peer with an empty send buffer may always be sent one message
     assert quota.used > 60_000
     with contextlib.suppress(Exception):
         second.send("one more")
@@ -68,7 +69,7 @@ def test_a_send_waits_for_room_in_the_quota_too_and_then_gives_up(wire: Wiring) 
     assert end_of(second) == (1008, "too slow")
     sending = wire.run(first.send, "one more")
     assert first_peer.frame() == (BINARY, BIG)
-    sending.result(PATIENCE)
+    sending.result(TIMEOUT)
     assert quota.used <= 60_000
 
 

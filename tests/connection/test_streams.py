@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, SocketPair, Wiring
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import SocketPair, Wiring
 from wschat.connection.streams import AT_ONCE, BlockingStream, PollingStream, Stream, open_stream
 
 StreamPair = tuple[Stream, Stream]
@@ -19,7 +20,7 @@ StreamPair = tuple[Stream, Stream]
 
 @pytest.fixture
 def pair(sockets: SocketPair) -> Iterator[StreamPair]:
-    """Two connected streams of every kind."""
+    """Two connected streams of each kind."""
     server, client = open_stream(sockets[0]), open_stream(sockets[1])
     yield server, client
     for stream in (server, client):
@@ -28,7 +29,7 @@ def pair(sockets: SocketPair) -> Iterator[StreamPair]:
 
 
 def send_all(stream: Stream, data: bytes, max_piece: int = 100_000) -> None:
-    """Send in pieces of random sizes (or all at once, with 0), each as often as it takes, as the writer thread would."""
+    """Send in pieces of random size, or in one if `max_piece` is 0. Repeat refused pieces, as the writer thread does."""
     chance = random.Random(len(data))
     left = memoryview(data)
     piece = left[:0]
@@ -57,7 +58,7 @@ def test_both_directions_at_once(wire: Wiring, pair: StreamPair) -> None:
     assert [task.result() for task in tasks] == [None, None]
 
 
-def test_a_send_that_would_wait_says_so_instead(wire: Wiring, pair: StreamPair) -> None:
+def test_a_send_that_would_block_raises_blocking_io_error(wire: Wiring, pair: StreamPair) -> None:
     one, other = pair
     sent = 0
     data = bytes(100_000)
@@ -69,7 +70,7 @@ def test_a_send_that_would_wait_says_so_instead(wire: Wiring, pair: StreamPair) 
 
     with pytest.raises(BlockingIOError):
         fill()
-    # TLS has begun to send what it refused, so that it has to be the first that is sent again.
+    # TLS has begun to send the refused data, so the same data must be sent next.
     receiving = wire.run(recv_all, other, sent + len(data))
     send_all(one, data, max_piece=0)
     assert len(receiving.result()) == sent + len(data)
@@ -77,17 +78,17 @@ def test_a_send_that_would_wait_says_so_instead(wire: Wiring, pair: StreamPair) 
 
 def test_reading_without_waiting(pair: StreamPair) -> None:
     one, other = pair
-    while other.wait(0):  # what belongs to TLS only
+    while other.wait(0):  # records of TLS itself, such as session tickets
         assert other.recv_now(100) is None
     assert other.recv_now(100) is None
     assert not other.wait(0.01)
     one.send(b"hello", AT_ONCE)
-    assert other.wait(PATIENCE)
+    assert other.wait(TIMEOUT)
     assert other.recv_now(2) == b"he"
     assert other.wait(0)  # whether the rest is in the kernel or in the TLS object
     assert other.recv_now(100) == b"llo"
     one.abort()
-    assert other.wait(PATIENCE)
+    assert other.wait(TIMEOUT)
     assert other.recv_now(100) == b""
 
 
@@ -97,10 +98,10 @@ def test_half_close_ends_one_direction(pair: StreamPair) -> None:
     one.half_close()
     assert other.recv(100) == b"last"
     assert other.recv(100) == b""
-    one.half_close()  # twice does no harm
+    one.half_close()  # a second call has no effect
 
 
-def test_after_a_half_close_reading_goes_on(plain: StreamPair) -> None:
+def test_after_a_half_close_data_can_still_be_received(plain: StreamPair) -> None:
     one, other = plain
     one.half_close()
     other.send(b"answer", AT_ONCE)
@@ -116,7 +117,7 @@ def plain() -> Iterator[StreamPair]:
 
 
 def recv_end(stream: Stream) -> bytes:
-    """Read to the end, which may be a reset: what TLS sends of its own may have been on its way to a socket that was shut down."""
+    """Read to the end of the stream, or to a reset: a record of TLS itself may have reached a socket that was shut down."""
     try:
         return stream.recv(100)
     except ConnectionResetError:
@@ -127,8 +128,8 @@ def test_abort_wakes_a_reader(wire: Wiring, pair: StreamPair) -> None:
     one, other = pair
     readers = [wire.run(recv_end, stream) for stream in pair]
     one.abort()
-    assert [reader.result(PATIENCE) for reader in readers] == [b"", b""]
-    one.abort()  # twice does no harm
+    assert [reader.result(TIMEOUT) for reader in readers] == [b"", b""]
+    one.abort()  # a second call has no effect
     with pytest.raises(OSError, match=r"."):
         one.send(b"x", AT_ONCE)
     assert recv_end(other) == b""
@@ -145,22 +146,22 @@ def test_a_closed_stream_has_no_descriptor(pair: StreamPair) -> None:
             stream.recv_now(100)
 
 
-def test_tls_of_either_version(wire: Wiring, tls_sockets: Callable[[], SocketPair]) -> None:
+def test_tls_1_2_and_1_3_transfer_data_and_end(wire: Wiring, tls_sockets: Callable[[], SocketPair]) -> None:
     one, other = map(open_stream, tls_sockets())
     sending = wire.run(send_all, one, bytes(1_000_000))
     assert recv_all(other, 1_000_000) == bytes(1_000_000)
     sending.result()
     answers = [wire.run(stream.recv, 100) for stream in (one, other)]
     other.half_close()
-    assert answers[0].result(PATIENCE) == b""
+    assert answers[0].result(TIMEOUT) == b""
     one.half_close()
     one.abort()
-    assert answers[1].result(PATIENCE) == b""
+    assert answers[1].result(TIMEOUT) == b""
     one.close()
     other.close()
 
 
-def test_what_kind_of_stream_a_socket_gets(monkeypatch: pytest.MonkeyPatch, tls_sockets: Callable[[], SocketPair]) -> None:
+def test_open_stream_chooses_the_class_for_the_socket(monkeypatch: pytest.MonkeyPatch, tls_sockets: Callable[[], SocketPair]) -> None:
     for sock in tls_sockets():
         assert isinstance(sock, ssl.SSLSocket)
         with sock:
@@ -172,17 +173,17 @@ def test_what_kind_of_stream_a_socket_gets(monkeypatch: pytest.MonkeyPatch, tls_
         assert isinstance(open_stream(other), PollingStream)
 
 
-def test_where_a_system_has_less_to_offer(wire: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No MSG_DONTWAIT, no poll: connections work all the same."""
+def test_connections_work_without_msg_dontwait_and_poll(wire: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which has neither."""
     monkeypatch.delattr(socket, "MSG_DONTWAIT")
     monkeypatch.delattr(select, "poll")
     server, client = wire.pair()
     assert isinstance(server._receiver._stream, PollingStream)
     with pytest.raises(TimeoutError):
         client.recv(timeout=0.01)
-    receiving = wire.run(client.recv, PATIENCE)
+    receiving = wire.run(client.recv, TIMEOUT)
     server.send("x" * 500_000)
     assert receiving.result() == "x" * 500_000
     closing = wire.run(server.close)
     client.close()
-    closing.result(PATIENCE)
+    closing.result(TIMEOUT)

@@ -1,17 +1,17 @@
-"""What the tests of connections share: two connected ends, wschat's own or raw, and threads. Tests do not belong here."""
+"""Helpers for the tests of connections: pairs of connections, raw peers, and threads."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
+from tests.concurrency import TIMEOUT
+from tests.concurrency import eventually as eventually
 from tests.protocol.wire import Frame, stream
 from wschat.connection.connection import Connection
 from wschat.connection.streams import Stream, open_stream
@@ -19,8 +19,7 @@ from wschat.errors import ConnectionClosed
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
 
-# The longest that anything in a test may take; only a bug ever takes as long.
-PATIENCE = 20.0
+PATIENCE = TIMEOUT
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +31,7 @@ def unix_sockets() -> SocketPair:
 
 
 def tcp_sockets() -> SocketPair:
-    """A connection through the loopback interface."""
+    """Return both ends of a TCP connection through the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
@@ -40,7 +39,7 @@ def tcp_sockets() -> SocketPair:
 
 
 def narrow_sockets() -> SocketPair:
-    """A pair between which the kernel keeps next to nothing, so that a peer that does not read is noticed at once."""
+    """Return a pair of sockets with small kernel buffers, so that a peer that does not read is noticed at once."""
     sockets = socket.socketpair()
     for sock in sockets:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -48,20 +47,20 @@ def narrow_sockets() -> SocketPair:
 
 
 class RawPeer:
-    """The other end as bare bytes: frames made by hand, and faults that a well-behaved peer is incapable of."""
+    """The peer of a connection as a bare socket, which can send any frames and break any rule."""
 
     def __init__(self, sock: socket.socket, *, masked: bool) -> None:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         self.socket = sock
         self._masked = masked
         self._file = sock.makefile("rb")
 
     def send(self, *frames: Frame) -> None:
-        """These frames, in one write."""
+        """Send frames with one write."""
         self.socket.sendall(stream(frames, masked=self._masked))
 
     def frame(self) -> Frame:
-        """The next frame: its first byte and its payload."""
+        """Read a frame. Return its first byte and its payload."""
         first, second = self._file.read(2)
         length = second & 0x7F
         if length >= 126:
@@ -73,21 +72,21 @@ class RawPeer:
         return first, (int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")).to_bytes(length, "big")
 
     def frames_until(self, first: int) -> list[Frame]:
-        """The frames up to one that begins so, which is the last of them."""
+        """Read frames up to and including one with this first byte."""
         frames = [self.frame()]
         while frames[-1][0] != first:
             frames.append(self.frame())
         return frames
 
     def rest(self) -> list[Frame]:
-        """All frames until the end of the stream."""
+        """Read all frames until the end of the stream."""
         frames = []
         while self._file.peek(1):
             frames.append(self.frame())
         return frames
 
     def reset(self) -> None:
-        """End the connection as a crash does: the other end finds an error."""
+        """End the connection with a reset, as a crash does."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.close()
 
@@ -97,7 +96,7 @@ class RawPeer:
 
 
 class Wiring:
-    """Makes connections and threads, and ends them all with the test."""
+    """Makes connections and threads, and ends all of them after the test."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(64)
@@ -113,7 +112,7 @@ class Wiring:
         make_stream: Callable[[socket.socket], Stream] = open_stream,
         **options: Any,
     ) -> Connection:
-        """A connection over this socket."""
+        """Make a connection over a socket."""
         connection = Connection(
             make_stream(sock), is_client=is_client, limits=limits, path="/", headers={}, remote_address="nowhere", **options
         )
@@ -128,7 +127,7 @@ class Wiring:
         client_limits: Limits = DEFAULT_LIMITS,
         deflate: Deflate | None = None,
     ) -> tuple[Connection, Connection]:
-        """The two ends of one connection, the server's first."""
+        """Make both ends of a connection. Return the server's first."""
         server, client = sockets or unix_sockets()
         return (
             self.connection(server, limits=limits, deflate=deflate),
@@ -136,18 +135,18 @@ class Wiring:
         )
 
     def raw(self, sockets: SocketPair | None = None, *, is_client: bool = False, **options: Any) -> tuple[Connection, RawPeer]:
-        """A connection (a server's, unless it is said to be a client's) and a peer made of bytes."""
+        """Make a connection (a server's unless `is_client`) and a raw peer."""
         ours, theirs = sockets or unix_sockets()
         peer = RawPeer(theirs, masked=not is_client)
         self._peers.append(peer)
         return self.connection(ours, is_client=is_client, **options), peer
 
     def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Do this in a thread of its own."""
+        """Call `action` in a thread of its own."""
         return self._pool.submit(action, *args, **kwargs)
 
     def forget(self, *connections: Connection) -> None:
-        """These are closed already."""
+        """Do not close these connections after the test: they are closed already."""
         self._connections = [connection for connection in self._connections if connection not in connections]
 
     def close(self) -> None:
@@ -165,7 +164,7 @@ def wire() -> Iterator[Wiring]:
 
 
 def is_receiving(connection: Connection) -> bool:
-    """Return True if some other thread waits for what comes on this connection."""
+    """Return True if another thread is receiving on this connection."""
     if not connection._receiver.reader_lock.lock.acquire(blocking=False):
         return True
     connection._receiver.reader_lock.lock.release()
@@ -173,20 +172,12 @@ def is_receiving(connection: Connection) -> bool:
 
 
 def received(connection: Connection) -> list[str | bytes]:
-    """All messages until the connection is over."""
+    """Receive all messages until the connection ends."""
     return list(connection)
 
 
 def end_of(connection: Connection) -> tuple[int, str]:
-    """How it ended: the code and the reason."""
+    """Return the close code and reason of a connection that has no messages left."""
     with pytest.raises(ConnectionClosed) as caught:
-        connection.recv(timeout=PATIENCE)
+        connection.recv(timeout=TIMEOUT)
     return caught.value.code, caught.value.reason
-
-
-def eventually(is_so: Callable[[], object]) -> None:
-    """Wait for a state that no event tells of, such as that another thread waits."""
-    gives_up_at = monotonic() + PATIENCE
-    while not is_so():
-        assert monotonic() < gives_up_at, "it never came to be"
-        threading.Event().wait(0.001)

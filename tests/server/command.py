@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tests.server.raw import PATIENCE
+from tests.concurrency import TIMEOUT
 
 COMMAND = [sys.executable, "-m", "wschat.server"]
 
@@ -52,7 +52,7 @@ class Command:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it, and wait for its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def running(
         finally:
             process.terminate()
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -77,5 +77,5 @@ def running(
 def run(*options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run it to its end, for options with which it does not serve."""
     return subprocess.run(
-        [*COMMAND, *options], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=PATIENCE * 3, check=False
+        [*COMMAND, *options], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT * 3, check=False
     )

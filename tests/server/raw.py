@@ -7,10 +7,10 @@ import struct
 from typing import NamedTuple
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.protocol.wire import CLOSE
 
-PATIENCE = 10.0
-"""Seconds after which a test gives up on something that has to happen."""
+PATIENCE = TIMEOUT
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
@@ -33,17 +33,17 @@ class Response(NamedTuple):
 
 
 class Raw:
-    """A connected socket. Everything it waits for has to come within `PATIENCE`."""
+    """A connected socket. Everything it waits for has to come within `TIMEOUT`."""
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         self.socket = sock
         self._input = sock.makefile("rb")
 
     @classmethod
     def to(cls, server: wschat.WebSocketServer) -> Raw:
         """Connect, and say nothing yet."""
-        return cls(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+        return cls(socket.create_connection(("127.0.0.1", server.port), TIMEOUT))
 
     @classmethod
     def opened(cls, server: wschat.WebSocketServer) -> Raw:

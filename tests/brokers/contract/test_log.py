@@ -13,21 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.brokers.contract.conftest import BrokerFactory
-from tests.brokers.wiring import (
-    EVERYTHING,
-    TEXTS,
-    Listener,
-    Speaker,
-    append,
-    last_numbers,
-    log_of,
-    numbers,
-    say,
-    switching_often,
-    texts,
-    upto,
-)
-from tests.connection.wiring import PATIENCE, eventually
+from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.concurrency import TIMEOUT, eventually, switching_often
 from wschat.brokers.base import Broker, Draft, Message, Result
 from wschat.brokers.paging import MAX_PAGE_CHARACTERS
 from wschat.errors import Rejected
@@ -186,7 +173,7 @@ def test_of_several_threads_that_say_the_same_with_its_key_one_is_heard(broker: 
 
     def talk(thread: int) -> list[Result]:
         speaker = Speaker(broker)
-        together.wait(PATIENCE)
+        together.wait(TIMEOUT)
         speaker.begin(*(Draft("lobby", f"{thread}", key, key) for key in random.Random(thread).sample(keys, len(keys))))
         speaker.wait_for(len(keys))
         return [result for _, result in sorted(speaker.outcomes, key=lambda outcome: keys.index(outcome[0].text))]
@@ -302,7 +289,7 @@ def test_who_reads_while_others_talk_finds_no_holes(broker: Broker) -> None:
         tasks = [pool.submit(talk) for _ in range(2)]
         eventually(all_is_read)
         for task in tasks:
-            task.result(PATIENCE)
+            task.result(TIMEOUT)
     speaker.wait_for(1000)
 
 
@@ -342,7 +329,7 @@ def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
         while not talking.done():
             names = [name for name, _ in broker.rooms("1", 100)]
             assert names == sorted(set(names))
-        talking.result(PATIENCE)
+        talking.result(TIMEOUT)
     speaker.wait_for(500)
     assert broker.count_rooms() == 500
 

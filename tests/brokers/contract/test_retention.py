@@ -10,7 +10,7 @@ import pytest
 from tests.brokers.contract.conftest import BrokerFactory
 from tests.brokers.test_clock import DAY, Hands
 from tests.brokers.wiring import EVERYTHING, SECOND, Listener, append, last_numbers, log_of, numbers, say, texts, upto
-from tests.connection.wiring import eventually
+from tests.concurrency import eventually
 from wschat.brokers.base import Draft, Result, Retention
 from wschat.brokers.sqlite import broker as sqlite
 from wschat.errors import Rejected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.brokers.wiring import TEXTS, Speaker, upto
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Broker, Draft, Rule
 
 
@@ -56,6 +56,6 @@ def test_rules_are_made_while_others_talk(broker: Broker) -> None:
         tasks = [pool.submit(decide, room) for room in "abc"]
         speaker.begin(*(Draft("lobby", "alice", "x") for _ in range(1000)))
         for task in tasks:
-            task.result(PATIENCE)
+            task.result(TIMEOUT)
     assert speaker.wait_for(1000) == upto(1000)
     assert {rule[:3] for rule in broker.rules()} == {(room, "mute", f"{number}") for room in "abc" for number in range(0, 20, 2)}

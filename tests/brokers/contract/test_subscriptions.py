@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from tests.brokers.wiring import Listener, Speaker, append, log_of, numbers, say, switching_often, texts, upto
-from tests.connection.wiring import PATIENCE
+from tests.brokers.wiring import Listener, Speaker, append, log_of, numbers, say, texts, upto
+from tests.concurrency import TIMEOUT, switching_often
 from wschat.brokers.base import Broker, Draft, Message, Outcome
 from wschat.counters import counters
 
@@ -141,7 +141,7 @@ def test_subscribers_come_and_go_while_others_talk(broker: Broker) -> None:
         for _ in range(200):
             listener = Passing()
             last = broker.subscribe("lobby", listener)
-            assert listener.has_heard.wait(PATIENCE)
+            assert listener.has_heard.wait(TIMEOUT)
             broker.unsubscribe("lobby", listener)
             taken = numbers(listener.messages)
             assert taken == list(range(last + 1, last + 1 + len(taken)))
@@ -158,10 +158,10 @@ def test_subscribers_come_and_go_while_others_talk(broker: Broker) -> None:
         talking = pool.submit(talk)
         try:
             for task in [pool.submit(come_and_go) for _ in range(3)]:
-                task.result(PATIENCE)
+                task.result(TIMEOUT)
         finally:
             is_over.set()
-        said = talking.result(PATIENCE)
+        said = talking.result(TIMEOUT)
     assert numbers(steady.messages) == upto(said)
 
 
@@ -181,5 +181,5 @@ def test_nothing_can_be_read_that_was_not_handed_on(broker: Broker) -> None:
             read = numbers(broker.read_before("lobby", None, 1))
             assert read <= [len(listener.messages)]
             assert read <= [broker.last_seq("lobby")]
-        talking.result(PATIENCE)
+        talking.result(TIMEOUT)
     assert numbers(listener.messages) == upto(1500)

@@ -20,7 +20,7 @@ import pytest
 from tests.brokers.sqlite.wiring import in_another_process, locked, looking_into, refusal, rows_of, top
 from tests.brokers.test_clock import DAY, Hands
 from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
 from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.sqlite import broker as sqlite
 from wschat.brokers.sqlite import connections, write_queue
@@ -188,7 +188,7 @@ def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkey
                 assert say(broker, "lobby", "x") == [number]
         finally:
             is_over.set()
-        assert all(task.result(PATIENCE) for task in tasks)
+        assert all(task.result(TIMEOUT) for task in tasks)
 
 
 def test_a_message_waits_while_another_program_holds_the_file(path: Path, broker: SqliteBroker) -> None:
@@ -259,7 +259,7 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
 
 
 def test_a_full_disk_loses_nothing_and_is_no_end(path: Path) -> None:
-    subprocess.run(in_another_process(fill_the_disk, str(path)), cwd=top(), check=True, timeout=PATIENCE * 2)
+    subprocess.run(in_another_process(fill_the_disk, str(path)), cwd=top(), check=True, timeout=TIMEOUT * 2)
     with closing(SqliteBroker(path)) as broker:
         messages = log_of(broker, "lobby")
         assert numbers(messages) == upto(len(messages))

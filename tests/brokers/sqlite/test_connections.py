@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.sqlite.wiring import descriptors_in
-from tests.brokers.wiring import Listener, log_of, say, switching_often, texts
-from tests.connection.wiring import PATIENCE
+from tests.brokers.wiring import Listener, log_of, say, texts
+from tests.concurrency import TIMEOUT, switching_often
 from wschat.brokers.sqlite import connections, write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable
@@ -37,7 +37,7 @@ def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_pat
     together = threading.Barrier(readers)
 
     def read(broker: SqliteBroker) -> list[int]:
-        together.wait(PATIENCE)
+        together.wait(TIMEOUT)
         return [len(log_of(broker, "lobby")) for _ in range(10)]
 
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.wiring import log_of, say, texts
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.server.command import environment
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import UsageError
@@ -29,7 +29,7 @@ def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run this code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     top = Path(__file__).parents[3]
-    return subprocess.run(command, cwd=top, env=environment(), capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
+    return subprocess.run(command, cwd=top, env=environment(), capture_output=True, text=True, timeout=TIMEOUT * 2, check=False)
 
 
 def assert_in_use(path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_system_without_file_locks_serves_a_chat_in_memory() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("wschat serves chat (history: memory)")
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 def test_a_file_that_is_in_use_is_refused_until_it_is_closed(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.brokers.sqlite.wiring import Gate, looking_into
 from tests.brokers.wiring import Listener, Speaker, last_numbers, log_of, numbers, texts, upto
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
 from wschat.brokers.base import Draft, Message, Outcome
 from wschat.brokers.sqlite import write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -68,7 +68,7 @@ def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: SqliteBroke
         assert not any(task.done() for task in tasks)
         gate.open()
         for task in tasks:
-            task.result(PATIENCE)
+            task.result(TIMEOUT)
     assert sorted(number for number in speaker.wait_for(400) if isinstance(number, int)) == upto(400)
     assert max(waiting) == 10
     for thread in range(4):
@@ -86,7 +86,7 @@ def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> Non
         eventually(lambda: broker._queue.is_closed)
         assert not closed.done()
         gate.open()
-        closed.result(PATIENCE)
+        closed.result(TIMEOUT)
     assert speaker.wait_for(2500) == upto(2500)
     with closing(SqliteBroker(path)) as broker:
         assert texts(log_of(broker, "lobby")) == [f"{number}" for number in range(2500)]
@@ -112,9 +112,9 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
         tasks = [pool.submit(talk) for _ in range(4)]
         eventually(lambda: len(broker._queue._messages) == 5)
         closed = pool.submit(broker.close)
-        assert {task.result(PATIENCE) for task in tasks} == {"the history is closed"}
+        assert {task.result(TIMEOUT) for task in tasks} == {"the history is closed"}
         gate.open()
-        closed.result(PATIENCE)
+        closed.result(TIMEOUT)
     assert speaker.wait_for(len(begun)) == upto(len(begun))
     with pytest.raises(HistoryUnavailable):
         speaker.begin(Draft("lobby", "alice", "x"))
@@ -164,7 +164,7 @@ class Silent:
 
 
 def soon() -> float:
-    return monotonic() + PATIENCE
+    return monotonic() + TIMEOUT
 
 
 def fill(queue: WriteQueue, number: int) -> None:
@@ -183,7 +183,7 @@ def test_get_returns_tasks_and_messages_in_the_order_in_which_they_were_queued()
         assert [pending.draft.room for pending in work.batch] == ["lobby", "lobby"]
         for task in work.tasks:
             task.run()
-        running.result(PATIENCE)
+        running.result(TIMEOUT)
     assert ran == ["task"]
 
 

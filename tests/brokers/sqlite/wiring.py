@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.wiring import Speaker
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Draft, Outcome
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import UsageError
@@ -85,12 +85,12 @@ class Gate(Speaker):
 
     def on_appended(self, outcomes: list[Outcome]) -> None:
         self._reached.set()
-        assert self._opened.wait(PATIENCE)
+        assert self._opened.wait(TIMEOUT)
         super().on_appended(outcomes)
 
     def shut(self, room: str = "gate") -> None:
         self.begin(Draft(room, "gate", "shut"))
-        assert self._reached.wait(PATIENCE)
+        assert self._reached.wait(TIMEOUT)
 
     def open(self) -> None:
         self._opened.set()
