@@ -27,13 +27,13 @@ class ToyBroker(RoomTable[RoomEntry], LocalPresence, LocalRules, Broker):
         with self._rooms_lock:
             record = self._keys.get((draft.room, draft.key))
             if record is not None:
-                result: Result = record.result_for(draft.text)
+                result: Result = record.result_for(draft)
             else:
                 log = self._logs[draft.room]
                 time = self.clock.time_after(log[-1].time if log else 0.0)
-                log.append(Message(draft.room, result := len(log) + 1, draft.sender, draft.text, time))
+                log.append(Message(draft.room, result := len(log) + 1, draft.sender, draft.text, time, draft.kind))
                 if draft.key is not None:
-                    self._keys[draft.room, draft.key] = KeyRecord.of(result, draft.text)
+                    self._keys[draft.room, draft.key] = KeyRecord.of(result, draft)
                 receivers = self._deliver({draft.room: log[-1:]})
         self._flush(receivers)
         call_logged(publisher.on_appended, [(draft, result)])

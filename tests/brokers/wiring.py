@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from tests.concurrency import TIMEOUT
-from wschat.brokers.base import Broker, Draft, Message, Outcome, Result
+from wschat.brokers.base import TOPIC, Broker, Draft, Message, Outcome, Result
 
 EVERYTHING = 1_000_000
 SECOND = 1 / 86_400  # in days
@@ -87,6 +87,16 @@ def append(broker: Broker, *drafts: Draft) -> list[Result]:
 
 def say(broker: Broker, room: str, *texts: str, key: str | None = None) -> list[Result]:
     return append(broker, *(Draft(room, "alice", text, key) for text in texts))
+
+
+def set_topic(broker: Broker, room: str, text: str, key: str | None = None) -> Result:
+    (result,) = append(broker, Draft(room, "alice", text, key, kind=TOPIC))
+    return result
+
+
+def topic_text(broker: Broker, room: str) -> str | None:
+    topic = broker.topic(room)
+    return topic.text if topic else None
 
 
 def numbers(messages: Sequence[Message]) -> list[int]:

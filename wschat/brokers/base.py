@@ -17,6 +17,9 @@ from typing import NamedTuple, Protocol
 from wschat.brokers.clock import Clock
 from wschat.errors import HistoryUnavailable, Rejected, UsageError
 
+TOPIC = "topic"
+"""The kind of an entry that sets the topic of its room, or ends it if its text is empty."""
+
 _SECONDS_PER_DAY = 86_400
 
 
@@ -33,6 +36,8 @@ class Message(NamedTuple):
     """The text as it was sent."""
     time: float
     """Seconds since 1970, never less than those of the message before."""
+    kind: str = ""
+    """What the entry is: empty for a text that was said, or `TOPIC`."""
 
 
 class Draft(NamedTuple):
@@ -47,10 +52,12 @@ class Draft(NamedTuple):
     key: str | None = None
     """An idempotency key: a second draft of the room with this key is not appended.
 
-    With the same text, it results in the number of the first one; with another text, in Rejected.
+    With the same text and kind, it results in the number of the first one; with another text or kind, in Rejected.
     """
     tag: object = None
     """Anything by which its publisher recognises the draft. It is not stored."""
+    kind: str = ""
+    """What the entry will be, as in `Message`."""
 
 
 class Duplicate(int):
@@ -166,6 +173,13 @@ class MessageLog(ABC):
         """Return the number of the last message of a room, kept or not.
 
         For an unknown room, it is the highest number of any forgotten room, or 0.
+        """
+
+    @abstractmethod
+    def topic(self, room: str) -> Message | None:
+        """Return the last entry of a room whose kind is `TOPIC`; None if there is none, or if its text is empty.
+
+        Returns only an entry that the subscribers have got, and keeps it as long as the room, however old it is. Does not wait.
         """
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-from wschat.brokers.base import Duplicate
+from wschat.brokers.base import Draft, Duplicate
 from wschat.errors import Rejected
 
 MAX_KEYS = 100_000
@@ -18,19 +18,22 @@ class KeyRecord(NamedTuple):
     seq: int
     """The number of the message."""
     digest: bytes
-    """A digest of its text, which tells it from other texts."""
+    """A digest of its text and kind, which tells it from others."""
 
     @classmethod
-    def of(cls, seq: int, text: str) -> KeyRecord:
-        """Return the record of a new message."""
-        return cls(seq, _digest(text))
+    def of(cls, seq: int, draft: Draft) -> KeyRecord:
+        """Return the record of a new message, given by its number and its draft."""
+        return cls(seq, _digest(draft))
 
-    def result_for(self, text: str) -> Duplicate | Rejected:
-        """Return the result of another draft with this key: the number of the message, or an error if its text differs."""
-        if self.digest == _digest(text):
+    def result_for(self, draft: Draft) -> Duplicate | Rejected:
+        """Return the result of another draft with this key: the number of the message, or an error if its text or kind differs."""
+        if self.digest == _digest(draft):
             return Duplicate(self.seq)
         return Rejected("id-used", "This id belongs to a message with another text.")
 
 
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=8).digest()
+def _digest(draft: Draft) -> bytes:
+    text = draft.text.encode()
+    if draft.kind:
+        text = draft.kind.encode() + b"\xff" + text  # a byte that no text has in UTF-8
+    return blake2b(text, digest_size=8).digest()

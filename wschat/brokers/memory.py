@@ -33,14 +33,14 @@ class _Room(RoomEntry):
     def result_known(self, draft: Draft) -> Result | None:
         """Return the result of a draft whose key was used before; None if it has to be appended."""
         record = self.keys.get(draft.key) if draft.key is not None else None
-        return record.result_for(draft.text) if record is not None else None
+        return record.result_for(draft) if record is not None else None
 
     def append(self, draft: Draft, time: float) -> Message:
-        message = Message(draft.room, self.last + 1, draft.sender, draft.text, time)
+        message = Message(draft.room, self.last + 1, draft.sender, draft.text, time, draft.kind)
         self.time = time
         self.messages.append(message)
         if draft.key is not None:
-            self.keys[draft.key] = KeyRecord.of(message.seq, draft.text)
+            self.keys[draft.key] = KeyRecord.of(message.seq, draft)
             if len(self.keys) > MAX_KEYS:
                 del self.keys[next(iter(self.keys))]
         return message

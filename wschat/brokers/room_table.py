@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from wschat.brokers.base import Message, MessageLog, Subscriber, Subscriptions
+from wschat.brokers.base import TOPIC, Message, MessageLog, Subscriber, Subscriptions
 from wschat.brokers.callbacks import call_logged
 from wschat.brokers.sorted_names import SortedNames
 from wschat.counters import counters
@@ -16,9 +16,11 @@ from wschat.counters import counters
 class RoomEntry:
     """A room in a `RoomTable`, guarded by the lock of the table."""
 
-    def __init__(self, last: int, *, has_log: bool = False) -> None:
+    def __init__(self, last: int, *, has_log: bool = False, topic: Message | None = None) -> None:
         self.last = last
         """The number of the last message."""
+        self.topic = topic
+        """The entry that set the topic; None for no topic."""
         self.has_log = has_log
         """True if a message was ever appended. If not, the entry is removed with its last subscriber."""
         self.subscribers: list[Subscriber] = []
@@ -28,7 +30,7 @@ Room = TypeVar("Room", bound=RoomEntry)
 
 
 class RoomTable(MessageLog, Subscriptions, Generic[Room]):
-    """The last number and the subscribers of each room, and the rooms sorted by name. Leaves the messages to the broker."""
+    """The last number, the topic and the subscribers of each room, and the rooms sorted by name. Leaves the messages to the broker."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +64,11 @@ class RoomTable(MessageLog, Subscriptions, Generic[Room]):
             entry = self._rooms.get(room)
             return entry.last if entry is not None else self._floor
 
+    def topic(self, room: str) -> Message | None:
+        with self._rooms_lock:
+            entry = self._rooms.get(room)
+            return entry.topic if entry is not None else None
+
     def has_room(self, room: str) -> bool:
         with self._rooms_lock:
             entry = self._rooms.get(room)
@@ -94,6 +101,9 @@ class RoomTable(MessageLog, Subscriptions, Generic[Room]):
         for name, messages in messages_of.items():
             entry = self._room(name)
             entry.last = messages[-1].seq
+            for message in messages:
+                if message.kind == TOPIC:
+                    entry.topic = message if message.text else None
             if not entry.has_log:
                 entry.has_log = True
                 self._names.add(name)

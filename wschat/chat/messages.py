@@ -17,7 +17,7 @@ def message_fields(message: Message) -> dict[str, object]:
 
 def message_as_json(message: Message) -> str:
     """Return the event for a new message. Written by hand, because there are so many of them."""
-    room, seq, sender, text, time = message
+    room, seq, sender, text, time, _ = message
     return (
         f'{{"type":"message","room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'
     )

@@ -18,7 +18,7 @@ import pytest
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.opening import open_broker
 
-PARTS = {"log", "presence", "retention", "rules", "subscriptions"}
+PARTS = {"log", "presence", "retention", "rules", "subscriptions", "topics"}
 
 
 class Candidate(NamedTuple):

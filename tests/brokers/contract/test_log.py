@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from time import time
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.brokers.contract.conftest import BrokerFactory
 from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
 from tests.concurrency import TIMEOUT, eventually, switching_often
-from wschat.brokers.base import Broker, Draft, Message, Result
+from wschat.brokers.base import TOPIC, Broker, Draft, Message, Result
 from wschat.brokers.paging import MAX_PAGE_CHARACTERS
 from wschat.errors import Rejected
 
@@ -345,7 +346,8 @@ def test_a_log_has_an_epoch_of_its_own(make_broker: BrokerFactory) -> None:
 
 _rooms = st.sampled_from(["a", "b"])
 _words = st.sampled_from(["", "x", "y\0", "😀"])
-_drafts = st.builds(Draft, _rooms, st.sampled_from(["alice", "bob"]), _words, st.none() | st.sampled_from(["k", "l", ""]))
+_keys = st.none() | st.sampled_from(["k", "l", ""])
+_drafts = st.builds(Draft, _rooms, st.sampled_from(["alice", "bob"]), _words, _keys, kind=st.sampled_from(["", TOPIC]))
 _numbers = st.integers(-1, 12) | st.sampled_from([2**31, 2**63 - 1, 2**63, HUGE])
 _limits = st.integers(0, 5) | st.just(EVERYTHING)
 _operations = st.one_of(
@@ -355,27 +357,45 @@ _operations = st.one_of(
 )
 
 
+class Entry(NamedTuple):
+    """A message without its time."""
+
+    room: str
+    seq: int
+    sender: str
+    text: str
+    kind: str
+
+    @classmethod
+    def of(cls, message: Message) -> Entry:
+        return cls(*message[:4], message.kind)
+
+
 class Model:
     """What a broker is, if nothing has to be fast, kept, or done by two at once."""
 
     def __init__(self) -> None:
-        self.log: dict[str, list[tuple[str, int, str, str]]] = {}
+        self.log: dict[str, list[Entry]] = {}
 
     def append(self, draft: Draft, keys: dict[tuple[str, str], int]) -> int | str:
         log = self.log.setdefault(draft.room, [])
         if draft.key is not None:
             known = keys.setdefault((draft.room, draft.key), len(log) + 1)
             if known <= len(log):
-                return known if log[known - 1][3] == draft.text else "id-used"
-        log.append((draft.room, len(log) + 1, draft.sender, draft.text))
+                return known if (log[known - 1].text, log[known - 1].kind) == (draft.text, draft.kind) else "id-used"
+        log.append(Entry(draft.room, len(log) + 1, draft.sender, draft.text, draft.kind))
         return len(log)
 
-    def since(self, room: str, seq: int, limit: int) -> list[tuple[str, int, str, str]]:
-        return [message for message in self.log.get(room, []) if message[1] > seq][:limit]
+    def since(self, room: str, seq: int, limit: int) -> list[Entry]:
+        return [message for message in self.log.get(room, []) if message.seq > seq][:limit]
 
-    def before(self, room: str, seq: int | None, limit: int) -> list[tuple[str, int, str, str]]:
-        found = [message for message in self.log.get(room, []) if seq is None or message[1] < seq]
+    def before(self, room: str, seq: int | None, limit: int) -> list[Entry]:
+        found = [message for message in self.log.get(room, []) if seq is None or message.seq < seq]
         return found[max(0, len(found) - limit) :]
+
+    def topic(self, room: str) -> Entry | None:
+        topics = [message for message in self.log.get(room, []) if message.kind == TOPIC]
+        return topics[-1] if topics and topics[-1].text else None
 
 
 # Each example has a broker of its own: the fixture only makes them.
@@ -397,8 +417,10 @@ def test_whatever_is_done_it_is_a_list_for_each_room(
                 continue
             name, room, seq, limit = operation
             read, expected = (broker.read_since, model.since) if name == "since" else (broker.read_before, model.before)
-            assert [message[:4] for message in read(room, seq, limit)] == expected(room, seq, limit)
+            assert list(map(Entry.of, read(room, seq, limit))) == expected(room, seq, limit)
         for room, listener in listeners.items():
-            assert [message[:4] for message in listener.messages] == model.since(room, 0, EVERYTHING)
+            assert list(map(Entry.of, listener.messages)) == model.since(room, 0, EVERYTHING)
+            topic = broker.topic(room)
+            assert (Entry.of(topic) if topic else None) == model.topic(room)
             assert listener.sent == len(listener.messages)
         assert last_numbers(broker) == {room: len(log) for room, log in model.log.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.brokers.contract.conftest import BrokerFactory
 from tests.brokers.test_clock import DAY, Hands
-from tests.brokers.wiring import EVERYTHING, SECOND, Listener, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.brokers.wiring import EVERYTHING, SECOND, Listener, append, last_numbers, log_of, numbers, say, set_topic, texts, upto
 from tests.concurrency import eventually
 from wschat.brokers.base import Draft, Result, Retention
 from wschat.brokers.sqlite import broker as sqlite
@@ -34,7 +34,7 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
     hands = Hands(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
-        say(broker, "gone", "one more")
+        set_topic(broker, "gone", "one more")
         listener = Listener()
         broker.subscribe("followed", listener)
         hands.go_on(9 * DAY)
@@ -51,6 +51,7 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
         assert log_of(broker, "gone") == log_of(broker, "followed") == []
         assert broker.last_seq("followed") == 3
         assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all that it ever had"
+        assert broker.topic("gone") is None
         (new,) = say(broker, "new", "x")
         assert new == 5, "and so does every room that is made after it"
         assert say(broker, "followed", "x") == [4]
@@ -69,6 +70,18 @@ def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: Broker
             threading.Event().wait(0.01)  # time for some rounds
         assert broker.has_room("tea")
         assert texts(log_of(broker, "tea")) == ["x"]
+
+
+def test_a_topic_holds_also_when_its_entry_is_not_kept_any_more(make_broker: BrokerFactory) -> None:
+    with closing(make_broker(Retention(messages=2, days=0.2 * SECOND))) as broker:
+        assert set_topic(broker, "lobby", "green") == 1
+        topic = broker.topic("lobby")
+        say(broker, "lobby", *["x"] * 300)
+        eventually(lambda: not log_of(broker, "lobby"))
+        say(broker, "lobby", *["x"] * 300)
+        assert broker.topic("lobby") == topic
+        set_topic(broker, "lobby", "")
+        assert broker.topic("lobby") is None
 
 
 @pytest.mark.parametrize("said", [3, 7, 8, 20, 700])

@@ -21,7 +21,7 @@ from tests.brokers.sqlite.wiring import in_another_process, locked, looking_into
 from tests.brokers.test_clock import DAY, Hands
 from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
 from tests.concurrency import TIMEOUT, eventually
-from wschat.brokers.base import Draft, Message, Outcome, Retention, Rule
+from wschat.brokers.base import TOPIC, Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.sqlite import broker as sqlite
 from wschat.brokers.sqlite import connections, write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -319,9 +319,18 @@ def test_what_was_acknowledged_is_there_after_a_kill(path: Path) -> None:
             assert len(set(texts(messages))) == len(messages)
         assert {room for room, _, _ in acknowledged} == {"a", "b"}
         for room, key, seq in acknowledged:
-            assert log[room][seq - 1].text == key
+            assert (log[room][seq - 1].text, log[room][seq - 1].kind) == (key, kind_of(key))
+        for room, messages in log.items():
+            assert broker.topic(room) == [message for message in messages if message.kind == TOPIC][-1]
         # Whoever was not told in time says it once more.
-        assert append(broker, *(Draft(room, "again", key, key) for room, key, _ in acknowledged)) == [seq for _, _, seq in acknowledged]
+        assert append(broker, *(Draft(room, "again", key, key, kind=kind_of(key)) for room, key, _ in acknowledged)) == [
+            seq for _, _, seq in acknowledged
+        ]
+
+
+def kind_of(key: str) -> str:
+    """Many set the topic."""
+    return TOPIC if key.endswith(("3", "8")) else ""
 
 
 def talk_until_killed(path: str, life: int) -> None:
@@ -338,7 +347,7 @@ def talk_until_killed(path: str, life: int) -> None:
     def talk(thread: int) -> None:
         for number in count():
             key = f"{life}-{thread}-{number}"
-            broker.append(Draft("ab"[number % 2], f"{thread}", key, key), publisher)
+            broker.append(Draft("ab"[number % 2], f"{thread}", key, key, kind=kind_of(key)), publisher)
 
     for thread in range(4):
         threading.Thread(target=talk, args=(thread,)).start()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.sqlite.wiring import looking_into, refusal
-from tests.brokers.wiring import log_of, say, texts
+from tests.brokers.wiring import log_of, say, set_topic, texts
+from wschat.brokers.base import TOPIC, Retention
 from wschat.brokers.sqlite import schema
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.brokers.sqlite.schema import VERSION, check_compatible, migrate
@@ -54,7 +55,7 @@ def test_an_empty_file_gets_the_tables_of_this_version_and_an_epoch(path: Path, 
     assert content(path)[0] == str(VERSION)
     ((epoch,),) = database.execute("SELECT epoch FROM log").fetchall()
     assert epoch
-    for table in ("rooms", "messages", "keys", "rules"):
+    for table in ("rooms", "messages", "keys", "rules", "topics"):
         assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
@@ -104,6 +105,27 @@ def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(pat
         migrate(database)
         assert database.execute("SELECT name, last, time FROM rooms ORDER BY id").fetchall() == [("tea", 2, 1700000001.5), ("coffee", 7, 0)]
         assert database.execute("SELECT * FROM log").fetchall() == [("an epoch", 1700000001.5, 0)]
+
+
+def test_a_history_of_version_2_has_messages_without_a_kind_and_rooms_without_a_topic(path: Path) -> None:
+    with closing(connect(path)) as database:
+        database.executescript("".join(schema._STEPS[:2]))
+        database.executescript("""
+            INSERT INTO log VALUES ('epoch', 1700000002.0, 0); PRAGMA application_id = 2004050792; PRAGMA user_version = 2;
+            INSERT INTO rooms VALUES (1, 'tea', 2, 1700000001.5);
+            INSERT INTO messages VALUES (1, 1, 'alice', 'one', 1700000000.5), (1, 2, 'alice', 'two', 1700000001.5);
+        """)
+    with closing(SqliteBroker(path, Retention(days=0))) as broker:
+        assert [message[1:] for message in log_of(broker, "tea")] == [
+            (1, "alice", "one", 1700000000.5, ""),
+            (2, "alice", "two", 1700000001.5, ""),
+        ]
+        assert broker.topic("tea") is None
+        assert set_topic(broker, "tea", "green") == 3
+    with closing(SqliteBroker(path, Retention(days=0))) as broker:
+        assert [message.kind for message in log_of(broker, "tea")] == ["", "", TOPIC]
+        assert broker.topic("tea") == log_of(broker, "tea")[-1]
+    assert content(path)[0] == str(VERSION)
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,10 +188,10 @@ def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
         say(broker, "lobby", "one")
     with looking_into(path) as database:
         database.execute("PRAGMA user_version = 99")
-    assert "has version 99, and this wschat reads versions up to 2" in refusal(path)
+    assert f"has version 99, and this wschat reads versions up to {VERSION}" in refusal(path)
     with looking_into(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (99,)
-        database.execute("PRAGMA user_version = 2")
+        database.execute(f"PRAGMA user_version = {VERSION}")
     with closing(SqliteBroker(path)) as broker:
         assert texts(log_of(broker, "lobby")) == ["one"]
 

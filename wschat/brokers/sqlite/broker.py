@@ -80,8 +80,9 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
         self._files = DatabaseFiles(self.path)
         if self._files.identity != self._file_lock.identity:
             raise sqlite3.OperationalError("its file has been removed or replaced")
-        last_numbers = self._log.last_numbers().items()
-        self._load_rooms(((name, RoomEntry(last, has_log=True)) for name, last in last_numbers), self._log.floor)
+        topics, last_numbers = self._log.topics(), self._log.last_numbers().items()
+        rooms = ((name, RoomEntry(last, has_log=True, topic=topics.get(name))) for name, last in last_numbers)
+        self._load_rooms(rooms, self._log.floor)
 
     def check(self) -> int:
         def check() -> None:

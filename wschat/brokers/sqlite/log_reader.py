@@ -87,7 +87,10 @@ class RangeReader:
         order = "DESC" if self._is_backward else "ASC"
         is_kept = f"(time >= ? OR time < {UNSET})"
         rows = database.execute(
-            f"SELECT seq, sender, text, time FROM messages WHERE room = ? AND seq BETWEEN ? AND ? AND {is_kept} ORDER BY seq {order}",
+            f"""
+            SELECT seq, sender, text, time, kind FROM messages
+            WHERE room = ? AND seq BETWEEN ? AND ? AND {is_kept} ORDER BY seq {order}
+            """,
             (room, self._first, self._last, self._oldest_time),
         )
         with contextlib.closing(rows):
@@ -116,9 +119,9 @@ class RangeReader:
 
 def _message(room: str, row: Any) -> Message | None:
     """Return the message of a row; None if a value has the wrong type."""
-    seq, sender, text, time = row
+    seq, sender, text, time, kind = row
     try:
-        message = Message(room, seq, sender.decode(), text.decode(), time)
+        message = Message(room, seq, sender.decode(), text.decode(), time, kind.decode())
     except (AttributeError, UnicodeDecodeError):
         return None
     return message if type(time) is float and isfinite(time) else None

@@ -11,10 +11,11 @@ from itertools import islice
 from math import inf, isfinite
 from typing import TypeVar
 
-from wschat.brokers.base import Draft, Message, Result, Retention
+from wschat.brokers.base import TOPIC, Draft, Message, Result, Retention
 from wschat.brokers.clock import UNSET, Clock
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord
 from wschat.brokers.sqlite.log_reader import is_damage
+from wschat.brokers.sqlite.topics import read_topics, store_topic
 
 logger = logging.getLogger("wschat.brokers")
 
@@ -59,7 +60,7 @@ class _Room:
 
 
 class LogWriter:
-    """Writes the tables of rooms, messages and keys. A method that raises sqlite3.Error has changed nothing."""
+    """Writes the tables of rooms, messages, topics and keys. A method that raises sqlite3.Error has changed nothing."""
 
     def __init__(self, database: sqlite3.Connection, retention: Retention) -> None:
         self._database = database
@@ -96,6 +97,10 @@ class LogWriter:
     def last_numbers(self) -> dict[str, int]:
         """Return the last number of each room."""
         return {name: room.last for name, room in self._rooms.items()}
+
+    def topics(self) -> dict[str, Message]:
+        """Return the entries that set the topics, by room."""
+        return read_topics(self._database, {room.id: name for name, room in self._rooms.items()})
 
     def append(self, drafts: Sequence[Draft]) -> Appended:
         """Append messages in one transaction, which is on the disk on return."""
@@ -160,19 +165,22 @@ class LogWriter:
         appended = Appended()
         records = self._find_records((rooms[draft.room].id, draft.key) for draft in drafts if draft.key is not None)
         new_keys = []
+        topics: dict[int, Message] = {}
         times = {name: self.clock.time_after(room.time) for name, room in rooms.items()}
         for draft in drafts:
             room = rooms[draft.room]
             record = records.get((room.id, draft.key)) if draft.key is not None else None
             if record is not None:
-                appended.results.append(record.result_for(draft.text))
+                appended.results.append(record.result_for(draft))
                 continue
             messages = appended.messages.setdefault(draft.room, [])
             seq = room.last + len(messages) + 1
-            messages.append(Message(draft.room, seq, draft.sender, draft.text, times[draft.room]))
+            messages.append(Message(draft.room, seq, draft.sender, draft.text, times[draft.room], draft.kind))
             appended.results.append(seq)
+            if draft.kind == TOPIC:
+                topics[room.id] = messages[-1]
             if draft.key is not None:
-                records[room.id, draft.key] = record = KeyRecord.of(seq, draft.text)
+                records[room.id, draft.key] = record = KeyRecord.of(seq, draft)
                 new_keys.append((room.id, draft.key, *record))
         for name, messages in appended.messages.items():
             room = rooms[name]
@@ -180,6 +188,8 @@ class LogWriter:
             self._database.execute("UPDATE rooms SET last = ?, time = ? WHERE id = ?", (messages[-1].seq, messages[-1].time, room.id))
             if deletes and room.is_delete_due:
                 self._delete_old(room, messages[-1].seq)
+        for room_id, topic in topics.items():
+            store_topic(self._database, room_id, topic)
         self._insert_rows("INSERT OR REPLACE INTO keys", new_keys)  # a damaged row may have the key
         return appended
 
@@ -222,7 +232,7 @@ class LogWriter:
             floor = max(self.floor, *(room.last for room in rooms))
             with self._transaction():
                 self._database.execute("UPDATE log SET floor = ?", (floor,))
-                for statement in ("messages WHERE room", "keys WHERE room", "rooms WHERE id"):
+                for statement in ("messages WHERE room", "topics WHERE room", "keys WHERE room", "rooms WHERE id"):
                     self._database.executemany(f"DELETE FROM {statement} = ?", [(room.id,) for room in rooms])
             self.floor = floor
             for name in some:

@@ -36,6 +36,10 @@ _STEPS = [
     UPDATE rooms SET time = coalesce((SELECT time FROM messages WHERE room = rooms.id ORDER BY seq DESC LIMIT 1), 0);
     UPDATE log SET seen = (SELECT max(time) FROM rooms);
     """,
+    """
+    ALTER TABLE messages ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    CREATE TABLE topics (room INTEGER PRIMARY KEY, seq INTEGER NOT NULL, sender TEXT NOT NULL, text TEXT NOT NULL, time REAL NOT NULL);
+    """,
 ]
 VERSION = len(_STEPS)
 """The version of the tables, which a file has as its `user_version`."""
