@@ -48,4 +48,4 @@ def test_an_invalid_value_is_refused(values: dict[str, object], error: str) -> N
     ("flag", "variable"), [("--name", "WSCHAT_NAME"), ("--max-rooms", "WSCHAT_MAX_ROOMS"), ("--one/--all", "WSCHAT_ONE")]
 )
 def test_a_variable_is_named_after_the_flag(flag: str, variable: str) -> None:
-    assert Option(flag, "Help.").variable == variable
+    assert Option(flag, "Help.").variable("WSCHAT_") == variable

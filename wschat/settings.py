@@ -20,7 +20,7 @@ class Option:
     """The command-line option of a setting. The value's type, and whether the option may be repeated, follow from the default."""
 
     flag: str
-    """`--name`, or `--name/--opposite` for a switch. The environment variable has the same name: `WSCHAT_NAME`."""
+    """`--name`, or `--name/--opposite` for a switch. The environment variable has the same name: `WSCHAT_NAME`, for example."""
     help: str
     metavar: str | None = None
     choices: Mapping[str, object] | None = None
@@ -31,11 +31,12 @@ class Option:
     """The default for `--help`, if the setting's own cannot be shown; with `parse`, a text that it takes."""
     maximum: float | None = None
     """The largest number that can be given; None for the type's own."""
+    short: str | None = None
+    """A second name of one letter: `-v`."""
 
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return f"WSCHAT_{self.flag.partition('/')[0].removeprefix('--').replace('-', '_').upper()}"
+    def variable(self, prefix: str) -> str:
+        """Return the name of the environment variable: a prefix, such as `WSCHAT_`, and that of the flag."""
+        return f"{prefix}{self.flag.partition('/')[0].removeprefix('--').replace('-', '_').upper()}"
 
 
 def setting(default: _T, *, option: Option | None = None, check: Callable[[Any], object] | None = None) -> _T:

@@ -62,19 +62,21 @@ def test_options_reach_the_server(serve: ServerFactory) -> None:
     assert done.stdout == "1 http://o b\n"
 
 
-@pytest.mark.parametrize(("code", "status"), [(1000, 0), (1001, 0), (1008, 1), (1011, 1)])
+@pytest.mark.parametrize(("code", "status"), [(1000, 0), (1001, 0), (1008, 4), (1011, 4)])
 def test_the_exit_code_is_0_after_a_clean_end_only(serve: ServerFactory, code: int, status: int) -> None:
     server = serve(lambda ws: ws.close(code, "because"))
     with running(url_of(server)) as process:  # whose input does not end
         assert process.wait(timeout=10) == status
         assert process.stderr is not None
-        assert process.stderr.read() == ("" if code == 1000 else f"wschat: connection closed: {code} because\n")
+        assert process.stderr.read() == ("" if code == 1000 else f"wschat: {url_of(server)}: connection closed: {code} because\n")
 
 
-@pytest.mark.parametrize("arguments", [["http://localhost"], ["ws://127.0.0.1:1/"], ["ws://localhost", "--header", "no colon"]])
-def test_a_failed_opening_is_a_one_line_error_and_exit_code_2(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["http://localhost"], 2), (["ws://127.0.0.1:1/"], 3), (["ws://localhost", "--header", "no colon"], 2)]
+)
+def test_a_failed_opening_is_a_one_line_error(arguments: list[str], code: int) -> None:
     done = run(*arguments)
-    assert done.returncode == 2
+    assert done.returncode == code
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
 
@@ -85,8 +87,8 @@ def test_a_refusal_is_printed_with_its_reason(serve: ServerFactory) -> None:
 
     server = serve(echo, check_request=refuse)
     done = run(url_of(server))
-    assert done.stderr == f"wschat: 127.0.0.1:{server.port} answered 403 Forbidden: Not you.\n"
-    assert done.returncode == 2
+    assert done.stderr == f"wschat: {url_of(server)}: 127.0.0.1:{server.port} answered 403 Forbidden: Not you.\n"
+    assert done.returncode == 3
 
 
 def test_ctrl_c_closes_and_exits(echo_url: str) -> None:
@@ -112,7 +114,7 @@ def test_a_closed_output_ends_the_command(serve: ServerFactory) -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=10) == 0
         assert process.stderr.read() == ""
         process.stdout = None
 
@@ -133,14 +135,14 @@ def test_on_a_terminal_lines_are_sent_as_they_are_typed(echo_url: str) -> None:
         os.close(keyboard)
 
 
-def test_a_lost_connection_is_exit_code_1() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, running(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
+def test_a_lost_connection_is_exit_code_4() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, running(url := f"ws://127.0.0.1:{listener.getsockname()[1]}/") as process:
         connection, _ = listener.accept()
         with connection:
             connection.sendall(accepting(connection.recv(65536)))
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=10) == 4
         assert process.stderr is not None
-        assert process.stderr.read() == "wschat: connection closed: 1006 connection lost\n"
+        assert process.stderr.read() == f"wschat: {url}: connection closed: 1006 connection lost\n"
 
 
 def test_the_close_code_of_a_stopped_server_is_printed(serve: ServerFactory) -> None:
@@ -151,12 +153,12 @@ def test_the_close_code_of_a_stopped_server_is_printed(serve: ServerFactory) -> 
         assert process.stdout.readline() == "hi\n"
         server.stop()
         assert process.wait(timeout=10) == 0
-        assert process.stderr.read() == "wschat: connection closed: 1001 the server is stopping\n"
+        assert process.stderr.read() == f"wschat: {url_of(server)}: connection closed: 1001 the server is stopping\n"
 
 
 def test_control_characters_of_a_reason_are_escaped(serve: ServerFactory) -> None:
-    done = run(url_of(serve(lambda ws: ws.close(4000, "\x1b[2J\u202ebad\nwschat: forged"))))
-    assert done.stderr == "wschat: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
+    url = url_of(serve(lambda ws: ws.close(4000, "\x1b[2J\u202ebad\nwschat: forged")))
+    assert run(url).stderr == f"wschat: {url}: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
 
 
 def shown_on_a_terminal(url: str) -> str:
@@ -234,15 +236,15 @@ def test_a_closed_terminal_is_the_end_of_the_input(echo_url: str) -> None:
         process.communicate()
 
 
-def test_the_exit_code_is_2_without_standard_error() -> None:
+def test_the_exit_code_is_the_same_without_standard_error() -> None:
     done = run_in_shell("2>&-", "ws://127.0.0.1:1/")
-    assert (done.stdout, done.stderr, done.returncode) == ("", "", 2)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 3)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_output_ends_the_command(serve: ServerFactory) -> None:
     done = run_in_shell(">/dev/full", url_of(serve(greet)))
-    assert (done.stderr, done.returncode) == ("wschat: cannot write to standard output: No space left on device\n", 1)
+    assert (done.stderr, done.returncode) == ("wschat: cannot write to standard output: No space left on device\n", 2)
 
 
 def test_ctrl_c_while_connecting_is_no_traceback() -> None:

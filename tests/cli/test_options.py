@@ -42,7 +42,7 @@ class Tea:
 def call(*arguments: str, env: dict[str, str] | None = None, base: Tea = Tea(), **defaults: str) -> tuple[Result, Tea | None]:
     made: list[Tea] = []
 
-    @click.command(params=options_of(Tea, **defaults))
+    @click.command(params=options_of(Tea, defaults=defaults))
     @click.pass_context
     def command(context: click.Context, /, **_: object) -> None:
         made.append(configured(base, context))
@@ -120,7 +120,7 @@ def test_the_address_of_a_service_is_no_value(caplog: pytest.LogCaptureFixture, 
 def test_every_option_of_the_command_is_a_setting() -> None:
     declared = [field.metadata["option"] for config in (CommandConfig, Limits, ServerConfig, ChatConfig) for field in options_in(config)]
     assert [option.flag.partition("/")[0] for option in declared] == [parameter.opts[0] for parameter in main.params]
-    assert [option.variable for option in declared] == [parameter.envvar for parameter in main.params]
+    assert [option.variable("WSCHAT_") for option in declared] == [parameter.envvar for parameter in main.params]
 
 
 def options_in(config: type) -> list[Field[Any]]:

@@ -6,8 +6,9 @@ import logging
 import math
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import Field, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -55,7 +56,7 @@ class Text(StringParamType):
 class SettingOption(click.Option):
     """The option of a setting."""
 
-    def __init__(self, setting: Field[Any], option: Option) -> None:
+    def __init__(self, setting: Field[Any], option: Option, variables: str, *, show_variable: bool) -> None:
         self._setting = setting
         self._option = option
         is_list = isinstance(setting.default, tuple)
@@ -63,13 +64,14 @@ class SettingOption(click.Option):
         if option.choices is not None:
             default = next(word for word, value in option.choices.items() if value == setting.default)
         super().__init__(
-            [option.flag, setting.name],
+            [option.flag, *([option.short] if option.short else []), setting.name],
             type=_type_of(setting.default, option),
+            is_flag=isinstance(setting.default, bool),
             default=() if is_list else default,
             multiple=is_list,
             metavar=option.metavar,
-            envvar=option.variable,
-            show_envvar=True,
+            envvar=option.variable(variables),
+            show_envvar=show_variable,
             show_default=option.default if option.default and not option.parse else True,
             help=option.help,
             callback=self._value_of,
@@ -107,13 +109,21 @@ def _type_of(default: object, option: Option) -> click.ParamType[Any] | None:
     return click.STRING if option.parse or isinstance(default, tuple) else Text()
 
 
-def options_of(config: type, **defaults: str) -> list[click.Parameter]:
-    """Return the options of all settings that have one. `defaults` are texts for `--help` where the command's default is another one."""
+def options_of(
+    config: type, *, variables: str = "WSCHAT_", show_variables: bool = True, defaults: Mapping[str, str] = MappingProxyType({})
+) -> list[click.Parameter]:
+    """Return the options of all settings that have one.
+
+    The names of their environment variables begin with `variables`, and `--help` has them with `show_variables`. `defaults` are texts
+    for `--help` where the command's default is another one.
+    """
     options: list[click.Parameter] = []
     for name, setting in settings_of(config).items():
         option = setting.metadata.get("option")
         if option is not None:
-            options.append(SettingOption(setting, replace(option, default=defaults.get(name, option.default))))
+            options.append(
+                SettingOption(setting, replace(option, default=defaults.get(name, option.default)), variables, show_variable=show_variables)
+            )
     return options
 
 

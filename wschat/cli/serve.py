@@ -73,7 +73,10 @@ class CannotServe(click.ClickException):
     "serve",
     params=[
         *options_of(CommandConfig),
-        *options_of(Limits, max_message_bytes=f"{CHAT_LIMITS.max_message_bytes} for the chat, else {DEFAULT_LIMITS.max_message_bytes}"),
+        *options_of(
+            Limits,
+            defaults={"max_message_bytes": f"{CHAT_LIMITS.max_message_bytes} for the chat, else {DEFAULT_LIMITS.max_message_bytes}"},
+        ),
         *options_of(ServerConfig),
         *options_of(ChatConfig),
     ],
