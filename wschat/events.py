@@ -16,7 +16,9 @@ Id = str | int
 JSON_NAMES = {"sender": "from"}
 """The names of fields that are called otherwise in JSON."""
 
-_OPTIONAL = frozenset({"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator", "room", "event"})
+_OPTIONAL = frozenset(
+    {"id", "more", "seq", "seconds", "new_name", "secret", "yours", "moderators", "moderator", "room", "event", "topic", "sender", "time"}
+)
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -75,6 +77,8 @@ class Joined(Event):
     """The id of the request."""
     moderators: Sequence[str] | None = None
     """The members who moderate the room, None if there are none."""
+    topic: Mapping[str, object] | None = None
+    """The topic: its `text`, and by whom (`from`), when (`time`) and with which number (`seq`) it was set. None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,25 @@ class MessageEvent(Event):
     """The text."""
     time: float
     """When it was said, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class TopicEvent(Event):
+    """A change of the topic of a room, or the reply to a request for it. If there is none, a reply has only an empty text."""
+
+    type = "topic"
+    room: str
+    """The room's name."""
+    seq: int | None = None
+    """The number of the change among the messages of the room."""
+    sender: str | None = None
+    """The name of the user who set it."""
+    text: str = ""
+    """The topic, empty for none."""
+    time: float | None = None
+    """When it was set, in seconds since 1970."""
+    id: Id | None = None
+    """The id of the request."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +190,8 @@ class Members(Event):
     """The number of members without a name."""
     id: Id | None = None
     """The id of the request."""
+    topic: Mapping[str, object] | None = None
+    """The topic, as in `Joined`."""
 
 
 @dataclass(frozen=True)

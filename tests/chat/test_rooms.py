@@ -9,9 +9,9 @@ from itertools import permutations
 import pytest
 
 from tests.chat.conftest import ChatFactory
-from tests.chat.wiring import Client, Guests
+from tests.chat.wiring import Client, Event, Guests
 from tests.connection.wiring import eventually
-from wschat.brokers.base import Draft, Message, Outcome
+from wschat.brokers.base import TOPIC, Broker, Draft, Message, Outcome
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.errors import HistoryUnavailable
@@ -32,6 +32,7 @@ class Interrupted(MemoryBroker):
     def __init__(self) -> None:
         super().__init__()
         self.meanwhile: Callable[[], object] = lambda: None
+        self.after_topic: Callable[[], object] = lambda: None
 
     def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
         return self._interrupted(super().read_since(room, seq, limit))
@@ -44,9 +45,19 @@ class Interrupted(MemoryBroker):
         meanwhile()
         return messages
 
+    def topic(self, room: str) -> Message | None:
+        topic = super().topic(room)
+        after_topic, self.after_topic = self.after_topic, lambda: None
+        after_topic()
+        return topic
+
     def say(self, count: int) -> None:
         for _ in range(count):
             self.append(Draft(ROOM, "somebody", "x"), Nobody())
+
+    def set_topic(self, *texts: str) -> None:
+        for text in texts:
+            self.append(Draft(ROOM, "somebody", text, kind=TOPIC), Nobody())
 
 
 @pytest.fixture
@@ -240,3 +251,64 @@ def test_a_name_that_one_room_does_not_learn_is_told_in_the_others(open_chat: Ch
     alice.tell(type="nick", name="bob")
     assert watcher.next(lambda event: event.get("event") == "rename")["new_name"] == "bob"
     assert watcher.next(lambda event: event.get("event") == "leave")["name"] == "bob"
+
+
+# The topic
+
+
+def topic_text(event: Event) -> str:
+    return str(event.get("topic", {"text": ""})["text"])
+
+
+def test_a_member_who_joins_receives_the_topic(chat: Guests, slow: Interrupted) -> None:
+    assert "topic" not in chat.v1("alice").join(ROOM)
+    slow.set_topic("old", "green")
+    assert chat.v1("bob").join(ROOM)["topic"].items() >= {"seq": 2, "from": "somebody", "text": "green"}.items()
+    assert chat.v1("carol").join("coffee").keys().isdisjoint({"topic"})
+    slow.set_topic("")
+    assert "topic" not in chat.v1("dave").join(ROOM)
+
+
+@pytest.mark.parametrize("texts", [["green"], ["green", ""], ["", "green"]], ids=str)
+@pytest.mark.parametrize("before", ["", "old"])
+@pytest.mark.parametrize("said", [0, 150])
+def test_a_topic_that_is_set_while_the_past_is_read_is_the_topic(
+    chat: Guests, slow: Interrupted, texts: list[str], before: str, said: int
+) -> None:
+    alice = chat.v1("alice", ROOM)
+    slow.set_topic(*[before] if before else [])
+    slow.say(said)
+    bob = chat.v1("bob")
+    slow.meanwhile = lambda: slow.set_topic(*texts)
+    joined = bob.join(ROOM)
+    assert topic_text(joined) == texts[-1]
+    assert [event["text"] for event in joined["messages"] if event.get("type") == "topic"][-1] == texts[-1]
+    assert [event["text"] for event in alice.seen() if event["type"] == "topic"] == [*[before] * bool(before), *texts]
+
+
+@pytest.mark.parametrize("texts", [["green"], ["green", ""], [""]], ids=str)
+def test_a_topic_that_is_set_while_the_room_begins_is_the_topic(chat: Guests, slow: Interrupted, texts: list[str]) -> None:
+    slow.set_topic("old")
+    bob = chat.v1("bob")
+    slow.after_topic = lambda: slow.set_topic(*texts)  # after the subscription
+    assert topic_text(bob.join(ROOM)) == texts[-1]
+    assert topic_text(bob.ask(type="who", room=ROOM)) == texts[-1]
+
+
+def test_who_knows_the_topic_of_a_room_without_members(chat: Guests, slow: Interrupted) -> None:
+    bob = chat.v1("bob")
+    assert "topic" not in bob.ask(type="who", room=ROOM)
+    slow.set_topic("green")
+    assert topic_text(bob.ask(type="who", room=ROOM)) == "green"
+
+
+def test_a_topic_is_an_entry_of_the_log_like_a_message(guests: Guests, broker: Broker) -> None:
+    alice = guests.v1("alice", ROOM)
+    alice.say("first")
+    broker.append(Draft(ROOM, "bob", "green", kind=TOPIC), Nobody())
+    event = alice.next("topic")
+    assert event == {"type": "topic", "room": ROOM, "seq": 2, "from": "bob", "text": "green", "time": event["time"]}
+    assert alice.say("third") == 3
+    for entries in (alice.ask(type="history", room=ROOM)["messages"], guests.v1("carol").join(ROOM, since=0)["messages"]):
+        assert [entry.get("type") for entry in entries] == [None, "topic", None]
+        assert entries[1] == event

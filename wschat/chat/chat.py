@@ -20,6 +20,7 @@ from wschat.chat.dialects.plain import Plain
 from wschat.chat.dialects.sse import Sse
 from wschat.chat.dialects.v1 import SUBPROTOCOL, V1
 from wschat.chat.http import HttpGateway
+from wschat.chat.messages import topic_event
 from wschat.chat.moderation import BAN, Moderation
 from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.new_rooms import NewRooms
@@ -123,6 +124,9 @@ class Chat:
         session.connection.send(session.dialect.greeting(session.name, session.secret))
         if session.dialect.one_room:
             self._state.rooms.join(room, session)
+            topic = self._state.broker.topic(room)
+            if topic is not None:
+                session.notify(topic_event(room, topic))
             self._spend_on_announcing(session)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Messages of the log as the fields and the text of `message` events."""
+"""Entries of the log as the fields and the text of events."""
 
 from __future__ import annotations
 
@@ -6,18 +6,34 @@ import json
 from collections.abc import Callable
 
 from wschat.brokers.base import Message
+from wschat.events import Id, TopicEvent
 
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
 
 
 def message_fields(message: Message) -> dict[str, object]:
-    """Return the fields of a message, for events and replies."""
-    return {"room": message.room, "seq": message.seq, "from": message.sender, "text": message.text, "time": round(message.time, 3)}
+    """Return the fields of an entry, for events and replies. Its `type` is among them unless it is a text that was said."""
+    room, seq, sender, text, time, kind = message
+    fields = {"room": room, "seq": seq, "from": sender, "text": text, "time": round(time, 3)}
+    return {"type": kind, **fields} if kind else fields
+
+
+def topic_fields(topic: Message | None) -> dict[str, object] | None:
+    """Return the fields of a room's topic, given by the last entry of this kind; None for no topic."""
+    if topic is None or not topic.text:
+        return None
+    return {"seq": topic.seq, "from": topic.sender, "text": topic.text, "time": round(topic.time, 3)}
+
+
+def topic_event(room: str, topic: Message | None, request_id: Id | None = None) -> TopicEvent:
+    """Return the reply to a request for the topic of a room, which is None for no topic."""
+    if topic is None:
+        return TopicEvent(room, id=request_id)
+    return TopicEvent(room, topic.seq, topic.sender, topic.text, round(topic.time, 3), request_id)
 
 
 def message_as_json(message: Message) -> str:
-    """Return the event for a new message. Written by hand, because there are so many of them."""
-    room, seq, sender, text, time, _ = message
-    return (
-        f'{{"type":"message","room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'
-    )
+    """Return the event for a new entry. Written by hand, because there are so many of them."""
+    room, seq, sender, text, time, kind = message
+    quoted = _quoted(kind) if kind else '"message"'
+    return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'

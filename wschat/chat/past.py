@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wschat.brokers.base import Broker, Message
 from wschat.chat.dialects.base import Dialect
 from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES
-from wschat.chat.messages import message_fields
+from wschat.chat.messages import message_fields, topic_fields
 from wschat.events import Gap, Id, Joined
 
 
@@ -72,14 +72,16 @@ class Past:
             known = self.messages[-1]["seq"] if self.messages else 0
             self.messages += [message_fields(message) for message in delivered if message.seq > known]  # type: ignore[operator]  # a number
 
-    def as_event(self, members: Sequence[str], moderators: Sequence[str], last: int, request_id: Id | None) -> Joined:
-        """Return the reply."""
+    def as_event(
+        self, members: Sequence[str], moderators: Sequence[str], topic: Message | None, last: int, request_id: Id | None
+    ) -> Joined:
+        """Return the reply. `topic` is the last entry that set the topic, or cleared it."""
         given = self.messages[-DEFAULT_MESSAGES:] if self.since is None else self.messages[:MAX_MESSAGES]
         is_short = len(given) < len(self.messages)
         more = (self.has_older if self.since is None else not self.is_complete) or is_short
         end = last if self.is_complete and (self.since is None or not is_short) else None
         gap = self.is_lost or self._has_hole(given, end)
-        return Joined(self.room, self.epoch, last, members, given, more, gap, request_id, moderators or None)
+        return Joined(self.room, self.epoch, last, members, given, more, gap, request_id, moderators or None, topic_fields(topic))
 
     def _has_hole(self, given: Sequence[Mapping[str, Any]], last: int | None) -> bool:
         """Return True if a number is missing among these, after `since`, or up to `last`, which is None if there are more."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from wschat.brokers.base import Broker, Message
+from wschat.brokers.base import TOPIC, Broker, Message
 from wschat.chat.dialects.base import Dialect
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.past import Replay, Resume, read_past
@@ -27,14 +27,17 @@ class Room:
         """The number of members without a name."""
         self._broker = broker
         self._moderators = moderators
-        # Guards the three below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
+        # Guards the four below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
         self._delivery_lock = threading.Lock()
         self._hubs = {dialect: Hub() for dialect in dialects}
         self._delivered_meanwhile: list[list[Message]] = []  # a list for each session that is reading the past
         self._last = 0
+        self._topic: Message | None = None  # the last entry that set the topic, or cleared it
         last = broker.subscribe(name, self)
+        topic = broker.topic(name)
         with self._delivery_lock:
             self._last = max(self._last, last)  # messages may have been delivered meanwhile
+            self._topic = self._topic or topic
 
     @property
     def audience(self) -> int:
@@ -60,6 +63,9 @@ class Room:
         """Take the next messages from the broker."""
         with self._delivery_lock:
             self._last = messages[-1].seq
+            for message in messages:
+                if message.kind == TOPIC:
+                    self._topic = message
             for delivered in self._delivered_meanwhile:
                 delivered += messages
             for dialect, hub in self._hubs.items():
@@ -134,7 +140,7 @@ class Room:
             moderators = self._moderators()  # outside of the lock: it takes the lock of `Rooms`
             with self._delivery_lock:
                 past.extend(delivered)
-                joined = past.as_event(self._broker.members(self.name), moderators, self._last, resume.id)
+                joined = past.as_event(self._broker.members(self.name), moderators, self._topic, self._last, resume.id)
                 hub.admit(session.connection, session.dialect.event(joined))
 
     @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.conftest import ServerFactory, url_of
-from wschat.brokers.base import Broker
+from wschat.brokers.base import TOPIC, Broker, Draft, Outcome
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
@@ -30,6 +30,13 @@ def chat(serve: ServerFactory) -> wschat.WebSocketServer:
 def connections() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+class Nobody:
+    """A publisher who does not care."""
+
+    def on_appended(self, outcomes: list[Outcome]) -> None:
+        pass
 
 
 class Guests:
@@ -127,6 +134,29 @@ def test_who_goes_to_another_room_hears_that_one_only(guest: Guests) -> None:
     assert mover.recv(timeout=5) == "Server: in the tea room"
     assert ask(stays, "/who") == "In lobby: 1 without a name."
     assert ask(stays, "/rooms") == "Rooms: lobby (1), tea (2)."
+
+
+def test_a_topic_is_a_line_for_everyone_in_the_room_and_for_who_joins(serve: ServerFactory, connections: ExitStack) -> None:
+    broker = MemoryBroker()
+    app = Chat(broker)
+    chat = serve(app.handle, check_request=app.check_request)
+    guest = Guests(chat, connections)
+    stays, comes = guest("/rooms/tea"), guest()
+    for text in ("green: or black?", ""):
+        broker.append(Draft("tea", "alice", text, kind=TOPIC), Nobody())
+    assert stays.recv(timeout=5) == "alice changed the topic to: green: or black?"
+    assert stays.recv(timeout=5) == "alice cleared the topic"
+    assert ask(comes, "/join tea") == "You are now in tea."
+    assert ask(comes, "/who") == "In tea: 2 without a name."
+    assert ask(comes, "/join lobby") == "You are now in lobby."
+    broker.append(Draft("tea", "bob", "white", kind=TOPIC), Nobody())
+    topic = "Topic of tea, set by bob: white"
+    assert ask(comes, "/join tea") == f"You are now in tea.\n{topic}"
+    assert ask(comes, "/who") == f"In tea: 2 without a name.\n{topic}"
+    opens = connections.enter_context(wschat.connect(url_of(chat, "/rooms/tea")))
+    assert [opens.recv(timeout=5) for _ in range(2)] == [GREETING, topic]
+    lines = "alice changed the topic to: green: or black?\nalice cleared the topic\nbob changed the topic to: white"
+    assert ask(opens, "/history") == lines
 
 
 def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wschat.brokers.base import Message
+from wschat.brokers.base import TOPIC, Message
 from wschat.chat.dialects.sse import Sse
 from wschat.errors import Rejected
 from wschat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
@@ -32,6 +32,13 @@ def test_a_message_is_one_event_whatever_it_says(text: str) -> None:
     assert fields["id"] == "e1:5"
     assert "\r" not in fields["data"]
     assert json.loads(fields["data"]) == {"room": "tea", "seq": 5, "from": "alice", "text": text, "time": 1.235}
+
+
+@pytest.mark.parametrize("text", ["green", "", "two\nlines"])
+def test_a_topic_is_an_event_of_its_type_after_which_a_client_continues(text: str) -> None:
+    fields = fields_of(FEED.message(Message("tea", 5, "alice", text, 1.23456, TOPIC)))
+    assert (fields["id"], fields["event"]) == ("e1:5", "topic")
+    assert json.loads(fields["data"]) == {"type": "topic", "room": "tea", "seq": 5, "from": "alice", "text": text, "time": 1.235}
 
 
 @pytest.mark.parametrize("event", [MemberEvent("tea", "al\nice", "join"), Notice("two\nlines"), WhisperEvent("a", "b", "c\r\n", 1.0)])

@@ -52,7 +52,7 @@ class History(Action[HistoryEvent]):
 
     def plain_reply(self, reply: HistoryEvent) -> str:
         """Write a line for each message."""
-        lines = [as_line(message["from"], str(message["text"])) for message in reply.messages]
+        lines = [as_line(message["from"], str(message["text"]), str(message.get("type", ""))) for message in reply.messages]
         return "\n".join(lines) or f"No messages are kept in {reply.room}."
 
     def cost(self, state: State, session: Session, reply: HistoryEvent) -> float:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from wschat.chat.action import LATER, Action, Command
 from wschat.chat.costs import NAME_LISTED
 from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES, Number, RoomName, String
+from wschat.chat.messages import topic_event
 from wschat.chat.moderation import BAN
 from wschat.chat.past import Resume
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
-from wschat.events import Event
+from wschat.chat.text import as_topic_line
+from wschat.events import Event, TopicEvent
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Join(Action[Event | None]):
             return LATER
         for other in session.rooms.keys() - {self.room}:
             state.rooms.leave(other, session)
-        return None
+        topic = state.broker.topic(self.room)
+        return topic_event(self.room, topic) if topic else None
 
     def plain_reply(self, reply: Event | None) -> str:
-        """Name the room."""
-        return f"You are now in {self.room}."
+        """Name the room, and below it the topic."""
+        topic = f"\n{as_topic_line(self.room, reply.sender, reply.text)}" if isinstance(reply, TopicEvent) else ""
+        return f"You are now in {self.room}.{topic}"
 
     def cost(self, state: State, session: Session, reply: Event | None) -> float:
         """Count an event and a name for each member, and the messages read."""

@@ -12,7 +12,7 @@ from wschat.chat.action import AnyAction
 from wschat.chat.actions.say import Say
 from wschat.chat.dialects.interactive import InteractiveDialect
 from wschat.chat.parser import NO_ROOM, parse_command
-from wschat.chat.text import as_line, is_command
+from wschat.chat.text import as_line, as_topic_line, is_command
 from wschat.errors import HistoryUnavailable, Rejected
 from wschat.events import Event
 
@@ -61,10 +61,12 @@ class Plain(InteractiveDialect):
             return event.text
         if isinstance(event, events.WhisperEvent):
             return f"{event.sender} whispers: {event.text}"
+        if isinstance(event, events.TopicEvent):
+            return as_topic_line(event.room, event.sender, event.text)
         return None
 
     def message(self, message: Message) -> str:
-        return as_line(message.sender, message.text)
+        return as_line(message.sender, message.text, message.kind)
 
 
 def _beginning_of(text: str) -> str:

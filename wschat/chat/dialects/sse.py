@@ -49,4 +49,5 @@ class Sse(Dialect):
         return f"{position}event: {event.type}\ndata: {event.as_json()}\n\n"
 
     def message(self, message: Message) -> str:
-        return f"id: {self._epoch}:{message.seq}\ndata: {to_json(message_fields(message))}\n\n"
+        event = f"event: {message.kind}\n" if message.kind else ""
+        return f"id: {self._epoch}:{message.seq}\n{event}data: {to_json(message_fields(message))}\n\n"
