@@ -69,6 +69,15 @@ def _run(options: ConnectOptions) -> None:
     # Each mode is imported when it is needed, so that --help is quick.
     if is_screen and find_spec("wschat.cli.terminal"):
         raise CommandExit(ExitCode(import_module("wschat.cli.terminal").run(options)))
-    from wschat.cli.client.pipe import run_pipe
+    if options.replay is not None:
+        from wschat.cli.client.replay import run_replay
 
-    run_pipe(options)
+        run_replay(options, options.replay)
+    elif options.steps:
+        from wschat.cli.client.script import run_script
+
+        run_script(options)
+    else:
+        from wschat.cli.client.pipe import run_pipe
+
+        run_pipe(options)
