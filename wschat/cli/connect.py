@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -67,17 +66,10 @@ def _run(options: ConnectOptions) -> None:
         note('for the interactive screen: pip install "wschat[cli]"')
         is_screen = False
     # Each mode is imported when it is needed, so that --help is quick.
-    if is_screen and find_spec("wschat.cli.terminal"):
-        raise CommandExit(ExitCode(import_module("wschat.cli.terminal").run(options)))
-    if options.replay is not None:
-        from wschat.cli.client.replay import run_replay
+    if is_screen:
+        from wschat.cli.terminal.start import run
 
-        run_replay(options, options.replay)
-    elif options.steps:
-        from wschat.cli.client.script import run_script
+        raise CommandExit(run(options))
+    from wschat.cli.client.pipe import run_pipe
 
-        run_script(options)
-    else:
-        from wschat.cli.client.pipe import run_pipe
-
-        run_pipe(options)
+    run_pipe(options)

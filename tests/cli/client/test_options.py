@@ -100,7 +100,7 @@ def test_subprotocols_of_the_mode_are_offered_without_any_of_the_user(serve: Ser
         assert ws.subprotocol is None
 
 
-@pytest.mark.parametrize("option", ["binary", "json", "timestamps", "quiet"])
+@pytest.mark.parametrize("option", ["binary", "json", "quiet"])
 def test_options_for_pipes_are_not_for_the_screen(option: str) -> None:
     assert ConnectOptions(url=URL, **{option: True}).is_for_pipes  # type: ignore[arg-type]
     assert not ConnectOptions(url=URL, reconnect=True, name="anna", record="file").is_for_pipes

@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
 class CommandExit(Exception):
     """Ends the command with an exit code, and with a line on standard error and further ones below it. Without a text, silently."""
 
-    def __init__(self, code: ExitCode, text: str = "", details: Sequence[str] = ()) -> None:
+    def __init__(self, code: int, text: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(text)
         self.code = code
         self._text = text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,8 +17,6 @@ from wschat.settings import Option, check_settings, setting, settings_of
 if TYPE_CHECKING:
     import ssl
 
-    import wschat.client.connect as client
-    from wschat.client.reconnect import Attempt, Reconnect
     from wschat.connection.connection import Connection
 
 CHAT_SUBPROTOCOL = "wschat.v1"
@@ -27,7 +25,7 @@ CHAT_SUBPROTOCOL = "wschat.v1"
 VARIABLES = "WSCHAT_CLIENT_"
 """How the names of the environment variables begin."""
 
-_FOR_PIPES = ("steps", "count", "replay", "binary", "json", "timestamps", "quiet")
+_FOR_PIPES = ("steps", "count", "replay", "binary", "json", "quiet")
 # Each pair with the reason why it cannot be given together.
 _CONFLICTS = (
     ("room", "subprotocols", "the client speaks wschat.v1 in a room"),
@@ -170,7 +168,7 @@ class ConnectOptions:
     @property
     def place(self) -> str:
         """The URL without its query and credentials, for messages."""
-        return self.uri.without_query
+        return f"ws{'s' if self.uri.is_secure else ''}://{self.uri.host_header}{self.uri.target.partition('?')[0]}"
 
     @cached_property
     def request_headers(self) -> Mapping[str, str]:
@@ -209,24 +207,16 @@ class ConnectOptions:
         """
         from wschat.client.connect import connect  # not for --help
 
-        return connect(self.target, headers=self.request_headers, **self._arguments(subprotocols))
-
-    def reconnecting(self, on_attempt: Callable[[Attempt], object], *, subprotocols: Sequence[str] = ()) -> Reconnect:
-        """Return connections, one after the other, as `wschat.reconnect` does. `subprotocols` are as for `open`."""
-        from wschat.client.reconnect import reconnect
-
-        return reconnect(self.target, headers=self.request_headers, on_attempt=on_attempt, **self._arguments(subprotocols))
-
-    def _arguments(self, subprotocols: Sequence[str]) -> client.ConnectOptions:
-        """Return the arguments that `connect` and `reconnect` share."""
-        return {
-            "cookies": self.request_cookies,
-            "origin": self.origin,
-            "subprotocols": self.subprotocols or subprotocols,
-            "proxy": self.proxy,
-            "tls": self.tls,
-            "limits": self.limits,
-        }
+        return connect(
+            self.target,
+            headers=self.request_headers,
+            cookies=self.request_cookies,
+            origin=self.origin,
+            subprotocols=self.subprotocols or subprotocols,
+            proxy=self.proxy,
+            tls=self.tls,
+            limits=self.limits,
+        )
 
 
 def _flag_of(name: str) -> str:

@@ -1,0 +1,78 @@
+"""Calls handed over to the thread of the screen."""
+
+from __future__ import annotations
+
+import threading
+
+from tests.connection.wiring import PATIENCE
+from wschat.cli.terminal.call_queue import CallQueue
+
+
+def test_calls_are_made_in_order_with_one_wake_up() -> None:
+    made: list[int] = []
+    wake_ups: list[None] = []
+    calls = CallQueue()
+    calls.open(lambda: wake_ups.append(None))
+    for number in range(3):
+        assert calls.put(lambda number=number: made.append(number))  # type: ignore[misc]
+    assert made == []
+    calls.run_all()
+    assert made == [0, 1, 2]
+    assert len(wake_ups) == 1
+    calls.put(lambda: None)
+    assert len(wake_ups) == 2
+
+
+def test_calls_from_before_the_opening_are_kept() -> None:
+    calls = CallQueue()
+    calls.put(lambda: None)
+    wake_ups: list[None] = []
+    calls.open(lambda: wake_ups.append(None))
+    assert len(wake_ups) == 1
+
+
+def test_a_thread_waits_while_the_queue_is_full() -> None:
+    calls = CallQueue(max_calls=1)
+    calls.put(lambda: None)
+    added = threading.Event()
+    thread = threading.Thread(target=lambda: calls.put(added.set))
+    thread.start()
+    calls.run_all()
+    thread.join(PATIENCE)
+    assert not added.is_set()
+    calls.run_all()
+    assert added.is_set()
+
+
+def test_closing_lets_a_waiting_thread_go() -> None:
+    calls = CallQueue(max_calls=1)
+    calls.put(lambda: None)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(calls.put(lambda: None)))
+    thread.start()
+    calls.close()
+    thread.join(PATIENCE)
+    assert results == [False]
+    assert not calls.put(lambda: None)
+
+
+def test_the_last_calls_are_made_until_the_queue_is_closed() -> None:
+    calls = CallQueue(max_calls=2)
+    made: list[int] = []
+
+    def work() -> None:
+        for number in range(5):
+            calls.put(lambda number=number: made.append(number))  # type: ignore[misc]
+        calls.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    calls.run_to_end(PATIENCE)
+    thread.join(PATIENCE)
+    assert made == [0, 1, 2, 3, 4]
+
+
+def test_the_last_calls_are_not_waited_for_in_vain() -> None:
+    calls = CallQueue()
+    calls.run_to_end(0.01)
+    assert not calls.put(lambda: None)

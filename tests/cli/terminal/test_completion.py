@@ -1,0 +1,26 @@
+"""Completion of what is typed."""
+
+from __future__ import annotations
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import to_plain_text
+
+from wschat.cli.terminal.completion import CommandCompleter
+
+COMMANDS = {"join": ("/join ROOM", "go to a room"), "who": ("/who", "list the members"), "x": ("/x\x1b[2J", "hostile\x1b[2J")}
+
+
+@pytest.mark.parametrize(
+    ("text", "completed"), [("/", ["join ", "who", "x"]), ("/W", ["who"]), ("/join ", []), ("who", []), ("", []), (" /", [])]
+)
+def test_commands_are_completed_at_the_beginning(text: str, completed: list[str]) -> None:
+    completions = CommandCompleter(lambda: COMMANDS).get_completions(Document(text), CompleteEvent())
+    assert [completion.text for completion in completions] == completed
+
+
+def test_what_a_server_tells_about_its_commands_is_displayable() -> None:
+    (hostile,) = CommandCompleter(lambda: COMMANDS).get_completions(Document("/x"), CompleteEvent())
+    assert to_plain_text(hostile.display) == "/x\\x1b[2J"
+    assert hostile.display_meta_text == "hostile\\x1b[2J"

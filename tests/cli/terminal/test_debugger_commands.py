@@ -1,0 +1,43 @@
+"""What a line means in the debugger."""
+
+from __future__ import annotations
+
+import pytest
+
+from wschat.cli.terminal.debugger_commands import CloseConnection, Ping, Quit, Request, SendMessage, ShowHeaders, parse_line
+from wschat.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("hello", SendMessage("hello")),
+        (" /ping", SendMessage(" /ping")),
+        ("//ping", SendMessage("/ping")),
+        ("/ping", Ping()),
+        ("/close", CloseConnection(1000, "")),
+        ("/close 4001", CloseConnection(4001, "")),
+        ("/close 1001 going  away ", CloseConnection(1001, "going  away")),
+        ("/hex 00 ff7f", SendMessage(b"\x00\xff\x7f")),
+        ("/headers", ShowHeaders()),
+        ("/quit", Quit()),
+    ],
+)
+def test_a_line_is_a_message_or_a_command(line: str, request_: Request) -> None:
+    assert parse_line(line) == request_
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("/foo bar", "no command is called /foo (see /help); to send it as a message, type //foo bar"),
+        ("/close now", "/close: the code must be a number such as 1000 or 4000, not 'now'"),
+        ("/close 1006", "1006 is not a close code that may be sent"),
+        ("/close 1000 " + "x" * 124, "the reason of a close must have at most 123 bytes, not 124"),
+        ("/hex 0g", "/hex: the bytes must be hexadecimal digits such as 00 ff, not '0g'"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_told(line: str, error: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_line(line)
+    assert str(raised.value) == error
