@@ -117,6 +117,7 @@ def test_files_stay_small(path: Path) -> None:
 def test_the_public_names() -> None:
     assert sorted(wschat.__all__) == [
         "Attempt",
+        "ChatClient",
         "CloseCode",
         "Connection",
         "ConnectionClosed",
@@ -125,9 +126,11 @@ def test_the_public_names() -> None:
         "Hub",
         "Limits",
         "OpeningFailed",
+        "OutcomeUnknown",
         "PeerError",
         "ProtocolViolation",
         "Reconnect",
+        "Rejected",
         "Request",
         "RequestRefused",
         "Response",

@@ -24,6 +24,7 @@ import wschat.dependencies  # noqa: F401  # before the modules that import them
 
 __all__ = [
     "Attempt",
+    "ChatClient",
     "CloseCode",
     "Connection",
     "ConnectionClosed",
@@ -32,9 +33,11 @@ __all__ = [
     "Hub",
     "Limits",
     "OpeningFailed",
+    "OutcomeUnknown",
     "PeerError",
     "ProtocolViolation",
     "Reconnect",
+    "Rejected",
     "Request",
     "RequestRefused",
     "Response",
@@ -49,14 +52,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from wschat.client.chat.client import ChatClient
     from wschat.client.connect import connect
     from wschat.client.reconnect import Attempt, Reconnect, reconnect
     from wschat.connection.connection import Connection
     from wschat.errors import (
         ConnectionClosed,
         OpeningFailed,
+        OutcomeUnknown,
         PeerError,
         ProtocolViolation,
+        Rejected,
         RequestRefused,
         UsageError,
         WSChatError,
@@ -74,6 +80,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
     # Each is imported when it is first used (PEP 562), so that commands and the pytest plugin load only what they need.
     _MODULES = {
         "Attempt": "wschat.client.reconnect",
+        "ChatClient": "wschat.client.chat.client",
         "CloseCode": "wschat.protocol.frames",
         "Connection": "wschat.connection.connection",
         "ConnectionClosed": "wschat.errors",
@@ -82,9 +89,11 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
         "Hub": "wschat.hub",
         "Limits": "wschat.limits",
         "OpeningFailed": "wschat.errors",
+        "OutcomeUnknown": "wschat.errors",
         "PeerError": "wschat.errors",
         "ProtocolViolation": "wschat.errors",
         "Reconnect": "wschat.client.reconnect",
+        "Rejected": "wschat.errors",
         "Request": "wschat.server.requests",
         "RequestRefused": "wschat.errors",
         "Response": "wschat.server.responses",

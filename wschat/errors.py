@@ -8,6 +8,7 @@ WSChatError
 │   ├── OpeningFailed       did not open a WebSocket; has its HTTP status, headers and body
 │   └── Rejected            asked the chat for something impossible; has the code and the text of the error event
 ├── HttpConnectionClosed  the HTTP connection ended without a WebSocket
+├── OutcomeUnknown      neither erred: a request may have been carried out or not; has its id, to send it again
 ├── HistoryUnavailable  neither erred: the log of a room cannot be written or read at the moment
 └── ConnectionClosed    the connection is closed; has the close code and the reason
 
@@ -81,6 +82,17 @@ class Rejected(PeerError):
         self.code = code
         self.text = text
         self.seconds = seconds
+
+
+class OutcomeUnknown(WSChatError):
+    """A request to the chat was sent, and the connection or the time ended before the reply. It may have been carried out or not.
+
+    `id` is the id of the request. A text that is said again with this id is said once, even if the first request was carried out.
+    """
+
+    def __init__(self, text: str, request_id: str | int) -> None:
+        super().__init__(text)
+        self.id = request_id
 
 
 class HistoryUnavailable(WSChatError):

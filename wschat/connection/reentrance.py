@@ -12,6 +12,8 @@ from types import FrameType
 # lock, which knows its owner, and `connection` calls the iterables that callers give to `send`.
 MODULES = frozenset(
     {
+        "wschat.client.chat.inbox",
+        "wschat.client.chat.requests",
         "wschat.connection.background_threads",
         "wschat.connection.base_connection",
         "wschat.connection.cork",

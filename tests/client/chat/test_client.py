@@ -1,0 +1,46 @@
+"""`wschat.ChatClient` against a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import pytest
+
+from tests.chat.conftest import ChatFactory, broker, guests, open_chat  # noqa: F401  # fixtures
+from tests.chat.wiring import Guests
+from tests.conftest import url_of
+from tests.connection.wiring import PATIENCE
+from wschat import ChatClient
+from wschat.events import Joined, MessageEvent, Welcome
+
+
+class ClientFactory(Protocol):
+    """Starts a client, which ends with the test."""
+
+    def __call__(self, name: str = "alice", **options: Any) -> ChatClient: ...
+
+
+@pytest.fixture
+def client_of(guests: Guests) -> Iterator[ClientFactory]:  # noqa: F811  # the fixture
+    """Return a function that starts a client of the chat."""
+    with ExitStack() as clients:
+
+        def start(name: str = "alice", **options: Any) -> ChatClient:
+            return clients.enter_context(ChatClient(url_of(guests.server), name=name, max_pause=0.05, **options))
+
+        yield start
+
+
+def test_a_text_is_said_and_heard(client_of: ClientFactory) -> None:
+    client = client_of(rooms=["tea"])
+    assert client.say("tea", "Hello!") == 1
+    assert isinstance(client.recv(PATIENCE), Welcome)
+    assert isinstance(client.recv(PATIENCE), Joined)
+    message = client.recv(PATIENCE)
+    assert isinstance(message, MessageEvent)
+    assert (message.room, message.seq, message.sender, message.text) == ("tea", 1, "alice", "Hello!")
+    assert client.connected
+    client.close()
+    assert list(client) == []
