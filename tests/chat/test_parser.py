@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chat.actions.examples import examples
 from wschat.chat.action import AnyAction
 from wschat.chat.actions import ACTIONS
 from wschat.chat.actions.ban import Ban
-from wschat.chat.actions.commands import Commands
 from wschat.chat.actions.help import Help
 from wschat.chat.actions.history import History
 from wschat.chat.actions.join import Join
@@ -23,7 +23,6 @@ from wschat.chat.actions.leave import Leave
 from wschat.chat.actions.mute import Mute
 from wschat.chat.actions.nick import Nick
 from wschat.chat.actions.op import Op
-from wschat.chat.actions.ping import Ping
 from wschat.chat.actions.rooms import ListRooms
 from wschat.chat.actions.say import Say
 from wschat.chat.actions.typing import Typing
@@ -40,6 +39,7 @@ MAX_NUMBER = 2**53 - 1  # what JavaScript can count to
 
 # Each type with what it cannot do without, with all it may have, and the requests these make.
 EXAMPLES: list[tuple[dict[str, Any], AnyAction, dict[str, Any], AnyAction]] = [
+    *examples(),
     ({"room": "tea"}, Join("tea"), {"since": 7, "epoch": "e1"}, Join("tea", 7, "e1")),
     ({"room": "tea"}, Leave("tea"), {}, Leave("tea")),
     ({"room": "tea", "text": "hi"}, Say("tea", "hi"), {}, Say("tea", "hi")),
@@ -55,8 +55,6 @@ EXAMPLES: list[tuple[dict[str, Any], AnyAction, dict[str, Any], AnyAction]] = [
     ({"room": "tea", "name": "Bob"}, Unban("tea", "Bob"), {}, Unban("tea", "Bob")),
     ({"room": "tea", "name": "Bob"}, Op("tea", "Bob"), {}, Op("tea", "Bob")),
     ({}, Help(), {}, Help()),
-    ({}, Commands(), {}, Commands()),
-    ({}, Ping(), {}, Ping()),
 ]
 KINDS = [type(request) for _, request, _, _ in EXAMPLES]
 

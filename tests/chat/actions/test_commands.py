@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chat.actions.examples import Example
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
 from tests.connection.wiring import PATIENCE
 from wschat.chat.actions import ACTIONS
+from wschat.chat.actions.commands import Commands
 from wschat.chat.budgets import Budgets
 from wschat.chat.rates import Rate
+
+EXAMPLE = Example({}, Commands(), {}, Commands())
 
 
 def test_the_reply_lists_every_command_with_its_usage_and_help(guests: Guests) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from tests.chat.actions.examples import Example
 from tests.chat.wiring import Guests
+from wschat.chat.actions.ping import Ping
+
+EXAMPLE = Example({}, Ping(), {}, Ping())
 
 
 def test_the_reply_is_a_pong_with_the_id_and_needs_no_name(guests: Guests) -> None:
