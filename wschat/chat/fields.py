@@ -6,6 +6,7 @@ normal form, or raises ValueError with what the value must be: `must be a string
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,6 +22,8 @@ DEFAULT_MESSAGES = 100
 """The number of messages in a reply if the client gives no limit."""
 MAX_ROOMS = 1000
 """The most rooms in one reply."""
+MAX_LINE = 500
+"""The most characters of a `Line`."""
 
 _MAX_ID_LENGTH = 128
 _MAX_SECONDS = 100 * 366 * 86_400
@@ -56,6 +59,19 @@ def _text(value: object) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
     return text
+
+
+def _line(value: object) -> str:
+    line = " ".join(_string(value).split())
+    if len(line) > MAX_LINE:
+        raise ValueError(f"must have at most {MAX_LINE} characters")
+    if any(unicodedata.category(character) == "Cc" for character in line):
+        raise ValueError("must not contain control characters")
+    return line
+
+
+def _line_from(word: str) -> str:
+    return "" if word == "-" else word
 
 
 def _name(value: object) -> str:
@@ -134,6 +150,8 @@ String = Annotated[str, Check(_string)]
 """Any string."""
 Text = Annotated[str, Check(_text)]
 """A string that is not blank."""
+Line = Annotated[str, Check(_line, _line_from)]
+"""A string of at most `MAX_LINE` characters, with single spaces for all white space. It may be empty: in a command, `-` means that."""
 Name = Annotated[str, Check(_name)]
 """A user's name, in its normal form."""
 RoomName = Annotated[str, Check(_room)]
