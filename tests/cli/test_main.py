@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 
@@ -56,3 +57,29 @@ def test_the_variables_of_serve_are_the_same() -> None:
     done = subprocess.run([*COMMAND, "serve"], env=environment({"WSCHAT_PORT": "eighty"}), capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == run(env={"WSCHAT_PORT": "eighty"}).stderr.splitlines()[-1]
+
+
+# What a command that only prints its help, or a program that only imports wschat, does not wait for.
+SLOW = {"asyncio", "h11", "prompt_toolkit", "prometheus_client", "redis", "rich", "simple_websocket", "sqlite3", "ssl", "websocket"}
+HELP = "from wschat.cli.main import main; main(['connect', '--help'], standalone_mode=False)"
+
+
+@pytest.mark.parametrize("program", ["import wschat", HELP])
+def test_slow_imports_wait_until_they_are_needed(program: str) -> None:
+    done = call(sys.executable, "-c", f"{program}; import sys; print(*sys.modules)")
+    assert done.stderr == ""
+    assert SLOW & set(done.stdout.splitlines()[-1].split()) == set()
+
+
+@pytest.mark.parametrize(("arguments", "seconds"), [(["-c", "import wschat"], 0.15), (["-m", "wschat.cli", "connect", "--help"], 0.3)])
+def test_starting_takes_little_processor_time(arguments: list[str], seconds: float) -> None:
+    # Coverage would measure the processes as well, and takes longer than they do.
+    env = {name: value for name, value in environment().items() if not name.startswith("COVERAGE")}
+
+    def processor_time() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], env=env, stdout=subprocess.DEVNULL, check=True, timeout=PATIENCE)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(processor_time() for _ in range(3)) < seconds

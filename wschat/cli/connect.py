@@ -70,6 +70,15 @@ def _run(options: ConnectOptions) -> None:
         from wschat.cli.terminal.start import run
 
         raise CommandExit(run(options))
-    from wschat.cli.client.pipe import run_pipe
+    if options.replay is not None:
+        from wschat.cli.client.replay import run_replay
 
-    run_pipe(options)
+        run_replay(options, options.replay)
+    elif options.steps:
+        from wschat.cli.client.script import run_script
+
+        run_script(options)
+    else:
+        from wschat.cli.client.pipe import run_pipe
+
+        run_pipe(options)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from wschat.cli import connect, serve, token
+_SUBCOMMANDS = ("connect", "serve", "token")
 
 
-@click.group(name="wschat", context_settings={"max_content_width": 120})
+class _Group(click.Group):
+    """A command that imports only the subcommand that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the subcommands."""
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a subcommand, None if there is none of that name."""
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        command: click.Command = import_module(f"wschat.cli.{cmd_name}").main
+        return command
+
+
+@click.group(cls=_Group, name="wschat", context_settings={"max_content_width": 120})
 def main() -> None:
     """Serve WebSockets, talk to a WebSocket server, or make a token for a chat."""
-
-
-for command in (serve.main, connect.main, token.main):
-    main.add_command(command)

@@ -53,7 +53,10 @@ def test_messages_are_read_in_the_order_of_their_times(tmp_path: Path) -> None:
         '{"at": 1.5, "direction": "sent", "type": "binary", "base64": ""}\n'
         '{"at": 3, "type": "of a later version"}\n'
     )
-    assert read_recording(str(path)).messages == [RecordedMessage(1.5, True, b""), RecordedMessage(2, False, "b")]
+    assert read_recording(str(path)).messages == [RecordedMessage(0, True, b""), RecordedMessage(0.5, False, "b")]
+    with path.open("a") as file:
+        file.write('{"at": 1, "type": "open"}\n')
+    assert read_recording(str(path)).messages == [RecordedMessage(0.5, True, b""), RecordedMessage(1, False, "b")]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ def test_messages_are_read_in_the_order_of_their_times(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_wrong_is_named(line: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "recording"
-    path.write_text(f'{{"type": "open"}}\n{line}\n')
+    path.write_text(f'{{"at": 0, "type": "open"}}\n{line}\n')
     with pytest.raises(UsageError, match=f"--replay {path}.*{error}"):
         read_recording(str(path))
 

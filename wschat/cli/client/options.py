@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ from wschat.settings import Option, check_settings, setting, settings_of
 if TYPE_CHECKING:
     import ssl
 
+    import wschat.client.connect as client
+    from wschat.client.reconnect import Attempt, Reconnect
     from wschat.connection.connection import Connection
 
 CHAT_SUBPROTOCOL = "wschat.v1"
@@ -116,7 +118,7 @@ class ConnectOptions:
     """True if the time is printed before each message."""
     quiet: bool = _flag("--quiet", "Print nothing but messages: how it ended is only in the exit code.")
     """True if nothing is written to standard error."""
-    verbose: bool = _flag("--verbose", "Print the headers of the opening response on standard error.", "-v")
+    verbose: bool = _flag("--verbose", "Print the headers of the opening response, and the end, on standard error.", "-v")
     """True if the headers of the opening response are shown."""
 
     # Scripts
@@ -168,7 +170,7 @@ class ConnectOptions:
     @property
     def place(self) -> str:
         """The URL without its query and credentials, for messages."""
-        return f"ws{'s' if self.uri.is_secure else ''}://{self.uri.host_header}{self.uri.target.partition('?')[0]}"
+        return self.uri.without_query
 
     @cached_property
     def request_headers(self) -> Mapping[str, str]:
@@ -207,16 +209,24 @@ class ConnectOptions:
         """
         from wschat.client.connect import connect  # not for --help
 
-        return connect(
-            self.target,
-            headers=self.request_headers,
-            cookies=self.request_cookies,
-            origin=self.origin,
-            subprotocols=self.subprotocols or subprotocols,
-            proxy=self.proxy,
-            tls=self.tls,
-            limits=self.limits,
-        )
+        return connect(self.target, headers=self.request_headers, **self._arguments(subprotocols))
+
+    def reconnecting(self, on_attempt: Callable[[Attempt], object], *, subprotocols: Sequence[str] = ()) -> Reconnect:
+        """Return connections, one after the other, as `wschat.reconnect` does. `subprotocols` are as for `open`."""
+        from wschat.client.reconnect import reconnect
+
+        return reconnect(self.target, headers=self.request_headers, on_attempt=on_attempt, **self._arguments(subprotocols))
+
+    def _arguments(self, subprotocols: Sequence[str]) -> client.ConnectOptions:
+        """Return the arguments that `connect` and `reconnect` share."""
+        return {
+            "cookies": self.request_cookies,
+            "origin": self.origin,
+            "subprotocols": self.subprotocols or subprotocols,
+            "proxy": self.proxy,
+            "tls": self.tls,
+            "limits": self.limits,
+        }
 
 
 def _flag_of(name: str) -> str:

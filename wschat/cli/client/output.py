@@ -23,6 +23,8 @@ class Output:
         self._options = options
         self._bytes = sys.stdout.buffer
         self._is_terminal = sys.stdout.isatty()
+        self.count = 0
+        """The number of messages that were printed."""
 
     def opened(self, ws: Connection) -> None:
         """Print that a connection was opened, if that is asked for."""
@@ -36,6 +38,7 @@ class Output:
 
     def message(self, message: Message) -> None:
         """Print a message."""
+        self.count += 1
         if self._options.json:
             self._show_json(fields_of(message))
         elif self._options.binary and isinstance(message, bytes) and not self._is_terminal:

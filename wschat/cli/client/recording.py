@@ -14,7 +14,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -94,7 +94,7 @@ class RecordedMessage:
     """A message of a recording."""
 
     at: float
-    """When it was sent or received, in seconds since the command began."""
+    """When it was sent or received, in seconds since the connection was opened."""
     is_sent: bool
     """True if it was sent, False if it was received."""
     message: Message
@@ -113,7 +113,8 @@ class ReadRecording:
 
 def read_recording(path: str) -> ReadRecording:
     """Read a recording. Raises UsageError if it cannot be read, or is not one. Lines of unknown types are skipped."""
-    messages, subprotocols = [], []
+    messages: list[RecordedMessage] = []
+    openings: list[dict[str, Any]] = []
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -121,27 +122,30 @@ def read_recording(path: str) -> ReadRecording:
                 if isinstance(entry, RecordedMessage):
                     messages.append(entry)
                 elif entry.get("type") == "open":
-                    subprotocols.append(entry.get("subprotocol"))
+                    openings.append(entry)
     except OSError as error:
         raise UsageError(f"--replay {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"--replay {path}: it is not a recording, because it is not UTF-8") from None
-    return ReadRecording(sorted(messages, key=lambda message: message.at), subprotocols[0] if subprotocols else None)
+    messages.sort(key=lambda message: message.at)
+    opened_at = openings[0]["at"] if openings else messages[0].at if messages else 0.0
+    subprotocol = openings[0].get("subprotocol") if openings else None
+    return ReadRecording([replace(message, at=message.at - opened_at) for message in messages], subprotocol)
 
 
 def _parse(line: str, place: str) -> RecordedMessage | dict[str, Any]:
-    """Return the message of a line, or its fields if it has another type. Raises UsageError."""
+    """Return the message of a line, or its fields if it is not a message. Raises UsageError."""
     try:
         entry = json.loads(line)
     except ValueError:
         entry = None
     if not isinstance(entry, dict):
         raise UsageError(f"{place}: it is not a JSON object")
-    if entry.get("type") not in ("text", "binary"):
-        return entry
     at, direction = entry.get("at"), entry.get("direction")
     if not (isinstance(at, (int, float)) and 0 <= at <= MAX_SECONDS):
         raise UsageError(f'{place}: "at" must be a number of seconds')
+    if entry.get("type") not in ("text", "binary"):
+        return entry
     if direction not in ("sent", "received"):
         raise UsageError(f'{place}: "direction" must be "sent" or "received"')
     return RecordedMessage(at, direction == "sent", _message(entry, place))

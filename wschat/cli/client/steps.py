@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,14 @@ class Send:
     text: str
     """The message."""
 
+    @property
+    def data(self) -> bytes:
+        """The message as it was given."""
+        return os.fsencode(self.text)
+
+    def __str__(self) -> str:
+        return f"--send {self.text!r}"
+
 
 @dataclass(frozen=True)
 class Expect:
@@ -25,6 +34,9 @@ class Expect:
 
     pattern: re.Pattern[str]
     """The regular expression."""
+
+    def __str__(self) -> str:
+        return f"--expect {self.pattern.pattern!r}"
 
 
 Step = Send | Expect
