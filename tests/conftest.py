@@ -23,6 +23,20 @@ __all__ = ["wire"]
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
 
+# With this variable, coverage measures a subprocess too.
+_MEASURES_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
+# What only a process of its own can run. Elsewhere a server or a script as a subprocess is not measured: that takes twice the time.
+_MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Have coverage measure the subprocesses of some tests only."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.nodeid.startswith(_MEASURED_AS_SUBPROCESSES):
+            patch.delenv(_MEASURES_SUBPROCESSES, raising=False)
+        return (yield)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:

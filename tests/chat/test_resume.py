@@ -286,7 +286,7 @@ ACTIONS = ("come", "say", "say", "say", "leave_and_join", "settle", "go")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ACTIONS)), max_size=60))
 def test_whatever_people_do_each_sees_the_log_without_a_hole(kind: str, steps: list[tuple[int, str]]) -> None:
     with chat_of(kind) as guests:

@@ -24,8 +24,19 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**inherited, "WSCHAT_HISTORY": "off", **(changes or {})}
 
 
-class Command:
-    """A server that runs. Standard error goes to a file, so that nothing ever waits for it to be read."""
+class Served:
+    """A server that clients can reach."""
+
+    def __init__(self, host: str, port: int, prefix: str = "") -> None:
+        self.host, self.port, self.prefix = host, port, prefix
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.host}:{self.port}{self.prefix}/"
+
+
+class Command(Served):
+    """A server in a process of its own. Standard error goes to a file, so that nothing ever waits for it to be read."""
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         assert process.stdout is not None
@@ -34,11 +45,7 @@ class Command:
         self.start_line = process.stdout.readline().rstrip("\n")
         match = re.search(r" wss?://(\S+):(\d+)(\S*)/$", self.start_line)
         assert match, f"no start line but {self.start_line!r}; {self.errors()}"
-        self.host, self.port, self.prefix = match[1], int(match[2]), match[3]
-
-    @property
-    def url(self) -> str:
-        return f"ws://{self.host}:{self.port}{self.prefix}/"
+        super().__init__(match[1], int(match[2]), match[3])
 
     def errors(self) -> str:
         """What it has written to standard error so far."""

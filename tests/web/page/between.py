@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
 
-from tests.server.command import Command
+from tests.server.command import Served
 from tests.server.raw import PATIENCE
 from tests.web.page.wiring import Guest, Windows, http
 
@@ -125,7 +125,7 @@ class Between:
             server.send(text)
 
 
-def enter(windows: Windows, server: Command, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, Between]:
+def enter(windows: Windows, server: Served, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, Between]:
     """Somebody who has come to the chat through something between; with `clock`, time goes as fast there as the test says."""
     page = windows.open("about:blank")
     if clock:

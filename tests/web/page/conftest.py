@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.server.command import Command, running
+from tests.server.command import Served
 from tests.web.page.wiring import NODE_MODULES, SECRET, Windows, chromium, launch
+from tests.web.wiring import OpenWeb, Web
+from wschat.brokers.base import Retention
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
     if chromium() is None:
-        pytest.skip("needs Chromium (on Debian: apt install chromium), which scripts/test installs as root")
+        pytest.skip("needs Chromium (on Debian: apt install chromium-headless-shell), which scripts/test installs as root")
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
@@ -24,19 +28,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server() -> Iterator[Command]:
-    """A chat that keeps everything in memory, and lets a test say as much as it likes."""
-    with running("--port", "0", "--history", "memory", "--rate", "off", "--keep-messages", "0") as server:
-        yield server
+def server(open_web: OpenWeb) -> Served:
+    """A chat with its history in memory and no rate limit. It runs in the process of the tests: that saves a process for each test."""
+    return served(open_web(MemoryBroker(Retention(0, 0))))
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Command]:
-    """A chat for those who have a token."""
-    path = tmp_path / "secret"
-    path.write_bytes(SECRET)
-    with running("--port", "0", "--history", "memory", "--rate", "off", "--auth-secret-file", str(path)) as server:
-        yield server
+def guarded(open_web: OpenWeb) -> Served:
+    """A chat for clients with a token."""
+    return served(open_web(access=Access(SECRET)))
+
+
+def served(web: Web) -> Served:
+    host, port = web.server.server_address[:2]
+    return Served(str(host), port)
 
 
 @pytest.fixture

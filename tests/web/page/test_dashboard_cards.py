@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.server.command import Command, running
+from tests.server.command import Command, Served, running
 from tests.web.page.test_dashboard_page import card
 from tests.web.page.wiring import Windows, http
 
@@ -62,7 +62,7 @@ def server() -> Iterator[Command]:
 
 
 @pytest.fixture
-def page(server: Command, windows: Windows) -> Page:
+def page(server: Served, windows: Windows) -> Page:
     """A dashboard of a server that was busy six seconds ago, and is quiet now."""
     samples = [{"time": NOW + 2 * number, **sample} for number, sample in enumerate([QUIET, BUSY, QUIET, QUIET, QUIET])]
 

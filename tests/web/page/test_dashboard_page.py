@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.programs import free_port
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.test_looks import PHONE, problems
 from tests.web.page.wiring import Windows, http
 from wschat.chat.tokens import mint
@@ -22,7 +22,7 @@ def card(page: Page, title: str) -> Locator:
     return page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))
 
 
-def test_it_shows_what_is_going_on(server: Command, windows: Windows) -> None:
+def test_it_shows_what_is_going_on(server: Served, windows: Windows) -> None:
     windows.enter(server, "alice")
     page = windows.open(f"{http(server)}stats")
     expect(card(page, "Connections").get_by_role("img")).to_have_accessible_name(re.compile(r"WebSockets 1 now"))
@@ -35,7 +35,7 @@ def test_it_shows_what_is_going_on(server: Command, windows: Windows) -> None:
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
-def test_nothing_is_in_the_way_of_anybody(server: Command, windows: Windows, axe: str, options: dict[str, object]) -> None:
+def test_nothing_is_in_the_way_of_anybody(server: Served, windows: Windows, axe: str, options: dict[str, object]) -> None:
     page = windows.open(f"{http(server)}stats", **options)
     expect(card(page, "Connections").locator("strong")).to_have_text(re.compile(r"\d"))
     assert problems(page, axe) == []
@@ -53,7 +53,7 @@ def test_it_says_when_the_server_is_gone_and_goes_on_when_it_is_back(windows: Wi
         expect(status).to_have_attribute("data-state", "live")
 
 
-def test_it_gives_who_is_asked_for_a_password_all_the_time_that_it_takes(server: Command, windows: Windows) -> None:
+def test_it_gives_who_is_asked_for_a_password_all_the_time_that_it_takes(server: Served, windows: Windows) -> None:
     page = windows.open("about:blank")
     page.clock.install()
     # As if the longest time that the page waits were always over: a question for a password looks to it like a server that is slow.

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import wschat
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.server.raw import PATIENCE
 from tests.web.page.between import Between
 from tests.web.page.wiring import SECRET, Guest, Windows, http
@@ -20,7 +20,7 @@ def kept(guest: Guest, text: str) -> None:
     expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, windows: Windows) -> None:
+def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Served, windows: Windows) -> None:
     first = windows.enter(server, "alice")
     between = Between(first.page)
     first.page.reload()
@@ -45,7 +45,7 @@ def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Command, wi
     expect(second.page.get_by_role("status")).to_contain_text("in another tab")
 
 
-def test_who_goes_on_elsewhere_may_take_another_name_here(server: Command, windows: Windows) -> None:
+def test_who_goes_on_elsewhere_may_take_another_name_here(server: Served, windows: Windows) -> None:
     first = windows.enter(server, "alice")
     second = Guest(first.page.context.new_page())
     second.page.goto(http(server))
@@ -58,7 +58,7 @@ def test_who_goes_on_elsewhere_may_take_another_name_here(server: Command, windo
     expect(second.members).to_contain_text("alice (you)")
 
 
-def test_who_was_cut_off_has_their_name_again_at_once(server: Command, windows: Windows) -> None:
+def test_who_was_cut_off_has_their_name_again_at_once(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     secret = alice.page.evaluate("JSON.parse(localStorage.getItem('wschat / secret'))")
     alice.page.goto("about:blank")
@@ -73,7 +73,7 @@ def test_who_was_cut_off_has_their_name_again_at_once(server: Command, windows: 
         assert closed.value.code == 4001
 
 
-def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Command, windows: Windows) -> None:
+def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     other = windows.enter(server, "bob")
     alice.page.goto("about:blank")
@@ -97,7 +97,7 @@ def token_form(page: Page) -> None:
     expect(page.get_by_role("dialog", name="This chat needs a token")).to_be_visible()
 
 
-def test_a_chat_that_needs_a_token_asks_for_it(guarded: Command, windows: Windows, axe: str) -> None:
+def test_a_chat_that_needs_a_token_asks_for_it(guarded: Served, windows: Windows, axe: str) -> None:
     page = windows.open(f"{http(guarded)}#/tea")
     token_form(page)
     page.evaluate(f"() => {{ {axe} }}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import wschat
 from tests.programs import free_port
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.wiring import Windows, http, until
 from tests.web.proxies import Proxy, server_behind_a_proxy
 
@@ -28,7 +28,7 @@ FOLLOW = """() => {
 CONNECTING = 0  # and not CLOSED, as after an error status
 
 
-def post(server: Command, *texts: str) -> None:
+def post(server: Served, *texts: str) -> None:
     for text in texts:
         urllib.request.urlopen(f"{http(server)}api/rooms/tea/messages", json.dumps({"text": text}).encode()).close()
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.brokers.wiring import append
-from tests.server.command import Command, running
+from tests.server.command import Command, Served, running
 from tests.web.page.wiring import Guest, Windows, until
 from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -45,7 +45,7 @@ def frames(guest: Guest) -> None:
     guest.page.evaluate("async () => { for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame); }")
 
 
-def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Command, windows: Windows) -> None:
+def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
     beginning = carol.log.get_by_text("This is the beginning of lobby.")
@@ -58,7 +58,7 @@ def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Command, windows
     assert carol.texts() == TEXTS
 
 
-def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Command, windows: Windows) -> None:
+def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     first = carol.log.locator("[data-seq]").first
     expect(first).to_be_attached()
@@ -71,7 +71,7 @@ def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Comman
     assert abs(distance - place[1]) <= 1
 
 
-def test_what_is_looked_at_stays_where_it_is_when_the_window_becomes_wider_or_narrower(server: Command, windows: Windows) -> None:
+def test_what_is_looked_at_stays_where_it_is_when_the_window_becomes_wider_or_narrower(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
     while int(carol.log.locator("[data-seq]").first.get_attribute("data-seq") or 0) > MESSAGES - 400:

@@ -8,14 +8,14 @@ from pathlib import Path
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.brokers.wiring import append
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
 from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
 
 
-def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, windows: Windows) -> None:
+def test_a_click_on_a_room_counts_even_while_messages_come(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.join("tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
@@ -29,7 +29,7 @@ def test_a_click_on_a_room_counts_even_while_messages_come(server: Command, wind
     expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
 
 
-def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Command, windows: Windows) -> None:
+def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "carol"):
         alice.members.get_by_role("button", name="Mention carol").hover()
@@ -40,7 +40,7 @@ def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Comman
             expect(alice.field).to_have_value("carol: ")
 
 
-def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(server: Command, windows: Windows) -> None:
+def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(server: Served, windows: Windows) -> None:
     def spoil(ws: WebSocketRoute) -> None:
         server = ws.connect_to_server()
         ws.on_message(lambda request: server.send(str(request).replace('"wrong"', "0")))
@@ -113,7 +113,7 @@ def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: W
         expect(alice.page.locator("#joined bdi")).to_have_text(["class-6", "class-11", "lobby"])
 
 
-def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Command, windows: Windows) -> None:
+def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     name = "a-name-of-23-characters"
     with chatting(server, name):
@@ -129,7 +129,7 @@ def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Command, wi
         expect(alice.field).to_have_value(f"/msg {name} ")
 
 
-def test_the_only_room_can_be_left_too(server: Command, windows: Windows) -> None:
+def test_the_only_room_can_be_left_too(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", "tea")
     leave = alice.page.get_by_role("button", name="Leave")
     leave.click()

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 import wschat
 from tests.brokers.wiring import append
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.test_looks import PHONE
 from tests.web.page.wiring import Guest, Windows
 from wschat.brokers.base import Draft
@@ -40,7 +40,7 @@ def look_here(page: Page) -> None:
 
 
 @contextlib.contextmanager
-def chatting(server: Command, name: str) -> Iterator[wschat.Connection]:
+def chatting(server: Served, name: str) -> Iterator[wschat.Connection]:
     """Somebody who is in the lobby by plain text, which takes less than another window."""
     with wschat.connect(f"{server.url}?name={quote(name)}") as ws:
         ws.recv()  # a welcome
@@ -57,7 +57,7 @@ def scroll_up(guest: Guest) -> None:
     expect(guest.page.get_by_role("button", name="Jump to latest")).to_be_visible()
 
 
-def test_a_whisper_that_is_out_of_sight_is_counted(server: Command, windows: Windows) -> None:
+def test_a_whisper_that_is_out_of_sight_is_counted(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", viewport={"width": 1100, "height": 400})
     alice.say("/join tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
@@ -75,7 +75,7 @@ def test_a_whisper_that_is_out_of_sight_is_counted(server: Command, windows: Win
     expect(tea).to_have_accessible_name("tea")
 
 
-def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: Windows) -> None:
+def test_whispers_count_in_the_title_of_a_hidden_page(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     look_elsewhere(alice.page)
     with chatting(server, "bob") as bob:
@@ -87,7 +87,7 @@ def test_whispers_count_in_the_title_of_a_hidden_page(server: Command, windows: 
     expect(alice.page).to_have_title(re.compile(r"^lobby"))
 
 
-def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(server: Command, windows: Windows) -> None:
+def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     names = ("אבג-123", "דהו-456")
     with contextlib.ExitStack() as guests:
@@ -107,7 +107,7 @@ def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(serve
             assert first["x"] < second["x"]
 
 
-def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Command, windows: Windows) -> None:
+def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     expect(alice.page.get_by_role("status")).to_be_attached()  # even now that it has nothing to say
     alice.say("/nonsense")
@@ -118,7 +118,7 @@ def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Comman
     expect(alice.page.locator("[aria-live=polite]")).to_contain_text("command /nonsense")
 
 
-def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Command, windows: Windows) -> None:
+def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", "lobby", **PHONE)
     alice.say("one")
     alice.say("two")
@@ -138,7 +138,7 @@ def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybo
     expect(time).to_have_css("opacity", "1")
 
 
-def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Command, windows: Windows) -> None:
+def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", "m" * 32, **PHONE)
     edge = alice.log.get_by_text("No messages in")
     expect(edge).to_be_visible()
@@ -149,7 +149,7 @@ def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Command, w
     assert box["x"] + box["width"] <= 375
 
 
-def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Command, windows: Windows) -> None:
+def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     scroll_up(alice)
     alice.join("tea")
@@ -167,7 +167,7 @@ def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(serve
     expect(alice.message(TALL)).to_be_in_viewport()
 
 
-def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server: Command, windows: Windows) -> None:
+def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for number in range(3):
         alice.say(f"{number}{TALL}")
@@ -186,7 +186,7 @@ def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server:
     assert alice.log.evaluate("log => log.scrollTop") == 500
 
 
-def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Command, windows: Windows) -> None:
+def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     scroll_up(alice)
@@ -210,7 +210,7 @@ def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Comman
         expect(lobby).to_have_accessible_name("lobby")
 
 
-def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: Command, windows: Windows) -> None:
+def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("and so on " * 300 + "https://example.org/")
     button = alice.log.locator("[data-seq]").get_by_role("button", name="Show all")
@@ -224,14 +224,14 @@ def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: 
     expect(link).to_be_focused()
 
 
-def test_the_history_says_what_somebody_did_as_the_log_does(server: Command, windows: Windows) -> None:
+def test_the_history_says_what_somebody_did_as_the_log_does(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for text in ("Hello!", "/me jumps", "/history"):
         alice.say(text)
     expect(alice.log.locator(".notice")).to_have_text("alice: Hello!\nalice jumps\n", use_inner_text=False)
 
 
-def test_what_one_has_said_oneself_is_not_new(server: Command, windows: Windows) -> None:
+def test_what_one_has_said_oneself_is_not_new(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     alice.say("before")
@@ -247,7 +247,7 @@ def test_what_one_has_said_oneself_is_not_new(server: Command, windows: Windows)
     expect(lobby).to_have_accessible_name("lobby 2 unread")  # since nobody knows whether his has been read
 
 
-def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(server: Command, windows: Windows) -> None:
+def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.join("tea")
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
@@ -294,7 +294,7 @@ def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it
         expect(goes_on.locator("time")).to_have_attribute("title", re.compile("29 February 2024.*01:01:00"))
 
 
-def test_a_line_stands_above_what_was_said_while_another_room_was_shown(server: Command, windows: Windows) -> None:
+def test_a_line_stands_above_what_was_said_while_another_room_was_shown(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     items = alice.log.locator(".new, .message .text")
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.wiring import Guest, Windows, http, until
 
 PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
@@ -22,7 +22,7 @@ def problems(page: Page, axe: str) -> list[Any]:
     return [(problem["id"], [node["html"] for node in problem["nodes"]]) for problem in found]
 
 
-def busy(server: Command, windows: Windows, **options: Any) -> Guest:
+def busy(server: Served, windows: Windows, **options: Any) -> Guest:
     """Somebody in a room where there is something of everything."""
     bob = windows.enter(server, "bob")
     alice = windows.enter(server, "alice", **options)
@@ -37,7 +37,7 @@ def busy(server: Command, windows: Windows, **options: Any) -> Guest:
 
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE, {**PHONE, "color_scheme": "dark"}], ids=str)
-def test_nothing_is_in_the_way_of_anybody(server: Command, windows: Windows, axe: str, options: dict[str, Any]) -> None:
+def test_nothing_is_in_the_way_of_anybody(server: Served, windows: Windows, axe: str, options: dict[str, Any]) -> None:
     fresh = windows.open(http(server), **options)
     expect(fresh.get_by_role("dialog")).to_be_visible()
     assert problems(fresh, axe) == []
@@ -48,7 +48,7 @@ def test_nothing_is_in_the_way_of_anybody(server: Command, windows: Windows, axe
     assert problems(alice.page, axe) == []
 
 
-def test_dark_is_dark_and_light_is_light(server: Command, windows: Windows) -> None:
+def test_dark_is_dark_and_light_is_light(server: Served, windows: Windows) -> None:
     brightness = {}
     for scheme in ("light", "dark"):
         page = windows.open(http(server), color_scheme=scheme)
@@ -63,7 +63,7 @@ def test_dark_is_dark_and_light_is_light(server: Command, windows: Windows) -> N
     assert brightness["dark"] < 200 < 600 < brightness["light"]
 
 
-def test_on_a_phone_there_is_one_column_and_the_others_come_when_they_are_asked_for(server: Command, windows: Windows) -> None:
+def test_on_a_phone_there_is_one_column_and_the_others_come_when_they_are_asked_for(server: Served, windows: Windows) -> None:
     alice = busy(server, windows, **PHONE)
     assert alice.page.evaluate("document.documentElement.scrollWidth") == 375
     expect(alice.rooms).to_be_hidden()
@@ -91,7 +91,7 @@ def test_on_a_phone_the_time_until_the_next_try_is_on_one_line(windows: Windows)
     assert alice.page.evaluate("document.documentElement.scrollWidth") == 375
 
 
-def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(server: Command, windows: Windows) -> None:
+def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(server: Served, windows: Windows) -> None:
     names = ("a" * 32, "b" * 32)
     alice, _ = [windows.enter(server, name) for name in names]
     for name in names:
@@ -100,7 +100,7 @@ def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(ser
         assert shown.evaluate("name => name.scrollWidth > name.clientWidth")
 
 
-def test_where_nothing_can_be_said_it_does_not_look_as_if_it_could(server: Command, windows: Windows, axe: str) -> None:
+def test_where_nothing_can_be_said_it_does_not_look_as_if_it_could(server: Served, windows: Windows, axe: str) -> None:
     alice = windows.enter(server, "alice")
     send = alice.page.get_by_role("button", name="Send")
     colours = [part.evaluate("part => getComputedStyle(part).backgroundColor") for part in (alice.field, send)]
@@ -111,7 +111,7 @@ def test_where_nothing_can_be_said_it_does_not_look_as_if_it_could(server: Comma
     assert problems(alice.page, axe) == []
 
 
-def test_everything_can_be_done_by_keyboard(server: Command, windows: Windows) -> None:
+def test_everything_can_be_done_by_keyboard(server: Served, windows: Windows) -> None:
     page = windows.open(http(server))
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
     page.keyboard.type("alice")
@@ -133,7 +133,7 @@ def test_everything_can_be_done_by_keyboard(server: Command, windows: Windows) -
     expect(page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
 
 
-def test_what_is_focused_is_seen(server: Command, windows: Windows) -> None:
+def test_what_is_focused_is_seen(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.focus()
     seen = []
@@ -148,7 +148,7 @@ def test_what_is_focused_is_seen(server: Command, windows: Windows) -> None:
     assert all(seen)
 
 
-def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(server: Command, windows: Windows) -> None:
+def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(server: Served, windows: Windows) -> None:
     bob = windows.enter(server, "bob")
     bob.say("an old one")
     bob.hears("an old one")
@@ -162,7 +162,7 @@ def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(serve
     expect(announced).not_to_contain_text("an old one")
 
 
-def test_the_page_is_light(server: Command, windows: Windows) -> None:
+def test_the_page_is_light(server: Served, windows: Windows) -> None:
     sizes: dict[str, int] = {}
     page = windows.open("about:blank")
     page.on("requestfinished", lambda request: sizes.update({request.url: request.sizes()["responseBodySize"]}))
@@ -173,7 +173,7 @@ def test_the_page_is_light(server: Command, windows: Windows) -> None:
     assert all(url.startswith(http(server)) for url in sizes)
 
 
-def test_the_page_is_there_before_the_socket(server: Command, windows: Windows) -> None:
+def test_the_page_is_there_before_the_socket(server: Served, windows: Windows) -> None:
     page = windows.open("about:blank")
     page.route_web_socket("**", lambda _: None)  # it is never opened
     page.goto(http(server))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.between import Between, ignore
 from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.tokens import mint
 
 
-def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Command, windows: Windows) -> None:
+def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Served, windows: Windows) -> None:
     page = windows.open(f"{http(guarded)}#token=%E0%A4%A")
     expect(page.get_by_role("alert")).to_contain_text("The token is not valid")
     assert "token" not in page.url
@@ -23,14 +23,14 @@ def test_a_token_that_is_cut_off_is_said_to_be_wrong(guarded: Command, windows: 
     assert "token" not in page.url
 
 
-def test_who_has_a_token_has_its_name(guarded: Command, windows: Windows) -> None:
+def test_who_has_a_token_has_its_name(guarded: Served, windows: Windows) -> None:
     alice = Guest(windows.open(f"{http(guarded)}#token={mint(SECRET, 'alice')}"))
     expect(alice.members).to_contain_text("alice (you)")
     assert "token" not in alice.page.url
     expect(alice.page.get_by_role("button", name="Change name")).to_be_hidden()
 
 
-def test_a_name_that_cannot_be_changed_to_is_told_where_it_was_chosen(server: Command, windows: Windows) -> None:
+def test_a_name_that_cannot_be_changed_to_is_told_where_it_was_chosen(server: Served, windows: Windows) -> None:
     alice, _ = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.page.get_by_role("button", name="Change name").click()
     for name, problem in (("bob", "taken"), ("two words", "letters, digits")):
@@ -41,7 +41,7 @@ def test_a_name_that_cannot_be_changed_to_is_told_where_it_was_chosen(server: Co
     expect(alice.log.locator(".unsent, .error")).to_have_count(0)
 
 
-def test_a_second_tab_is_told_of_the_first(server: Command, windows: Windows) -> None:
+def test_a_second_tab_is_told_of_the_first(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     second = Guest(alice.page.context.new_page())
     second.page.goto(http(server))
@@ -50,7 +50,7 @@ def test_a_second_tab_is_told_of_the_first(server: Command, windows: Windows) ->
     expect(alice.members).to_contain_text("alicia")
 
 
-def test_a_tab_remembers_its_own_name(server: Command, windows: Windows) -> None:
+def test_a_tab_remembers_its_own_name(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     second = Guest(alice.page.context.new_page())
     second.page.goto(http(server))
@@ -59,7 +59,7 @@ def test_a_tab_remembers_its_own_name(server: Command, windows: Windows) -> None
     expect(alice.members).to_contain_text("alice (you)")
 
 
-def test_a_name_is_asked_for_once_an_opening(server: Command, windows: Windows) -> None:
+def test_a_name_is_asked_for_once_an_opening(server: Served, windows: Windows) -> None:
     windows.enter(server, "alice")
     page = windows.open("about:blank")
     page.clock.install()

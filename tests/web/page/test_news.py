@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.server.command import Command, running
+from tests.server.command import Command, Served, running
 from tests.web.page.between import enter
 from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
@@ -28,7 +28,7 @@ def moderated(tmp_path: Path) -> Iterator[Command]:
         yield server
 
 
-def come_as_root(windows: Windows, server: Command) -> Guest:
+def come_as_root(windows: Windows, server: Served) -> Guest:
     root = Guest(windows.open(http(server)))
     root.page.get_by_text("I am a moderator").click()
     root.page.get_by_label("Name", exact=True).fill("root")
@@ -42,7 +42,7 @@ def news(guest: Guest) -> Locator:
     return guest.log.locator(".news")
 
 
-def test_who_is_back_within_some_seconds_has_never_left(server: Command, windows: Windows) -> None:
+def test_who_is_back_within_some_seconds_has_never_left(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, "alice", clock=True)
     bob = windows.enter(server, "bob")
     expect(news(alice)).to_have_text("bob joined.")
@@ -61,7 +61,7 @@ def test_who_is_back_within_some_seconds_has_never_left(server: Command, windows
     expect(news(alice)).to_have_text(["bob joined."])
 
 
-def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: Command, windows: Windows) -> None:
+def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: Served, windows: Windows) -> None:
     alice, _ = enter(windows, server, "alice", clock=True)
     with ExitStack() as guests:
         guests.enter_context(chatting(server, "bob"))
@@ -78,7 +78,7 @@ def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: 
             expect(news(alice)).to_have_text("bob, carol and dave joined.")
 
 
-def test_a_day_stands_above_all_that_is_of_that_day(server: Command, windows: Windows) -> None:
+def test_a_day_stands_above_all_that_is_of_that_day(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "bob") as bob:
         expect(news(alice)).to_have_count(1)
@@ -88,7 +88,7 @@ def test_a_day_stands_above_all_that_is_of_that_day(server: Command, windows: Wi
     assert kinds == ["day", "news", "message"]
 
 
-def test_news_after_midnight_are_below_the_new_day(server: Command, windows: Windows) -> None:
+def test_news_after_midnight_are_below_the_new_day(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, "alice", clock=True)
     alice.say("Good night!")
     alice.hears("Good night!")
@@ -133,7 +133,7 @@ def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows
     assert "Done: /kick" not in " ".join(told(root, "bob"))
 
 
-def test_a_whisper_to_oneself_is_shown_once(server: Command, windows: Windows) -> None:
+def test_a_whisper_to_oneself_is_shown_once(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/msg Alice milk")
     expect(alice.log.locator(".whisper")).to_have_count(1)
@@ -157,7 +157,7 @@ def test_moderators_are_marked_and_members_are_counted(moderated: Command, windo
     expect(marked).to_have_count(1)
 
 
-def test_who_goes_on_typing_after_a_message_is_shown_to_be_typing(server: Command, windows: Windows) -> None:
+def test_who_goes_on_typing_after_a_message_is_shown_to_be_typing(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     typing = bob.page.get_by_text("alice is typing")
     for text in ("one", "two"):
@@ -169,7 +169,7 @@ def test_who_goes_on_typing_after_a_message_is_shown_to_be_typing(server: Comman
         expect(alice.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_what_is_copied_is_names_times_and_texts(server: Command, windows: Windows) -> None:
+def test_what_is_copied_is_names_times_and_texts(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for text in ("one", "two"):
         alice.say(text)
@@ -190,7 +190,7 @@ def hues(guest: Guest) -> dict[str, float]:
     return dict(authors)
 
 
-def test_six_people_have_six_colours_that_cannot_be_mistaken(server: Command, windows: Windows) -> None:
+def test_six_people_have_six_colours_that_cannot_be_mistaken(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     rooms = [[f"{name}{room}" for name in ("anna", "ben", "clara", "david", "eva")] for room in range(5)]
     for names in rooms:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 import wschat
-from tests.server.command import Command, running
+from tests.server.command import Command, Served, running
 from tests.web.page.between import Between, enter, ignore, refuse, someone
 from tests.web.page.wiring import Guest, Windows, http, until
 
@@ -32,7 +32,7 @@ def slow_server() -> Iterator[Command]:
         yield server
 
 
-def post(server: Command, room: str, text: str) -> None:
+def post(server: Served, room: str, text: str) -> None:
     urllib.request.urlopen(f"{http(server)}api/rooms/{room}/messages", json.dumps({"text": text, "name": "script"}).encode()).close()
 
 
@@ -57,7 +57,7 @@ def live(guest: Guest, between: Between, seconds: int) -> None:
         between.wait_for_answers()
 
 
-def test_what_is_missing_in_the_middle_is_told_in_its_place(server: Command, windows: Windows) -> None:
+def test_what_is_missing_in_the_middle_is_told_in_its_place(server: Served, windows: Windows) -> None:
     room = "holes"
     alice, between = enter(windows, server, someone(), room)
     alice.say("one")
@@ -76,7 +76,7 @@ def test_what_is_missing_in_the_middle_is_told_in_its_place(server: Command, win
     expect(items).to_contain_text(["one", "number 2", missing[0], "number 4", "number 5", missing[1], "number 8"])
 
 
-def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: Windows) -> None:
+def test_a_network_that_is_gone_in_silence_is_noticed(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     between.is_silent = True
@@ -85,7 +85,7 @@ def test_a_network_that_is_gone_in_silence_is_noticed(server: Command, windows: 
 
 
 @pytest.mark.parametrize("waking", ["window.dispatchEvent(new Event('online'))", "document.dispatchEvent(new Event('visibilitychange'))"])
-def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Command, windows: Windows, waking: str) -> None:
+def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Served, windows: Windows, waking: str) -> None:
     alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     between.is_silent = True
@@ -95,7 +95,7 @@ def test_it_is_noticed_sooner_when_the_page_wakes_up(server: Command, windows: W
     expect(alice.page.get_by_role("status")).to_contain_text(TRIES_AGAIN)
 
 
-def test_a_quiet_page_asks_for_little(server: Command, windows: Windows) -> None:
+def test_a_quiet_page_asks_for_little(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), clock=True)
     between.wait_for_answers()
     before = len(between.requests)
@@ -105,7 +105,7 @@ def test_a_quiet_page_asks_for_little(server: Command, windows: Windows) -> None
     assert 1 <= len(kinds) <= 4
 
 
-def test_a_hidden_page_does_not_ask_for_rooms(server: Command, windows: Windows) -> None:
+def test_a_hidden_page_does_not_ask_for_rooms(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), clock=True)
     alice.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })")
     between.wait_for_answers()
@@ -114,7 +114,7 @@ def test_a_hidden_page_does_not_ask_for_rooms(server: Command, windows: Windows)
     assert len(between.asked("rooms")) == before
 
 
-def test_who_cannot_be_let_in_just_now_comes_in_later(server: Command, windows: Windows) -> None:
+def test_who_cannot_be_let_in_just_now_comes_in_later(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), clock=True)
     between.faults.append(refuse("unavailable", type="join", times=2))
     come_back(between)
@@ -126,7 +126,7 @@ def test_who_cannot_be_let_in_just_now_comes_in_later(server: Command, windows: 
     expect(alice.log.locator(".error")).to_have_count(0)
 
 
-def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, windows: Windows) -> None:
+def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone())
     between.faults.append(refuse("banned", "You are banned.", type="join"))
     come_back(between)
@@ -137,7 +137,7 @@ def test_who_is_not_let_in_any_more_is_told_and_can_try_again(server: Command, w
 
 
 @pytest.mark.parametrize(("code", "complaint"), [("unavailable", None), ("forbidden", "messages are missing here. Sorry.")])
-def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows: Windows, code: str, complaint: str | None) -> None:
+def test_what_cannot_be_fetched_just_now_is_not_missing(server: Served, windows: Windows, code: str, complaint: str | None) -> None:
     alice, between = enter(windows, server, someone(), room := someone(), clock=True)
     between.faults.append(refuse(code, type="history"))
     post(server, room, "one")
@@ -155,7 +155,7 @@ def test_what_cannot_be_fetched_just_now_is_not_missing(server: Command, windows
     assert alice.texts() == ["one", "two", "three", "four"]
 
 
-def test_who_was_put_out_does_not_come_back_without_being_asked(server: Command, windows: Windows) -> None:
+def test_who_was_put_out_does_not_come_back_without_being_asked(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "tea")
     name = alice.page.locator("#me").text_content()
     between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
@@ -168,7 +168,7 @@ def test_who_was_put_out_does_not_come_back_without_being_asked(server: Command,
     assert [request["room"] for request in between.asked("join")] == ["tea", "tea"]
 
 
-def test_who_wants_to_come_back_while_there_is_no_connection_does_when_there_is_one(server: Command, windows: Windows) -> None:
+def test_who_wants_to_come_back_while_there_is_no_connection_does_when_there_is_one(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "tea")
     name = alice.page.locator("#me").text_content()
     between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
@@ -181,7 +181,7 @@ def test_who_wants_to_come_back_while_there_is_no_connection_does_when_there_is_
     expect(alice.members).to_contain_text("(you)")
 
 
-def test_who_wants_to_come_back_may_name_the_room(server: Command, windows: Windows) -> None:
+def test_who_wants_to_come_back_may_name_the_room(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "tea")
     name = alice.page.locator("#me").text_content()
     between.tell({"type": "member", "room": "tea", "name": name, "event": "kick"})
@@ -191,7 +191,7 @@ def test_who_wants_to_come_back_may_name_the_room(server: Command, windows: Wind
     expect(alice.members).to_contain_text("(you)")
 
 
-def test_what_has_arrived_is_not_said_again_by_another_name(server: Command, windows: Windows) -> None:
+def test_what_has_arrived_is_not_said_again_by_another_name(server: Served, windows: Windows) -> None:
     room, name, another = someone(), someone(), someone()
     alice, between = enter(windows, server, name, room)
     between.loses = {"ack", "message"}
@@ -207,7 +207,7 @@ def test_what_has_arrived_is_not_said_again_by_another_name(server: Command, win
     assert len(between.asked("say")) == 1
 
 
-def test_the_same_text_from_before_is_not_taken_for_what_has_not_arrived(server: Command, windows: Windows) -> None:
+def test_the_same_text_from_before_is_not_taken_for_what_has_not_arrived(server: Served, windows: Windows) -> None:
     room, name, another = someone(), someone(), someone()
     alice, between = enter(windows, server, name, room)
     alice.say("yes")
@@ -223,7 +223,7 @@ def test_the_same_text_from_before_is_not_taken_for_what_has_not_arrived(server:
     expect(alice.log.locator(".unsent")).to_have_count(0)
 
 
-def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows: Windows) -> None:
+def test_what_was_typed_is_said_before_the_room_is_left(server: Served, windows: Windows) -> None:
     room = someone()
     alice, between = enter(windows, server, someone())
     alice.join(room)
@@ -237,7 +237,7 @@ def test_what_was_typed_is_said_before_the_room_is_left(server: Command, windows
     assert [request["text"] for request in between.asked("say")] == ["goodbye", "/leave"]
 
 
-def test_what_was_typed_into_a_room_that_cannot_be_is_given_back(server: Command, windows: Windows) -> None:
+def test_what_was_typed_into_a_room_that_cannot_be_is_given_back(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone())
     go_offline(alice, between)
     alice.join("my new room")
@@ -249,7 +249,7 @@ def test_what_was_typed_into_a_room_that_cannot_be_is_given_back(server: Command
     expect(alice.field).to_have_value("for the new room")
 
 
-def test_who_has_gone_on_to_another_room_meanwhile_is_not_called_back(server: Command, windows: Windows) -> None:
+def test_who_has_gone_on_to_another_room_meanwhile_is_not_called_back(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone())
     alice.join("tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
@@ -264,7 +264,7 @@ def test_who_has_gone_on_to_another_room_meanwhile_is_not_called_back(server: Co
     expect(alice.page.get_by_role("heading", name="lobby")).to_be_visible()
 
 
-def test_a_name_that_was_chosen_without_a_connection_and_is_taken_is_soon_asked_for_again(server: Command, windows: Windows) -> None:
+def test_a_name_that_was_chosen_without_a_connection_and_is_taken_is_soon_asked_for_again(server: Served, windows: Windows) -> None:
     bob = someone()
     windows.enter(server, bob)
     alice, between = enter(windows, server, someone())

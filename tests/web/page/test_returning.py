@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.brokers.wiring import append
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.between import enter
 from tests.web.page.test_log import TALL, chatting, look_elsewhere, look_here
 from tests.web.page.wiring import Guest, Windows, http, until
@@ -32,7 +32,7 @@ def away(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize("number", [7, 150])
-def test_what_was_said_while_nobody_was_there_is_below_a_line_and_counted(server: Command, windows: Windows, number: int) -> None:
+def test_what_was_said_while_nobody_was_there_is_below_a_line_and_counted(server: Served, windows: Windows, number: int) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     for text in ("seen", "seen, too"):
         alice.say(text)
@@ -57,7 +57,7 @@ def test_what_was_said_while_nobody_was_there_is_below_a_line_and_counted(server
     expect(alice.log.locator(".new")).to_have_count(0)
 
 
-def test_where_all_that_is_new_is_in_sight_it_has_been_read(server: Command, windows: Windows) -> None:
+def test_where_all_that_is_new_is_in_sight_it_has_been_read(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("seen")
     alice.hears("seen")
@@ -101,7 +101,7 @@ def test_of_very_much_that_is_new_the_last_is_shown_and_the_rest_can_be_scrolled
         assert len(items(alice)) == 1502
 
 
-def test_a_room_with_a_badge_opens_at_what_is_new(server: Command, windows: Windows) -> None:
+def test_a_room_with_a_badge_opens_at_what_is_new(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     alice.say("seen")
     alice.hears("seen")
@@ -123,7 +123,7 @@ def test_a_room_with_a_badge_opens_at_what_is_new(server: Command, windows: Wind
         until(alice.page, "document.querySelector('.log:not([hidden])').scrollTop === 150")
 
 
-def test_who_looks_at_the_page_again_finds_what_has_come_meanwhile(server: Command, windows: Windows) -> None:
+def test_who_looks_at_the_page_again_finds_what_has_come_meanwhile(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     alice.say("seen")
     alice.hears("seen")
@@ -139,7 +139,7 @@ def test_who_looks_at_the_page_again_finds_what_has_come_meanwhile(server: Comma
     expect(alice.page.get_by_role("button", name="30 new messages")).to_be_visible()
 
 
-def test_a_draft_outlives_the_page_in_each_room(server: Command, windows: Windows) -> None:
+def test_a_draft_outlives_the_page_in_each_room(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.fill("half a sen")
     alice.join("tea")
@@ -157,7 +157,7 @@ def test_a_draft_outlives_the_page_in_each_room(server: Command, windows: Window
     expect(alice.field).to_have_value("")
 
 
-def test_what_is_typed_after_something_else_was_done_goes_into_the_field(server: Command, windows: Windows) -> None:
+def test_what_is_typed_after_something_else_was_done_goes_into_the_field(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     keyboard = alice.page.keyboard
     alice.join("tea")
@@ -189,7 +189,7 @@ def pasted(guest: Guest, text: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", ["line\n" * 40, "x" * 70_000], ids=["40 lines", "70 KB"])
-def test_the_log_stays_at_its_end_whatever_is_pasted(server: Command, windows: Windows, text: str) -> None:
+def test_the_log_stays_at_its_end_whatever_is_pasted(server: Served, windows: Windows, text: str) -> None:
     alice = windows.enter(server, "alice")
     for number in range(4):
         alice.say(f"{number}{TALL}")
@@ -205,7 +205,7 @@ def test_the_log_stays_at_its_end_whatever_is_pasted(server: Command, windows: W
     expect(jump).to_be_hidden()
 
 
-def test_a_network_that_is_gone_is_noticed_at_once_and_so_is_one_that_is_back(server: Command, windows: Windows) -> None:
+def test_a_network_that_is_gone_is_noticed_at_once_and_so_is_one_that_is_back(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, "alice", clock=True)
     status = alice.page.get_by_role("status")
     between.wait_for_answers()
@@ -222,7 +222,7 @@ def test_a_network_that_is_gone_is_noticed_at_once_and_so_is_one_that_is_back(se
     "wake_up",
     ["window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))", "document.dispatchEvent(new Event('resume'))", ""],
 )
-def test_who_wakes_up_without_a_connection_is_told_soon(server: Command, windows: Windows, wake_up: str) -> None:
+def test_who_wakes_up_without_a_connection_is_told_soon(server: Served, windows: Windows, wake_up: str) -> None:
     alice, between = enter(windows, server, "alice", clock=True)
     between.wait_for_answers()
     between.is_silent = True

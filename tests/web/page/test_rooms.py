@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.server.command import Command, running
+from tests.server.command import Command, Served, running
 from tests.web.page.between import enter, refuse, someone
 from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.tokens import mint
@@ -39,7 +39,7 @@ def hears_itself(guest: Guest, text: str) -> None:
     expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Command, windows: Windows) -> None:
+def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "tea")
     between.is_silent = True
     between.cut()
@@ -53,7 +53,7 @@ def test_a_room_is_one_however_it_is_written_while_there_is_no_connection(server
 
 
 @pytest.mark.parametrize(("written", "room"), [("NÉOS", "néos"), ("νέος", "νέοσ"), ("straße", "strasse"), ("ꭰꭱ", "ᎠᎡ")])
-def test_an_address_leads_to_its_room_however_it_is_written(server: Command, windows: Windows, written: str, room: str) -> None:
+def test_an_address_leads_to_its_room_however_it_is_written(server: Served, windows: Windows, written: str, room: str) -> None:
     alice = windows.enter(server, someone(), written)
     is_shown(alice, room)
     alice.page.goto("about:blank")
@@ -63,7 +63,7 @@ def test_an_address_leads_to_its_room_however_it_is_written(server: Command, win
     assert rooms_of(alice) == [room]
 
 
-def test_a_room_may_be_named_in_other_ways_than_the_page_does(server: Command, windows: Windows) -> None:
+def test_a_room_may_be_named_in_other_ways_than_the_page_does(server: Served, windows: Windows) -> None:
     for address in ("#team", "#/team", "rooms/team", "rooms/Team/", "?room=team"):
         alice = Guest(windows.open(f"{http(server)}{address}"))
         alice.take_name(someone())
@@ -73,7 +73,7 @@ def test_a_room_may_be_named_in_other_ways_than_the_page_does(server: Command, w
         is_shown(alice, "tea")
 
 
-def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, windows: Windows) -> None:
+def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, someone(), "hello%20world")
     is_shown(alice, "lobby")
     expect(alice.log.locator(".error")).to_contain_text("A room name has")
@@ -81,7 +81,7 @@ def test_an_address_that_leads_to_no_room_leads_to_another_one(server: Command, 
     assert rooms_of(alice) == ["lobby"]
 
 
-def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Command, windows: Windows) -> None:
+def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, someone())
     for times in (1, 2):
         alice.page.evaluate("location.hash = '#/two%20words'")
@@ -89,7 +89,7 @@ def test_a_link_to_a_room_that_one_may_not_be_in_can_be_tried_again(server: Comm
         is_shown(alice, "lobby")
 
 
-def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Windows) -> None:
+def test_who_leaves_a_room_does_not_come_back_to_it(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, someone())
     alice.join("coffee")
     is_shown(alice, "coffee")
@@ -100,7 +100,7 @@ def test_who_leaves_a_room_does_not_come_back_to_it(server: Command, windows: Wi
     assert rooms_of(alice) == ["lobby"]
 
 
-def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, windows: Windows) -> None:
+def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Served, windows: Windows) -> None:
     addresses = [f"{http(guarded)}#token={mint(SECRET, name, rooms=['team-*'])}" for name in ("alice", "bob")]
     alice = Guest(windows.open(addresses[0]))
     expect(alice.page.get_by_role("heading", name="no room")).to_be_visible()
@@ -118,7 +118,7 @@ def test_who_may_be_in_some_rooms_only_comes_to_one_of_them(guarded: Command, wi
     assert rooms_of(bob) == []
 
 
-def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows: Windows) -> None:
+def test_a_drawer_closes_when_something_is_chosen_in_it(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, someone(), viewport=PHONE)
     open_rooms = alice.page.get_by_role("button", name="Rooms")
     lobby = alice.rooms.get_by_role("link", name="lobby")
@@ -132,7 +132,7 @@ def test_a_drawer_closes_when_something_is_chosen_in_it(server: Command, windows
     expect(alice.log.locator(".error")).to_be_in_viewport()
 
 
-def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows: Windows) -> None:
+def test_what_was_read_in_one_tab_is_not_new_in_another(server: Served, windows: Windows) -> None:
     bob = windows.enter(server, someone(), "milk")
     first = windows.enter(server, someone(), "milk")
     second = Guest(first.page.context.new_page())
@@ -148,7 +148,7 @@ def test_what_was_read_in_one_tab_is_not_new_in_another(server: Command, windows
     expect(first.rooms.get_by_role("link", name=re.compile("milk.*1"))).to_have_count(0)
 
 
-def test_who_leaves_a_room_before_having_been_let_in_is_out(server: Command, windows: Windows) -> None:
+def test_who_leaves_a_room_before_having_been_let_in_is_out(server: Served, windows: Windows) -> None:
     alice, between = enter(windows, server, someone(), "honey")
     alice.join("jam")
     is_shown(alice, "jam")

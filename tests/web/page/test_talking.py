@@ -7,12 +7,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.server.command import Command
+from tests.server.command import Served
 from tests.web.page.wiring import Guest, Windows, http
 from tests.web.proxies import Proxy
 
 
-def test_two_people_talk(server: Command, windows: Windows) -> None:
+def test_two_people_talk(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.say("Hello, bob!")
     bob.hears("Hello, bob!")
@@ -33,7 +33,7 @@ def test_they_talk_behind_nginx_too(nginx: Proxy, windows: Windows) -> None:
     alice.hears("Hello, alice!")
 
 
-def test_a_name_that_is_taken_or_none_is_asked_for_again(server: Command, windows: Windows) -> None:
+def test_a_name_that_is_taken_or_none_is_asked_for_again(server: Served, windows: Windows) -> None:
     windows.enter(server, "alice")
     other = Guest(windows.open(http(server)))
     for name, problem in (("alice", "taken"), ("<script>alert(1)</script>", "letters, digits")):
@@ -44,7 +44,7 @@ def test_a_name_that_is_taken_or_none_is_asked_for_again(server: Command, window
     expect(other.members).to_contain_text("alice")
 
 
-def test_a_name_and_a_room_are_remembered(server: Command, windows: Windows) -> None:
+def test_a_name_and_a_room_are_remembered(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", "tea")
     alice.say("Is anybody there?")
     alice.hears("Is anybody there?")
@@ -55,7 +55,7 @@ def test_a_name_and_a_room_are_remembered(server: Command, windows: Windows) -> 
     expect(alice.message("Still me.").get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_a_name_can_be_changed(server: Command, windows: Windows) -> None:
+def test_a_name_can_be_changed(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.page.get_by_role("button", name="Change name").click()
     alice.page.get_by_label("Name", exact=True).fill("alicia")
@@ -64,7 +64,7 @@ def test_a_name_can_be_changed(server: Command, windows: Windows) -> None:
     expect(bob.members).to_contain_text("alicia")
 
 
-def test_rooms_are_joined_left_and_counted_while_one_is_elsewhere(server: Command, windows: Windows) -> None:
+def test_rooms_are_joined_left_and_counted_while_one_is_elsewhere(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", "tea")
     alice.rooms.get_by_label("Room to join").fill("tea")
     alice.rooms.get_by_role("button", name="Join the room").click()
@@ -81,7 +81,7 @@ def test_rooms_are_joined_left_and_counted_while_one_is_elsewhere(server: Comman
     expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
 
 
-def test_whispers_are_for_one_and_can_be_answered(server: Command, windows: Windows) -> None:
+def test_whispers_are_for_one_and_can_be_answered(server: Served, windows: Windows) -> None:
     alice, bob, carol = (windows.enter(server, name) for name in ("alice", "bob", "carol"))
     alice.say("/msg bob It is a secret.")
     expect(alice.log.locator(".whisper")).to_contain_text("You whispered to bob")
@@ -95,7 +95,7 @@ def test_whispers_are_for_one_and_can_be_answered(server: Command, windows: Wind
     expect(carol.log).not_to_contain_text("secret.")
 
 
-def test_commands_are_completed(server: Command, windows: Windows) -> None:
+def test_commands_are_completed(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     windows.enter(server, "bobby")
     alice.field.press_sequentially("/m")
@@ -113,7 +113,7 @@ def test_commands_are_completed(server: Command, windows: Windows) -> None:
     expect(alice.field).to_have_value(re.compile("^/msg bobby ?$"))
 
 
-def test_names_are_completed_with_tab(server: Command, windows: Windows) -> None:
+def test_names_are_completed_with_tab(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     windows.enter(server, "bobby")
     alice.field.press_sequentially("Hello bo")
@@ -121,7 +121,7 @@ def test_names_are_completed_with_tab(server: Command, windows: Windows) -> None
     expect(alice.field).to_have_value(re.compile("^Hello bobby"))
 
 
-def test_a_command_that_is_wrong_says_how_it_is_right(server: Command, windows: Windows) -> None:
+def test_a_command_that_is_wrong_says_how_it_is_right(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/msg bob")
     expect(alice.log).to_contain_text("/msg NAME TEXT")
@@ -131,7 +131,7 @@ def test_a_command_that_is_wrong_says_how_it_is_right(server: Command, windows: 
     alice.hears("/nonsense")
 
 
-def test_who_is_typing_is_shown(server: Command, windows: Windows) -> None:
+def test_who_is_typing_is_shown(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.field.press_sequentially("Well")
     expect(bob.page.get_by_text("alice is typing")).to_be_visible()
@@ -140,7 +140,7 @@ def test_who_is_typing_is_shown(server: Command, windows: Windows) -> None:
     expect(bob.page.get_by_text("alice is typing")).to_be_hidden()
 
 
-def test_actions_days_and_times(server: Command, windows: Windows) -> None:
+def test_actions_days_and_times(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/me waves")
     action = alice.log.locator(".message.action")
@@ -149,7 +149,7 @@ def test_actions_days_and_times(server: Command, windows: Windows) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", action.locator("time").get_attribute("datetime") or "")
 
 
-def test_links_lead_elsewhere_and_tell_nothing(server: Command, windows: Windows) -> None:
+def test_links_lead_elsewhere_and_tell_nothing(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("See https://example.org/a_(b)?c=d#e, or (http://example.com/). Not javascript:alert(1).")
     links = alice.log.get_by_role("link")
@@ -162,7 +162,7 @@ def test_links_lead_elsewhere_and_tell_nothing(server: Command, windows: Windows
     assert links.nth(0).get_attribute("target") == "_blank"
 
 
-def test_who_is_mentioned_sees_it_even_while_looking_elsewhere(server: Command, windows: Windows) -> None:
+def test_who_is_mentioned_sees_it_even_while_looking_elsewhere(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     bob.page.evaluate("""() => {
         Object.defineProperty(document, "visibilityState", { get: () => "hidden", configurable: true });
@@ -186,7 +186,7 @@ def test_who_is_mentioned_sees_it_even_while_looking_elsewhere(server: Command, 
 @pytest.mark.parametrize(
     "text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<style>*{display:none}</style>", "&lt;b&gt;"]
 )
-def test_markup_stays_text(server: Command, windows: Windows, text: str) -> None:
+def test_markup_stays_text(server: Served, windows: Windows, text: str) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.say(text)
     bob.hears(text)
@@ -198,7 +198,7 @@ def test_markup_stays_text(server: Command, windows: Windows, text: str) -> None
     assert bob.page.locator("main script, main img, main style").count() == 0
 
 
-def test_a_very_long_message_is_folded_and_breaks_nothing(server: Command, windows: Windows) -> None:
+def test_a_very_long_message_is_folded_and_breaks_nothing(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("x" * 50_000)
     expect(alice.log.locator("[data-seq]")).to_have_count(1)

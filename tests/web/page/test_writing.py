@@ -6,12 +6,12 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.server.command import Command, running
+from tests.server.command import Served, running
 from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Windows, http
 
 
-def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Command, windows: Windows) -> None:
+def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/nonsense and more")
     error = alice.log.locator(".error")
@@ -29,7 +29,7 @@ def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Com
     expect(alice.log).not_to_contain_text("nonsense")
 
 
-def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Command, windows: Windows) -> None:
+def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.fill("かんじ")
     # As Safari does it: the composition has ended just before.
@@ -37,7 +37,7 @@ def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Com
     expect(alice.field).to_have_value("かんじ")
 
 
-def test_an_at_sign_stays_before_a_name_that_is_completed(server: Command, windows: Windows) -> None:
+def test_an_at_sign_stays_before_a_name_that_is_completed(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "bobby"):
         expect(alice.members).to_contain_text("bobby")
@@ -47,7 +47,7 @@ def test_an_at_sign_stays_before_a_name_that_is_completed(server: Command, windo
             expect(alice.field).to_have_value(completed)
 
 
-def test_neither_names_nor_links_are_what_only_looks_like_them(server: Command, windows: Windows) -> None:
+def test_neither_names_nor_links_are_what_only_looks_like_them(server: Served, windows: Windows) -> None:
     bob = windows.enter(server, "bob")
     with chatting(server, "alice") as alice:
         alice.send("https://example.org@elsewhere.example/ and https://a:b@elsewhere.example/")
@@ -81,7 +81,7 @@ def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windo
     windows.complaints.clear()
 
 
-def test_what_was_sent_before_can_be_recalled(server: Command, windows: Windows) -> None:
+def test_what_was_sent_before_can_be_recalled(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("one")
     alice.say("two\nof two lines")
