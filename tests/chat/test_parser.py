@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from time import thread_time
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chat.actions.examples import examples
+from wschat.chat import fields as field_types
 from wschat.chat.action import AnyAction
 from wschat.chat.actions import ACTIONS
 from wschat.chat.actions.ban import Ban
@@ -451,24 +452,38 @@ def test_what_is_nearly_a_request_is_one_or_is_rejected(fields: dict[str, object
 
 
 NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "id": st.none() | st.text(max_size=128) | st.integers(-MAX_NUMBER, MAX_NUMBER),
-    "room": NAMES.map(key_of).filter(lambda key: normalize_name(key) == key),
-    "since": st.none() | st.integers(0, MAX_NUMBER),
-    "before": st.none() | st.integers(0, MAX_NUMBER),
-    "after": NAMES.map(key_of).filter(lambda key: normalize_name(key) == key),
-    "epoch": st.none() | st.text(),
-    "text": st.text().filter(str.strip),
-    "to": NAMES,
-    "name": NAMES,
-    "limit": st.integers(1, MAX_MESSAGES),
-    "secret": st.none() | st.from_regex(r"\A[A-Za-z0-9_-]{22,128}\Z"),
-    "replace": st.booleans(),
-    "seconds": st.none() | st.integers(0, 100 * 366 * 86_400) | st.floats(0, 100 * 366 * 86_400),
+ROOM_NAMES = NAMES.map(key_of).filter(lambda key: normalize_name(key) == key)
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=field_types.MAX_LINE).map(lambda text: " ".join(text.split()))
+# What the fields of each type may have, in normal form.
+VALUES: dict[object, st.SearchStrategy[Any]] = {
+    field_types.ActionId: st.none() | st.text(max_size=128) | st.integers(-MAX_NUMBER, MAX_NUMBER),
+    field_types.Flag: st.booleans(),
+    field_types.Limit: st.integers(1, MAX_MESSAGES),
+    field_types.Line: LINES,
+    field_types.Name: NAMES,
+    field_types.NameOrAddress: NAMES,
+    field_types.Number: st.integers(0, MAX_NUMBER),
+    field_types.RoomName: ROOM_NAMES,
+    field_types.Seconds: st.integers(0, 100 * 366 * 86_400) | st.floats(0, 100 * 366 * 86_400),
+    field_types.Secret: st.from_regex(r"\A[A-Za-z0-9_-]{22,128}\Z"),
+    field_types.String: st.text(),
+    field_types.Text: st.text().filter(str.strip),
 }
-REQUESTS = st.sampled_from(KINDS).flatmap(
-    lambda kind: st.builds(kind, **{field.name: VALUES[field.name] for field in dataclasses.fields(kind)})
-)
+
+
+def values_of(kind: type[AnyAction]) -> dict[str, st.SearchStrategy[Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: value_of(hints[field.name]) for field in dataclasses.fields(kind)}
+
+
+def value_of(hint: Any) -> st.SearchStrategy[Any]:
+    """A value for a field of this type, which may be `Annotated[...] | None`."""
+    if hint in VALUES:
+        return VALUES[hint]
+    return st.none() | VALUES[get_args(hint)[0]]
+
+
+REQUESTS = st.sampled_from(KINDS).flatmap(lambda kind: st.builds(kind, **values_of(kind)))
 
 
 @given(REQUESTS, st.booleans())

@@ -109,4 +109,4 @@ def test_two_actions_with_one_type_or_one_command_fail_at_import(folder: Path, o
 
 
 def test_each_action_is_the_one_of_its_file() -> None:
-    assert all(schema.kind.__module__ == f"wschat.chat.actions.{name}" for name, schema in ACTIONS.schemas.items())
+    assert all(schema.kind.__module__ == f"wschat.chat.actions.{name.replace('-', '_')}" for name, schema in ACTIONS.schemas.items())
