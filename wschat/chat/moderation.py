@@ -1,8 +1,8 @@
 """Moderation: who moderates which room, and who is muted in or banned from it.
 
-A decision is a rule of the broker, durable before anyone is told. Its subject is a name (`bob`), an address (`@203.0.113.7`), or an
-address that a user was connected from (`bob@203.0.113.7`). A ban of a user includes the addresses, because a name is easily
-changed. Loopback addresses are left out of it: all clients on the server's own machine share them.
+A decision is a rule of the broker, durable before anyone is told. Its subject is a name (`bob`), an address (`@203.0.113.7`), an
+address that a user was connected from (`bob@203.0.113.7`), or everyone (`*`). A ban of a user includes the addresses, because a name
+is easily changed. Loopback addresses are left out of it: all clients on the server's own machine share them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from wschat.server.addresses import is_loopback
 
 logger = logging.getLogger("wschat.chat")
 
-OP, MUTE, BAN = "op", "mute", "ban"
+OP, MUTE, BAN, TOPIC_LOCK = "op", "mute", "ban", "lock-topic"
+EVERYONE = "*"
+"""The subject of a rule that is about a room as a whole. No user can have this name."""
+
 _DONE = {MUTE: ("muted", "in"), BAN: ("banned", "from")}
 
 
@@ -60,6 +63,12 @@ class Moderation:
         """Raise Rejected unless a session moderates this room."""
         if not self.is_moderator(session, room):
             raise Rejected("forbidden", f"Only a moderator of {room} may do that.")
+
+    def check_may_set_topic(self, session: Session, room: str) -> None:
+        """Raise Rejected unless a session may speak in this room and, if its topic is locked, moderates it."""
+        self.check_may_speak(session, room)
+        if self._find(TOPIC_LOCK, room, EVERYONE, None) is not None:
+            self.check_moderator(session, room)
 
     def check_may_speak(self, session: Session, room: str) -> None:
         """Raise Rejected unless a session is in this room and not muted there."""

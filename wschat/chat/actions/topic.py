@@ -40,7 +40,7 @@ class Topic(Action[Event]):
             return topic_event(self.room, state.broker.topic(self.room), self.id)
         if session.user is None:
             raise Rejected("nameless", "Choose a name first. Type /nick NAME to take one.")
-        state.moderation.check_may_speak(session, self.room)
+        state.moderation.check_may_set_topic(session, self.room)
         state.new_rooms.check(session, self.room)
         key = deduplication_key(session.user, self.id)
         session.say(state.broker, Draft(self.room, session.user.name, self.text, key, self.id, TOPIC))
