@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 from wschat.client.backoff import Backoff
 from wschat.client.connect import ConnectOptions, Opening
 from wschat.client.retry import is_final, retry_after
+from wschat.client.uri import parse_uri
 from wschat.connection.connection import Connection
 from wschat.connection.streams import was_interrupted
 from wschat.errors import UsageError
@@ -93,15 +92,21 @@ class Reconnect:
         self._stable_after = stable_after
         self._on_attempt = on_attempt
         self._options = options
-        # Ends pauses. A SimpleQueue, because a signal handler may put into it whatever its thread is doing.
-        self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Held until `stop`: pauses wait for it. Not an Event, whose lock a signal handler may have interrupted its own thread in holding,
+        # and not a SimpleQueue, whose `get` waits for ever if a short timeout is over before it begins to wait.
+        self._running = threading.Lock()
+        self._running.acquire()
         # Guards `_is_stopped`, `_interrupt` and `_is_iterated`. Reentrant, because a signal handler may stop what its own thread is doing.
         self._stop_lock = threading.RLock()
         self._is_stopped = False
         self._interrupt: Callable[[], object] | None = None
         self._is_iterated = False
-        if not callable(url):
+        if not stable_after >= 0:
+            raise UsageError(f"stable_after must be 0 seconds or more, not {stable_after!r}")
+        if not any(map(callable, (url, headers, token))):
             self._opening()
+        elif isinstance(url, str):
+            parse_uri(url)
 
     def stop(self) -> None:
         """End the iteration, and close its connection with 1001. May be called from any thread and any signal handler; never waits.
@@ -109,9 +114,11 @@ class Reconnect:
         A pause or an attempt ends at once. If a connection is open, the thread that receives on it finds its end.
         """
         with self._stop_lock:
+            if self._is_stopped:
+                return
             self._is_stopped = True
             interrupt = self._interrupt
-        self._stops.put(None)
+        self._running.release()
         if interrupt is not None:
             interrupt()
 
@@ -143,8 +150,9 @@ class Reconnect:
             if pause is None:
                 raise
         else:
-            tell(None, None)
-            yield from self._use(connection)
+            with connection:
+                tell(None, None)
+                yield from self._use(connection)
             if self._is_stopped:
                 return
             pause = self._backoff.next_pause()
@@ -173,13 +181,12 @@ class Reconnect:
     def _use(self, connection: Connection) -> Iterator[Connection]:
         """Yield a connection, which `stop` closes, and note if it was stable."""
         opened_at = monotonic()
-        with connection:
-            try:
-                self._let_stop(lambda: connection.begin_close(CloseCode.GOING_AWAY))
-                if not self._is_stopped:
-                    yield connection
-            finally:
-                self._let_stop(None)
+        try:
+            self._let_stop(lambda: connection.begin_close(CloseCode.GOING_AWAY))
+            if not self._is_stopped:
+                yield connection
+        finally:
+            self._let_stop(None)
         if monotonic() - opened_at >= self._stable_after:
             self._backoff.reset()
 
@@ -196,5 +203,5 @@ class Reconnect:
             self._on_attempt(Attempt(number, url, error, pause))
 
     def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(queue.Empty):
-            self._stops.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+        if self._running.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+            self._running.release()
