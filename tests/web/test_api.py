@@ -20,9 +20,12 @@ from wschat.chat.budgets import Budgets
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.rates import Rate
 from wschat.chat.tokens import mint
+from wschat.web.api import CALLS
 
 SECRET = b"a secret that is long enough for HS256"
 ROOT = Access(moderators={"root": "sesame"})
+READABLE = sorted({what for what, method in CALLS if what and method == "GET"})
+"""What can be read of a room: the last part of a path."""
 PROXIED = {"server_options": {"trusted_proxies": ["127.0.0.1"]}}
 
 
@@ -251,7 +254,7 @@ def test_what_is_no_authorization_names_nobody(web: Web) -> None:
 
 
 def test_with_tokens_everybody_needs_one(secured: Web) -> None:
-    for path in ("/api/rooms", "/api/rooms/tea/messages", "/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"):
+    for path in ("/api/rooms", *(f"/api/rooms/tea/{what}" for what in READABLE)):
         for headers in ({}, {"Authorization": "Bearer rubbish"}, bearer("alice", expires_at=time.time() - 60)):
             answer = secured.ask("GET", path, headers=headers)
             assert (answer.status, answer.code) == (401, "unauthorized")
@@ -275,7 +278,7 @@ def test_a_token_says_who_one_is(secured: Web) -> None:
 def test_a_token_is_good_for_its_rooms(secured: Web) -> None:
     secured.post("secret", "coffee", headers=bearer("bob"))
     alice = bearer("alice", rooms=["tea*"])
-    for what in ("messages", "members", "events", "export"):
+    for what in READABLE:
         answer = secured.ask("GET", f"/api/rooms/coffee/{what}", headers=alice)
         assert (answer.status, answer.code) == (403, "forbidden")
     assert secured.post("x", "coffee", headers=alice).status == 403
@@ -303,7 +306,7 @@ def test_who_is_banned_may_not_even_read(open_web: OpenWeb) -> None:
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     root.ask(type="ban", room="tea", name="bob", seconds=1000)
     assert web.post("x", name="bob").code == "banned"
-    for what in ("messages", "members", "events", "export"):
+    for what in READABLE:
         answer = web.get(f"/api/rooms/tea/{what}", name="bob")
         assert (answer.status, answer.code) == (403, "banned")
     assert web.get("/api/rooms/coffee/messages", name="bob").status == 200
@@ -433,13 +436,13 @@ def test_what_is_no_parameter_is_a_bad_request(web: Web, query: str) -> None:
     assert answer.code in ("bad-field", "bad-request")
 
 
-@pytest.mark.parametrize("path", ["/api/rooms/tea/members", "/api/rooms/tea/events", "/api/rooms/tea/export"])
-def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, path: str) -> None:
-    answer = web.get(f"{path}?limit=5")
+@pytest.mark.parametrize("what", [what for what in READABLE if what != "messages"])
+def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, what: str) -> None:
+    answer = web.get(f"/api/rooms/tea/{what}?limit=5")
     assert (answer.status, answer.code) == (400, "bad-field")
 
 
-@pytest.mark.parametrize("path", ["", "/tea/messages", "/tea/members", "/tea/events", "/tea/export"])
+@pytest.mark.parametrize("path", ["", *(f"/tea/{what}" for what in READABLE)])
 @pytest.mark.parametrize("name", ["foo", "id", "room", "type"])
 def test_who_misspells_a_parameter_is_told_which_one(web: Web, path: str, name: str) -> None:
     answer = web.get(f"/api/rooms{path}?{name}=1")
@@ -476,6 +479,21 @@ def test_members_are_those_who_are_there(web: Web) -> None:
     follower = web.follow("tea", query="?name=carol")
     assert follower.status == 200
     assert web.get("/api/rooms/tea/members").json == {"room": "tea", "members": ["alice"], "unnamed": 1}
+
+
+def test_a_topic_can_be_read(web: Web) -> None:
+    assert web.get("/api/rooms/tea/topic").json == {"room": "tea", "text": ""}
+    alice = web.guests.v1("alice", "tea")
+    alice.ask(type="topic", room="tea", text="green")
+    event = alice.next("topic")
+    assert event.pop("type") == "topic"
+    assert web.get("/api/rooms/TEA/topic").json == event
+    assert event == {"room": "tea", "seq": 1, "from": "alice", "text": "green", "time": event["time"]}
+    assert web.get("/api/rooms/tea/messages").json["messages"] == [{"type": "topic", **event}]
+    assert web.get("/api/rooms/tea/members").json["topic"].items() <= event.items()
+    assert web.get("/api/rooms/tea/export").body.decode().startswith('{"type":"topic","room":"tea","seq":1,')
+    alice.ask(type="topic", room="tea", text="")
+    assert web.get("/api/rooms/tea/topic").json == {"room": "tea", "text": ""}
 
 
 def test_rooms_are_those_with_somebody_or_something_in_them(web: Web) -> None:
@@ -530,6 +548,7 @@ def test_where_there_is_nothing(web: Web, path: str) -> None:
         ("/api/rooms", "GET, HEAD"),
         ("/api/rooms/tea/messages", "GET, HEAD, POST"),
         ("/api/rooms/tea/members", "GET, HEAD"),
+        ("/api/rooms/tea/topic", "GET, HEAD"),
         ("/api/rooms/tea/events", "GET, HEAD"),
         ("/api/rooms/tea/export", "GET, HEAD"),
     ],

@@ -50,6 +50,11 @@ def members(asked: Asked) -> Response:
     return _event_response(asked.caller.run("who", {**_parameters(asked.request, ()), "room": asked.room}))
 
 
+def topic(asked: Asked) -> Response:
+    """Return the topic of a room, an empty text if it has none."""
+    return _event_response(asked.caller.run("topic", {**_parameters(asked.request, ()), "room": asked.room}))
+
+
 def post(asked: Asked) -> Response:
     """Post a message. A second one with the same id is not posted."""
     _parameters(asked.request, ())
@@ -90,6 +95,7 @@ CALLS: dict[tuple[str, str], Callable[[Asked], Response | EventsResponse]] = {
     ("messages", "GET"): messages,
     ("messages", "POST"): post,
     ("members", "GET"): members,
+    ("topic", "GET"): topic,
     ("events", "GET"): events,
     ("export", "GET"): export,
 }
