@@ -54,10 +54,11 @@ OPERATING = Document("docs/operating.md")
 HTTP_API = Document("docs/http-api.md")
 WIRE_PROTOCOL = Document("docs/wire-protocol.md")
 SERVING = Document("docs/serving.md")
+TESTING = Document("docs/testing.md")
 ARCHITECTURE = Document("ARCHITECTURE.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
 
-DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, ARCHITECTURE, CONTRIBUTING]
+DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, ARCHITECTURE, CONTRIBUTING]
 """All documents but the changelog."""
 
 

@@ -78,6 +78,10 @@ COVERED_BY = {
     "server/refusals": "server/test_requests.py",
     "server/serve": "server/test_server.py",
     "wakeup": "server/test_stopping.py",
+    "testing/direction": "testing/test_faults.py",
+    "testing/handler_threads": "testing/test_live_server.py",
+    "testing/link": "testing/test_faults.py",
+    "testing/proxy": "testing/test_faults.py",
 }
 
 

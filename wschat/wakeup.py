@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 
+_READ_BYTES = 4096
+
 
 class WakeUp:
     """A pair of connected sockets. Raises OSError if no descriptors are left."""
@@ -26,6 +28,10 @@ class WakeUp:
         """Wake the selecting thread. May be called from any thread and any signal handler; never waits."""
         with contextlib.suppress(OSError):  # full, so the thread is awake; or closed, so it has stopped
             self._sender.send(b"\0")
+
+    def clear(self) -> None:
+        """Make the descriptor unreadable until the next `send`. For the selecting thread, once it is readable."""
+        self._receiver.recv(_READ_BYTES)
 
     def renew_in_child(self) -> None:
         """Replace the pair in a forked child: that of the parent would wake all its children."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypedDict
@@ -50,13 +50,15 @@ def connect(
     max_redirects: int = 3,
     limits: Limits = DEFAULT_LIMITS,
     deflate: Deflate | None = DEFAULT_DEFLATE,
+    create_connection: Callable[..., Connection] = Connection,
 ) -> Connection:
     """Open a WebSocket to a `ws://` or `wss://` URL. Thread-safe.
 
     The host, path and query of the URL may contain any characters. `USER:PASSWORD@` before the host is sent by basic
     authentication. `headers` are added to the request, and so is `origin` if it is given. The server may choose one of the
     `subprotocols`. `cookies` are sent as well. If they are an `http.cookiejar.CookieJar`, only its cookies for the URL are sent, and
-    it receives the cookies that the server sets. `deflate` is the compression to offer, None for none.
+    it receives the cookies that the server sets. `deflate` is the compression to offer, None for none. `create_connection` is the
+    class of the connection: `Connection`, a subclass of it, or a function with the arguments of one.
 
     `proxy` is the URL of an HTTP or SOCKS proxy (`http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; `https` for
     `ws://` only; SOCKS needs the extra `socks`), or "" for no proxy. By default, the environment decides as in curl: `ws_proxy`,
@@ -83,6 +85,7 @@ def connect(
         max_redirects=max_redirects,
         limits=limits,
         deflate=deflate,
+        create_connection=create_connection,
     ).run()
 
 
@@ -116,6 +119,7 @@ class Opening:
         max_redirects: int = 3,
         limits: Limits = DEFAULT_LIMITS,
         deflate: Deflate | None = DEFAULT_DEFLATE,
+        create_connection: Callable[..., Connection] = Connection,
     ) -> None:
         if sock is not None and proxy:
             raise UsageError("give either sock=, which is connected already, or proxy=, not both")
@@ -128,6 +132,7 @@ class Opening:
         self._sock = sock
         self._redirects_left = 0 if sock is not None else max_redirects
         self._limits = limits
+        self._create_connection = create_connection
         self._deadline = Deadline(limits.opening_timeout)
 
     def run(self) -> Connection:
@@ -182,7 +187,7 @@ class Opening:
         """Return the open connection. Raises OpeningFailed if the server chose a subprotocol or extension that was not offered."""
         subprotocol = self._handshake.subprotocol(response, self.uri.place)
         deflate = self._handshake.agreed_deflate(response, self.uri.place)
-        return Connection(
+        return self._create_connection(
             open_stream(sock),
             is_client=True,
             limits=self._limits,
