@@ -209,24 +209,23 @@ class ConnectOptions:
         """
         from wschat.client.connect import connect  # not for --help
 
-        return connect(self.target, headers=self.request_headers, **self._arguments(subprotocols))
+        return connect(self.target, headers=self.request_headers, **self._arguments_offering(subprotocols))
 
     def reconnecting(self, on_attempt: Callable[[Attempt], object], *, subprotocols: Sequence[str] = ()) -> Reconnect:
         """Return connections, one after the other, as `wschat.reconnect` does. `subprotocols` are as for `open`."""
         from wschat.client.reconnect import reconnect
 
-        return reconnect(self.target, headers=self.request_headers, on_attempt=on_attempt, **self._arguments(subprotocols))
+        arguments = self._arguments_offering(subprotocols)
+        return reconnect(self.target, headers=self.request_headers, on_attempt=on_attempt, **arguments)
 
-    def _arguments(self, subprotocols: Sequence[str]) -> client.ConnectOptions:
-        """Return the arguments that `connect` and `reconnect` share."""
-        return {
-            "cookies": self.request_cookies,
-            "origin": self.origin,
-            "subprotocols": self.subprotocols or subprotocols,
-            "proxy": self.proxy,
-            "tls": self.tls,
-            "limits": self.limits,
-        }
+    def _arguments_offering(self, subprotocols: Sequence[str]) -> client.ConnectOptions:
+        arguments = self.arguments()
+        arguments["subprotocols"] = self.subprotocols or subprotocols
+        return arguments
+
+    def arguments(self) -> client.ConnectOptions:
+        """Return the arguments of `connect`, `reconnect` and `ChatClient`, besides URL, headers and subprotocols. Raises UsageError."""
+        return {"cookies": self.request_cookies, "origin": self.origin, "proxy": self.proxy, "tls": self.tls, "limits": self.limits}
 
 
 def _flag_of(name: str) -> str:

@@ -11,8 +11,8 @@ from wschat.cli.client.exit_codes import CommandExit, ExitCode
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.recording import Message, fields_of
 from wschat.client.escapes import indented
-from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed
+from wschat.events import Event
 from wschat.stdio import discard
 
 
@@ -26,10 +26,10 @@ class Output:
         self.count = 0
         """The number of messages that were printed."""
 
-    def opened(self, ws: Connection) -> None:
+    def opened(self, subprotocol: str | None) -> None:
         """Print that a connection was opened, if that is asked for."""
         if self._options.json:
-            self._show_json({"type": "open", "url": self._options.place, "subprotocol": ws.subprotocol})
+            self._show_json({"type": "open", "url": self._options.place, "subprotocol": subprotocol})
 
     def closed(self, closed: ConnectionClosed) -> None:
         """Print that a connection was closed, if that is asked for."""
@@ -37,14 +37,22 @@ class Output:
             self._show_json({"type": "close", "code": closed.code, "reason": closed.reason})
 
     def message(self, message: Message) -> None:
-        """Print a message."""
+        """Print a message. In a room, `event` prints it if JSON is asked for."""
         self.count += 1
         if self._options.json:
-            self._show_json(fields_of(message))
+            if self._options.room is None:
+                self._show_json(fields_of(message))
         elif self._options.binary and isinstance(message, bytes) and not self._is_terminal:
             self._write(message)
         else:
             self._show_line(message)
+
+    def event(self, event: Event) -> None:
+        """Print an event of the chat, if that is asked for."""
+        if self._options.json:
+            fields = {"type": event.type, **event.fields()}
+            fields.pop("time", None)  # in a unit of its own, and not in each event
+            self._show_json(fields)
 
     def _show_line(self, message: Message) -> None:
         if self._is_terminal:

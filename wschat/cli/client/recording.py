@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Any
 
 from wschat.cli.client.exit_codes import CommandExit, ExitCode
-from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import MAX_SECONDS
 
@@ -59,18 +58,17 @@ class Recording:
         if self._error is not None and kind is None:
             raise self._failure(self._error)
 
-    def opened(self, ws: Connection, place: str) -> None:
+    def opened(self, place: str, subprotocol: str | None) -> None:
         """Note that a connection was opened to a URL, which has no query and no credentials."""
-        self._write({"type": "open", "url": place, "subprotocol": ws.subprotocol})
+        self._write({"type": "open", "url": place, "subprotocol": subprotocol})
 
     def received(self, message: Message) -> None:
         """Note a message that was received."""
         self._write({"direction": "received", **fields_of(message)})
 
-    def send(self, ws: Connection, message: Message) -> None:
-        """Send a message, and note it. Raises ConnectionClosed."""
-        self._write({"direction": "sent", **fields_of(message)})  # first, because the answer may arrive while `send` returns
-        ws.send(message)
+    def sent(self, message: Message) -> None:
+        """Note a message that is sent next."""
+        self._write({"direction": "sent", **fields_of(message)})
 
     def closed(self, closed: ConnectionClosed) -> None:
         """Note that the connection was closed."""

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from time import monotonic
 
-from wschat.cli.client.conversation import Conversation, conversing, opening
+from wschat.cli.client.conversation import Conversation, opening
+from wschat.cli.client.conversing import conversing
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.recording import Message, read_recording
 
@@ -24,9 +25,11 @@ def run_replay(options: ConnectOptions, path: str) -> None:
         receiver = _Receiver(conversation, received if options.check else [])
         began_at = monotonic()
         for number, message in enumerate(sent, 1):
-            with conversation.expecting(f"sending message {number} of {len(sent)} of {path}"):
+            step = f"sending message {number} of {len(sent)} of {path}"
+            with conversation.expecting(step):
                 receiver.receive_until(began_at + message.at / options.speed)
-                conversation.send(message.message)
+            with conversation.expecting(step) as until:
+                conversation.send(message.message, until)
         receiver.receive_expected(path)
         conversation.end_input()
         conversation.receive_all()

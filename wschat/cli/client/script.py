@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from wschat.cli.client.conversation import Conversation, conversing
+from wschat.cli.client.conversation import Conversation
+from wschat.cli.client.conversing import conversing
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.steps import Send
 from wschat.cli.client.transcript import text_of
@@ -16,7 +17,7 @@ def run_script(options: ConnectOptions) -> None:
         for number, step in enumerate(options.steps, 1):
             with conversation.expecting(f"{step} (step {number} of {len(options.steps)})") as until:
                 if isinstance(step, Send):
-                    conversation.send_bytes(step.data)
+                    conversation.send_bytes(step.data, until)
                 else:
                     _expect(conversation, step.pattern, until)
         conversation.end_input()

@@ -156,7 +156,8 @@ class Debugger:
 
     def _send(self, ws: Connection, message: str | bytes) -> None:
         try:
-            self._recording.send(ws, message)
+            self._recording.sent(message)
+            ws.send(message)
         except ConnectionClosed:
             self.calls.put(partial(self.model.failed, "the connection was closed before the last message was sent"))
 
@@ -185,7 +186,7 @@ class Debugger:
         """Show the messages of a connection until it is closed, and return the exit code for how it was closed."""
         self._ws = ws
         self.calls.put(partial(self.model.opened, Opened(_address(ws), ws.subprotocol, ws.headers)))
-        self._recording.opened(ws, self.model.place)
+        self._recording.opened(self.model.place, ws.subprotocol)
         for message in ws:
             self._recording.received(message)
             self.calls.put(partial(self.model.received, message, datetime.now()))
