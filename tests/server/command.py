@@ -1,4 +1,4 @@
-"""`python -m wschat.server` as a process of its own. Tests do not belong here."""
+"""Runs `python -m wschat.server` in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "wschat.server"]
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """That of the tests, without options of ours; by default nothing is kept, and least of all where users keep theirs."""
+    """Return this process's environment without wschat's variables. The history is off, so that no test writes to the user's file."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WSCHAT_")}
     return {**inherited, "WSCHAT_HISTORY": "off", **(changes or {})}
 
@@ -36,7 +36,7 @@ class Served:
 
 
 class Command(Served):
-    """A server in a process of its own. Standard error goes to a file, so that nothing ever waits for it to be read."""
+    """A server in a process of its own. Its standard error goes to a file, so that it never waits for a reader."""
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
         assert process.stdout is not None
@@ -48,16 +48,16 @@ class Command(Served):
         super().__init__(match[1], int(match[2]), match[3])
 
     def errors(self) -> str:
-        """What it has written to standard error so far."""
+        """Return what it has written to standard error so far."""
         return Path(self._errors.name).read_text()
 
     def peak_bytes(self) -> int:
-        """The most memory that it has had. For Linux."""
+        """Return its peak memory in bytes. Linux only."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Signal it, and wait for its exit code."""
+        """Send a signal and wait. Return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(TIMEOUT)
 
@@ -66,7 +66,7 @@ class Command(Served):
 def running(
     *options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, command: Sequence[str] = COMMAND
 ) -> Iterator[Command]:
-    """A server that has started to listen; it is gone after the block."""
+    """Start a server and wait until it listens. Stop it after the block."""
     with (
         tempfile.NamedTemporaryFile("w") as errors,
         subprocess.Popen([*command, *options], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
@@ -82,7 +82,7 @@ def running(
 
 
 def run(*options: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, for options with which it does not serve."""
+    """Run the command to its end, for options with which it does not serve."""
     return subprocess.run(
         [*COMMAND, *options], env=environment(env), cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT * 3, check=False
     )

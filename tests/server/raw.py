@@ -1,4 +1,4 @@
-"""A client that says whatever a test wants it to, byte for byte. Tests do not belong here."""
+"""A client that sends and reads the bytes that a test wants."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HEADERS = {"Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade",
 
 
 def request(method: str = "GET", target: str = "/", version: str = "HTTP/1.1", headers: dict[str, str | None] | None = None) -> bytes:
-    """An opening request; `headers` replaces or adds some, and takes out those that are None."""
+    """Return an opening request. `headers` adds or replaces headers, or removes those that are None."""
     merged = {**HEADERS, **(headers or {})}
     lines = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in merged.items() if value is not None)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class Response(NamedTuple):
-    """An answer; header names are in lower case."""
+    """A response. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Response(NamedTuple):
 
 
 class Raw:
-    """A connected socket. Everything it waits for has to come within `TIMEOUT`."""
+    """A connected socket that waits for at most `TIMEOUT`."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(TIMEOUT)
@@ -42,12 +42,12 @@ class Raw:
 
     @classmethod
     def to(cls, server: wschat.WebSocketServer) -> Raw:
-        """Connect, and say nothing yet."""
+        """Connect without sending anything."""
         return cls(socket.create_connection(("127.0.0.1", server.port), TIMEOUT))
 
     @classmethod
     def opened(cls, server: wschat.WebSocketServer) -> Raw:
-        """A WebSocket, without extensions."""
+        """Open a WebSocket without extensions."""
         raw = cls.to(server)
         assert raw.ask(request()).status == 101
         return raw
@@ -63,7 +63,7 @@ class Raw:
         self.socket.sendall(data)
 
     def ask(self, data: bytes) -> Response:
-        """Send a request and read the answer."""
+        """Send a request and read the response."""
         self.send(data)
         return self.response()
 
@@ -76,7 +76,7 @@ class Raw:
         return Response(status, headers, self._input.read(int(headers.get("content-length", 0))).decode())
 
     def frame(self) -> tuple[int, bytes]:
-        """The next frame: its first byte and its payload."""
+        """Read a frame. Return its first byte and its payload."""
         first, length = self._input.read(2)
         if length == 126:
             (length,) = struct.unpack("!H", self._input.read(2))
@@ -85,20 +85,20 @@ class Raw:
         return first, self._input.read(length)
 
     def close_code(self) -> int:
-        """The code of the close frame that comes next."""
+        """Read a close frame. Return its code."""
         first, payload = self.frame()
         assert first == CLOSE
         return int.from_bytes(payload[:2], "big")
 
     def rest(self) -> bytes:
-        """What comes until the server ends the connection."""
+        """Read until the server ends the connection."""
         try:
             return self._input.read()
         except ConnectionResetError:
             return b""
 
     def vanish(self) -> None:
-        """Be gone at once, with a reset instead of a goodbye."""
+        """End the connection with a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._input.close()
         self.socket.close()

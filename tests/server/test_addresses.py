@@ -1,4 +1,4 @@
-"""IP addresses: one form for each, however it is written."""
+"""IP addresses: parsing, normalizing, and loopback addresses."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from wschat.server.addresses import host_of, is_loopback, parse_address
         ("fe80::1%eth0", "fe80::1"),
         ("fe80::1%", "fe80::1"),
         ("::ffff:203.0.113.7%any text", "203.0.113.7"),
-        ("203.0.113.7%eth0", None),  # of which only IPv6 has any
+        ("203.0.113.7%eth0", None),  # only IPv6 addresses have zones
         ("203.0.113.07", None),
         ("eth0", None),
         ("", None),
     ],
 )
-def test_an_address(text: str, address: str | None) -> None:
+def test_parsing_normalizes_an_address_or_rejects_it(text: str, address: str | None) -> None:
     parsed = parse_address(text)
     assert (parsed if parsed is None else str(parsed)) == address
 
 
 @pytest.mark.parametrize(
-    ("host", "means_this_machine"),
+    ("host", "expected"),
     [
         ("localhost", True),
         ("LOCALHOST", True),
@@ -47,8 +47,8 @@ def test_an_address(text: str, address: str | None) -> None:
         ("", False),
     ],
 )
-def test_loopback(host: str, means_this_machine: bool) -> None:
-    assert is_loopback(host) == means_this_machine
+def test_which_hosts_are_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) == expected
 
 
 def test_the_host_of_a_socket_address() -> None:

@@ -1,4 +1,4 @@
-"""Which names a server answers to, against DNS rebinding."""
+"""Allowed host names, which protect against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ REBOUND = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
         ((), "[::1", False),
         ((), "a:b:c", False),
         ((), "0.0.0.0", False),
-        # the allowed
+        # configured names
         (("chat.example.com",), "chat.example.com", True),
         (("chat.example.com",), "Chat.Example.com.:443", True),
         (("Chat.Example.com.",), "chat.example.com", True),
@@ -65,7 +65,7 @@ REBOUND = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
         (("*",), "", True),
     ],
 )
-def test_which_names_are_answered_to(names: tuple[str, ...], host: str | None, is_allowed: bool) -> None:
+def test_a_host_is_allowed_or_refused_with_421(names: tuple[str, ...], host: str | None, is_allowed: bool) -> None:
     headers = {} if host is None else {"host": host}
     if is_allowed:
         AllowedHosts(names).check(headers)
@@ -78,7 +78,7 @@ def test_which_names_are_answered_to(names: tuple[str, ...], host: str | None, i
 @pytest.mark.parametrize(
     "text", ["", "https://chat.example.com", "chat.example.com:443", "chat.example.com/", "a b", "*example.com", "a.*.com", "**", "ü" * 70]
 )
-def test_what_cannot_be_a_name_is_refused_at_the_start(text: str) -> None:
+def test_an_invalid_allowed_host_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="host"):
         wschat.serve(echo, port=0, allowed_hosts=[text])
 
@@ -87,9 +87,7 @@ def page(request: Request) -> Response:
     return Response(200, b"hello")
 
 
-def test_a_page_whose_name_means_this_machine_may_neither_connect_nor_read_nor_post(
-    serve: ServerFactory, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_rebound_host_name_is_refused_for_opening_and_plain_requests(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     server = serve(echo, http=page)
     with Raw.to(server) as raw:
@@ -105,7 +103,7 @@ def test_a_page_whose_name_means_this_machine_may_neither_connect_nor_read_nor_p
     assert sum(text in record.getMessage() for record in caplog.records) == 4
 
 
-def test_one_that_listens_elsewhere_answers_to_any_name_unless_some_are_given(serve: ServerFactory) -> None:
+def test_a_server_on_all_addresses_accepts_any_host_unless_some_are_configured(serve: ServerFactory) -> None:
     with Http.to(serve(echo, "0.0.0.0", http=page)) as http:
         assert http.get(Host="chat.example").status == 200
     with Http.to(serve(echo, "0.0.0.0", http=page, allowed_hosts=["chat.example"])) as http:
@@ -113,7 +111,7 @@ def test_one_that_listens_elsewhere_answers_to_any_name_unless_some_are_given(se
         assert http.get(Host="evil.example").status == 421
 
 
-def test_a_trusted_proxy_may_ask_for_any_name_unless_some_are_given(serve: ServerFactory) -> None:
+def test_a_trusted_proxy_may_send_any_host_unless_some_are_configured(serve: ServerFactory) -> None:
     with Http.to(serve(echo, http=page, trusted_proxies=["127.0.0.1"])) as http:
         assert http.get(Host="chat.example").status == 200
     with Http.to(serve(echo, http=page, trusted_proxies=["192.0.2.1"])) as http:
@@ -122,9 +120,9 @@ def test_a_trusted_proxy_may_ask_for_any_name_unless_some_are_given(serve: Serve
         assert http.get(Host="evil.example").status == 421
 
 
-def test_no_browser_reaches_a_unix_socket(serve: ServerFactory) -> None:
+def test_a_unix_socket_accepts_any_host(serve: ServerFactory) -> None:
     ours = socket.socket(socket.AF_UNIX)
-    ours.bind("")  # any free name of Linux's own
+    ours.bind("")  # a free abstract name
     ours.listen()
     server = serve(echo, http=page, listener=ours)
     client = socket.socket(socket.AF_UNIX)
@@ -133,7 +131,7 @@ def test_no_browser_reaches_a_unix_socket(serve: ServerFactory) -> None:
         assert http.get(Host="chat.example").status == 200
 
 
-def test_the_command_takes_names() -> None:
+def test_the_option_allowed_host_of_the_command() -> None:
     with running("--port", "0", "--allowed-host", "chat.example", "--allowed-host", "*.chat.example") as command:
         for host, status in (("chat.example", 200), ("a.chat.example", 200), ("evil.example", 421)):
             with Http(socket.create_connection((command.host, command.port))) as http:

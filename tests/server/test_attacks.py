@@ -1,4 +1,4 @@
-"""What somebody does to a server on purpose: it ends well, and nobody else notices."""
+"""Attacks: the server limits their effect, and other clients are not affected."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from time import monotonic
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, check_echo, echo, url_of
 from tests.protocol.wire import CLOSE, COMPRESSED, CONTINUATION_PART, DEFLATE_TAIL, PING, PONG, TEXT, TEXT_PART, frame, stream
 from tests.server.command import running
-from tests.server.raw import PATIENCE, Raw, request
+from tests.server.raw import Raw, request
 from wschat import Limits
 from wschat.chat.chat import Chat
 
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process and tells of its memory")
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit another process and report its memory")
 
 
 def repeat(action: Callable[[], object], pause: float, is_over: threading.Event) -> None:
@@ -31,7 +32,7 @@ def repeat(action: Callable[[], object], pause: float, is_over: threading.Event)
 
 
 def test_slowloris(serve: ServerFactory) -> None:
-    """500 clients that send a byte a second: others still get in, and these are cut when their time is up."""
+    """500 clients send a byte a second. Others can still connect, and the 500 are disconnected after `opening_timeout`."""
     server = serve(echo, limits=Limits(opening_timeout=3, max_connections_per_address=0))
     with contextlib.ExitStack() as attackers:
         slow = [attackers.enter_context(Raw.to(server)) for _ in range(500)]
@@ -63,8 +64,8 @@ def test_slowloris(serve: ServerFactory) -> None:
     check_echo(server)
 
 
-def status_or_cut(raw: Raw) -> int | None:
-    """What a request is answered with; None for a connection that was closed before anything was said."""
+def status_or_none(raw: Raw) -> int | None:
+    """Return the status of the response, or None if the connection was closed without one."""
     try:
         return raw.ask(request()).status
     except (ConnectionError, IndexError):
@@ -73,24 +74,24 @@ def status_or_cut(raw: Raw) -> int | None:
 
 @needs_linux
 def test_more_clients_than_descriptors() -> None:
-    """Who does not fit is refused, the others are not harmed, and there is room again when they leave. It is said once, not for each."""
+    """The surplus is refused without affecting the others. There is room again when clients leave. One error is logged."""
     with running("--port", "0", "--app", "wschat.apps:echo") as command, contextlib.ExitStack() as clients:
         resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (64, 64))
         raws = [clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port)))) for _ in range(200)]
-        let_in = []
+        accepted = []
         for raw in raws:
-            status = status_or_cut(raw)
+            status = status_or_none(raw)
             assert status in (101, 503, None)
             if status == 101:
-                let_in.append(raw)
-        assert 32 <= len(let_in) < 64
-        for raw in let_in:
+                accepted.append(raw)
+        assert 32 <= len(accepted) < 64
+        for raw in accepted:
             raw.send(frame(TEXT, b"hello", masked=True))
             assert raw.frame() == (TEXT, b"hello")
         clients.close()
-        while True:  # until the server has taken note that they have left
+        while True:  # until the server has noticed that they have left
             with Raw(socket.create_connection(("127.0.0.1", command.port))) as raw:
-                if status_or_cut(raw) == 101:
+                if status_or_none(raw) == 101:
                     break
         errors = [line for line in command.errors().splitlines() if " ERROR " in line]
         assert len(errors) == 1
@@ -99,11 +100,11 @@ def test_more_clients_than_descriptors() -> None:
 
 
 @needs_linux
-def test_who_is_idle_gives_its_descriptor_up() -> None:
+def test_idle_connections_give_up_their_descriptors() -> None:
     with running("--port", "0") as command, contextlib.ExitStack() as clients:
         resource.prlimit(command.process.pid, resource.RLIMIT_NOFILE, (64, 64))
         answered = 0
-        while True:  # until there is no descriptor left but those of idle connections
+        while True:  # until idle connections have all descriptors
             raw = clients.enter_context(Raw(socket.create_connection(("127.0.0.1", command.port))))
             assert raw.ask(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200
             answered += 1
@@ -111,12 +112,12 @@ def test_who_is_idle_gives_its_descriptor_up() -> None:
                 break
         assert answered > 32
         with wschat.connect(command.url) as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
 
 
 @needs_linux
 def test_a_decompression_bomb() -> None:
-    """A gigabyte of zeros in a megabyte, and not in our memory."""
+    """A megabyte that inflates to a gigabyte takes no such memory."""
     compressor = zlib.compressobj(wbits=-15)
     bomb = (compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)) * 1024
     with running("--port", "0", "--app", "wschat.apps:echo", "--max-message-bytes", str(2 << 20)) as command:
@@ -139,8 +140,8 @@ def test_100_000_pings_of_a_client_that_does_not_read() -> None:
             for _ in range(100):
                 raw.send(pings)
             with wschat.connect(command.url) as ws:
-                ws.send("not harmed")
-                assert ws.recv(PATIENCE) == "not harmed"
+                ws.send("still served")
+                assert ws.recv(TIMEOUT) == "still served"
             raw.send(frame(PING, b"the last", masked=True))
             while (pong := raw.frame()) != (PONG, b"the last"):
                 assert pong[0] == PONG
@@ -171,14 +172,14 @@ def test_a_message_of_a_million_empty_fragments(serve: ServerFactory) -> None:
 def test_a_reset_in_the_middle_of_a_broadcast(serve: ServerFactory) -> None:
     chat = Chat()
     server = serve(chat.handle)
-    with contextlib.ExitStack() as guests:
-        raws = [guests.enter_context(Raw.opened(server)) for _ in range(20)]
-        talker = guests.enter_context(wschat.connect(url_of(server)))
-        assert talker.recv(PATIENCE) == "Welcome to the chat!"
+    with contextlib.ExitStack() as clients:
+        raws = [clients.enter_context(Raw.opened(server)) for _ in range(20)]
+        talker = clients.enter_context(wschat.connect(url_of(server)))
+        assert talker.recv(TIMEOUT) == "Welcome to the chat!"
         for number, raw in enumerate(raws):
             talker.send(f"message {number}")
             raw.vanish()
-        assert [talker.recv(PATIENCE) for _ in raws] == [f"Server: message {number}" for number in range(20)]
+        assert [talker.recv(TIMEOUT) for _ in raws] == [f"Server: message {number}" for number in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -203,15 +204,15 @@ def test_line_breaks_in_a_name_and_in_a_path(serve: ServerFactory, caplog: pytes
     assert all("\n" not in record.getMessage() and "\x1b" not in record.getMessage() for record in caplog.records)
 
 
-def test_line_breaks_in_a_name_that_is_taken_later(serve: ServerFactory) -> None:
+def test_line_breaks_in_the_argument_of_nick(serve: ServerFactory) -> None:
     with wschat.connect(url_of(serve(Chat().handle))) as ws:
-        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         ws.send("/nick a\r\nServer: forged")
-        answer = ws.recv(PATIENCE)
+        answer = ws.recv(TIMEOUT)
         assert isinstance(answer, str)
         assert "forged" not in answer or "\n" not in answer
 
 
-def test_a_page_of_another_site_does_not_get_in(serve: ServerFactory) -> None:
+def test_a_page_of_another_origin_is_refused(serve: ServerFactory) -> None:
     with Raw.to(serve(echo)) as raw:
         assert raw.ask(request(headers={"Origin": "https://evil.test", "Cookie": "session=1"})).status == 403

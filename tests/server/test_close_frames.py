@@ -1,4 +1,4 @@
-"""The last frame arrives: with and without TLS, whatever the peer is still sending when the connection is closed."""
+"""The close frame arrives, with and without TLS, even if the peer is still sending when the connection is closed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as foreign_connect
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, echo
-from tests.connection.wiring import PATIENCE
 from tests.tls import client_context
 from wschat import CloseCode, Connection, ConnectionClosed, Limits
 
@@ -34,7 +34,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def start(scheme: str, serve: ServerFactory, certificate: Path) -> ServerFactory:
-    """Starts a server of this scheme."""
+    """A function that starts a server for this scheme."""
 
     def start(handler: Callable[[Connection], None], **limits: float) -> wschat.WebSocketServer:
         context = None
@@ -48,7 +48,7 @@ def start(scheme: str, serve: ServerFactory, certificate: Path) -> ServerFactory
 
 @pytest.fixture
 def connect(scheme: str, certificate: Path) -> Connect:
-    """Connects to it."""
+    """A function that connects to such a server."""
 
     def connect(server: wschat.WebSocketServer) -> Connection:
         tls = client_context(certificate) if scheme == "wss" else None
@@ -58,12 +58,12 @@ def connect(scheme: str, certificate: Path) -> Connect:
 
 
 def code_after_sending(ws: Connection, message: bytes) -> int:
-    """Send until that fails, and only then read: the code that the connection was closed with."""
+    """Send a message, then receive until the connection ends. Return the close code."""
     with ws:
         try:
             ws.send(message)
             while True:
-                ws.recv(PATIENCE)
+                ws.recv(TIMEOUT)
         except ConnectionClosed as closed:
             return closed.code
 
@@ -77,16 +77,16 @@ def test_a_message_that_is_too_big_is_answered_by_1009(start: ServerFactory, con
     assert codes(start(echo), connect) == [1009] * CLIENTS
 
 
-def test_a_foreign_client_sees_1009_too(start: ServerFactory, scheme: str, certificate: Path) -> None:
+def test_the_client_of_another_library_gets_1009_too(start: ServerFactory, scheme: str, certificate: Path) -> None:
     server = start(echo)
     tls = client_context(certificate) if scheme == "wss" else None
     url = f"{scheme}://127.0.0.1:{server.port}"
-    assert [asyncio.run(code_seen_by_foreign_client(url, tls)) for _ in range(CLIENTS)] == [1009] * CLIENTS
+    assert [asyncio.run(code_seen_by_other_client(url, tls)) for _ in range(CLIENTS)] == [1009] * CLIENTS
 
 
-async def code_seen_by_foreign_client(url: str, tls: ssl.SSLContext | None) -> int | None:
-    # Its threaded client reads and writes one TLS object at the same time, which before Python 3.13 loses the opening request of one
-    # connection in some hundreds, with a server of its own, too.
+async def code_seen_by_other_client(url: str, tls: ssl.SSLContext | None) -> int | None:
+    # The threaded client of this library uses one TLS object in two threads at once. Before Python 3.13 that loses the opening
+    # request of one connection in some hundreds, with any server.
     async with foreign_connect(url, ssl=tls, compression=None, max_size=None) as ws:
         with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
             await send_and_receive(ws)
@@ -96,10 +96,10 @@ async def code_seen_by_foreign_client(url: str, tls: ssl.SSLContext | None) -> i
 
 async def send_and_receive(ws: ClientConnection) -> None:
     await ws.send(TOO_BIG)
-    await asyncio.wait_for(ws.recv(), PATIENCE)
+    await asyncio.wait_for(ws.recv(), TIMEOUT)
 
 
-def test_a_handler_that_fails_or_returns_is_seen_by_one_that_sends(start: ServerFactory, connect: Connect) -> None:
+def test_a_sending_client_gets_the_code_when_the_handler_fails_closes_or_returns(start: ServerFactory, connect: Connect) -> None:
     def fail(ws: Connection) -> None:
         raise KeyError("mine")
 
@@ -110,11 +110,11 @@ def test_a_handler_that_fails_or_returns_is_seen_by_one_that_sends(start: Server
         assert codes(start(handler, max_message_bytes=0), connect) == [code] * CLIENTS
 
 
-def test_a_server_that_stops_is_seen_by_those_who_send(start: ServerFactory, connect: Connect) -> None:
-    are_there = threading.Barrier(CLIENTS + 1)
+def test_sending_clients_get_1001_when_the_server_stops(start: ServerFactory, connect: Connect) -> None:
+    all_connected = threading.Barrier(CLIENTS + 1)
 
     def talk(ws: Connection) -> None:
-        are_there.wait(PATIENCE)
+        all_connected.wait(TIMEOUT)
         for _ in ws:
             pass
 
@@ -122,12 +122,12 @@ def test_a_server_that_stops_is_seen_by_those_who_send(start: ServerFactory, con
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [connect(server) for _ in range(CLIENTS)]
         seen = [pool.submit(code_after_sending, ws, TOO_BIG) for ws in clients]
-        are_there.wait(PATIENCE)
+        all_connected.wait(TIMEOUT)
         server.stop()
         assert [each.result() for each in seen] == [1001] * CLIENTS
 
 
-def test_a_server_that_sends_too_much_sees_why_its_client_leaves(start: ServerFactory, connect: Connect) -> None:
+def test_a_sending_server_gets_the_code_when_its_client_closes(start: ServerFactory, connect: Connect) -> None:
     seen: SimpleQueue[int] = SimpleQueue()
 
     def flood(ws: Connection) -> None:
@@ -136,5 +136,5 @@ def test_a_server_that_sends_too_much_sees_why_its_client_leaves(start: ServerFa
     server = start(flood, max_message_bytes=0)
     for _ in range(CLIENTS):
         with connect(server) as ws, pytest.raises(ConnectionClosed, match="1009"):
-            ws.recv(PATIENCE)
-    assert [seen.get(timeout=PATIENCE) for _ in range(CLIENTS)] == [1009] * CLIENTS
+            ws.recv(TIMEOUT)
+    assert [seen.get(timeout=TIMEOUT) for _ in range(CLIENTS)] == [1009] * CLIENTS

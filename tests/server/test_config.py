@@ -47,7 +47,7 @@ def test_every_setting_is_a_keyword_of_serve_and_of_the_server() -> None:
         wschat.serve(echo, port=0, **keyword).stop()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the backlog of a socket")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the backlog of a socket")
 def test_the_backlog_is_that_of_the_listening_socket(serve: ServerFactory) -> None:
     server = serve(echo, backlog=7)
     # `tcpi_sacked`, the sixth number after the eight bytes at the beginning, is the backlog of a listening socket.
@@ -57,7 +57,7 @@ def test_the_backlog_is_that_of_the_listening_socket(serve: ServerFactory) -> No
 
 
 @pytest.mark.parametrize("backlog", [0, -1, 1 << 31, 1.5, "7", None])
-def test_a_backlog_that_cannot_be_is_refused(backlog: Any) -> None:
+def test_an_invalid_backlog_raises_usage_error(backlog: Any) -> None:
     with pytest.raises(UsageError, match="backlog must be a number from 1 to 2147483647, not"):
         ServerConfig(backlog=backlog)
 

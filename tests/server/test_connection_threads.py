@@ -12,28 +12,28 @@ from types import FrameType
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory, check_echo, echo, url_of
-from tests.connection.wiring import PATIENCE, eventually
 from tests.server.raw import Raw
 from wschat.server.connection_threads import ConnectionThreads
 from wschat.server.responses import Response
 
 
-class Workshop:
-    """ConnectionThreads whose tasks are numbers, and what has become of them."""
+class TaskRunner:
+    """`ConnectionThreads` whose tasks are numbers, with a record of the tasks that have begun."""
 
     def __init__(self) -> None:
         self.threads = ConnectionThreads(self._work)
-        self.done: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self.begun: SimpleQueue[tuple[int, int]] = SimpleQueue()
         self.may_end = threading.Event()
 
     def _work(self, task: int) -> None:
-        self.done.put((task, threading.get_ident()))
-        assert self.may_end.wait(PATIENCE)
+        self.begun.put((task, threading.get_ident()))
+        assert self.may_end.wait(TIMEOUT)
 
     def next(self) -> int:
-        """The next task that somebody is at."""
-        return self.done.get(timeout=PATIENCE)[0]
+        """Return the next task that has begun."""
+        return self.begun.get(timeout=TIMEOUT)[0]
 
     def close(self) -> None:
         self.may_end.set()
@@ -41,57 +41,57 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop() -> Iterator[Workshop]:
+def runner() -> Iterator[TaskRunner]:
     before = _thread._count()
-    with closing(Workshop()) as workshop:
-        yield workshop
+    with closing(TaskRunner()) as runner:
+        yield runner
     eventually(lambda: _thread._count() <= before)
 
 
-def test_tasks_do_not_wait_for_each_other(workshop: Workshop) -> None:
+def test_tasks_do_not_wait_for_each_other(runner: TaskRunner) -> None:
     for number in range(5):
         if number % 2:
-            workshop.threads.start_spare()
-        workshop.threads.run(number)
-    done = [workshop.done.get(timeout=PATIENCE) for _ in range(5)]
-    assert sorted(task for task, _ in done) == [0, 1, 2, 3, 4]
-    assert len({thread for _, thread in done}) == 5
+            runner.threads.start_spare()
+        runner.threads.run(number)
+    begun = [runner.begun.get(timeout=TIMEOUT) for _ in range(5)]
+    assert sorted(task for task, _ in begun) == [0, 1, 2, 3, 4]
+    assert len({thread for _, thread in begun}) == 5
 
 
-def test_the_spare_thread_runs_the_next_task_and_no_other(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop.threads.start_spare()
-    with monkeypatch.context() as fd_reserve:
-        fd_reserve.setattr(_thread, "start_new_thread", no_thread)
-        workshop.threads.run(1)
-        assert workshop.next() == 1
+def test_the_spare_thread_runs_the_next_task_and_no_other(runner: TaskRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.threads.start_spare()
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_thread)
+        runner.threads.run(1)
+        assert runner.next() == 1
         with pytest.raises(RuntimeError):
-            workshop.threads.run(2)
-        workshop.threads.start_spare()
+            runner.threads.run(2)
+        runner.threads.start_spare()
         with pytest.raises(RuntimeError):
-            workshop.threads.run(3)
-    workshop.threads.run(4)
-    assert workshop.next() == 4
+            runner.threads.run(3)
+    runner.threads.run(4)
+    assert runner.next() == 4
 
 
-def test_concurrent_calls_start_one_spare_thread(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = [threading.Thread(target=workshop.threads.start_spare) for _ in range(20)]
+def test_concurrent_calls_start_one_spare_thread(runner: TaskRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = [threading.Thread(target=runner.threads.start_spare) for _ in range(20)]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
     monkeypatch.setattr(_thread, "start_new_thread", no_thread)
-    workshop.threads.run(1)
+    runner.threads.run(1)
     with pytest.raises(RuntimeError):
-        workshop.threads.run(2)
+        runner.threads.run(2)
 
 
-def test_no_spare_thread_is_started_after_close(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop.threads.start_spare()
-    workshop.threads.close()
-    workshop.threads.start_spare()
+def test_no_spare_thread_is_started_after_close(runner: TaskRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.threads.start_spare()
+    runner.threads.close()
+    runner.threads.start_spare()
     monkeypatch.setattr(_thread, "start_new_thread", no_thread)
     with pytest.raises(RuntimeError):
-        workshop.threads.run(1)
+        runner.threads.run(1)
 
 
 def test_a_connection_gets_the_spare_thread_when_no_thread_can_be_started(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,26 +113,26 @@ def test_a_spare_thread_is_started_after_a_plain_request_too(serve: ServerFactor
     check_echo(server)
 
 
-def test_a_server_that_has_been_shut_down_needs_no_closing_for_its_thread_to_end(serve: ServerFactory) -> None:
+def test_shutdown_ends_the_spare_thread_before_server_close(serve: ServerFactory) -> None:
     server = serve(echo)
     check_echo(server)
     server.shutdown()
     assert not server._threads._has_spare
 
 
-def test_a_trace_function_set_later_sees_the_spare_thread(workshop: Workshop) -> None:
+def test_a_trace_function_set_later_sees_the_spare_thread(runner: TaskRunner) -> None:
     seen = threading.Event()
-    workshop.threads.start_spare()
+    runner.threads.start_spare()
     before = threading.gettrace()
 
     def trace(frame: FrameType, *_: object) -> None:
-        if frame.f_code is Workshop._work.__code__:
+        if frame.f_code is TaskRunner._work.__code__:
             seen.set()
 
     threading.settrace(trace)
     try:
-        workshop.threads.run(1)
-        assert seen.wait(PATIENCE)
+        runner.threads.run(1)
+        assert seen.wait(TIMEOUT)
     finally:
         threading.settrace(before)
 

@@ -1,4 +1,4 @@
-"""The limits on connections, in all and per address."""
+"""The limits on connections, in total and per address."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import wschat
+from tests.concurrency import eventually
 from tests.conftest import ServerFactory, echo
-from tests.connection.wiring import eventually
 from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import Raw, request
 from tests.web.wiring import Http, plain
@@ -26,27 +26,27 @@ needs_many_addresses = pytest.mark.skipif(sys.platform != "linux", reason="only 
 
 
 def connected_from(server: wschat.WebSocketServer, address: str = "127.0.0.1") -> Raw:
-    """A client at this address, which has said nothing yet."""
+    """Return a client at this address that has sent nothing yet."""
     return Raw(socket.create_connection(("127.0.0.1", server.port), source_address=(address, 0)))
 
 
 def status_of(raw: Raw, **headers: str) -> int:
-    """What a request is answered with."""
+    """Send an opening request. Return the status of the response."""
     return raw.ask(request(headers={name.replace("_", "-"): value for name, value in headers.items()})).status
 
 
-def leave(raw: Raw) -> None:
-    """Close, as clients do: the server ends its side first, and then has only to take note."""
+def disconnect(raw: Raw) -> None:
+    """Close as clients do: the server ends the stream first."""
     raw.send(b"\x88\x80\0\0\0\0")
     assert raw.frame()[0] == CLOSE
     assert raw.rest() == b""
     raw.socket.shutdown(socket.SHUT_WR)
 
 
-def until_let_in(server: wschat.WebSocketServer) -> None:
-    """Ask again and again: the server takes note of who has left when it does."""
+def until_accepted(server: wschat.WebSocketServer) -> None:
+    """Connect again and again until the server has noticed that another client has left."""
     while True:
-        with connected_from(server) as raw, contextlib.suppress(OSError, IndexError):  # cut, as too many are
+        with connected_from(server) as raw, contextlib.suppress(OSError, IndexError):  # disconnected, as above the limit
             if status_of(raw) == 101:
                 return
 
@@ -57,8 +57,8 @@ def test_a_connection_above_the_limit_is_refused_until_another_leaves(serve: Ser
         response = other.ask(request())
         assert (response.status, response.headers["retry-after"]) == (503, "10")
         assert response.body == "There are too many connections just now.\n"
-        leave(one)
-        until_let_in(server)
+        disconnect(one)
+        until_accepted(server)
 
 
 def send_without_end(raw: Raw) -> None:
@@ -96,8 +96,8 @@ def test_the_limit_of_one_address_does_not_affect_others(serve: ServerFactory) -
         assert [status_of(raw) for raw in (one, two, three)] == [101, 101, 503]
         with connected_from(server, "127.0.0.2") as other:
             assert status_of(other) == 101
-        leave(two)
-        until_let_in(server)
+        disconnect(two)
+        until_accepted(server)
 
 
 def test_no_thread_is_spent_on_connections_above_the_limit(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,23 +114,23 @@ def test_no_thread_is_spent_on_connections_above_the_limit(serve: ServerFactory,
         for _ in range(20):
             with Raw.to(server) as raw:
                 assert status_of(raw) == 503
-    assert len(started) <= 2  # its own, and the one that stands by for whoever is next
+    assert len(started) <= 2  # its own, and the spare thread for the next connection
 
 
 @needs_many_addresses
 def test_10_000_connections_from_one_address_do_not_keep_others_out(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections_per_address=20))
     with contextlib.ExitStack() as attackers:
-        let_in = [attackers.enter_context(connected_from(server)) for _ in range(20)]
-        assert [status_of(raw) for raw in let_in] == [101] * 20
+        accepted = [attackers.enter_context(connected_from(server)) for _ in range(20)]
+        assert [status_of(raw) for raw in accepted] == [101] * 20
         for _ in range(10_000):
-            # Silent, and gone again: the answer is not waited for.
+            # Disconnects at once, without waiting for the response.
             connected_from(server).socket.close()
         with connected_from(server, "127.0.0.2") as other:
             assert status_of(other) == 101
 
 
-def test_the_address_that_a_trusted_proxy_vouches_for_is_the_one_that_counts(serve: ServerFactory) -> None:
+def test_the_client_address_from_a_trusted_proxy_counts(serve: ServerFactory) -> None:
     seen = []
 
     def remember(ws: wschat.Connection) -> None:
@@ -142,13 +142,13 @@ def test_the_address_that_a_trusted_proxy_vouches_for_is_the_one_that_counts(ser
         assert status_of(one, X_Forwarded_For="203.0.113.1") == 101
         assert status_of(two, X_Forwarded_For="203.0.113.2") == 101
         assert status_of(three, X_Forwarded_For="198.51.100.1, 203.0.113.1") == 503
-        for raw in (one, two):  # whose handlers have begun when they answer
+        for raw in (one, two):  # a reply shows that the handler has begun
             raw.send(frame(TEXT, b"x", masked=True))
             assert raw.frame() == (TEXT, b"x")
     assert set(seen) == {("203.0.113.1", 0), ("203.0.113.2", 0)}
 
 
-def test_a_spoofed_x_forwarded_for_counts_for_nothing(serve: ServerFactory) -> None:
+def test_a_spoofed_x_forwarded_for_is_ignored(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(max_connections_per_address=1), trusted_proxies=["192.0.2.1"])
     with Raw.to(server) as one, Raw.to(server) as two:
         assert status_of(one, X_Forwarded_For="203.0.113.1") == 101
@@ -157,7 +157,7 @@ def test_a_spoofed_x_forwarded_for_counts_for_nothing(serve: ServerFactory) -> N
 
 def test_behind_a_proxy_that_uses_a_unix_socket(serve: ServerFactory) -> None:
     ours = socket.socket(socket.AF_UNIX)
-    ours.bind("")  # any free name of Linux's own
+    ours.bind("")  # a free abstract name
     ours.listen()
     server = serve(echo, listener=ours, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
     statuses = []
@@ -177,7 +177,7 @@ def test_open_connections_are_counted_by_kind(serve: ServerFactory) -> None:
         eventually(lambda: server._connections.load().connections == {"websocket": 1, "events": 0, "http": 1})
         assert status_of(two) == 101
         eventually(lambda: server._connections.load().connections == {"websocket": 2, "events": 0, "http": 0})
-        leave(one)
+        disconnect(one)
         eventually(lambda: server._connections.load().connections == {"websocket": 1, "events": 0, "http": 0})
         after = counters.read()
     assert (after.opened - before.opened, after.closed - before.closed) == (2, 1)
@@ -186,7 +186,7 @@ def test_open_connections_are_counted_by_kind(serve: ServerFactory) -> None:
 
 def test_waiting_bytes_of_all_connections_are_added_up(serve: ServerFactory) -> None:
     def flood(ws: wschat.Connection) -> None:
-        ws.offer(ws.encoding.encode(b"x" * 10_000_000))  # more than the kernel takes
+        ws.offer(ws.encoding.encode(b"x" * 10_000_000))  # more than the kernel buffers
         echo(ws)
 
     server = serve(flood, limits=Limits(outbox_bytes=0, close_timeout=0.1))
@@ -236,7 +236,7 @@ def test_a_connection_without_a_named_client_counts_for_the_proxy(serve: ServerF
         assert dict(server._connections._counts) == {"127.0.0.1": 1}
 
 
-def test_event_streams_are_counted_apart(serve: ServerFactory) -> None:
+def test_event_streams_are_counted_separately(serve: ServerFactory) -> None:
     before = counters.read()
     server = serve(echo, http=lambda request: EventsResponse(EventStream.wait))
     with Http.to(server) as follower, Http.to(server) as other:

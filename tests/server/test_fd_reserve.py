@@ -10,7 +10,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.server.raw import PATIENCE, Raw, request
+from tests.concurrency import TIMEOUT
+from tests.server.raw import Raw, request
 from wschat.errors import RequestRefused
 from wschat.server.fd_reserve import FdReserve
 from wschat.server.refusals import encode_refusal
@@ -38,7 +39,7 @@ def descriptors() -> int:
 def test_a_connection_is_refused_and_the_spare_descriptor_is_opened_again(fd_reserve: FdReserve, listener: socket.socket) -> None:
     before = descriptors()
     for _ in range(3):
-        with socket.create_connection(listener.getsockname(), PATIENCE) as sock, Raw(sock) as raw:
+        with socket.create_connection(listener.getsockname(), TIMEOUT) as sock, Raw(sock) as raw:
             raw.send(request())
             assert fd_reserve.refuse_one(listener, lambda head: BUSY)
             assert raw.response().status == 503
@@ -50,8 +51,8 @@ def test_refuse_one_does_not_wait_for_a_connection(fd_reserve: FdReserve, listen
     assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
 
 
-def test_a_client_that_has_already_left_does_no_harm(fd_reserve: FdReserve, listener: socket.socket) -> None:
-    Raw(socket.create_connection(listener.getsockname(), PATIENCE)).vanish()
+def test_a_client_that_has_already_disconnected_is_skipped(fd_reserve: FdReserve, listener: socket.socket) -> None:
+    Raw(socket.create_connection(listener.getsockname(), TIMEOUT)).vanish()
     fd_reserve.refuse_one(listener, lambda head: BUSY)
     assert not fd_reserve.refuse_one(listener, lambda head: BUSY)
 

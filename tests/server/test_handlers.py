@@ -1,4 +1,4 @@
-"""Handlers that could never work are refused when a server is made."""
+"""Handlers and options that cannot work are refused when a server is created."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, check_echo, echo, until_logged, url_of
-from tests.server.raw import PATIENCE
 from wschat import UsageError
 
 
@@ -64,23 +64,23 @@ NEVER_RUN = [
 
 
 @pytest.mark.parametrize("role", ["handler", "check_request", "http"])
-@pytest.mark.parametrize(("function", "said"), NEVER_RUN)
-def test_a_function_whose_call_runs_nothing_is_refused_at_the_start(role: str, function: Any, said: str) -> None:
+@pytest.mark.parametrize(("function", "message"), NEVER_RUN)
+def test_an_async_or_generator_function_is_refused_at_the_start(role: str, function: Any, message: str) -> None:
     functions = {"handler": echo, role: function}
-    with pytest.raises(UsageError, match=f"{role} {said}"):
+    with pytest.raises(UsageError, match=f"{role} {message}"):
         wschat.serve(functions.pop("handler"), port=0, **functions)
 
 
 @pytest.mark.parametrize("role", ["handler", "check_request", "http"])
 @pytest.mark.parametrize("function", [lambda: None, lambda ws, other: None, lambda *, ws: None])
-def test_a_function_of_something_else_is_refused_at_the_start(role: str, function: Any) -> None:
+def test_a_function_with_other_arguments_is_refused_at_the_start(role: str, function: Any) -> None:
     functions = {"handler": echo, role: function}
     with pytest.raises(UsageError, match=f"{role} .* must take one argument, the "):
         wschat.serve(functions.pop("handler"), port=0, **functions)
 
 
 @pytest.mark.parametrize(
-    ("handler_class", "said"),
+    ("handler_class", "message"),
     [
         (AsyncHandle, r"AsyncHandle.handle\(\) .*async"),
         (AsyncCheck, r"AsyncCheck.check_request\(\) .*async"),
@@ -89,11 +89,11 @@ def test_a_function_of_something_else_is_refused_at_the_start(role: str, functio
         (echo, "must be a WebSocketHandler"),
     ],
 )
-def test_a_class_that_cannot_handle_is_refused_at_the_start(handler_class: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_a_class_that_cannot_handle_is_refused_at_the_start(handler_class: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         wschat.WebSocketServer(("127.0.0.1", 0), handler_class)
     if handler_class is not echo:
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             wschat.serve(handler_class, port=0)
 
 
@@ -117,27 +117,27 @@ class Greeter(wschat.WebSocketHandler):
         Greeter,
     ],
 )
-def test_what_works_is_taken(serve: ServerFactory, handler: Callable[[wschat.Connection], None]) -> None:
+def test_callables_and_handler_classes_are_accepted(serve: ServerFactory, handler: Callable[[wschat.Connection], None]) -> None:
     with wschat.connect(url_of(serve(handler))) as ws:
-        assert ws.recv(PATIENCE) == "hello"
+        assert ws.recv(TIMEOUT) == "hello"
 
 
-def test_a_partial_of_a_handler_class_is_taken() -> None:
-    partial: Any = functools.partial(Greeter, greeting="good day")  # as the standard library's http.server takes one
+def test_a_partial_of_a_handler_class_is_accepted() -> None:
+    partial: Any = functools.partial(Greeter, greeting="good day")  # as for http.server
     with wschat.WebSocketServer(("127.0.0.1", 0), partial).start() as server, wschat.connect(url_of(server)) as ws:
-        assert ws.recv(PATIENCE) == "good day"
+        assert ws.recv(TIMEOUT) == "good day"
 
 
 def test_a_coroutine_that_is_returned_is_an_error_of_the_handler(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(lambda ws: async_handler(ws)))) as ws, pytest.raises(wschat.ConnectionClosed, match="1011"):
-        ws.recv(PATIENCE)
+        ws.recv(TIMEOUT)
     record = until_logged(caplog, "failed")
     assert record.exc_info
     assert "which is never run" in str(record.exc_info[1])
 
 
 @pytest.mark.parametrize("result", [False, True, "403", async_handler])
-def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, caplog: pytest.LogCaptureFixture, result: Any) -> None:
+def test_a_check_that_returns_a_value_refuses_all_requests(serve: ServerFactory, caplog: pytest.LogCaptureFixture, result: Any) -> None:
     server = serve(echo, check_request=lambda request: result)
     with pytest.raises(wschat.OpeningFailed) as refused:
         wschat.connect(url_of(server))
@@ -146,7 +146,7 @@ def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, cap
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"subprotocols": "chat"}, "subprotocols must be a list of strings, not the string 'chat'"),
         ({"origins": "https://app.example"}, "origins must be a list"),
@@ -166,12 +166,12 @@ def test_a_check_that_returns_something_lets_nobody_in(serve: ServerFactory, cap
         ({"check_request": 3}, "check_request must be a function of the request"),
     ],
 )
-def test_options_that_could_never_work_are_refused_at_the_start(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_invalid_options_are_refused_at_the_start(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         wschat.serve(echo, **{"port": 0, **options})
 
 
-def test_a_server_says_where_it_listens(serve: ServerFactory, caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
+def test_the_log_and_the_repr_name_the_address(serve: ServerFactory, caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
     caplog.set_level(logging.INFO, "wschat.server")
     server = serve(echo)
     assert f"listening on ws://127.0.0.1:{server.port}/" in caplog.messages
@@ -185,7 +185,7 @@ def test_a_server_says_where_it_listens(serve: ServerFactory, caplog: pytest.Log
     assert repr(server).startswith("<WebSocketServer ws://127.0.0.1:")
 
 
-def test_a_body_of_text_is_refused_where_it_is_made() -> None:
+def test_a_response_with_a_str_body_raises_usage_error() -> None:
     with pytest.raises(UsageError, match="encode it"):
         wschat.Response(200, "hello")  # type: ignore[arg-type]
 
@@ -201,9 +201,9 @@ def test_a_plain_request_has_a_body_and_an_opening_has_none(serve: ServerFactory
         http=lambda request: wschat.Response(200, request.read_body(10).upper()),
     )
     with wschat.connect(url_of(server)) as ws:
-        assert ws.recv(PATIENCE) == "open"
+        assert ws.recv(TIMEOUT) == "open"
     assert bodies == [b""]
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", data=b"hello", timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", data=b"hello", timeout=TIMEOUT) as answer:
         assert answer.read() == b"HELLO"
 
 
@@ -216,7 +216,7 @@ def test_a_plain_request_has_a_body_and_an_opening_has_none(serve: ServerFactory
         {"unix_path": f"/tmp/{'x' * 200}"},
     ],
 )
-def test_an_error_of_listening_names_the_address(address: dict[str, Any]) -> None:
+def test_an_error_while_listening_names_the_address(address: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         if address.get("port") == "taken":
             address = {"port": taken.getsockname()[1]}
@@ -225,7 +225,7 @@ def test_an_error_of_listening_names_the_address(address: dict[str, Any]) -> Non
             wschat.serve(echo, **address)
 
 
-def test_a_path_of_a_socket_may_be_a_path_and_it_has_no_port(serve: ServerFactory, tmp_path: Path) -> None:
+def test_unix_path_can_be_a_path_object_and_there_is_no_port(serve: ServerFactory, tmp_path: Path) -> None:
     server = serve(echo, unix_path=tmp_path / "socket")
     with pytest.raises(UsageError, match="has no port"):
         server.port  # noqa: B018

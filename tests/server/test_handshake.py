@@ -1,4 +1,4 @@
-"""The opening handshake, a server's side: what is answered, and what is agreed on."""
+"""The server's side of the opening handshake: validation, subprotocols, and extensions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wschat.server.handshake import Handshake
 NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
-def test_the_answer_to_the_example_of_the_rfc() -> None:
+def test_the_response_to_the_example_of_rfc_6455() -> None:
     opening = Handshake(request()).accept()
     assert (opening.subprotocol, opening.deflate) == (None, None)
     first, *lines = opening.response.decode().split("\r\n")
@@ -27,7 +27,7 @@ def test_the_answer_to_the_example_of_the_rfc() -> None:
     ("asked", "chosen"),
     [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
 )
-def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | None) -> None:
+def test_the_subprotocol_is_the_first_that_both_support(asked: str, chosen: str | None) -> None:
     opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).accept()
     assert opening.subprotocol == chosen
     assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
@@ -49,7 +49,7 @@ def test_the_subprotocol_is_the_first_that_both_speak(asked: str, chosen: str | 
         ("GET", {"Host": "xn--\u00fe"}, 400),
     ],
 )
-def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str | None], status: int) -> None:
+def test_an_invalid_opening_request_is_refused(method: str, changes: dict[str, str | None], status: int) -> None:
     handshake = Handshake(request(method, headers=changes), ["chat"])
     assert handshake.request.method == method
     with pytest.raises(RequestRefused) as refused:
@@ -58,7 +58,7 @@ def test_what_is_no_opening_is_refused(method: str, changes: dict[str, str | Non
 
 
 @pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
-def test_the_request_is_as_it_came(upgrade: str) -> None:
+def test_the_request_keeps_its_target_and_headers(upgrade: str) -> None:
     head = request(
         target="/rooms/a?name=b",
         headers={
@@ -105,7 +105,7 @@ def test_the_request_is_as_it_came(upgrade: str) -> None:
         ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", None),
         ("permessage-deflate; server_no_context_takeover=1", None),
         ("permessage-deflate; server_max_window_bits", None),
-        ("permessage-deflate; server_max_window_bits=8", None),  # zlib cannot
+        ("permessage-deflate; server_max_window_bits=8", None),  # not supported by zlib
         ("permessage-deflate; server_max_window_bits=16", None),
         ("permessage-deflate; client_max_window_bits=07", None),
         ("permessage-deflate; ;", None),
@@ -113,7 +113,7 @@ def test_the_request_is_as_it_came(upgrade: str) -> None:
         ("x-webkit-deflate-frame", None),
     ],
 )
-def test_compression_is_agreed_on_or_not_at_all(serve: ServerFactory, offer: str | None, answer: str | None) -> None:
+def test_compression_is_negotiated_or_declined(serve: ServerFactory, offer: str | None, answer: str | None) -> None:
     with Raw.to(serve(echo)) as raw:
         response = raw.ask(request(headers={"Sec-WebSocket-Extensions": offer}))
         assert (response.status, response.headers.get("sec-websocket-extensions")) == (101, answer)
@@ -121,7 +121,7 @@ def test_compression_is_agreed_on_or_not_at_all(serve: ServerFactory, offer: str
         assert raw.frame() == (TEXT, b"plain")
 
 
-def test_what_was_agreed_on_is_done(serve: ServerFactory) -> None:
+def test_negotiated_compression_is_used(serve: ServerFactory) -> None:
     text = b"to and fro, " * 100
     with Raw.to(serve(echo)) as raw:
         raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
@@ -131,13 +131,13 @@ def test_what_was_agreed_on_is_done(serve: ServerFactory) -> None:
         assert len(payload) < len(text) / 10
 
 
-def test_no_compression_is_agreed_on_where_none_is_wanted(serve: ServerFactory) -> None:
+def test_compression_is_declined_if_the_server_disables_it(serve: ServerFactory) -> None:
     with Raw.to(serve(echo, deflate=None)) as raw:
         response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
         assert "sec-websocket-extensions" not in response.headers
 
 
-def test_the_server_may_want_context_takeover_and_a_smaller_window(serve: ServerFactory) -> None:
+def test_the_server_can_use_context_takeover_and_a_smaller_window(serve: ServerFactory) -> None:
     with Raw.to(serve(echo, deflate=Deflate(server_max_window_bits=12, client_max_window_bits=11))) as raw:
         response = raw.ask(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
         assert response.headers["sec-websocket-extensions"] == "permessage-deflate; server_max_window_bits=12; client_max_window_bits=11"
@@ -154,13 +154,13 @@ def test_the_server_may_want_context_takeover_and_a_smaller_window(serve: Server
         ("//evil.test/", "//evil.test/", "localhost"),
     ],
 )
-def test_a_target_may_be_a_whole_url_and_then_its_host_counts(target: str, path: str, host: str) -> None:
-    """RFC 9112, section 3.2.2, for an opening as for any other request."""
+def test_a_target_may_be_an_absolute_url_whose_host_counts(target: str, path: str, host: str) -> None:
+    """RFC 9112, section 3.2.2, for opening requests as for any other."""
     for upgrade in ("websocket", "h2c, websocket", None):
         handshake = Handshake(request(target=target, headers={"Upgrade": upgrade}))
         assert (handshake.request.target, handshake.request.headers["host"]) == (path, host)
 
 
-def test_the_host_of_a_whole_url_is_checked_as_one_of_ours(serve: ServerFactory) -> None:
+def test_the_host_of_an_absolute_url_is_checked(serve: ServerFactory) -> None:
     with Raw.to(serve(echo)) as raw:
         assert raw.ask(request(target="http://evil.test/", headers={"Origin": "http://evil.test"})).status == 421

@@ -1,4 +1,4 @@
-"""`python -m wschat.server` and what it keeps: where, for how long, and what happens when it cannot."""
+"""`python -m wschat.server --history`: where messages are kept, for how long, and what happens if that fails."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import pytest
 
 import wschat
 from tests.chat.wiring import Client
-from tests.connection.wiring import eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import Command, run, running
-from tests.server.raw import PATIENCE
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.tokens import mint
@@ -23,15 +22,15 @@ from wschat.chat.tokens import mint
 ANY_PORT = ("--port", "0")
 
 
-def visit(command: Command, stack: ExitStack, name: str = "alice", room: str = "tea") -> Client:
-    """A client that is in a room."""
+def join(command: Command, stack: ExitStack, name: str = "alice", room: str = "tea") -> Client:
+    """Return a client that has joined a room."""
     ws = stack.enter_context(wschat.connect(f"{command.url}?name={name}", subprotocols=[SUBPROTOCOL]))
     client = Client(ws)
     client.join(room)
     return client
 
 
-def test_by_default_it_keeps_a_file_in_the_state_directory_and_says_so(tmp_path: Path) -> None:
+def test_the_default_history_is_a_file_in_the_state_directory(tmp_path: Path) -> None:
     path = tmp_path / "wschat/history.sqlite"
     env = {"XDG_STATE_HOME": str(tmp_path), "WSCHAT_HISTORY": ""}
     with running(*ANY_PORT, env=env) as command, ExitStack() as stack:
@@ -39,38 +38,38 @@ def test_by_default_it_keeps_a_file_in_the_state_directory_and_says_so(tmp_path:
             command.start_line
             == f"wschat serves chat (history: {path}) on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
         )
-        assert visit(command, stack).say("kept") == 1
+        assert join(command, stack).say("kept") == 1
         stack.close()
         assert command.stop() == 0
     with running(*ANY_PORT, env=env) as command, ExitStack() as stack:
-        assert [message["text"] for message in visit(command, stack, "bob").ask(type="history", room="tea")["messages"]] == ["kept"]
+        assert [message["text"] for message in join(command, stack, "bob").ask(type="history", room="tea")["messages"]] == ["kept"]
 
 
-def test_what_plain_text_says_is_kept_too(tmp_path: Path) -> None:
+def test_messages_of_plain_text_clients_are_kept(tmp_path: Path) -> None:
     options = (*ANY_PORT, "--history", str(tmp_path / "history"))
     with running(*options) as command, wschat.connect(command.url) as ws:
         ws.send("hello")
-        assert [ws.recv(PATIENCE), ws.recv(PATIENCE)] == ["Welcome to the chat!", "Server: hello"]
+        assert [ws.recv(TIMEOUT), ws.recv(TIMEOUT)] == ["Welcome to the chat!", "Server: hello"]
     with running(*options) as command, wschat.connect(command.url) as ws:
-        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         ws.send("/history")
-        assert ws.recv(PATIENCE) == "Server: hello"
+        assert ws.recv(TIMEOUT) == "Server: hello"
 
 
 def test_a_history_in_memory_ends_with_the_server() -> None:
     with running(*ANY_PORT, "--history", "memory") as command, ExitStack() as stack:
         assert command.start_line.startswith("wschat serves chat (history: memory) on ")
-        alice = visit(command, stack)
+        alice = join(command, stack)
         alice.say("hello")
         assert len(alice.ask(type="history", room="tea")["messages"]) == 1
 
 
-def test_no_more_is_kept_than_it_is_told_to(tmp_path: Path) -> None:
+def test_keep_messages_limits_the_history(tmp_path: Path) -> None:
     with (
         running(*ANY_PORT, "--history", str(tmp_path / "history"), "--keep-messages", "3", "--rate", "off") as command,
         ExitStack() as stack,
     ):
-        alice = visit(command, stack)
+        alice = join(command, stack)
         for _ in range(10):
             alice.say("x")
         assert [message["seq"] for message in alice.ask(type="history", room="tea", since=0)["messages"]] == [8, 9, 10]
@@ -84,7 +83,7 @@ def test_a_second_server_with_the_same_history_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("place", "message"),
     [
         ("/dev/null/history", "cannot keep a history in /dev/null/history"),
         ("newer", "use a newer one"),
@@ -92,7 +91,7 @@ def test_a_second_server_with_the_same_history_is_refused(tmp_path: Path) -> Non
         (".", "Is a directory"),
     ],
 )
-def test_a_place_where_none_can_be_kept_is_said_in_one_line(tmp_path: Path, place: str, words: str) -> None:
+def test_an_unusable_history_is_reported_in_one_line(tmp_path: Path, place: str, message: str) -> None:
     SqliteBroker(tmp_path / "newer").close()
     with closing(sqlite3.connect(tmp_path / "newer")) as newer:
         newer.execute("PRAGMA user_version = 1000")
@@ -101,14 +100,14 @@ def test_a_place_where_none_can_be_kept_is_said_in_one_line(tmp_path: Path, plac
     assert refused.returncode == 2
     assert refused.stderr.startswith("wschat: ")
     assert refused.stderr.count("\n") == 1
-    assert words in refused.stderr
+    assert message in refused.stderr
 
 
-def test_while_another_program_has_the_file_locked_nothing_is_acknowledged(tmp_path: Path) -> None:
+def test_nothing_is_acknowledged_while_another_program_has_locked_the_file(tmp_path: Path) -> None:
     path = tmp_path / "history"
     with running(*ANY_PORT, "--history", str(path)) as command, ExitStack() as stack:
-        alice, person = visit(command, stack), stack.enter_context(wschat.connect(f"{command.url}rooms/tea"))
-        person.recv(PATIENCE)
+        alice, bob = join(command, stack), stack.enter_context(wschat.connect(f"{command.url}rooms/tea"))
+        bob.recv(TIMEOUT)
         assert alice.say("before") == 1
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -117,17 +116,17 @@ def test_while_another_program_has_the_file_locked_nothing_is_acknowledged(tmp_p
         other.execute("ROLLBACK")
         other.close()
         assert alice.say("meanwhile", id="m") == 2
-        assert [person.recv(PATIENCE), person.recv(PATIENCE)] == ["alice: before", "alice: meanwhile"]
+        assert [bob.recv(TIMEOUT), bob.recv(TIMEOUT)] == ["alice: before", "alice: meanwhile"]
         assert "cannot be kept" in command.errors()
 
 
-def test_while_the_disk_is_full_nothing_is_acknowledged(tmp_path: Path) -> None:
+def test_nothing_is_acknowledged_while_the_disk_is_full(tmp_path: Path) -> None:
     path = tmp_path / "history"
     options = (*ANY_PORT, "--history", str(path), "--rate", "off")
     with running(*options) as command, ExitStack() as stack:
-        alice = visit(command, stack)
+        alice = join(command, stack)
         alice.say("before")
-        # No file of the server may grow any more, as on a disk that is full.
+        # No file of the server can grow, as on a full disk.
         size = max(file.stat().st_size for file in tmp_path.iterdir())
         before = resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         answers = [alice.ask(type="say", room="tea", text="x" * 10_000) for _ in range(20)]
@@ -135,7 +134,7 @@ def test_while_the_disk_is_full_nothing_is_acknowledged(tmp_path: Path) -> None:
         refused = [answer["code"] for answer in answers if answer["type"] == "error"]
         assert refused
         assert set(refused) == {"unavailable"}
-        resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # not even for a little
+        resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # too small even for the next write
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(f"http://127.0.0.1:{command.port}/readyz")
         resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, before)
@@ -143,24 +142,24 @@ def test_while_the_disk_is_full_nothing_is_acknowledged(tmp_path: Path) -> None:
         assert acknowledged == list(range(2, last))
         assert command.process.poll() is None
     with running(*options) as command, ExitStack() as stack:
-        messages = visit(command, stack, "bob").ask(type="history", room="tea")["messages"]
+        messages = join(command, stack, "bob").ask(type="history", room="tea")["messages"]
         assert [message["seq"] for message in messages] == list(range(1, last + 1))
 
 
-def test_what_waits_is_kept_when_it_is_stopped(tmp_path: Path) -> None:
+def test_queued_messages_are_kept_when_the_server_stops(tmp_path: Path) -> None:
     options = (*ANY_PORT, "--history", str(tmp_path / "history"), "--rate", "off")
     with running(*options) as command, ExitStack() as stack:
-        alice = visit(command, stack)
+        alice = join(command, stack)
         for number in range(500):
             alice.tell(type="say", room="tea", text=str(number))
-        alice.next("message")  # some have gone their way, others are on it
+        alice.next("message")  # some are delivered, others still queued
         command.process.terminate()
         seen = 1 + sum('"type":"message"' in str(message) for message in alice.ws)
         assert alice.ws.closed is not None
         assert alice.ws.closed.code == wschat.CloseCode.GOING_AWAY
-        assert command.process.wait(PATIENCE) == 0
+        assert command.process.wait(TIMEOUT) == 0
     with running(*options) as command, ExitStack() as stack:
-        assert visit(command, stack, "bob").ask(type="join", room="tea")["last"] >= seen
+        assert join(command, stack, "bob").ask(type="join", room="tea")["last"] >= seen
 
 
 def test_tokens_and_moderators(tmp_path: Path) -> None:
@@ -168,8 +167,8 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
     secret.write_text("a secret that is long enough for HS256\n")
     password.write_text("open sesame\n")
     with running(*ANY_PORT, "--moderator", f"root:{password}") as command, ExitStack() as stack:
-        bob = visit(command, stack, "bob")
-        root = visit(command, stack, "root&password=open+sesame")
+        bob = join(command, stack, "bob")
+        root = join(command, stack, "root&password=open+sesame")
         assert root.ask(type="kick", room="tea", name="bob")["type"] == "ack"
         assert bob.next("notice")["text"] == "root removed you from tea."
         eventually(lambda: "root: kick of bob in tea" in command.errors())
@@ -177,17 +176,17 @@ def test_tokens_and_moderators(tmp_path: Path) -> None:
         with pytest.raises(wschat.OpeningFailed):
             wschat.connect(command.url)
         token = mint(secret.read_bytes().strip(), "alice")
-        visit(command, stack, f"x&token={token}")
+        join(command, stack, f"x&token={token}")
         assert token not in command.errors()
 
 
 @pytest.mark.parametrize(
-    ("secret", "words"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and must have at least 32")]
+    ("secret", "message"), [(None, "cannot read"), ("short", "the secret in secret has 5 bytes, and must have at least 32")]
 )
-def test_a_secret_that_is_none_is_said_in_one_line(tmp_path: Path, secret: str | None, words: str) -> None:
+def test_an_unusable_secret_is_reported_in_one_line(tmp_path: Path, secret: str | None, message: str) -> None:
     if secret is not None:
         (tmp_path / "secret").write_text(secret)
     refused = run(*ANY_PORT, "--auth-secret-file", "secret", cwd=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"wschat: {words}")
+    assert refused.stderr.startswith(f"wschat: {message}")
     assert refused.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The rules by which requests are let in: host names and origins."""
+"""The rules for accepting requests: host names and origins."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_proxy_may_use_a_host_name_of_its_own_unless_names_are_configured(
 
 
 @pytest.mark.parametrize(("origin", "status"), [(PAGE, 200), ("https://evil.test", 403), ("http://localhost:3000", 200)])
-def test_pages_of_allowed_and_loopback_origins_are_let_in(origin: str, status: int) -> None:
+def test_pages_of_allowed_and_loopback_origins_are_accepted(origin: str, status: int) -> None:
     assert check({"host": "localhost", "origin": origin}) == status
 
 

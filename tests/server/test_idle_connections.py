@@ -1,4 +1,4 @@
-"""Idle connections: those between two HTTP requests do not count for their address, and go when there is no room."""
+"""Idle connections, between two HTTP requests: they do not count for their address, and are closed to make room."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory, check_echo, echo
-from tests.connection.wiring import eventually
-from tests.server.raw import PATIENCE, Raw, request
+from tests.server.raw import Raw, request
 from tests.web.wiring import Http, plain
 from wschat import Limits
 from wschat.connection.event_stream import EventStream
@@ -35,16 +35,16 @@ def until_idle(server: wschat.WebSocketServer, count: int) -> None:
 
 
 def idle(server: wschat.WebSocketServer, clients: contextlib.ExitStack, address: str = "127.0.0.1") -> Http:
-    """A connection whose first request has been answered, and which waits for the next."""
+    """Return a connection whose first request has been answered."""
     before = len(server._connections._idle)
-    sock = socket.create_connection(("127.0.0.1", server.port), PATIENCE, (address, 0))
+    sock = socket.create_connection(("127.0.0.1", server.port), TIMEOUT, (address, 0))
     http = clients.enter_context(Http(sock))
     assert http.get().status == 200
     until_idle(server, before + 1)
     return http
 
 
-def test_the_order_and_the_addresses() -> None:
+def test_idle_connections_are_kept_in_order_and_by_address() -> None:
     idle = IdleConnections()
     with contextlib.ExitStack() as sockets:
         one, two, three, four = (sockets.enter_context(socket.socket()) for _ in range(4))
@@ -78,7 +78,7 @@ def test_idle_connections_count_again_with_their_next_request(serve: ServerFacto
         assert second.ask(request()).status == 503
 
 
-def test_as_many_again_of_one_address_may_be_idle_and_the_longest_goes_first(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_an_address_at_its_limit_of_idle_connections_loses_the_oldest(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=2))
     other = idle(server, clients, "127.0.0.2")
     first, second = idle(server, clients), idle(server, clients)
@@ -107,7 +107,7 @@ def test_a_connection_refused_for_its_address_closes_no_other(serve: ServerFacto
         assert other.get().status == 200
 
 
-def test_only_the_total_bounds_those_of_a_trusted_proxy(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
+def test_idle_connections_of_a_trusted_proxy_are_limited_only_in_total(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
     server = serve(echo, http=page, limits=Limits(max_connections_per_address=1), trusted_proxies=["127.0.0.1"])
     for http in [idle(server, clients) for _ in range(3)]:
         assert http.get(X_Forwarded_For="203.0.113.1").status == 200
@@ -143,7 +143,7 @@ def test_a_stop_closes_idle_connections(serve: ServerFactory, clients: contextli
 
 
 def test_thirty_browsers_behind_one_address_leave_room_for_another(serve: ServerFactory, clients: contextlib.ExitStack) -> None:
-    """At the default limits: a browser opens six connections for a page's files, and keeps them, besides its WebSocket."""
+    """At the default limits. A browser keeps six connections for the files of a page, besides its WebSocket."""
     server = serve(echo, http=page)
     assert server.limits == wschat.Limits()
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Logs: what a server says about its connections, and how it is written."""
+"""The log of a server: records about connections, and escaping."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, echo, until_logged, url_of
-from tests.server.raw import PATIENCE, Raw, request
+from tests.server.raw import Raw, request
 from wschat import Limits, RequestRefused
 from wschat.server.logs import name_of, shown
 
@@ -18,10 +19,10 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "wschat.server")
 
 
-def test_a_connection_is_logged_when_it_is_opened_and_when_it_is_over(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_connection_is_logged_when_it_is_opened_and_closed(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo)) + "?token=secret", deflate=None) as ws:
         ws.send("not for the log")
-        ws.recv(PATIENCE)
+        ws.recv(TIMEOUT)
         ws.close(4000, "done")
     opened, closed = until_logged(caplog, " opened "), until_logged(caplog, " closed after ")
     assert opened.levelno == closed.levelno == logging.INFO
@@ -29,8 +30,8 @@ def test_a_connection_is_logged_when_it_is_opened_and_when_it_is_over(serve: Ser
     fields = closed.fields  # type: ignore[attr-defined]
     assert (fields["code"], fields["reason"], fields["client"]) == (4000, "done", opened.fields["client"])  # type: ignore[attr-defined]
     assert fields["client"].startswith("127.0.0.1:")
-    assert 0 <= fields["seconds"] < PATIENCE
-    assert fields["bytes_received"] == (6 + 15) + (6 + 6)  # the message and the close, with their heads
+    assert 0 <= fields["seconds"] < TIMEOUT
+    assert fields["bytes_received"] == (6 + 15) + (6 + 6)  # the message and the close frame, with their headers
     assert fields["bytes_sent"] == (2 + 15) + (2 + 6)
     for record in caplog.records:
         assert "secret" not in record.getMessage()
@@ -61,7 +62,7 @@ def test_an_eviction_is_a_warning(serve: ServerFactory, caplog: pytest.LogCaptur
     assert "1008 too slow" in record.getMessage()
 
 
-def test_who_claims_to_be_too_slow_was_not_evicted(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_closes_with_1008_is_not_logged_as_evicted(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo))) as ws:
         ws.close(1008, "too slow")
     assert until_logged(caplog, " closed after ").levelno == logging.INFO
@@ -80,7 +81,7 @@ def test_control_characters_are_shown_escaped(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_what_a_peer_sends_cannot_forge_a_line(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_close_reason_cannot_forge_a_line(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with wschat.connect(url_of(serve(echo))) as ws:
         ws.close(4000, "x\r\n2026 INFO forged \x1b[2J")
     assert "\n" not in until_logged(caplog, " closed after ").getMessage()
@@ -95,9 +96,9 @@ def test_the_name_of_a_client(address: object, name: str) -> None:
     assert name_of(address) == name
 
 
-def test_what_is_quoted_of_a_request_that_is_none_is_not_logged(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_request_is_not_quoted_in_the_log(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     with Raw.to(serve(echo)) as raw:
         raw.send(b"GET /?name=root&password=sesame x HTTP/1.1\r\nHost: a\r\nAuthorization Basic sesame\r\n\r\n")
         assert raw.response().status == 400
-    until_logged(caplog, "refused")  # once the client has gone
+    until_logged(caplog, "refused")  # logged once the client has disconnected
     assert "sesame" not in caplog.text

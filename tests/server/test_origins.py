@@ -1,4 +1,4 @@
-"""Which web pages may connect."""
+"""Origins: which web pages may connect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOST = "chat.example:8080"
 
 
 @pytest.mark.parametrize(
-    ("origin", "allowed", "on_loopback", "may_connect"),
+    ("origin", "allowed", "on_loopback", "is_allowed"),
     [
         # no browser
         (None, (), False, True),
@@ -32,7 +32,7 @@ HOST = "chat.example:8080"
         ("http://chat.example:8081", (), False, False),
         ("http://sub.chat.example:8080", (), False, False),
         ("http://chat.example:8080/", (), False, True),
-        ("ws://chat.example:8080", (), False, True),  # as programs may have it
+        ("ws://chat.example:8080", (), False, True),  # sent by some programs
         ("http://chat.example:8080.evil.test", (), False, False),
         ("http://chat.example:8080@evil.test", (), False, False),
         # loopback on loopback
@@ -53,7 +53,7 @@ HOST = "chat.example:8080"
         ("", (), True, False),
         ("http://[::1", (), True, False),
         ("file://", (), True, False),
-        # the allowed
+        # configured origins
         ("https://app.example", ("https://app.example",), False, True),
         ("https://app.example", ("https://other.example", "https://app.example"), True, True),
         ("http://app.example", ("https://app.example",), False, False),
@@ -65,9 +65,9 @@ HOST = "chat.example:8080"
         ("https://evil.test", ("*",), False, True),
     ],
 )
-def test_who_may_connect(origin: str | None, allowed: tuple[str, ...], on_loopback: bool, may_connect: bool) -> None:
+def test_an_origin_is_allowed_or_gets_403(origin: str | None, allowed: tuple[str, ...], on_loopback: bool, is_allowed: bool) -> None:
     headers = {"host": HOST} if origin is None else {"host": HOST, "origin": origin}
-    if may_connect:
+    if is_allowed:
         check_origin(headers, allowed, on_loopback=on_loopback)
     else:
         with pytest.raises(RequestRefused) as refused:
@@ -105,7 +105,7 @@ def test_the_default_port_may_be_left_out_on_either_side(origin: str, host: str,
             check_origin(headers, (), on_loopback=False)
 
 
-# What an operator writes
+# Configured origins
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_default_port_may_be_left_out_on_either_side(origin: str, host: str,
         ("*", "*"),
     ],
 )
-def test_an_origin_that_is_allowed_is_made_what_browsers_send(text: str, origin: str) -> None:
+def test_a_configured_origin_is_normalized_to_what_browsers_send(text: str, origin: str) -> None:
     assert parse_origins([text]) == {origin}
 
 
@@ -153,7 +153,7 @@ def test_an_origin_that_is_allowed_is_made_what_browsers_send(text: str, origin:
         "",
     ],
 )
-def test_an_origin_that_no_page_could_have_is_refused_at_the_start(text: str) -> None:
+def test_an_invalid_configured_origin_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="an origin is like http") as refused:
         parse_origins([text])
     assert repr(text) in str(refused.value)
@@ -176,16 +176,16 @@ def status_for(server: wschat.WebSocketServer, origin: str) -> int:
         ("127.0.0.1", ("null",), "null", 101),
         ("127.0.0.1", ("HTTPS://App.Example:443/",), "https://app.example", 101),
         ("0.0.0.0", ("*",), "https://evil.test", 101),
-        ("0.0.0.0", (), "http://localhost", 101),  # what the request has as its host
+        ("0.0.0.0", (), "http://localhost", 101),  # the same as the Host header
         ("0.0.0.0", (), "http://chat.test", 403),
     ],
 )
-def test_a_server_lets_in_who_may_connect(serve: ServerFactory, host: str, origins: tuple[str, ...], origin: str, status: int) -> None:
+def test_a_server_accepts_allowed_origins_only(serve: ServerFactory, host: str, origins: tuple[str, ...], origin: str, status: int) -> None:
     assert status_for(serve(echo, host, origins=origins), origin) == status
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "null"])
-def test_the_log_says_which_option_lets_a_page_in(serve: ServerFactory, caplog: pytest.LogCaptureFixture, origin: str) -> None:
+def test_the_log_names_the_option_that_allows_the_origin(serve: ServerFactory, caplog: pytest.LogCaptureFixture, origin: str) -> None:
     caplog.set_level(logging.INFO)
     server = serve(echo)
     assert status_for(server, origin) == 403
@@ -208,31 +208,31 @@ def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, capl
     assert counters.read().refusals - before == {403: 1}
 
 
-# Reading answers
+# Headers of responses
 
 
 @pytest.mark.parametrize(
     ("allowed", "with_credentials"), [((), False), (("*",), False), (("https://app.example",), True), (("*", "https://app.example"), True)]
 )
-def test_an_answer_is_for_the_page_that_asked_and_with_cookies_only_for_those_that_are_named(
+def test_a_response_is_for_the_requesting_origin_and_with_credentials_only_if_it_is_named(
     allowed: tuple[str, ...], with_credentials: bool
 ) -> None:
     headers = cross_origin_headers(Request("GET", "/", {"origin": "https://app.example"}), allowed)
-    assert headers["Access-Control-Allow-Origin"] == "https://app.example"  # never *, which goes with no credentials
+    assert headers["Access-Control-Allow-Origin"] == "https://app.example"  # never *, which excludes credentials
     assert ("Access-Control-Allow-Credentials" in headers) == with_credentials
     assert headers["Vary"] == "Origin"
     assert not any(name.startswith("Access-Control-Allow-M") for name in headers)
 
 
 @pytest.mark.parametrize(
-    ("method", "headers", "asks_first"),
+    ("method", "headers", "expected"),
     [
         ("OPTIONS", {"origin": "https://a.example", "access-control-request-method": "POST"}, True),
         ("OPTIONS", {"origin": "https://a.example"}, False),
         ("POST", {"origin": "https://a.example", "access-control-request-method": "POST"}, False),
     ],
 )
-def test_a_preflight_is_one_by_method_and_header(method: str, headers: dict[str, str], asks_first: bool) -> None:
+def test_a_preflight_request_is_recognized_by_method_and_header(method: str, headers: dict[str, str], expected: bool) -> None:
     request = Request(method, "/", headers)
-    assert is_preflight(request) == asks_first
-    assert ("Access-Control-Max-Age" in cross_origin_headers(request, ())) == asks_first
+    assert is_preflight(request) == expected
+    assert ("Access-Control-Max-Age" in cross_origin_headers(request, ())) == expected

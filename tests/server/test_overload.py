@@ -25,8 +25,8 @@ def page(request: wschat.Request) -> Response | EventsResponse:
     return EventsResponse(EventStream.wait) if request.path == "/events" else Response(200, b"hello")
 
 
-def check_comes_back(http: Http, retry: int) -> None:
-    """The answer has an EventSource come back after so many milliseconds; it gives up after any status but 200."""
+def check_retry(http: Http, retry: int) -> None:
+    """Check that an EventSource is told to reconnect after `retry` milliseconds. It gives up after any status but 200."""
     events = Events(http)
     assert (events.status, events.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert http.line() == f"retry: {retry}".encode()
@@ -36,7 +36,7 @@ def test_a_refused_event_source_is_told_to_reconnect(serve: ServerFactory) -> No
     server = serve(echo, http=page, limits=Limits(max_connections=1))
     with Raw.opened(server), Http.to(server) as http:
         http.send(plain("GET", "/events", b"", **EVENT_SOURCE))
-        check_comes_back(http, 10_000)
+        check_retry(http, 10_000)
 
 
 def test_the_request_of_a_refused_event_source_may_come_in_pieces(serve: ServerFactory) -> None:
@@ -46,7 +46,7 @@ def test_the_request_of_a_refused_event_source_may_come_in_pieces(serve: ServerF
         head = plain("GET", "/events", b"", **EVENT_SOURCE)
         for start in range(0, len(head), 7):
             http.send(head[start : start + 7])
-        check_comes_back(http, 10_000)
+        check_retry(http, 10_000)
 
 
 @pytest.mark.parametrize("data", [plain("GET", "/events"), plain("GET", "/", Accept="text/html"), request(), b"GET / HTTP", b""])
@@ -79,7 +79,7 @@ def test_an_event_source_behind_a_proxy_is_told_to_reconnect(serve: ServerFactor
     with Http.to(server) as one, Http.to(server) as two:
         assert one.ask(request()).status == 101
         two.send(plain("GET", "/events", b"", **EVENT_SOURCE))
-        check_comes_back(two, 10_000)
+        check_retry(two, 10_000)
 
 
 def test_a_503_of_the_application_makes_an_event_source_reconnect_and_is_counted(serve: ServerFactory) -> None:
@@ -87,7 +87,7 @@ def test_a_503_of_the_application_makes_an_event_source_reconnect_and_is_counted
     with Http.to(serve(echo, http=page)) as http:
         assert http.get("/unavailable").status == 503
         http.send(plain("GET", "/unavailable", b"", **EVENT_SOURCE))
-        check_comes_back(http, 7_000)
+        check_retry(http, 7_000)
         assert http.line() == b""
         assert http.get().status == 200
     assert counters.read().refusals - before == {503: 2}

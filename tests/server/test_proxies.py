@@ -1,4 +1,4 @@
-"""Proxies: whose word counts for the address that a request comes from."""
+"""Trusted proxies, and the client address that they report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUSTED = parse_networks(NETWORKS)
         ("nonsense", False),
     ],
 )
-def test_who_is_trusted(host: str, trusted: bool) -> None:
+def test_which_addresses_are_trusted(host: str, trusted: bool) -> None:
     assert is_within(host, TRUSTED) is trusted
 
 
@@ -35,7 +35,7 @@ def test_who_is_trusted(host: str, trusted: bool) -> None:
         ("x-forwarded-for", "2001:db8::1", "2001:db8::1"),
         ("x-forwarded-for", "[2001:db8::1]:4711", "2001:db8::1"),
         ("x-forwarded-for", "::ffff:203.0.113.9", "203.0.113.9"),
-        # Only the proxies that are trusted are believed: what stands left of a stranger is the stranger's own word.
+        # Entries left of an untrusted address were written by that client, so they do not count.
         ("x-forwarded-for", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
         ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.9.9.9", "203.0.113.9"),
         ("x-forwarded-for", "10.9.9.9, 10.8.8.8", "10.9.9.9"),
@@ -49,24 +49,24 @@ def test_who_is_trusted(host: str, trusted: bool) -> None:
         ("forwarded", "for=203.0.113.9, proto=http", "10.0.0.1"),
         ("forwarded", 'for=203.0.113.9;by="10.0.0.1', "203.0.113.9"),
         ("forwarded", 'for="198.51.100.1, for=203.0.113.9', "203.0.113.9"),  # a quote that a client has left open
-        ("forwarded", "for=198.51.100.1;for=203.0.113.9", "10.0.0.1"),  # which of them the proxy has written is not known
+        ("forwarded", "for=198.51.100.1;for=203.0.113.9", "10.0.0.1"),  # which of them the proxy wrote is unknown
         ("x-real-ip", "203.0.113.9", "203.0.113.9"),
         ("x-real-ip", "[2001:db8::1]:4711", "2001:db8::1"),
         ("x-real-ip", "198.51.100.1, 203.0.113.9", "10.0.0.1"),
         ("x-real-ip", "", "10.0.0.1"),
-        # A zone may be any text: it would make as many addresses of one as a client likes, and write into the log.
+        # A zone can be any text. With it, a client could have any number of addresses and write into the log.
         ("x-forwarded-for", "fe80::1%eth0", "fe80::1"),
         ("x-forwarded-for", "fe80::1%evil\x1b[2J", "fe80::1"),
         ("forwarded", 'for="[fe80::1%eth0]:4711"', "fe80::1"),
         ("x-real-ip", "fe80::1%eth0", "fe80::1"),
     ],
 )
-def test_the_address_that_a_proxy_vouches_for(name: str, value: str, address: str) -> None:
+def test_the_client_address_that_a_proxy_reports(name: str, value: str, address: str) -> None:
     assert Proxies.parse(NETWORKS, name).client_address({name: value}, "10.0.0.1") == address
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
-def test_every_header_but_the_one_that_the_proxy_writes_is_ignored(header: str) -> None:
+def test_only_the_configured_header_is_read(header: str) -> None:
     headers = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9", "x-real-ip": "203.0.113.9"}
     assert Proxies.parse(NETWORKS, header).client_address(headers, "10.0.0.1") == "203.0.113.9"
     del headers[header]
@@ -79,25 +79,25 @@ def test_the_header_may_be_given_in_any_case_but_must_be_a_known_one() -> None:
         Proxies.parse(NETWORKS, "x-client-ip")
 
 
-def test_without_trusted_proxies_there_is_none_at_a_unix_socket_either() -> None:
+def test_the_client_of_a_unix_socket_is_a_proxy_only_if_proxies_are_configured() -> None:
     assert Proxies.parse(NETWORKS, "forwarded").include(None)
     assert not Proxies().include(None)
 
 
-def test_a_network_of_ipv4_may_be_written_as_one_of_ipv6() -> None:
+def test_an_ipv4_network_may_be_written_as_an_ipv6_network() -> None:
     networks = parse_networks(["::ffff:203.0.113.0/120", "::ffff:198.51.100.1"])
     assert all(is_within(host, networks) for host in ("203.0.113.9", "::ffff:203.0.113.9", "198.51.100.1"))
     assert not any(is_within(host, networks) for host in ("203.0.114.1", "198.51.100.2", "::1"))
 
 
 @pytest.mark.parametrize("text", ["", "proxy.test", "10.0.0.1/8", "10.0.0.0/33"])
-def test_what_is_no_network_is_told_so(text: str) -> None:
+def test_an_invalid_network_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="no address and no network"):
         parse_networks([text])
 
 
 @pytest.mark.parametrize(("text", "instead"), [("fe80::1%eth0", "fe80::1"), ("fe80::%eth0/64", "fe80::/64")])
-def test_a_network_with_a_zone_is_told_how_to_be_written(text: str, instead: str) -> None:
+def test_the_error_for_a_network_with_a_zone_shows_how_to_write_it(text: str, instead: str) -> None:
     with pytest.raises(UsageError, match=f"without a zone, .*{instead}$"):
         parse_networks([text])
 

@@ -1,4 +1,4 @@
-"""Request heads over real sockets: what is read, and how what cannot be served is answered."""
+"""Request heads over real sockets: parsing, limits, and refusals."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory, echo
-from tests.connection.wiring import eventually
 from tests.protocol.wire import TEXT, bytewise, frame
-from tests.server.raw import ACCEPT, PATIENCE, Raw, request
+from tests.server.raw import ACCEPT, Raw, request
 from tests.server.wiring import http_connection
 from wschat import Limits, Request, RequestRefused, UsageError
 from wschat.errors import HttpConnectionClosed
@@ -45,7 +45,7 @@ REFUSED = [
     ("two keys", request().replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"), 400),
     ("no host", request(headers={"Host": None}), 400),
     ("two hosts", request().replace(b"\r\n\r\n", b"\r\nHost: other.test\r\n\r\n"), 400),
-    ("a subprotocol that is no token", request(headers={"Sec-WebSocket-Protocol": "é"}), 400),
+    ("a subprotocol that is not a token", request(headers={"Sec-WebSocket-Protocol": "é"}), 400),
     ("a body", request(headers={"Content-Length": "5"}) + b"hello", 400),
     ("a body in chunks", request(headers={"Transfer-Encoding": "chunked"}) + b"5\r\nhello\r\n0\r\n\r\n", 400),
     ("a body that is a frame", request(headers={"Content-Length": "11"}) + frame(TEXT, b"hello", masked=True), 400),
@@ -61,15 +61,15 @@ REFUSED = [
     ("the beginning of TLS", b"\x16\x03\x01\x02\x00\x01", 400),
     ("a header without a colon", b"GET / HTTP/1.1\r\nHost: a\r\nrubbish\r\n\r\n", 400),
     ("a blank in the target", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    ("a path that is not there", request(target="/gone?really"), 404),
-    ("a foreign page", request(headers={"Origin": "https://evil.test"}), 403),
+    ("a path that is refused", request(target="/gone?really"), 404),
+    ("a page of another origin", request(headers={"Origin": "https://evil.test"}), 403),
     ("a head that is too long", request(headers={"X-Long": "x" * 17 * 1024}), 431),
     ("too many headers", request(headers={f"X-{i}": "x" for i in range(100)}), 431),
 ]
 
 
 @pytest.mark.parametrize(("data", "status"), [(data, status) for _, data, status in REFUSED], ids=[name for name, _, _ in REFUSED])
-def test_what_cannot_be_served_gets_a_status_and_a_sentence(
+def test_a_refused_request_gets_a_status_and_a_sentence(
     server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture, data: bytes, status: int
 ) -> None:
     with Raw.to(server) as raw:
@@ -96,7 +96,7 @@ def test_what_cannot_be_served_gets_a_status_and_a_sentence(
     assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
-def test_the_answer_comes_without_waiting_for_the_client_to_leave(server: wschat.WebSocketServer) -> None:
+def test_a_refusal_does_not_wait_for_the_body(server: wschat.WebSocketServer) -> None:
     with Raw.to(server) as raw:
         assert raw.ask(request("POST", headers={"Content-Length": "100000"})).status == 405
         assert raw.rest() == b""
@@ -117,7 +117,7 @@ def test_the_answer_comes_without_waiting_for_the_client_to_leave(server: wschat
         request(target="WS://localhost"),
     ],
 )
-def test_requests_that_are_right(server: wschat.WebSocketServer, data: bytes) -> None:
+def test_valid_opening_requests_are_accepted(server: wschat.WebSocketServer, data: bytes) -> None:
     with Raw.to(server) as raw:
         response = raw.ask(data)
         assert (response.status, response.headers["sec-websocket-accept"]) == (101, ACCEPT)
@@ -125,7 +125,7 @@ def test_requests_that_are_right(server: wschat.WebSocketServer, data: bytes) ->
         assert raw.frame() == (TEXT, b"hello")
 
 
-def test_a_head_may_come_byte_by_byte(server: wschat.WebSocketServer) -> None:
+def test_a_head_may_arrive_byte_by_byte(server: wschat.WebSocketServer) -> None:
     with Raw.to(server) as raw:
         raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in bytewise(request()):
@@ -151,7 +151,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def test_a_request_is_read(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_request_head_is_parsed(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     theirs.sendall(b"GET /a%20b?x=1&y=%C3%A9&x=2 HTTP/1.1\r\nHost: h\r\nX-Two: a\r\nx-two: b\r\n\r\nrest")
     connection = http_connection(ours)
@@ -163,7 +163,7 @@ def test_a_request_is_read(pair: tuple[socket.socket, socket.socket]) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"GET", request()[:-1]])
-def test_who_leaves_before_the_head_is_whole_has_asked_for_nothing(pair: tuple[socket.socket, socket.socket], data: bytes) -> None:
+def test_a_disconnect_within_the_head_raises_http_connection_closed(pair: tuple[socket.socket, socket.socket], data: bytes) -> None:
     ours, theirs = pair
     theirs.sendall(data)
     theirs.close()
@@ -180,7 +180,7 @@ def test_the_refusal_of_a_client_that_has_left_is_dropped(pair: tuple[socket.soc
 
 
 @pytest.mark.parametrize("status", [401, 429, 499, 503])
-def test_any_status_may_be_a_refusal(serve: ServerFactory, status: int) -> None:
+def test_a_check_can_refuse_with_any_status(serve: ServerFactory, status: int) -> None:
     def check(request: Request) -> None:
         raise RequestRefused(status, "Not now.", {"Retry-After": "5"})
 
@@ -189,14 +189,14 @@ def test_any_status_may_be_a_refusal(serve: ServerFactory, status: int) -> None:
     assert (response.status, response.headers["retry-after"], response.body) == (status, "5", "Not now.\n")
 
 
-# Several on one connection
+# Several requests on one connection
 
 
 def plain(target: str) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
 
 
-def test_one_is_read_after_the_other(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_heads_are_read_one_after_the_other(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     connection = http_connection(ours)
     theirs.sendall(plain("/1") + plain("/2"))
@@ -210,7 +210,7 @@ def test_one_is_read_after_the_other(pair: tuple[socket.socket, socket.socket]) 
         connection.read_head()
 
 
-def test_line_ends_between_requests_are_passed_over(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_line_ends_between_requests_are_skipped(pair: tuple[socket.socket, socket.socket]) -> None:
     """RFC 9112, section 2.2: some programs send one after a body."""
     ours, theirs = pair
     connection = http_connection(ours)
@@ -218,7 +218,7 @@ def test_line_ends_between_requests_are_passed_over(pair: tuple[socket.socket, s
     assert [connection.read_head(), connection.read_head()] == [plain("/1"), plain("/2")]
 
 
-def test_line_ends_between_requests_may_come_by_themselves(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_line_ends_between_requests_may_arrive_alone(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     connection = http_connection(ours)
     theirs.sendall(b"\r\n")
@@ -226,10 +226,10 @@ def test_line_ends_between_requests_may_come_by_themselves(pair: tuple[socket.so
         head = pool.submit(connection.read_head)
         eventually(lambda: not select.select([ours], [], [], 0)[0])  # the line end has been read
         theirs.sendall(plain("/1"))
-        assert head.result(PATIENCE) == plain("/1")
+        assert head.result(TIMEOUT) == plain("/1")
 
 
-def test_each_may_be_as_long_as_any(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_the_limits_apply_to_each_head(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     connection = http_connection(ours, limits=Limits(max_head_bytes=100, max_headers=2))
     theirs.sendall(plain("/" + "x" * 50) * 3 + plain("/" + "x" * 200))
@@ -255,7 +255,7 @@ def test_each_may_be_as_long_as_any(pair: tuple[socket.socket, socket.socket]) -
         ("/chat", "/CHAT/", None),
     ],
 )
-def test_what_is_below_a_prefix(prefix: str, target: str, below: str | None) -> None:
+def test_the_target_below_a_prefix(prefix: str, target: str, below: str | None) -> None:
     request = Request("GET", target, {})
     if below is None:
         with pytest.raises(RequestRefused) as refused:
@@ -266,16 +266,16 @@ def test_what_is_below_a_prefix(prefix: str, target: str, below: str | None) -> 
 
 
 @pytest.mark.parametrize("prefix", ["", "/chat", "/a/b-c/d.e_f~g", "/%20"])
-def test_what_is_a_prefix(prefix: str) -> None:
+def test_valid_prefixes_are_accepted(prefix: str) -> None:
     check_path_prefix(prefix)
 
 
 @pytest.mark.parametrize("prefix", ["/", "chat", "/chat/", "//", "/a//b", "/a?b", "/a b", "/é", "/a\n"])
-def test_what_is_none(prefix: str) -> None:
+def test_invalid_prefixes_raise_usage_error(prefix: str) -> None:
     with pytest.raises(UsageError, match="/chat"):
         check_path_prefix(prefix)
 
 
 def test_a_target_may_be_a_url(pair: tuple[socket.socket, socket.socket]) -> None:
-    """RFC 9112, section 3.2.2: servers have to take what proxies are asked."""
+    """RFC 9112, section 3.2.2: servers must accept the absolute form."""
     assert parse_opening(plain("http://h/a?x=1")).path == "/a"

@@ -1,4 +1,4 @@
-"""The server: where it listens, what a handler gets, what its failures do, and how it stops."""
+"""The server: listening, handlers, failures, and stopping."""
 
 from __future__ import annotations
 
@@ -21,22 +21,17 @@ from typing import Any
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, check_echo, echo, url_of
+from tests.connection.wiring import end_of
 from tests.protocol.wire import CLOSE, TEXT, frame
-from tests.server.raw import PATIENCE, Raw, request
-from wschat import CloseCode, Connection, ConnectionClosed, Limits, RequestRefused, UsageError, WebSocketHandler, WebSocketServer
+from tests.server.raw import Raw, request
+from wschat import CloseCode, Connection, Limits, RequestRefused, UsageError, WebSocketHandler, WebSocketServer
 
 needs_unix_sockets = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
 
 
-def end_of(ws: Connection) -> tuple[int, str]:
-    """How a connection ends on which nothing more comes."""
-    with pytest.raises(ConnectionClosed) as closed:
-        ws.recv(PATIENCE)
-    return closed.value.code, closed.value.reason
-
-
-# Where it listens
+# Listening
 
 
 def test_port_0_is_any_free_port(serve: ServerFactory) -> None:
@@ -55,19 +50,19 @@ def test_ipv6(serve: ServerFactory) -> None:
         pytest.skip(f"this system has no IPv6: {error}")
     with wschat.connect(f"ws://[::1]:{server.port}/") as ws:
         ws.send("six")
-        assert ws.recv(PATIENCE) == "six"
+        assert ws.recv(TIMEOUT) == "six"
 
 
-def test_a_listening_socket_handed_in(serve: ServerFactory) -> None:
+def test_a_given_listening_socket_is_used_and_closed(serve: ServerFactory) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     server = serve(echo, listener=listener)
     assert server.port == listener.getsockname()[1]
     check_echo(server)
     server.stop()
-    assert listener.fileno() < 0, "the server closes what it was given"
+    assert listener.fileno() < 0, "the server closes the given socket"
 
 
-def test_a_port_that_is_taken_is_an_os_error(serve: ServerFactory) -> None:
+def test_a_port_in_use_raises_os_error(serve: ServerFactory) -> None:
     server = serve(echo)
     with pytest.raises(OSError, match="in use") as error:
         serve(echo, port=server.port)
@@ -87,11 +82,11 @@ def check_unix_echo(path: str) -> None:
     sock.connect(path)
     with wschat.connect("ws://localhost/", sock=sock) as ws:
         ws.send("through a file")
-        assert ws.recv(PATIENCE) == "through a file"
+        assert ws.recv(TIMEOUT) == "through a file"
 
 
 @needs_unix_sockets
-def test_a_unix_socket_is_there_while_the_server_is(serve: ServerFactory, unix_path: str) -> None:
+def test_the_file_of_a_unix_socket_exists_while_the_server_runs(serve: ServerFactory, unix_path: str) -> None:
     server = serve(echo, unix_path=unix_path)
     check_unix_echo(unix_path)
     server.stop()
@@ -108,7 +103,7 @@ def test_a_stale_unix_socket_is_replaced(serve: ServerFactory, unix_path: str) -
 
 
 @needs_unix_sockets
-def test_a_unix_socket_in_use_stays_whose_it_is(serve: ServerFactory, unix_path: str) -> None:
+def test_a_unix_socket_in_use_is_not_replaced(serve: ServerFactory, unix_path: str) -> None:
     serve(echo, unix_path=unix_path)
     with pytest.raises(OSError, match="in use"):
         serve(echo, unix_path=unix_path)
@@ -116,7 +111,7 @@ def test_a_unix_socket_in_use_stays_whose_it_is(serve: ServerFactory, unix_path:
 
 
 @needs_unix_sockets
-def test_a_file_that_is_no_socket_is_not_replaced(serve: ServerFactory, unix_path: str) -> None:
+def test_a_file_that_is_not_a_socket_is_not_replaced(serve: ServerFactory, unix_path: str) -> None:
     Path(unix_path).write_text("precious")
     with pytest.raises(OSError, match="in use"):
         serve(echo, unix_path=unix_path)
@@ -124,7 +119,7 @@ def test_a_file_that_is_no_socket_is_not_replaced(serve: ServerFactory, unix_pat
 
 
 @needs_unix_sockets
-def test_a_unix_socket_handed_in(serve: ServerFactory, unix_path: str) -> None:
+def test_a_given_unix_socket_is_used(serve: ServerFactory, unix_path: str) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(unix_path)
     listener.listen()
@@ -133,8 +128,8 @@ def test_a_unix_socket_handed_in(serve: ServerFactory, unix_path: str) -> None:
 
 
 @needs_unix_sockets
-@pytest.mark.skipif(not os.path.exists("/proc/net/unix"), reason="only Linux has Unix sockets without a file")
-def test_a_unix_socket_without_a_file(serve: ServerFactory) -> None:
+@pytest.mark.skipif(not os.path.exists("/proc/net/unix"), reason="only Linux has abstract Unix sockets")
+def test_an_abstract_unix_socket_is_used(serve: ServerFactory) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"\0wschat-test-{os.getpid()}")
     listener.listen()
@@ -143,25 +138,25 @@ def test_a_unix_socket_without_a_file(serve: ServerFactory) -> None:
     server.stop()
 
 
-# What a handler gets
+# Handlers
 
 
 def test_a_handler_knows_the_request(serve: ServerFactory) -> None:
     seen: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
 
     def look(ws: Connection) -> None:
-        seen.put((ws.path, ws.headers["x-seat"], ws.headers["host"], ws.subprotocol, ws.remote_address))
+        seen.put((ws.path, ws.headers["x-custom"], ws.headers["host"], ws.subprotocol, ws.remote_address))
 
     server = serve(look, subprotocols=["new", "old"])
     url = url_of(server, "/rooms/a?name=b")
-    with wschat.connect(url, headers={"X-Seat": "12"}, subprotocols=["odd", "old", "new"]) as ws:
+    with wschat.connect(url, headers={"X-Custom": "12"}, subprotocols=["odd", "old", "new"]) as ws:
         assert ws.subprotocol == "old"
         address = ws._receiver._stream._socket.getsockname()  # type: ignore[attr-defined]
-        assert seen.get(timeout=PATIENCE) == ("/rooms/a?name=b", "12", f"127.0.0.1:{server.port}", "old", address)
+        assert seen.get(timeout=TIMEOUT) == ("/rooms/a?name=b", "12", f"127.0.0.1:{server.port}", "old", address)
 
 
 @pytest.mark.parametrize(
-    ("spoken", "offered", "chosen"),
+    ("supported", "offered", "chosen"),
     [
         ((), (), None),
         ((), ("chat",), None),
@@ -171,23 +166,23 @@ def test_a_handler_knows_the_request(serve: ServerFactory) -> None:
         (("a", "b"), ("b", "a"), "b"),
     ],
 )
-def test_the_first_subprotocol_of_the_client_that_is_spoken_is_chosen(
-    serve: ServerFactory, spoken: tuple[str, ...], offered: tuple[str, ...], chosen: str | None
+def test_the_first_supported_subprotocol_of_the_client_is_chosen(
+    serve: ServerFactory, supported: tuple[str, ...], offered: tuple[str, ...], chosen: str | None
 ) -> None:
-    with wschat.connect(url_of(serve(echo, subprotocols=spoken)), subprotocols=offered) as ws:
+    with wschat.connect(url_of(serve(echo, subprotocols=supported)), subprotocols=offered) as ws:
         assert ws.subprotocol == chosen
 
 
 def test_the_connection_is_closed_when_the_handler_returns(serve: ServerFactory) -> None:
     with wschat.connect(url_of(serve(lambda ws: ws.send("that is all")))) as ws:
-        assert ws.recv(PATIENCE) == "that is all"
+        assert ws.recv(TIMEOUT) == "that is all"
         assert end_of(ws) == (CloseCode.NORMAL, "")
 
 
-class Doorman(WebSocketHandler):
+class CheckingHandler(WebSocketHandler):
     def check_request(self, request: wschat.Request) -> None:
-        if request.query.get("ticket") != "yes":
-            raise RequestRefused(403, "A ticket is needed.", {"X-Tickets": "at the gate"})
+        if request.query.get("token") != "yes":
+            raise RequestRefused(403, "A token is needed.", {"X-Hint": "token=yes"})
 
     def handle(self) -> None:
         assert isinstance(self.server, WebSocketServer)
@@ -196,37 +191,37 @@ class Doorman(WebSocketHandler):
 
 
 def test_a_handler_class(serve: ServerFactory) -> None:
-    server = serve(Doorman)
-    with wschat.connect(url_of(server, "/?ticket=yes")) as ws:
+    server = serve(CheckingHandler)
+    with wschat.connect(url_of(server, "/?token=yes")) as ws:
         ws.send("hello")
-        assert ws.recv(PATIENCE) == "127.0.0.1 said 'hello'"
+        assert ws.recv(TIMEOUT) == "127.0.0.1 said 'hello'"
     with pytest.raises(wschat.OpeningFailed) as refused:
         wschat.connect(url_of(server))
-    assert (refused.value.status, refused.value.body) == (403, b"A ticket is needed.\n")
-    assert refused.value.headers["x-tickets"] == "at the gate"
+    assert (refused.value.status, refused.value.body) == (403, b"A token is needed.\n")
+    assert refused.value.headers["x-hint"] == "token=yes"
 
 
-def test_a_handler_class_goes_with_the_conventions_of_socketserver() -> None:
-    with WebSocketServer(("127.0.0.1", 0), Doorman, limits=Limits(close_timeout=0.3)) as server:
+def test_a_handler_class_follows_the_conventions_of_socketserver() -> None:
+    with WebSocketServer(("127.0.0.1", 0), CheckingHandler, limits=Limits(close_timeout=0.3)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        with wschat.connect(url_of(server, "/?ticket=yes")) as ws:
+        with wschat.connect(url_of(server, "/?token=yes")) as ws:
             server.shutdown()
             assert end_of(ws)[0] == CloseCode.GOING_AWAY
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         server.server_close()
     assert not thread.is_alive()
 
 
-def test_what_a_check_finds_out_reaches_the_handler(serve: ServerFactory) -> None:
+def test_the_identity_that_a_check_sets_reaches_the_handler(serve: ServerFactory) -> None:
     def check(request: wschat.Request) -> None:
         request.identity = request.query["name"]
 
     with wschat.connect(url_of(serve(lambda ws: ws.send(f"hello {ws.identity}"), check_request=check), "/?name=ann")) as ws:
-        assert ws.recv(PATIENCE) == "hello ann"
+        assert ws.recv(TIMEOUT) == "hello ann"
 
 
-def test_a_function_may_have_its_requests_checked(serve: ServerFactory) -> None:
+def test_a_check_for_a_handler_function(serve: ServerFactory) -> None:
     def check(request: wschat.Request) -> None:
         if request.path != "/here":
             raise RequestRefused(404, "Nothing is there.")
@@ -234,13 +229,13 @@ def test_a_function_may_have_its_requests_checked(serve: ServerFactory) -> None:
     server = serve(echo, check_request=check)
     with wschat.connect(url_of(server, "/here?and=now")) as ws:
         ws.send("x")
-        assert ws.recv(PATIENCE) == "x"
+        assert ws.recv(TIMEOUT) == "x"
     with pytest.raises(wschat.OpeningFailed) as refused:
         wschat.connect(url_of(server, "/there"))
     assert refused.value.status == 404
 
 
-def test_a_check_may_ask_where_somebody_is(serve: ServerFactory) -> None:
+def test_a_check_gets_the_address_of_the_client(serve: ServerFactory) -> None:
     asked: list[object] = []
     server = serve(echo, check_request=lambda request: asked.append(request.remote_address))
     with Raw.opened(server) as raw:
@@ -252,17 +247,17 @@ class NoHandler:
 
 
 @pytest.mark.parametrize("handler", [None, 3, "tests.conftest:echo", NoHandler, NoHandler()])
-def test_what_is_no_handler_is_told_so(handler: Any) -> None:
+def test_an_invalid_handler_raises_usage_error(handler: Any) -> None:
     with pytest.raises(UsageError, match="handler"):
         wschat.serve(handler, port=0)
 
 
-def test_a_handler_class_is_not_given_another_check() -> None:
+def test_a_handler_class_cannot_get_another_check() -> None:
     with pytest.raises(UsageError, match="check_request"):
-        wschat.serve(Doorman, port=0, check_request=lambda request: None)
+        wschat.serve(CheckingHandler, port=0, check_request=lambda request: None)
 
 
-def test_frames_that_come_with_the_request_are_not_lost(serve: ServerFactory) -> None:
+def test_frames_sent_with_the_opening_request_are_not_lost(serve: ServerFactory) -> None:
     with Raw.to(serve(echo)) as raw:
         raw.send(request() + frame(TEXT, b"first", masked=True) + frame(TEXT, b"second", masked=True)[:5])
         assert raw.response().status == 101
@@ -280,18 +275,18 @@ def test_200_clients_at_once(serve: ServerFactory) -> None:
         assert [raw.frame() for raw in all_of_them] == [(TEXT, b"I am %d" % number) for number in range(200)]
 
 
-def test_those_whom_verify_request_does_not_want_are_not_let_in() -> None:
+def test_verify_request_can_refuse_a_connection() -> None:
     class Picky(WebSocketServer):
         def verify_request(self, request: object, client_address: object) -> bool:
             return False
 
-    with Picky(("127.0.0.1", 0), Doorman) as server:
+    with Picky(("127.0.0.1", 0), CheckingHandler) as server:
         server.start()
         with Raw.to(server) as raw:
             assert raw.rest() == b""
 
 
-# What its failures do
+# Failures
 
 
 def fail_on_demand(ws: Connection) -> None:
@@ -301,13 +296,13 @@ def fail_on_demand(ws: Connection) -> None:
         ws.send(message)
 
 
-def test_a_handler_that_fails_closes_1011_and_harms_nobody_else(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_fails_closes_its_connection_with_1011_and_no_other(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     server = serve(fail_on_demand)
     with wschat.connect(url_of(server)) as other, wschat.connect(url_of(server)) as ws:
         ws.send("fail")
         assert end_of(ws)[0] == CloseCode.INTERNAL_ERROR
-        other.send("and I?")
-        assert other.recv(PATIENCE) == "and I?"
+        other.send("still served?")
+        assert other.recv(TIMEOUT) == "still served?"
     server.stop()
     [record] = caplog.records
     assert (record.name, record.levelname) == ("wschat.server", "ERROR")
@@ -328,7 +323,7 @@ def close_and_go_on(ws: Connection) -> None:
 
 @pytest.mark.parametrize("handler", [recv_for_ever, close_and_go_on])
 @pytest.mark.parametrize("vanishes", [False, True])
-def test_the_end_of_a_connection_is_no_failure_of_its_handler(
+def test_the_end_of_a_connection_is_not_logged_as_a_failure_of_its_handler(
     serve: ServerFactory, caplog: pytest.LogCaptureFixture, handler: Any, vanishes: bool
 ) -> None:
     server = serve(handler)
@@ -341,7 +336,7 @@ def test_the_end_of_a_connection_is_no_failure_of_its_handler(
     assert caplog.records == []
 
 
-def test_a_check_that_fails_is_logged_and_harms_nobody(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_check_that_fails_gets_500_and_is_logged(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     def check(request: wschat.Request) -> None:
         if request.path == "/bad":
             raise LookupError("a bug in the check")
@@ -354,15 +349,15 @@ def test_a_check_that_fails_is_logged_and_harms_nobody(serve: ServerFactory, cap
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-def test_a_connection_for_which_there_is_no_thread_is_ended(
+def test_a_connection_for_which_no_thread_can_be_started_gets_503(
     serve: ServerFactory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_thread(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
     server = serve(echo)
-    with monkeypatch.context() as fd_reserve:
-        fd_reserve.setattr(_thread, "start_new_thread", no_thread)
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_thread)
         for _ in range(3):
             with Raw.to(server) as raw:
                 assert raw.ask(request()).status == 503
@@ -371,10 +366,10 @@ def test_a_connection_for_which_there_is_no_thread_is_ended(
     check_echo(server)
 
 
-# How it stops
+# Stopping
 
 
-def test_shutdown_closes_everyone_with_1001_and_waits_for_the_handlers(serve: ServerFactory) -> None:
+def test_shutdown_closes_all_connections_with_1001_and_waits_for_the_handlers(serve: ServerFactory) -> None:
     has_ended = []
 
     def handler(ws: Connection) -> None:
@@ -387,7 +382,7 @@ def test_shutdown_closes_everyone_with_1001_and_waits_for_the_handlers(serve: Se
         all_of_them = [clients.enter_context(wschat.connect(url_of(server))) for _ in range(5)]
         for ws in all_of_them:  # so that each is in its handler
             ws.send("x")
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
         endings: SimpleQueue[tuple[int, str]] = SimpleQueue()
         readers = [threading.Thread(target=lambda ws=ws: endings.put(end_of(ws))) for ws in all_of_them]
         for reader in readers:
@@ -395,11 +390,11 @@ def test_shutdown_closes_everyone_with_1001_and_waits_for_the_handlers(serve: Se
         server.shutdown()
         assert len(has_ended) == 5
         for reader in readers:
-            reader.join(PATIENCE)
-        assert [endings.get(timeout=PATIENCE) for _ in readers] == [(CloseCode.GOING_AWAY, "the server is stopping")] * 5
+            reader.join(TIMEOUT)
+        assert [endings.get(timeout=TIMEOUT) for _ in readers] == [(CloseCode.GOING_AWAY, "the server is stopping")] * 5
 
 
-def test_nobody_is_let_in_once_the_server_has_stopped(serve: ServerFactory) -> None:
+def test_connecting_to_a_stopped_server_is_refused(serve: ServerFactory) -> None:
     server = serve(echo)
     url = url_of(server)
     server.stop()
@@ -407,24 +402,24 @@ def test_nobody_is_let_in_once_the_server_has_stopped(serve: ServerFactory) -> N
         wschat.connect(url)
 
 
-def test_stop_ends_those_who_are_still_opening(serve: ServerFactory) -> None:
+def test_stop_ends_connections_during_the_opening_handshake(serve: ServerFactory) -> None:
     server = serve(echo)
     with Raw.to(server) as silent, Raw.to(server) as half, Raw.to(server) as refused:
         half.send(request()[:40])
         assert refused.ask(request("POST")).status == 405
-        check_echo(server)  # they are accepted in order, so that the others have been before this one
+        check_echo(server)  # connections are accepted in order, so the others have been accepted
         server.stop()
         assert silent.response().status == half.response().status == 503
         assert refused.rest() == b""
 
 
 def flood(ws: Connection) -> None:
-    """Send more than a kernel takes."""
+    """Send more than the kernel buffers."""
     for number in range(40):
         ws.send(b"%02d" % number + b"x" * 200_000)
 
 
-def test_what_waits_for_a_slow_client_is_still_sent(serve: ServerFactory) -> None:
+def test_stop_sends_the_buffered_messages_of_a_slow_client(serve: ServerFactory) -> None:
     has_sent = threading.Event()
 
     def handler(ws: Connection) -> None:
@@ -435,8 +430,8 @@ def test_what_waits_for_a_slow_client_is_still_sent(serve: ServerFactory) -> Non
     server = serve(handler, limits=Limits(outbox_bytes=0, close_timeout=0.1))
     with Raw.opened(server) as raw, ThreadPoolExecutor(1) as pool:
         assert raw.frame()[1].startswith(b"00")
-        assert has_sent.wait(PATIENCE)
-        stopping = pool.submit(server.stop, PATIENCE)
+        assert has_sent.wait(TIMEOUT)
+        stopping = pool.submit(server.stop, TIMEOUT)
         seen = [raw.frame() for _ in range(40)]
         assert [payload[:2] for _, payload in seen[:-1]] == [b"%02d" % number for number in range(1, 40)]
         assert seen[-1] == (CLOSE, b"\x03\xe9the server is stopping")
@@ -446,20 +441,20 @@ def test_what_waits_for_a_slow_client_is_still_sent(serve: ServerFactory) -> Non
 
 
 @pytest.mark.parametrize("drain", [0, 0.1])
-def test_draining_takes_no_longer_than_it_may(serve: ServerFactory, drain: float) -> None:
+def test_draining_is_limited_in_time(serve: ServerFactory, drain: float) -> None:
     def handler(ws: Connection) -> None:
         flood(ws)
         list(ws)
 
-    server = serve(handler, limits=Limits(outbox_bytes=0, close_timeout=PATIENCE))
+    server = serve(handler, limits=Limits(outbox_bytes=0, close_timeout=TIMEOUT))
     with Raw.opened(server) as raw:
         assert raw.frame()[1].startswith(b"00")
         began_at = monotonic()
         server.stop(drain)
-        assert monotonic() - began_at < PATIENCE
+        assert monotonic() - began_at < TIMEOUT
 
 
-def test_stop_does_not_wait_for_clients_that_do_not_answer(serve: ServerFactory) -> None:
+def test_stop_does_not_wait_for_clients_that_do_not_reply(serve: ServerFactory) -> None:
     server = serve(echo, limits=Limits(close_timeout=0.3))
     with Raw.opened(server) as raw:
         raw.send(frame(TEXT, b"x", masked=True))
@@ -473,8 +468,8 @@ def test_stop_does_not_hang_on_a_handler_that_never_returns(serve: ServerFactory
     is_released = threading.Event()
 
     def stuck(ws: Connection) -> None:
-        ws.send("here I stay")
-        is_released.wait(PATIENCE * 3)
+        ws.send("running")
+        is_released.wait(TIMEOUT * 3)
 
     server = serve(stuck, limits=Limits(close_timeout=0.3))
     try:
@@ -488,7 +483,7 @@ def test_stop_does_not_hang_on_a_handler_that_never_returns(serve: ServerFactory
         is_released.set()
 
 
-def test_stop_may_be_called_again(serve: ServerFactory) -> None:
+def test_stop_can_be_called_twice(serve: ServerFactory) -> None:
     server = serve(echo)
     server.stop()
     server.stop()
@@ -502,26 +497,26 @@ def test_a_server_that_was_never_started_can_be_stopped() -> None:
     server.stop()
 
 
-def test_request_shutdown_has_serve_forever_return() -> None:
+def test_request_shutdown_makes_serve_forever_return() -> None:
     with wschat.serve(echo, port=0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with wschat.connect(url_of(server)) as ws:
             server.request_shutdown()
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
             assert not thread.is_alive()
             ws.send("not closed yet")
-            assert ws.recv(PATIENCE) == "not closed yet"
+            assert ws.recv(TIMEOUT) == "not closed yet"
 
 
-def test_a_shutdown_requested_beforehand_counts() -> None:
+def test_a_shutdown_requested_before_serve_forever_takes_effect() -> None:
     with wschat.serve(echo, port=0) as server:
         server.request_shutdown()
         server.serve_forever()
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that signal")
-def test_request_shutdown_is_for_signal_handlers() -> None:
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+def test_request_shutdown_can_be_called_by_a_signal_handler() -> None:
     with wschat.serve(echo, port=0) as server:
         before = signal.signal(signal.SIGALRM, lambda *_: server.request_shutdown())
         try:
@@ -531,7 +526,7 @@ def test_request_shutdown_is_for_signal_handlers() -> None:
             signal.signal(signal.SIGALRM, before)
 
 
-def test_refusals_are_no_errors_in_the_log(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_refusals_are_logged_as_info(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
     server = serve(echo)
     caplog.set_level(logging.INFO)
     with Raw.to(server) as raw:

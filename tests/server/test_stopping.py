@@ -1,4 +1,4 @@
-"""`stop` and `shutdown` from wherever they are called: no thread waits for itself."""
+"""`stop` and `shutdown` in handlers, signal handlers and checks: no thread waits for itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import threading
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory, echo, url_of
-from tests.connection.wiring import PATIENCE, end_of, eventually
+from tests.connection.wiring import end_of
 from tests.programs import run_program
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
@@ -20,8 +21,8 @@ needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="thi
 
 @needs_signals
 @pytest.mark.parametrize("call", ["stop()", "stop(1)", "shutdown()", "request_shutdown()"])
-def test_a_signal_handler_may_stop_the_server_that_its_thread_runs(call: str) -> None:
-    """The clients are told before `serve_forever` returns, or with the end of the block."""
+def test_a_signal_handler_can_stop_the_server_that_its_thread_runs(call: str) -> None:
+    """Clients get 1001 before `serve_forever` returns, or at the end of the `with` block."""
     source = f"""
     import signal, threading
     import wschat
@@ -34,10 +35,10 @@ def test_a_signal_handler_may_stop_the_server_that_its_thread_runs(call: str) ->
     with wschat.serve(talk, port=0) as server:
         signal.signal(signal.SIGALRM, lambda *_: server.{call})
         clients = []
-        def come():
+        def connect():
             clients.append(wschat.connect(f"ws://127.0.0.1:{{server.port}}"))
             signal.setitimer(signal.ITIMER_REAL, 0.1)
-        threading.Thread(target=come).start()
+        threading.Thread(target=connect).start()
         server.serve_forever()
     try:
         clients[0].recv(timeout=20)
@@ -49,8 +50,8 @@ def test_a_signal_handler_may_stop_the_server_that_its_thread_runs(call: str) ->
 
 
 @needs_signals
-def test_what_a_signal_handler_raises_leaves_serve_forever() -> None:
-    """And nothing of it is taken for a connection that could not be accepted."""
+def test_an_exception_of_a_signal_handler_propagates_from_serve_forever() -> None:
+    """It is not taken for an error of accepting a connection."""
     source = """
     import signal
     import wschat
@@ -68,7 +69,7 @@ def test_what_a_signal_handler_raises_leaves_serve_forever() -> None:
 
 
 @pytest.mark.parametrize("call", ["stop", "shutdown"])
-def test_a_handler_may_stop_its_server_without_waiting_for_itself(
+def test_a_handler_can_stop_its_server_without_waiting_for_itself(
     call: str, serve: ServerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     has_stopped = threading.Event()
@@ -78,43 +79,43 @@ def test_a_handler_may_stop_its_server_without_waiting_for_itself(
         getattr(server, call)()
         has_stopped.set()
 
-    server = serve(talk, limits=wschat.Limits(close_timeout=PATIENCE))
+    server = serve(talk, limits=wschat.Limits(close_timeout=TIMEOUT))
     with wschat.connect(url_of(server)) as ws, wschat.connect(url_of(server)) as other:
         threads = [threading.Thread(target=end_of, args=[each]) for each in (ws, other)]
         for thread in threads:
             thread.start()
         ws.send("stop")
-        assert has_stopped.wait(PATIENCE / 2)
+        assert has_stopped.wait(TIMEOUT / 2)
         for thread in threads:
             thread.join()
     assert "still running" not in caplog.text
 
 
 def test_handlers_that_stop_the_server_at_once_do_not_wait_for_each_other(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
-    are_there = threading.Barrier(3)
+    all_connected = threading.Barrier(3)
     have_stopped = threading.Semaphore(0)
 
     def talk(ws: wschat.Connection) -> None:
-        are_there.wait(PATIENCE)
+        all_connected.wait(TIMEOUT)
         server.stop()
         have_stopped.release()
 
-    server = serve(talk, limits=wschat.Limits(close_timeout=2 * PATIENCE))
+    server = serve(talk, limits=wschat.Limits(close_timeout=2 * TIMEOUT))
     clients = [wschat.connect(url_of(server)) for _ in range(2)]
-    are_there.wait(PATIENCE)
+    all_connected.wait(TIMEOUT)
     threads = [threading.Thread(target=end_of, args=[ws]) for ws in clients]
     for thread in threads:
         thread.start()
     for _ in clients:
-        assert have_stopped.acquire(timeout=PATIENCE)
+        assert have_stopped.acquire(timeout=TIMEOUT)
     for thread in threads:
         thread.join()
     assert "still running" not in caplog.text
 
 
 @needs_signals
-def test_a_signal_handler_may_stop_the_server_in_the_middle_of_a_broadcast() -> None:
-    """While the hub's right to flush is held, and whatever lock a member has taken."""
+def test_a_signal_handler_can_stop_the_server_in_the_middle_of_a_broadcast() -> None:
+    """The interrupted thread holds the right to flush the hub, and possibly locks of a member."""
     source = """
     import signal, threading
     import wschat
@@ -144,7 +145,7 @@ def test_a_signal_handler_may_stop_the_server_in_the_middle_of_a_broadcast() -> 
     assert run_program(source) == "1001\n"
 
 
-def test_a_server_that_got_no_thread_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_can_be_started_after_a_failed_start_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -156,12 +157,12 @@ def test_a_server_that_got_no_thread_can_be_stopped(monkeypatch: pytest.MonkeyPa
     server.start()
     with wschat.connect(url_of(server)) as ws:
         ws.send("x")
-        assert ws.recv(PATIENCE) == "x"
+        assert ws.recv(TIMEOUT) == "x"
     server.stop()
 
 
-def test_a_check_of_requests_may_stop_the_server() -> None:
-    """`verify_request` is called by the thread that accepts."""
+def test_verify_request_can_stop_the_server() -> None:
+    """`verify_request` is called by the accepting thread."""
 
     class Stopping(wschat.WebSocketServer):
         def verify_request(self, request: object, client_address: object) -> bool:
@@ -176,9 +177,9 @@ def test_a_check_of_requests_may_stop_the_server() -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         assert sock.recv(1) == b""
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert not thread.is_alive()
     server.stop()
 
@@ -186,7 +187,7 @@ def test_a_check_of_requests_may_stop_the_server() -> None:
 def test_a_connection_leaves_the_server_even_if_its_socket_cannot_be_shut_down(
     serve: ServerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step of the clean-up that fails does not keep the next from being taken."""
+    """If a step of the clean-up fails, the next is taken all the same."""
     server = serve(echo)
     failures: list[object] = []
 

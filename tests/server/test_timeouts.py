@@ -12,8 +12,8 @@ from wschat.server import timeouts as module
 from wschat.server.timeouts import PeerTimeout
 
 
-class Clock(Timers):
-    """Time goes on when a test says so."""
+class FakeTimers(Timers):
+    """Timers whose clock the test advances."""
 
     def __init__(self) -> None:
         self.now = monotonic()
@@ -26,7 +26,7 @@ class Clock(Timers):
 
     @property
     def waiting(self) -> int:
-        """How many timers there are, cancelled ones included."""
+        """The number of timers, including cancelled ones."""
         return len(self._planned)
 
     def advance(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Clock(Timers):
 
 
 class Peer:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FakeTimers) -> None:
         self.cuts = 0
         self.timeout = PeerTimeout(clock, self._cut)
 
@@ -49,18 +49,18 @@ class Peer:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTimers:
+    clock = FakeTimers()
     monkeypatch.setattr(module, "monotonic", lambda: clock.now)
     return clock
 
 
 @pytest.fixture
-def peer(clock: Clock) -> Peer:
+def peer(clock: FakeTimers) -> Peer:
     return Peer(clock)
 
 
-def test_a_late_peer_is_cut_off_once(clock: Clock, peer: Peer) -> None:
+def test_a_late_peer_is_cut_off_once(clock: FakeTimers, peer: Peer) -> None:
     peer.timeout.start(10)
     clock.advance(9)
     assert peer.cuts == 0
@@ -70,7 +70,7 @@ def test_a_late_peer_is_cut_off_once(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 1
 
 
-def test_a_peer_in_time_is_not_cut_off(clock: Clock, peer: Peer) -> None:
+def test_a_peer_in_time_is_not_cut_off(clock: FakeTimers, peer: Peer) -> None:
     peer.timeout.start(10)
     clock.advance(9)
     peer.timeout.stop()
@@ -78,7 +78,7 @@ def test_a_peer_in_time_is_not_cut_off(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 0
 
 
-def test_each_start_gives_the_whole_timeout(clock: Clock, peer: Peer) -> None:
+def test_each_start_gives_the_whole_timeout(clock: FakeTimers, peer: Peer) -> None:
     for _ in range(5):
         peer.timeout.start(10)
         clock.advance(9)
@@ -90,7 +90,7 @@ def test_each_start_gives_the_whole_timeout(clock: Clock, peer: Peer) -> None:
     assert peer.cuts == 1
 
 
-def test_a_shorter_timeout_replaces_a_longer_one(clock: Clock, peer: Peer) -> None:
+def test_a_shorter_timeout_replaces_a_longer_one(clock: FakeTimers, peer: Peer) -> None:
     peer.timeout.start(100)
     peer.timeout.stop()
     peer.timeout.start(1)
@@ -98,13 +98,13 @@ def test_a_shorter_timeout_replaces_a_longer_one(clock: Clock, peer: Peer) -> No
     assert peer.cuts == 1
 
 
-def test_0_is_no_limit(clock: Clock, peer: Peer) -> None:
+def test_a_timeout_of_0_is_no_limit(clock: FakeTimers, peer: Peer) -> None:
     peer.timeout.start(0)
     clock.advance(1e9)
     assert peer.cuts == 0
 
 
-def test_ten_thousand_timeouts_take_one_timer(clock: Clock, peer: Peer) -> None:
+def test_ten_thousand_timeouts_take_one_timer(clock: FakeTimers, peer: Peer) -> None:
     for _ in range(10_000):
         peer.timeout.start(10)
         peer.timeout.stop()
@@ -112,7 +112,7 @@ def test_ten_thousand_timeouts_take_one_timer(clock: Clock, peer: Peer) -> None:
     assert clock.waiting == 1
 
 
-def test_close_cancels_the_timeout(clock: Clock, peer: Peer) -> None:
+def test_close_cancels_the_timeout(clock: FakeTimers, peer: Peer) -> None:
     peer.timeout.start(10)
     peer.timeout.close()
     clock.advance(100)

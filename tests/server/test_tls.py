@@ -1,4 +1,4 @@
-"""TLS: servers and clients that speak it, what goes wrong with it, and certificates that change."""
+"""TLS: versions, failing handshakes, and reloading certificates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from time import monotonic
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, check_echo, echo, until_logged
 from tests.server.command import run, running
-from tests.server.raw import PATIENCE, Raw, request
+from tests.server.raw import Raw, request
 from tests.tls import client_context, make_certificate
 from wschat import Limits, RequestRefused, UsageError
 from wschat.server.tls import Certificate
@@ -40,15 +41,15 @@ def test_both_versions_of_tls(server: wschat.WebSocketServer, certificate: Path,
     with wschat.connect(f"wss://localhost:{server.port}/", tls=context) as ws:
         for message in ("hello", b"x" * 300_000, "\u2713" * 50_000):
             ws.send(message)
-            assert ws.recv(PATIENCE) == message
-        assert ws.ping(PATIENCE) < PATIENCE
+            assert ws.recv(TIMEOUT) == message
+        assert ws.ping(TIMEOUT) < TIMEOUT
 
 
-def test_older_versions_are_not_spoken(certificate: Path) -> None:
+def test_versions_before_1_2_are_disabled(certificate: Path) -> None:
     assert Certificate(certificate).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_a_client_does_not_trust_just_anybody(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_refuses_an_untrusted_certificate(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(ssl.SSLCertVerificationError):
         wschat.connect(f"wss://127.0.0.1:{server.port}/")
@@ -66,12 +67,12 @@ def test_a_client_with_a_certificate(serve: ServerFactory, certificate: Path) ->
     known.load_cert_chain(certificate)
     with wschat.connect(f"wss://127.0.0.1:{server.port}/", tls=known) as ws:
         ws.send("it is me")
-        assert ws.recv(PATIENCE) == "it is me"
+        assert ws.recv(TIMEOUT) == "it is me"
     with pytest.raises((OSError, wschat.OpeningFailed)):
         connect(server, certificate)
 
 
-def test_who_does_not_speak_tls_is_logged_with_address_and_reason(
+def test_a_client_without_tls_is_logged_with_address_and_reason(
     server: wschat.WebSocketServer, certificate: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -84,14 +85,14 @@ def test_who_does_not_speak_tls_is_logged_with_address_and_reason(
 
 
 def client_hello() -> bytes:
-    """How a client begins."""
+    """Return the first message of a TLS client."""
     to_send = ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
         ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), to_send, server_hostname="localhost").do_handshake()
     return to_send.read()
 
 
-def test_who_is_gone_in_the_middle_of_a_handshake_is_logged(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_vanishes_during_the_handshake_is_logged(server: wschat.WebSocketServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Raw.to(server) as raw:
         host, port = raw.socket.getsockname()
@@ -103,7 +104,7 @@ def test_who_is_gone_in_the_middle_of_a_handshake_is_logged(server: wschat.WebSo
     assert "reset" in message
 
 
-def test_a_handshake_that_never_ends_harms_nobody_and_is_ended(serve: ServerFactory, certificate: Path) -> None:
+def test_an_endless_handshake_times_out_without_affecting_others(serve: ServerFactory, certificate: Path) -> None:
     server = serve(echo, tls=Certificate(certificate).context, limits=Limits(opening_timeout=0.3))
     with Raw.to(server) as silent, Raw.to(server) as half:
         half.send(b"\x16\x03\x01\x02\x00\x01")
@@ -111,7 +112,7 @@ def test_a_handshake_that_never_ends_harms_nobody_and_is_ended(serve: ServerFact
         assert silent.rest() == half.rest() == b""
 
 
-def test_a_refusal_comes_over_tls(serve: ServerFactory, certificate: Path) -> None:
+def test_a_refusal_is_sent_over_tls(serve: ServerFactory, certificate: Path) -> None:
     def refuse(request: wschat.Request) -> None:
         raise RequestRefused(404, "There is nothing here.")
 
@@ -121,29 +122,29 @@ def test_a_refusal_comes_over_tls(serve: ServerFactory, certificate: Path) -> No
     assert (refused.value.status, refused.value.body) == (404, b"There is nothing here.\n")
 
 
-def test_stop_closes_everyone_and_does_not_wait_for_handshakes(server: wschat.WebSocketServer, certificate: Path) -> None:
+def test_stop_closes_connections_and_does_not_wait_for_handshakes(server: wschat.WebSocketServer, certificate: Path) -> None:
     with Raw.to(server) as silent, connect(server, certificate) as ws:
         ws.send("x")
-        assert ws.recv(PATIENCE) == "x"
+        assert ws.recv(TIMEOUT) == "x"
         began_at = monotonic()
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(server.stop)
             with pytest.raises(wschat.ConnectionClosed, match="1001"):
-                ws.recv(PATIENCE)
+                ws.recv(TIMEOUT)
             stopping.result()
         assert monotonic() - began_at < server.limits.close_timeout
         assert silent.rest() in (b"", b"\x15\x03\x03\0\x02\x02\x32")  # at most an alert of TLS
 
 
 def messages(seed: int) -> Iterator[bytes]:
-    """The same endless messages for the same seed, of up to 1 MiB, and small ones as often as big ones."""
+    """Yield endless messages of up to 1 MiB, the same for the same seed. Small ones are as frequent as big ones."""
     dice = random.Random(seed)
     while True:
         yield dice.randbytes(int(2 ** dice.uniform(0, 20)))
 
 
-def test_messages_of_all_sizes_both_ways_at_once_for_some_seconds(server: wschat.WebSocketServer, certificate: Path) -> None:
-    """One thread sends while another receives, on either side: where one TLS object in two threads breaks."""
+def test_messages_of_all_sizes_in_both_directions_at_once(server: wschat.WebSocketServer, certificate: Path) -> None:
+    """On both sides, one thread sends while another receives: a TLS object that both used at once would break."""
     ends_at = monotonic() + 6
 
     def send(ws: wschat.Connection, seed: int) -> int:
@@ -159,7 +160,7 @@ def test_messages_of_all_sizes_both_ways_at_once_for_some_seconds(server: wschat
             sending = sender.submit(send, ws, seed)
             expected = messages(seed)
             count = 0
-            while (message := ws.recv(PATIENCE)) != "that was all":
+            while (message := ws.recv(TIMEOUT)) != "that was all":
                 assert message == next(expected)
                 count += 1
             assert count == sending.result()
@@ -172,23 +173,23 @@ def test_messages_of_all_sizes_both_ways_at_once_for_some_seconds(server: wschat
 # Certificates
 
 
-def test_a_certificate_that_is_read_anew_counts_for_new_connections(serve: ServerFactory, tmp_path: Path) -> None:
+def test_a_reloaded_certificate_is_used_for_new_connections(serve: ServerFactory, tmp_path: Path) -> None:
     file = make_certificate(tmp_path, "old")
     certificate = Certificate(file)
     server = serve(echo, tls=certificate.context)
     with connect(server, file) as old:
         make_certificate(tmp_path, "new")
         certificate.reload()
-        check_echo(server, file)  # which trusts the new one only
-        old.send("not harmed")
-        assert old.recv(PATIENCE) == "not harmed"
+        check_echo(server, file)  # trusts the new certificate only
+        old.send("still open")
+        assert old.recv(TIMEOUT) == "still open"
 
 
-def not_there(folder: Path) -> Path:
+def missing(folder: Path) -> Path:
     return folder / "nowhere.pem"
 
 
-def of_somebody_else(folder: Path) -> Path:
+def with_another_key(folder: Path) -> Path:
     make_certificate(folder / "other")
     file = make_certificate(folder)
     file.write_bytes((folder / "certificate.pem").read_bytes() + (folder / "other" / "key.pem").read_bytes())
@@ -200,7 +201,7 @@ def without_a_key(folder: Path) -> Path:
     return folder / "certificate.pem"
 
 
-def rubbish(folder: Path) -> Path:
+def not_pem(folder: Path) -> Path:
     file = folder / "rubbish.pem"
     file.write_text("rubbish")
     return file
@@ -210,18 +211,18 @@ def with_a_password(folder: Path) -> Path:
     return make_certificate(folder, password="secret")
 
 
-BAD_FILES = [not_there, of_somebody_else, without_a_key, rubbish, with_a_password]
+BAD_FILES = [missing, with_another_key, without_a_key, not_pem, with_a_password]
 
 
 @pytest.mark.parametrize("make_file", BAD_FILES)
-def test_files_that_will_not_do(tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
+def test_an_unusable_file_raises_usage_error(tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
     file = make_file(tmp_path)
     with pytest.raises(UsageError, match=str(file)):
         Certificate(file)
 
 
 @pytest.mark.parametrize("make_file", BAD_FILES)
-def test_a_certificate_stays_when_its_files_will_not_do(serve: ServerFactory, tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
+def test_a_certificate_stays_in_use_if_reloading_fails(serve: ServerFactory, tmp_path: Path, make_file: Callable[[Path], Path]) -> None:
     good = make_certificate(tmp_path / "good")
     live = tmp_path / "live.pem"
     live.write_bytes(good.read_bytes())
@@ -236,7 +237,7 @@ def test_a_certificate_stays_when_its_files_will_not_do(serve: ServerFactory, tm
     check_echo(server, good)
 
 
-def test_the_key_may_be_another_file(serve: ServerFactory, tmp_path: Path) -> None:
+def test_the_key_may_be_in_another_file(serve: ServerFactory, tmp_path: Path) -> None:
     both = make_certificate(tmp_path)
     server = serve(echo, tls=Certificate(tmp_path / "certificate.pem", tmp_path / "key.pem").context)
     check_echo(server, both)
@@ -246,7 +247,7 @@ def test_the_key_may_be_another_file(serve: ServerFactory, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-def test_the_command_speaks_tls_and_reads_its_certificate_anew(tmp_path: Path) -> None:
+def test_the_command_serves_tls_and_reloads_its_certificate(tmp_path: Path) -> None:
     file = make_certificate(tmp_path, "old")
     with running("--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)) as command:
         assert command.start_line == f"wschat serves wschat.apps:echo on wss://127.0.0.1:{command.port}/"
@@ -256,31 +257,31 @@ def test_the_command_speaks_tls_and_reads_its_certificate_anew(tmp_path: Path) -
             os.kill(command.process.pid, signal.SIGHUP)
             while "stays as it is" not in command.errors():
                 ws.send("x")
-                assert ws.recv(PATIENCE) == "x"
+                assert ws.recv(TIMEOUT) == "x"
             make_certificate(tmp_path, "new")
             os.kill(command.process.pid, signal.SIGHUP)
             while "was reloaded" not in command.errors():
                 ws.send("x")
-                assert ws.recv(PATIENCE) == "x"
+                assert ws.recv(TIMEOUT) == "x"
             with wschat.connect(url, tls=client_context(file)) as other:
                 other.send("y")
-                assert other.recv(PATIENCE) == "y"
+                assert other.recv(TIMEOUT) == "y"
         assert command.stop() == 0
 
 
 @pytest.mark.parametrize("options", [("--tls-cert", "nowhere.pem"), ("--tls-key", "nowhere.pem")])
-def test_the_command_says_what_is_wrong_with_its_files(options: tuple[str, ...]) -> None:
+def test_the_command_reports_unusable_files_in_one_line(options: tuple[str, ...]) -> None:
     done = run("--port", "0", *options)
     assert done.returncode == 2
     assert done.stderr.startswith("wschat: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_too_many_are_cut_without_a_handshake(serve: ServerFactory, certificate: Path) -> None:
+def test_connections_above_the_limit_are_closed_without_a_handshake(serve: ServerFactory, certificate: Path) -> None:
     server = serve(echo, tls=Certificate(certificate).context, limits=Limits(max_connections=1))
     with connect(server, certificate) as ws:
         with socket.create_connection(("127.0.0.1", server.port)) as other:
-            other.settimeout(PATIENCE)
+            other.settimeout(TIMEOUT)
             assert other.recv(1) == b""
-        ws.send("not harmed")
-        assert ws.recv(PATIENCE) == "not harmed"
+        ws.send("still open")
+        assert ws.recv(TIMEOUT) == "still open"

@@ -1,4 +1,4 @@
-"""An `HttpConnection` without a server, over any socket. Tests do not belong here."""
+"""An `HttpConnection` without a server, over any socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def accept_all(request: Request) -> None:
 
 
 class PiecesSocket(socket.socket):
-    """A socket that receives one of some pieces at a time, then the end of input, and that remembers what is sent."""
+    """A socket that receives the given pieces one at a time, then the end of input, and records what is sent."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         super().__init__(socket.AF_UNIX)
