@@ -53,7 +53,7 @@ def function():
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module with brokers; `exits`, beside it, ends the program, and `raises` raises an exception."""
+    """The name of a module with brokers. Next to it are modules that fail: `exits`, `raises` and `needs`."""
     (tmp_path / "broken.py").write_text(BROKEN)
     (tmp_path / "exits.py").write_text("raise SystemExit(7)")
     (tmp_path / "raises.py").write_text("1 / 0")
@@ -88,7 +88,7 @@ def test_memory_and_off() -> None:
         ("class:with space", "class:with space"),
     ],
 )
-def test_all_but_two_python_names_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, file: str) -> None:
+def test_anything_but_two_python_names_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, file: str) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(open_broker(url)) as broker:
         assert isinstance(broker, SqliteBroker)
@@ -120,7 +120,7 @@ def test_a_class_with_a_parameter_for_it_gets_the_retention(module: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("missing.module:Broker", "No module named 'missing' (for a file of this name, give sqlite:missing.module:Broker)"),
         ("needs:Broker", "No module named 'another_module_that_is_missing'"),
@@ -134,11 +134,11 @@ def test_a_class_with_a_parameter_for_it_gets_the_retention(module: str) -> None
         ("broken:Failing", "ValueError: one line and another"),
     ],
 )
-def test_a_class_that_cannot_be_loaded_is_an_error_that_names_it(module: str, url: str, words: str) -> None:
+def test_a_class_that_cannot_be_loaded_is_an_error_that_names_it(module: str, url: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_broker(url)
     assert f"the broker {url}: " in str(caught.value)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -150,7 +150,7 @@ def test_a_broker_may_be_unavailable(module: str) -> None:
 # The command
 
 
-def enter_room(command: Command, stack: ExitStack, name: str) -> Client:
+def client_in_room(command: Command, stack: ExitStack, name: str) -> Client:
     client = Client(stack.enter_context(wschat.connect(f"{command.url}?name={name}", subprotocols=[SUBPROTOCOL])))
     client.join("tea")
     return client
@@ -159,8 +159,8 @@ def enter_room(command: Command, stack: ExitStack, name: str) -> Client:
 def test_the_command_serves_a_broker_of_another_package() -> None:
     with running("--port", "0", "--history", TOY, cwd=TOP) as command, ExitStack() as stack:
         assert f"(history: {TOY})" in command.start_line
-        assert enter_room(command, stack, "alice").say("hello") == 1
-        bob = enter_room(command, stack, "bob")
+        assert client_in_room(command, stack, "alice").say("hello") == 1
+        bob = client_in_room(command, stack, "bob")
         assert [message["text"] for message in bob.ask(type="history", room="tea")["messages"]] == ["hello"]
         assert command.stop() == 0
 

@@ -1,15 +1,15 @@
-"""Who is in which room, counted."""
+"""`LocalPresence`: the members of rooms, with a count of their sessions."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.presence import LocalPresence
 
 
-def test_who_came_twice_is_there_until_it_has_left_twice() -> None:
+def test_a_member_added_several_times_stays_until_it_is_removed_as_often() -> None:
     presence = LocalPresence()
     assert [presence.add_member("lobby", "alice") for _ in range(3)] == [True, False, False]
     assert presence.members("lobby") == ["alice"]
@@ -17,7 +17,7 @@ def test_who_came_twice_is_there_until_it_has_left_twice() -> None:
     assert presence.members("lobby") == []
 
 
-def test_whoever_came_first_is_first_and_to_come_twice_changes_nothing() -> None:
+def test_members_are_in_order_of_arrival_and_adding_one_again_does_not_move_it() -> None:
     presence = LocalPresence()
     for member in ("carol", "alice", "bob", "alice", "carol"):
         presence.add_member("lobby", member)
@@ -29,7 +29,7 @@ def test_whoever_came_first_is_first_and_to_come_twice_changes_nothing() -> None
     assert presence.members("lobby") == ["alice", "bob", "carol"]
 
 
-def test_rooms_and_members_are_told_apart_as_they_are_written() -> None:
+def test_names_that_differ_in_any_character_are_different() -> None:
     presence = LocalPresence()
     for name in ("", "a", "A", "a\0", "é", "e\u0301"):
         assert presence.add_member(name, "alice")
@@ -39,7 +39,7 @@ def test_rooms_and_members_are_told_apart_as_they_are_written() -> None:
     assert (presence.members("a"), presence.members("A")) == ([], ["alice"])
 
 
-def test_the_list_is_that_of_its_moment() -> None:
+def test_members_returns_a_copy() -> None:
     presence = LocalPresence()
     presence.add_member("lobby", "alice")
     members = presence.members("lobby")
@@ -47,7 +47,7 @@ def test_the_list_is_that_of_its_moment() -> None:
     assert members == ["alice"]
 
 
-def test_rooms_that_are_empty_again_or_were_only_asked_for_take_no_memory() -> None:
+def test_empty_rooms_take_no_memory() -> None:
     presence = LocalPresence()
     for number in range(10):
         presence.add_member(f"{number}", "alice")
@@ -56,21 +56,21 @@ def test_rooms_that_are_empty_again_or_were_only_asked_for_take_no_memory() -> N
     assert not presence._members
 
 
-def test_of_all_who_come_and_go_at_once_one_is_the_first_and_one_the_last() -> None:
+def test_of_concurrent_additions_one_is_the_first_and_of_removals_one_the_last() -> None:
     presence = LocalPresence()
     threads = 8
-    together = threading.Barrier(threads)
+    barrier = threading.Barrier(threads)
 
-    def come_and_go() -> tuple[int, int]:
-        together.wait(PATIENCE)
-        came = sum(presence.add_member("lobby", "alice") for _ in range(500))
-        together.wait(PATIENCE)
+    def add_and_remove() -> tuple[int, int]:
+        barrier.wait(TIMEOUT)
+        added = sum(presence.add_member("lobby", "alice") for _ in range(500))
+        barrier.wait(TIMEOUT)
         assert presence.members("lobby") == ["alice"]
-        together.wait(PATIENCE)
-        return came, sum(presence.remove_member("lobby", "alice") for _ in range(500))
+        barrier.wait(TIMEOUT)
+        return added, sum(presence.remove_member("lobby", "alice") for _ in range(500))
 
     with ThreadPoolExecutor(threads) as pool:
-        tasks = [pool.submit(come_and_go) for _ in range(threads)]
-        counts = [task.result(PATIENCE) for task in tasks]
-    assert (sum(came for came, _ in counts), sum(went for _, went in counts)) == (1, 1)
+        tasks = [pool.submit(add_and_remove) for _ in range(threads)]
+        counts = [task.result(TIMEOUT) for task in tasks]
+    assert (sum(added for added, _ in counts), sum(removed for _, removed in counts)) == (1, 1)
     assert presence.members("lobby") == []

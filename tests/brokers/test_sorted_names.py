@@ -26,7 +26,7 @@ def test_a_page_begins_after_a_name(after: str | None, limit: int, expected: lis
 
 
 @given(st.sets(st.text(max_size=3)), st.sets(st.text(max_size=3)), st.none() | st.text(max_size=3), st.integers(0, 5))
-def test_it_is_a_sorted_set(added: set[str], others: set[str], after: str | None, limit: int) -> None:
+def test_sorted_names_equals_a_sorted_set(added: set[str], others: set[str], after: str | None, limit: int) -> None:
     names = SortedNames(others)
     for name in added - others:
         names.add(name)

@@ -1,4 +1,4 @@
-"""A broker of forty lines: only what a broker must write itself. Its log is a list of messages for each room."""
+"""A broker in forty lines, with only what every broker must implement. Its log is a list of messages for each room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of brokers share: publishers and subscribers that remember, and texts that are easily spoilt. Tests do not belong here."""
+"""Helpers for the tests of brokers: publishers and subscribers that record, and texts that are easily damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wschat.brokers.base import TOPIC, Broker, Draft, Message, Outcome, Result
 EVERYTHING = 1_000_000
 SECOND = 1 / 86_400  # in days
 
-# What would come back as something else if it were cut at a NUL, normalised, stripped, or pasted into a statement.
+# Texts that would change if they were cut at a NUL, normalized, stripped, or pasted into an SQL statement.
 TEXTS = [
     "",
     " ",
@@ -36,12 +36,12 @@ TEXTS = [
 ]
 
 
-class Speaker:
-    """A publisher that remembers what became of what it appended."""
+class RecordingPublisher:
+    """A publisher that records the outcomes of its drafts."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._changed = threading.Condition()  # guards the one below
+        self._changed = threading.Condition()  # guards `outcomes`
         self.outcomes: list[Outcome] = []
 
     def on_appended(self, outcomes: list[Outcome]) -> None:
@@ -50,25 +50,25 @@ class Speaker:
             self._changed.notify_all()
 
     def begin(self, *drafts: Draft) -> None:
-        """Append these, without waiting for what becomes of them."""
+        """Append drafts without waiting for their results."""
         for draft in drafts:
             self._broker.append(draft, self)
 
     def wait_for(self, number: int) -> list[Result]:
-        """What became of so many drafts, which are all that there are."""
+        """Wait for the results of all drafts, which must be this many."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, TIMEOUT), "a publisher was not told"
+            assert self._changed.wait_for(lambda: len(self.outcomes) >= number, TIMEOUT), "a publisher did not get its results"
             assert len(self.outcomes) == number
             return [result for _, result in self.outcomes]
 
 
-class Listener:
-    """A subscriber that remembers what it took, and how much of it was to be sent on by now."""
+class RecordingSubscriber:
+    """A subscriber that records messages, and how many of them it has been asked to flush."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.sent = 0
-        self._sending = threading.Lock()  # guards the one above
+        self._sending = threading.Lock()  # guards `sent`
 
     def on_messages(self, messages: Sequence[Message]) -> None:
         self.messages.extend(messages)
@@ -78,11 +78,18 @@ class Listener:
             self.sent = len(self.messages)
 
 
+class IgnoringPublisher:
+    """A publisher that ignores the outcomes of its drafts."""
+
+    def on_appended(self, outcomes: list[Outcome]) -> None:
+        """Do nothing."""
+
+
 def append(broker: Broker, *drafts: Draft) -> list[Result]:
-    """Append these, and wait for what becomes of them."""
-    speaker = Speaker(broker)
-    speaker.begin(*drafts)
-    return speaker.wait_for(len(drafts))
+    """Append drafts and return their results."""
+    publisher = RecordingPublisher(broker)
+    publisher.begin(*drafts)
+    return publisher.wait_for(len(drafts))
 
 
 def say(broker: Broker, room: str, *texts: str, key: str | None = None) -> list[Result]:
@@ -112,12 +119,12 @@ def upto(last: int) -> list[int]:
 
 
 def last_numbers(broker: Broker) -> dict[str, int]:
-    """Every room that something was said in, and its last number."""
+    """Return the last number of each room that has messages."""
     return dict(broker.rooms(None, EVERYTHING))
 
 
 def log_of(broker: Broker, room: str) -> list[Message]:
-    """All of it, as often as one has to ask."""
+    """Read the whole log of a room, in as many pages as it takes."""
     log: list[Message] = []
     while some := broker.read_since(room, log[-1].seq if log else 0, EVERYTHING):
         log += some

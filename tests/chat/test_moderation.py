@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.test_clock import DAY, NOW, Hands
+from tests.brokers.test_clock import DAY, NOW, FakeTime
 from tests.connection.wiring import PATIENCE, Wiring, eventually
 from wschat.brokers.base import Rule
 from wschat.brokers.memory import MemoryBroker
@@ -64,7 +64,7 @@ def moderating(path: Path) -> Iterator[Moderation]:
 
 
 @contextlib.contextmanager
-def looking_into(path: Path) -> Iterator[sqlite3.Connection]:
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """The file as another program sees it."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         yield database
@@ -373,7 +373,7 @@ def locked_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", [MUTE, BAN])
 def test_a_rule_that_cannot_be_kept_does_not_hold(path: Path, come: Come, kind: str) -> None:
     bob = come("bob", HOME)
-    with moderating(path) as moderation, looking_into(path) as database:
+    with moderating(path) as moderation, open_database(path) as database:
         database.execute("BEGIN IMMEDIATE")
         with pytest.raises(HistoryUnavailable):
             moderation.set(kind, "lobby", subjects_of("bob", {HOME}), None, "root")
@@ -386,7 +386,7 @@ def test_a_rule_that_cannot_be_kept_does_not_hold(path: Path, come: Come, kind: 
 @pytest.mark.usefixtures("locked_in_vain")
 def test_a_rule_whose_end_cannot_be_kept_still_holds(path: Path, come: Come) -> None:
     bob = come("bob", HOME)
-    with moderating(path) as moderation, looking_into(path) as database:
+    with moderating(path) as moderation, open_database(path) as database:
         moderation.set(BAN, "lobby", subjects_of("bob", {HOME}), None, "root")
         database.execute("BEGIN IMMEDIATE")
         with pytest.raises(HistoryUnavailable):
@@ -400,7 +400,7 @@ def test_a_rule_whose_end_cannot_be_kept_still_holds(path: Path, come: Come) -> 
 def test_a_rule_about_several_is_kept_as_a_whole_or_not_at_all(path: Path, come: Come) -> None:
     """Who is told that it did not work has done nothing, neither now nor after a restart."""
     bob = come("bob", HOME)
-    with moderating(path) as moderation, looking_into(path) as database:
+    with moderating(path) as moderation, open_database(path) as database:
         database.execute(
             "CREATE TRIGGER full BEFORE INSERT ON rules WHEN NEW.subject LIKE '%@%' BEGIN SELECT RAISE(ABORT, 'no room for this'); END"
         )
@@ -464,16 +464,16 @@ def test_a_rule_is_written_with_who_made_it_and_until_when(come: Come) -> None:
 
 
 def test_a_clock_that_is_wrong_at_the_start_ends_no_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hands = Hands(monkeypatch)
+    fake_time = FakeTime(monkeypatch)
     rules = [Rule("tea", BAN, name, NOW + seconds, "root") for name, seconds in (("mallory", 3600), ("trent", 60))]
     with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         broker.set_rules(rules)
-    hands.now += 365 * DAY
+    fake_time.now += 365 * DAY
     with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         moderation = Moderation(broker)
-        hands.now -= 365 * DAY
+        fake_time.now -= 365 * DAY
         assert moderation._find(BAN, "tea", "mallory", None) == rules[0]
-    hands.go_on(600)
+    fake_time.advance(600)
     with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         assert Moderation(broker)._find(BAN, "tea", "mallory", None) == rules[0]
         assert broker.rules() == rules[:1], "a ban whose time is over goes when the clock is right"

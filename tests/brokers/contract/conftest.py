@@ -1,4 +1,4 @@
-"""The contract suite: each module tests one part of what a broker promises, with all brokers that have the part.
+"""The contract suite: each module tests one part of the contract of brokers, with all brokers that have this part.
 
 To test a broker with it, add the broker to `BROKERS`. To run one part with one broker:
 
@@ -22,7 +22,7 @@ PARTS = {"log", "presence", "retention", "rules", "subscriptions", "topics"}
 
 
 class Candidate(NamedTuple):
-    """A broker that is tested."""
+    """A broker under test."""
 
     url: str
     """For `open_broker`. `{folder}` is an empty folder, `{number}` differs for each broker of a test."""

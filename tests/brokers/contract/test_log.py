@@ -1,4 +1,4 @@
-"""What every broker promises: one log for each room, numbered without holes, told to all in order, and kept as long as was said."""
+"""The log of each room: messages are numbered without gaps, delivered in order, and can be read by number."""
 
 from __future__ import annotations
 
@@ -14,19 +14,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.brokers.contract.conftest import BrokerFactory
-from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.brokers.wiring import (
+    EVERYTHING,
+    TEXTS,
+    RecordingPublisher,
+    RecordingSubscriber,
+    append,
+    last_numbers,
+    log_of,
+    numbers,
+    say,
+    texts,
+    upto,
+)
 from tests.concurrency import TIMEOUT, eventually, switching_often
 from wschat.brokers.base import TOPIC, Broker, Draft, Message, Result
 from wschat.brokers.paging import MAX_PAGE_CHARACTERS
 from wschat.errors import Rejected
 
-HUGE = 10**30  # what a peer may well call a number
+HUGE = 10**30  # peers can send such a number
 
 
 # Appending
 
 
-def test_what_is_said_is_numbered_from_1_and_can_be_read(broker: Broker) -> None:
+def test_messages_are_numbered_from_1_and_can_be_read(broker: Broker) -> None:
     before = time()
     assert say(broker, "lobby", "one", "two") == [1, 2]
     assert append(broker, Draft("lobby", "bob", "three")) == [3]
@@ -39,7 +51,7 @@ def test_what_is_said_is_numbered_from_1_and_can_be_read(broker: Broker) -> None
     assert all(before <= message.time <= time() for message in messages)
 
 
-def test_rooms_are_numbered_each_by_itself(broker: Broker) -> None:
+def test_each_room_has_numbers_of_its_own(broker: Broker) -> None:
     assert append(broker, *(Draft(room, "alice", f"{number} in {room}") for number in range(3) for room in "abc")) == [
         number for number in upto(3) for _ in "abc"
     ]
@@ -47,51 +59,51 @@ def test_rooms_are_numbered_each_by_itself(broker: Broker) -> None:
         assert texts(log_of(broker, room)) == [f"{number} in {room}" for number in range(3)]
 
 
-def test_an_author_learns_which_draft_got_which_number(broker: Broker) -> None:
-    speaker = Speaker(broker)
+def test_a_publisher_gets_the_number_of_each_draft(broker: Broker) -> None:
+    publisher = RecordingPublisher(broker)
     drafts = [Draft("lobby", "alice", "same", tag=object()) for _ in range(5)]
-    speaker.begin(*drafts)
-    speaker.wait_for(5)
-    assert speaker.outcomes == list(zip(drafts, upto(5), strict=True))
+    publisher.begin(*drafts)
+    publisher.wait_for(5)
+    assert publisher.outcomes == list(zip(drafts, upto(5), strict=True))
 
 
-def test_each_author_is_told_of_its_own(broker: Broker) -> None:
-    speakers = [Speaker(broker) for _ in range(3)]
+def test_each_publisher_gets_the_results_of_its_own_drafts(broker: Broker) -> None:
+    publishers = [RecordingPublisher(broker) for _ in range(3)]
     for _ in range(10):
-        for speaker in speakers:
-            speaker.begin(Draft("lobby", "alice", "x"))
-    assert [speaker.wait_for(10) for speaker in speakers] == [[1 + first + 3 * number for number in range(10)] for first in range(3)]
+        for publisher in publishers:
+            publisher.begin(Draft("lobby", "alice", "x"))
+    assert [publisher.wait_for(10) for publisher in publishers] == [[1 + first + 3 * number for number in range(10)] for first in range(3)]
 
 
-def test_what_many_threads_say_has_no_holes_and_keeps_each_ones_order(broker: Broker) -> None:
+def test_messages_of_many_threads_have_no_gaps_and_keep_the_order_of_each(broker: Broker) -> None:
     threads, each = 8, 300
-    speaker = Speaker(broker)
+    publisher = RecordingPublisher(broker)
 
     def talk(thread: int) -> None:
         for number in range(each):
-            speaker.begin(Draft("lobby", f"{thread}", f"{number}"))
+            publisher.begin(Draft("lobby", f"{thread}", f"{number}"))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(talk, range(threads)))
-    assert sorted(number for number in speaker.wait_for(threads * each) if isinstance(number, int)) == upto(threads * each)
+    assert sorted(number for number in publisher.wait_for(threads * each) if isinstance(number, int)) == upto(threads * each)
     messages = log_of(broker, "lobby")
     assert numbers(messages) == upto(threads * each)
     for thread in range(threads):
         assert texts([message for message in messages if message.sender == f"{thread}"]) == [f"{number}" for number in range(each)]
-    told = {result: draft for draft, result in speaker.outcomes}
+    told = {result: draft for draft, result in publisher.outcomes}
     assert all((told[message.seq].sender, told[message.seq].text) == message[2:4] for message in messages)
 
 
-def test_texts_come_back_as_they_were(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_texts_are_not_changed(broker: Broker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     assert say(broker, "lobby", *TEXTS) == upto(len(TEXTS))
     assert texts(log_of(broker, "lobby")) == TEXTS
-    assert texts(listener.messages) == TEXTS
+    assert texts(subscriber.messages) == TEXTS
 
 
 @pytest.mark.parametrize("length", [1, 1000, 64 * 1024, 1_000_000])
-def test_one_read_brings_no_more_text_than_a_client_can_take_but_one_message_at_least(broker: Broker, length: int) -> None:
+def test_a_read_returns_a_limited_amount_of_text_but_at_least_one_message(broker: Broker, length: int) -> None:
     say(broker, "lobby", *["x" * length] * 300)
     expected = max(1, min(300, MAX_PAGE_CHARACTERS // length))
     assert numbers(broker.read_since("lobby", 0, EVERYTHING)) == upto(300)[:expected]
@@ -99,7 +111,7 @@ def test_one_read_brings_no_more_text_than_a_client_can_take_but_one_message_at_
     assert numbers(log_of(broker, "lobby")) == upto(300)
 
 
-def test_names_of_senders_rooms_and_keys_are_told_apart_as_they_are_written(broker: Broker) -> None:
+def test_senders_rooms_and_keys_that_differ_in_any_character_are_different(broker: Broker) -> None:
     for name in TEXTS:
         assert append(broker, Draft(name, name, "first", key=name)) == [1]
     for name in TEXTS:
@@ -109,36 +121,36 @@ def test_names_of_senders_rooms_and_keys_are_told_apart_as_they_are_written(brok
     assert append(broker, *(Draft("lobby", "alice", "x", key=key) for key in TEXTS)) == upto(len(TEXTS))
 
 
-def test_at_the_end_all_that_waits_is_appended(make_broker: BrokerFactory) -> None:
+def test_close_appends_all_queued_drafts(make_broker: BrokerFactory) -> None:
     broker = make_broker()
-    speaker, listener = Speaker(broker), Listener()
-    broker.subscribe("lobby", listener)
-    speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in upto(3000)))
+    publisher, subscriber = RecordingPublisher(broker), RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
+    publisher.begin(*(Draft("lobby", "alice", f"{number}") for number in upto(3000)))
     broker.close()
-    assert [result for _, result in speaker.outcomes] == upto(3000)
-    assert (numbers(listener.messages), listener.sent) == (upto(3000), 3000)
+    assert [result for _, result in publisher.outcomes] == upto(3000)
+    assert (numbers(subscriber.messages), subscriber.sent) == (upto(3000), 3000)
 
 
 # Keys
 
 
-def test_what_is_said_again_with_its_key_keeps_its_number_and_is_not_delivered_again(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_a_message_repeated_with_its_key_keeps_its_number_and_is_not_delivered_again(broker: Broker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     assert say(broker, "lobby", "one", key="k") == [1]
     assert say(broker, "lobby", "two", key="other") == [2]
     assert say(broker, "lobby", "one", key="k") == [1]
     assert say(broker, "lobby", "three") == [3]
     assert say(broker, "lobby", "one", key="k") == [1]
-    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "two", "three"]
+    assert texts(subscriber.messages) == texts(log_of(broker, "lobby")) == ["one", "two", "three"]
 
 
-def test_a_key_holds_whoever_sends_it(broker: Broker) -> None:
+def test_a_key_applies_to_all_senders(broker: Broker) -> None:
     assert append(broker, Draft("lobby", "alice", "x", "k"), Draft("lobby", "bob", "x", "k")) == [1, 1]
     assert [message.sender for message in log_of(broker, "lobby")] == ["alice"]
 
 
-def test_without_a_key_the_same_words_are_another_message(broker: Broker) -> None:
+def test_without_a_key_the_same_text_is_another_message(broker: Broker) -> None:
     assert say(broker, "lobby", "x", "x", "x") == [1, 2, 3]
 
 
@@ -148,42 +160,42 @@ def test_the_same_key_in_another_room_is_another_message(broker: Broker) -> None
     assert (len(log_of(broker, "a")), len(log_of(broker, "b"))) == (1, 2)
 
 
-def test_a_key_holds_within_a_burst(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_keys_apply_within_one_batch(broker: Broker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     drafts = [Draft("lobby", "alice", f"{number}", key) for number in range(100) for key in (f"{number}", f"{number}", None)]
     assert append(broker, *drafts) == [number for first in range(1, 201, 2) for number in (first, first, first + 1)]
-    assert numbers(listener.messages) == numbers(log_of(broker, "lobby")) == upto(200)
+    assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(200)
 
 
-def test_other_words_with_a_key_that_was_used_are_rejected_and_not_lost_without_a_word(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_another_text_with_a_used_key_is_rejected(broker: Broker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     assert say(broker, "lobby", "one", key="k") == [1]
     results = [*say(broker, "lobby", "two", key="k"), *append(broker, Draft("lobby", "a", "x", "new"), Draft("lobby", "a", "y", "new"))]
     assert [result.code if isinstance(result, Rejected) else result for result in results] == ["id-used", 2, "id-used"]
-    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "x"]
+    assert texts(subscriber.messages) == texts(log_of(broker, "lobby")) == ["one", "x"]
     assert say(broker, "lobby", "one", key="k") == [1]
 
 
-def test_of_several_threads_that_say_the_same_with_its_key_one_is_heard(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_of_concurrent_messages_with_one_key_one_is_delivered(broker: Broker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     threads, keys = 8, [f"{number}" for number in range(100)]
-    together = threading.Barrier(threads)
+    barrier = threading.Barrier(threads)
 
     def talk(thread: int) -> list[Result]:
-        speaker = Speaker(broker)
-        together.wait(TIMEOUT)
-        speaker.begin(*(Draft("lobby", f"{thread}", key, key) for key in random.Random(thread).sample(keys, len(keys))))
-        speaker.wait_for(len(keys))
-        return [result for _, result in sorted(speaker.outcomes, key=lambda outcome: keys.index(outcome[0].text))]
+        publisher = RecordingPublisher(broker)
+        barrier.wait(TIMEOUT)
+        publisher.begin(*(Draft("lobby", f"{thread}", key, key) for key in random.Random(thread).sample(keys, len(keys))))
+        publisher.wait_for(len(keys))
+        return [result for _, result in sorted(publisher.outcomes, key=lambda outcome: keys.index(outcome[0].text))]
 
     with ThreadPoolExecutor(threads) as pool:
         first, *others = pool.map(talk, range(threads))
     assert all(results == first for results in others)
-    assert {message.seq: message.text for message in listener.messages} == dict(zip(first, keys, strict=True))
-    assert numbers(listener.messages) == numbers(log_of(broker, "lobby")) == upto(len(keys))
+    assert {message.seq: message.text for message in subscriber.messages} == dict(zip(first, keys, strict=True))
+    assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(len(keys))
 
 
 # Reading
@@ -209,7 +221,7 @@ def test_of_several_threads_that_say_the_same_with_its_key_one_is_heard(broker: 
         (7, HUGE, [8, 9, 10]),
     ],
 )
-def test_what_was_said_after_a_number(broker: Broker, seq: int, limit: int, expected: list[int]) -> None:
+def test_reading_messages_after_a_number(broker: Broker, seq: int, limit: int, expected: list[int]) -> None:
     say(broker, "lobby", *map(str, upto(10)))
     messages = broker.read_since("lobby", seq, limit)
     assert numbers(messages) == expected
@@ -238,16 +250,16 @@ def test_what_was_said_after_a_number(broker: Broker, seq: int, limit: int, expe
         (4, HUGE, [1, 2, 3]),
     ],
 )
-def test_what_was_said_before_a_number(broker: Broker, seq: int | None, limit: int, expected: list[int]) -> None:
+def test_reading_messages_before_a_number(broker: Broker, seq: int | None, limit: int, expected: list[int]) -> None:
     say(broker, "lobby", *map(str, upto(10)))
     messages = broker.read_before("lobby", seq, limit)
     assert numbers(messages) == expected
     assert texts(messages) == [str(number) for number in expected]
 
 
-def test_nothing_was_said_in_a_room_that_nobody_knows_nor_in_an_empty_one(broker: Broker) -> None:
+def test_unknown_and_empty_rooms_have_no_messages(broker: Broker) -> None:
     say(broker, "lobby", "one")
-    broker.subscribe("empty", Listener())
+    broker.subscribe("empty", RecordingSubscriber())
     for room in ("unknown", "empty"):
         for seq in (0, 1, HUGE):
             assert broker.read_since(room, seq, 5) == []
@@ -267,12 +279,12 @@ def test_a_room_can_be_read_in_pages_from_either_end(broker: Broker) -> None:
     assert forward == backward == log_of(broker, "lobby")
 
 
-def test_who_reads_while_others_talk_finds_no_holes(broker: Broker) -> None:
-    speaker = Speaker(broker)
+def test_reads_during_appends_have_no_gaps(broker: Broker) -> None:
+    publisher = RecordingPublisher(broker)
 
     def talk() -> None:
         for _ in range(500):
-            speaker.begin(Draft("lobby", "alice", "x"))
+            publisher.begin(Draft("lobby", "alice", "x"))
 
     newest = 0
 
@@ -291,12 +303,12 @@ def test_who_reads_while_others_talk_finds_no_holes(broker: Broker) -> None:
         eventually(all_is_read)
         for task in tasks:
             task.result(TIMEOUT)
-    speaker.wait_for(1000)
+    publisher.wait_for(1000)
 
 
-def test_the_last_numbers_are_those_of_the_rooms_in_which_something_was_said(broker: Broker) -> None:
+def test_only_rooms_with_messages_are_listed(broker: Broker) -> None:
     assert last_numbers(broker) == {}
-    broker.subscribe("empty", Listener())
+    broker.subscribe("empty", RecordingSubscriber())
     append(broker, Draft("a", "alice", "x"), Draft("b", "alice", "x"), Draft("a", "alice", "x"))
     assert last_numbers(broker) == {"a": 2, "b": 1}
     say(broker, "b", "x", "x")
@@ -305,7 +317,7 @@ def test_the_last_numbers_are_those_of_the_rooms_in_which_something_was_said(bro
 
 def test_rooms_are_listed_in_pages_by_name(broker: Broker) -> None:
     names = ["B", "a", "b", "c", "ß", "é", "😀", "\uffff"]
-    broker.subscribe("silent", Listener())
+    broker.subscribe("silent", RecordingSubscriber())
     assert (broker.rooms(None, 5), broker.count_rooms(), broker.has_room("silent")) == ([], 0, False)
     append(broker, *(Draft(name, "alice", "x") for name in random.Random(1).sample(names, len(names))), Draft("a", "alice", "x"))
     assert broker.rooms(None, EVERYTHING) == [(name, 2 if name == "a" else 1) for name in sorted(names)]
@@ -318,12 +330,12 @@ def test_rooms_are_listed_in_pages_by_name(broker: Broker) -> None:
     assert broker.rooms(None, 0) == []
 
 
-def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
-    speaker = Speaker(broker)
+def test_rooms_can_be_listed_while_new_ones_are_created(broker: Broker) -> None:
+    publisher = RecordingPublisher(broker)
 
     def talk() -> None:
         for number in range(500):
-            speaker.begin(Draft(f"{number:03}", "alice", "x"))
+            publisher.begin(Draft(f"{number:03}", "alice", "x"))
 
     with switching_often(), ThreadPoolExecutor(1) as pool:
         talking = pool.submit(talk)
@@ -331,7 +343,7 @@ def test_rooms_are_listed_while_others_are_made(broker: Broker) -> None:
             names = [name for name, _ in broker.rooms("1", 100)]
             assert names == sorted(set(names))
         talking.result(TIMEOUT)
-    speaker.wait_for(500)
+    publisher.wait_for(500)
     assert broker.count_rooms() == 500
 
 
@@ -341,7 +353,7 @@ def test_a_log_has_an_epoch_of_its_own(make_broker: BrokerFactory) -> None:
         assert one.epoch != other.epoch
 
 
-# Anything
+# Random operations, compared with a model
 
 
 _rooms = st.sampled_from(["a", "b"])
@@ -372,7 +384,7 @@ class Entry(NamedTuple):
 
 
 class Model:
-    """What a broker is, if nothing has to be fast, kept, or done by two at once."""
+    """A broker without speed, persistence and threads."""
 
     def __init__(self) -> None:
         self.log: dict[str, list[Entry]] = {}
@@ -401,15 +413,15 @@ class Model:
 # Each example has a broker of its own: the fixture only makes them.
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations=st.lists(_operations, max_size=15))
-def test_whatever_is_done_it_is_a_list_for_each_room(
+def test_any_operations_have_the_results_of_a_list_for_each_room(
     make_broker: BrokerFactory, operations: list[list[Draft] | tuple[str, str, int, int]]
 ) -> None:
     model = Model()
     keys: dict[tuple[str, str], int] = {}
-    listeners = {room: Listener() for room in "ab"}
+    subscribers = {room: RecordingSubscriber() for room in "ab"}
     with closing(make_broker()) as broker:
-        for room, listener in listeners.items():
-            assert broker.subscribe(room, listener) == 0
+        for room, subscriber in subscribers.items():
+            assert broker.subscribe(room, subscriber) == 0
         for operation in operations:
             if isinstance(operation, list):
                 results = [result.code if isinstance(result, Rejected) else result for result in append(broker, *operation)]
@@ -418,9 +430,9 @@ def test_whatever_is_done_it_is_a_list_for_each_room(
             name, room, seq, limit = operation
             read, expected = (broker.read_since, model.since) if name == "since" else (broker.read_before, model.before)
             assert list(map(Entry.of, read(room, seq, limit))) == expected(room, seq, limit)
-        for room, listener in listeners.items():
-            assert list(map(Entry.of, listener.messages)) == model.since(room, 0, EVERYTHING)
+        for room, subscriber in subscribers.items():
+            assert list(map(Entry.of, subscriber.messages)) == model.since(room, 0, EVERYTHING)
             topic = broker.topic(room)
             assert (Entry.of(topic) if topic else None) == model.topic(room)
-            assert listener.sent == len(listener.messages)
+            assert subscriber.sent == len(subscriber.messages)
         assert last_numbers(broker) == {room: len(log) for room, log in model.log.items()}

@@ -19,7 +19,7 @@ def test_members_are_counted(broker: Broker) -> None:
     assert (broker.members("lobby"), broker.members("other")) == (["carol", "bob"], ["alice"])
 
 
-def test_members_and_what_is_said_are_two_things(broker: Broker) -> None:
+def test_members_and_messages_are_independent(broker: Broker) -> None:
     broker.add_member("lobby", "alice")
     assert last_numbers(broker) == {}
     say(broker, "lobby", "x")

@@ -1,4 +1,4 @@
-"""Retention: how much of each room is kept, and when a room is forgotten."""
+"""Retention: how many messages of each room are kept, and when a room is deleted."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ from contextlib import closing
 import pytest
 
 from tests.brokers.contract.conftest import BrokerFactory
-from tests.brokers.test_clock import DAY, Hands
-from tests.brokers.wiring import EVERYTHING, SECOND, Listener, append, last_numbers, log_of, numbers, say, set_topic, texts, upto
+from tests.brokers.test_clock import DAY, FakeTime
+from tests.brokers.wiring import EVERYTHING, SECOND, RecordingSubscriber, append, last_numbers, log_of, numbers, say, set_topic, texts, upto
 from tests.concurrency import eventually
 from wschat.brokers.base import Draft, Result, Retention
 from wschat.brokers.sqlite import broker as sqlite
 from wschat.errors import Rejected
 
 
-def test_a_key_holds_also_when_its_message_is_not_kept_any_more(make_broker: BrokerFactory) -> None:
+def test_a_key_still_applies_when_its_message_has_been_deleted(make_broker: BrokerFactory) -> None:
     with closing(make_broker(Retention(messages=1))) as broker:
         assert say(broker, "lobby", "one", key="k") == [1]
         for _ in range(10):
             say(broker, "lobby", *["x"] * 60)
         assert say(broker, "lobby", "one", key="k") == [1]
-        (result,) = say(broker, "lobby", "other words", key="k")
-        assert isinstance(result, Rejected), "they were not said, and their publisher thinks so"
+        (result,) = say(broker, "lobby", "another text", key="k")
+        assert isinstance(result, Rejected), "the publisher must learn that this text was not appended"
         assert say(broker, "lobby", "x") == [602]
 
 
-def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for_long_and_nobody_is_in_it(
-    make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_room_without_messages_and_subscribers_is_deleted(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
-    hands = Hands(monkeypatch)
+    fake_time = FakeTime(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         append(broker, *(Draft(room, "alice", f"{number}", f"k{number}") for number in range(3) for room in ("gone", "followed", "busy")))
         set_topic(broker, "gone", "one more")
-        listener = Listener()
-        broker.subscribe("followed", listener)
-        hands.go_on(9 * DAY)
+        subscriber = RecordingSubscriber()
+        broker.subscribe("followed", subscriber)
+        fake_time.advance(9 * DAY)
         say(broker, "busy", "still here")
-        hands.go_on(1.5 * DAY)
+        fake_time.advance(1.5 * DAY)
 
         def rooms() -> list[str]:
             say(broker, "busy", "x")
@@ -50,24 +48,24 @@ def test_a_room_of_which_nothing_is_kept_is_forgotten_when_it_has_been_quiet_for
         assert not broker.has_room("gone")
         assert log_of(broker, "gone") == log_of(broker, "followed") == []
         assert broker.last_seq("followed") == 3
-        assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all that it ever had"
+        assert append(broker, Draft("gone", "alice", "0", "k0")) == [5], "above all numbers that it ever had"
         assert broker.topic("gone") is None
         (new,) = say(broker, "new", "x")
-        assert new == 5, "and so does every room that is made after it"
+        assert new == 5, "so does every room created after it"
         assert say(broker, "followed", "x") == [4]
-        assert numbers(listener.messages) == [4]
+        assert numbers(subscriber.messages) == [4]
         assert numbers(log_of(broker, "gone")) == [5]
 
 
-def test_nothing_is_forgotten_by_a_clock_that_is_implausible(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_is_deleted_by_an_implausible_clock(make_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
-    hands = Hands(monkeypatch)
+    fake_time = FakeTime(monkeypatch)
     with closing(make_broker(Retention(days=10))) as broker:
         say(broker, "tea", "x")
-        hands.now += 365 * DAY
+        fake_time.now += 365 * DAY
         for number in upto(20):
             assert say(broker, f"coffee{number}", "x") == [1]
-            threading.Event().wait(0.01)  # time for some rounds
+            threading.Event().wait(0.01)  # time for several rounds of maintenance
         assert broker.has_room("tea")
         assert texts(log_of(broker, "tea")) == ["x"]
 
@@ -85,7 +83,7 @@ def test_a_topic_holds_also_when_its_entry_is_not_kept_any_more(make_broker: Bro
 
 
 @pytest.mark.parametrize("said", [3, 7, 8, 20, 700])
-def test_no_more_than_so_many_messages_are_kept(make_broker: BrokerFactory, said: int) -> None:
+def test_at_most_the_configured_number_of_messages_is_kept(make_broker: BrokerFactory, said: int) -> None:
     with closing(make_broker(Retention(messages=7))) as broker:
         say(broker, "other", "still there")
         assert say(broker, "lobby", *map(str, upto(said))) == upto(said)
@@ -101,7 +99,7 @@ def test_no_more_than_so_many_messages_are_kept(make_broker: BrokerFactory, said
         assert texts(log_of(broker, "other")) == ["still there"]
 
 
-def test_messages_are_kept_for_so_many_days(make_broker: BrokerFactory) -> None:
+def test_messages_are_kept_for_the_configured_days(make_broker: BrokerFactory) -> None:
     with closing(make_broker(Retention(days=0.2 * SECOND))) as broker:
         assert say(broker, "lobby", "one", "two") == [1, 2]
         eventually(lambda: not log_of(broker, "lobby"))
@@ -113,7 +111,7 @@ def test_messages_are_kept_for_so_many_days(make_broker: BrokerFactory) -> None:
             newest[:] = say(broker, "lobby", "new")
             return numbers(broker.read_before("lobby", None, 1)) == newest
 
-        eventually(is_shown)  # at once, unless this machine sleeps for longer than messages are kept
+        eventually(is_shown)  # at once, unless the machine pauses for longer than messages are kept
         assert last_numbers(broker) == {"lobby": newest[0]}
         assert "one" not in texts(log_of(broker, "lobby"))
 
@@ -124,7 +122,7 @@ def test_without_limits_everything_is_kept(make_broker: BrokerFactory) -> None:
         assert numbers(log_of(broker, "lobby")) == upto(1500)
 
 
-def test_both_limits_hold_at_once(make_broker: BrokerFactory) -> None:
+def test_both_limits_apply_together(make_broker: BrokerFactory) -> None:
     with closing(make_broker(Retention(messages=3, days=0.2 * SECOND))) as broker:
         say(broker, "lobby", *map(str, upto(10)))
         assert set(numbers(log_of(broker, "lobby"))) <= {8, 9, 10}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.brokers.wiring import TEXTS, Speaker, upto
+from tests.brokers.wiring import TEXTS, RecordingPublisher, upto
 from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Broker, Draft, Rule
 
 
-def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
+def test_rules_are_stored_until_they_are_deleted(broker: Broker) -> None:
     assert broker.rules() == []
     rules = [
         Rule("lobby", "ban", "mallory", 0.0, "alice"),
@@ -27,13 +27,13 @@ def test_rules_hold_until_they_are_lifted(broker: Broker) -> None:
     assert sorted(broker.rules()) == sorted(rules[1:])
 
 
-def test_a_rule_takes_the_place_of_the_one_before(broker: Broker) -> None:
+def test_a_new_rule_replaces_the_old_one(broker: Broker) -> None:
     broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
     broker.set_rules([Rule("lobby", "ban", "mallory", 1e10, "bob")])
     assert broker.rules() == [Rule("lobby", "ban", "mallory", 1e10, "bob")]
 
 
-def test_rules_come_back_as_they_were(broker: Broker) -> None:
+def test_rules_are_not_changed(broker: Broker) -> None:
     rules = [Rule(text, text, text, 0.5, text) for text in TEXTS]
     for rule in rules:
         broker.set_rules([rule])
@@ -43,8 +43,8 @@ def test_rules_come_back_as_they_were(broker: Broker) -> None:
     assert broker.rules() == []
 
 
-def test_rules_are_made_while_others_talk(broker: Broker) -> None:
-    speaker = Speaker(broker)
+def test_rules_can_be_set_and_deleted_during_appends(broker: Broker) -> None:
+    publisher = RecordingPublisher(broker)
 
     def decide(room: str) -> None:
         for number in range(20):
@@ -54,8 +54,8 @@ def test_rules_are_made_while_others_talk(broker: Broker) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(decide, room) for room in "abc"]
-        speaker.begin(*(Draft("lobby", "alice", "x") for _ in range(1000)))
+        publisher.begin(*(Draft("lobby", "alice", "x") for _ in range(1000)))
         for task in tasks:
             task.result(TIMEOUT)
-    assert speaker.wait_for(1000) == upto(1000)
+    assert publisher.wait_for(1000) == upto(1000)
     assert {rule[:3] for rule in broker.rules()} == {(room, "mute", f"{number}") for room in "abc" for number in range(0, 20, 2)}

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.brokers.wiring import TEXTS, Listener, Speaker, append, log_of, say, set_topic, texts, topic_text, upto
+from tests.brokers.wiring import TEXTS, RecordingPublisher, RecordingSubscriber, append, log_of, say, set_topic, texts, topic_text, upto
 from wschat.brokers.base import TOPIC, Broker, Draft, Message
 from wschat.errors import Rejected
 
 
 def test_entries_have_the_kind_that_they_were_given(broker: Broker) -> None:
-    listener = Listener()
-    broker.subscribe("tea", listener)
+    subscriber = RecordingSubscriber()
+    broker.subscribe("tea", subscriber)
     append(broker, Draft("tea", "alice", "one"), Draft("tea", "bob", "two", kind=TOPIC), Draft("tea", "alice", "3", kind="another"))
     assert [(message.seq, message.kind) for message in log_of(broker, "tea")] == [(1, ""), (2, TOPIC), (3, "another")]
-    assert listener.messages == log_of(broker, "tea") == broker.read_before("tea", None, 3)
+    assert subscriber.messages == log_of(broker, "tea") == broker.read_before("tea", None, 3)
 
 
 def test_the_topic_is_the_last_entry_of_its_kind(broker: Broker) -> None:
@@ -56,7 +56,7 @@ def test_a_key_holds_for_topics_and_belongs_to_one_kind(broker: Broker) -> None:
 def test_a_subscriber_gets_the_entry_and_from_then_on_the_topic_is_known(broker: Broker, is_empty: bool) -> None:
     known: list[str | None] = []
 
-    class Curious(Listener):
+    class Curious(RecordingSubscriber):
         def flush(self) -> None:
             super().flush()
             known.append(topic_text(broker, "tea"))
@@ -69,7 +69,7 @@ def test_a_subscriber_gets_the_entry_and_from_then_on_the_topic_is_known(broker:
 
 
 def test_nobody_sees_a_topic_whose_entry_cannot_be_read(broker: Broker) -> None:
-    speaker = Speaker(broker)
+    publisher = RecordingPublisher(broker)
     number = 300
 
     def look() -> Sequence[Message]:
@@ -84,7 +84,7 @@ def test_nobody_sees_a_topic_whose_entry_cannot_be_read(broker: Broker) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
-        speaker.begin(*(Draft("tea", "alice", f"{seq}", kind=TOPIC) for seq in upto(number)))
-        assert speaker.wait_for(number) == upto(number)
+        publisher.begin(*(Draft("tea", "alice", f"{seq}", kind=TOPIC) for seq in upto(number)))
+        assert publisher.wait_for(number) == upto(number)
         seen = [topic.seq for topic in looking.result(10)]
     assert seen == sorted(seen)

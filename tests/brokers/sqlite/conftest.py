@@ -1,4 +1,4 @@
-"""Fixtures of the tests of histories in files."""
+"""Fixtures for the tests of the SQLite broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history that is closed by the very end of its program: nothing waits for its writer, which never runs again."""
+"""Closing a broker at interpreter exit, when its thread never runs again: nothing waits for the thread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.programs import run_program
 
 
 @pytest.mark.parametrize("how", ["__del__", "atexit"])
-def test_a_history_may_be_closed_at_the_very_end(how: str, tmp_path: Path) -> None:
+def test_a_broker_can_be_closed_at_interpreter_exit(how: str, tmp_path: Path) -> None:
     source = """
     import atexit, sys, threading
     from wschat.brokers.base import Draft
     from wschat.brokers.sqlite.broker import SqliteBroker
     class Keeper:
         def __init__(self):
-            self.itself = self  # so that nothing but the end of the program finds it
+            self.itself = self  # so that it is finalized at interpreter exit
             self.broker = SqliteBroker(sys.argv[1])
             self.is_kept = threading.Event()
             self.closes = sys.argv[2] == "__del__"

@@ -1,4 +1,4 @@
-"""The log in a file: what outlives the process, however that ends, and what becomes of those who find the file out of order."""
+"""The SQLite broker: restarts, crashes, other programs, full disks, and damaged files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,21 @@ from stat import S_IMODE
 
 import pytest
 
-from tests.brokers.sqlite.wiring import in_another_process, locked, looking_into, refusal, rows_of, top
-from tests.brokers.test_clock import DAY, Hands
-from tests.brokers.wiring import EVERYTHING, TEXTS, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.brokers.sqlite.wiring import in_another_process, locked, open_database, refusal, rows_of, top
+from tests.brokers.test_clock import DAY, FakeTime
+from tests.brokers.wiring import (
+    EVERYTHING,
+    TEXTS,
+    RecordingPublisher,
+    RecordingSubscriber,
+    append,
+    last_numbers,
+    log_of,
+    numbers,
+    say,
+    texts,
+    upto,
+)
 from tests.concurrency import TIMEOUT, eventually
 from wschat.brokers.base import TOPIC, Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.sqlite import broker as sqlite
@@ -30,10 +42,10 @@ from wschat.errors import HistoryUnavailable, UsageError
 ALL = Retention(messages=0, days=0)
 
 
-# A file that is opened again
+# Restarts
 
 
-def test_everything_outlives_a_restart(path: Path) -> None:
+def test_messages_keys_rules_and_the_epoch_survive_a_restart(path: Path) -> None:
     rules = [Rule("lobby", "ban", "mallory\0", 0.0, "alice"), Rule("lobby", "mute", "trent", 1e10 + 0.5, "alice")]
     with closing(SqliteBroker(path)) as broker:
         epoch = broker.epoch
@@ -47,7 +59,7 @@ def test_everything_outlives_a_restart(path: Path) -> None:
         assert broker.epoch == epoch
         assert [log_of(broker, "lobby"), log_of(broker, "other")] == said
         assert last_numbers(broker) == {"lobby": len(TEXTS), "other": 2}
-        assert broker.subscribe("lobby", Listener()) == len(TEXTS)
+        assert broker.subscribe("lobby", RecordingSubscriber()) == len(TEXTS)
         assert append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS)) == upto(len(TEXTS))
         assert append(broker, Draft("lobby", "alice", "x"), Draft("other", "alice", "x")) == [len(TEXTS) + 1, 3]
         assert broker.rules() == rules
@@ -63,7 +75,7 @@ def test_another_file_has_another_epoch(tmp_path: Path) -> None:
         assert one.epoch != other.epoch
 
 
-def test_a_log_that_was_lost_begins_another_epoch(path: Path) -> None:
+def test_a_new_file_in_place_of_a_lost_one_has_another_epoch(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         epoch = broker.epoch
     path.unlink()
@@ -71,24 +83,24 @@ def test_a_log_that_was_lost_begins_another_epoch(path: Path) -> None:
         assert broker.epoch != epoch
 
 
-def test_what_is_too_old_does_not_stay_in_the_file_of_a_server_that_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_messages_are_deleted_from_the_file_while_the_server_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_MAINTENANCE_INTERVAL", 0.01)
-    hands = Hands(monkeypatch)
+    fake_time = FakeTime(monkeypatch)
     with closing(SqliteBroker(path, Retention(days=0.5))) as broker:
         append(broker, *(Draft(f"room{number}", "alice", "x") for number in range(500)))
-        hands.go_on(0.6 * DAY)
+        fake_time.advance(0.6 * DAY)
         eventually(lambda: rows_of(path, "messages") == 0)
         assert broker.count_rooms() == 500
-        hands.go_on(0.6 * DAY)
+        fake_time.advance(0.6 * DAY)
         eventually(lambda: broker.count_rooms() == 0)
         assert (rows_of(path, "rooms"), rows_of(path, "keys")) == (0, 0)
 
 
-# Whose file it is
+# Names and modes of files
 
 
-def test_a_name_means_what_it_meant_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that go into the background change to another directory."""
+def test_a_relative_path_is_resolved_when_the_broker_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that become daemons change to another directory."""
     (tmp_path / "start").mkdir()
     (tmp_path / "later").mkdir()
     monkeypatch.chdir(tmp_path / "start")
@@ -99,7 +111,7 @@ def test_a_name_means_what_it_meant_at_the_start(tmp_path: Path, monkeypatch: py
     assert list((tmp_path / "later").iterdir()) == []
 
 
-def test_a_name_that_means_something_to_sqlite_is_a_file_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_with_a_meaning_for_sqlite_are_plain_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (":memory:", "file:history.db?mode=memory", "a b%20c"):
         with closing(SqliteBroker(name)) as broker:
@@ -108,7 +120,7 @@ def test_a_name_that_means_something_to_sqlite_is_a_file_all_the_same(tmp_path: 
         assert (tmp_path / name).stat().st_size
 
 
-def test_only_its_owner_can_read_what_we_made(tmp_path: Path) -> None:
+def test_new_files_and_folders_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "history.db"
     before = os.umask(0)
     try:
@@ -119,24 +131,24 @@ def test_only_its_owner_can_read_what_we_made(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes["history.db"] == 0o600
-    assert set(modes.values()) == {0o600}, "what is not in the file yet is beside it"
+    assert set(modes.values()) == {0o600}, "the write-ahead log has messages too"
     assert S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_the_mode_that_somebody_gave_the_file_stays(path: Path) -> None:
+def test_the_mode_of_an_existing_file_is_kept(path: Path) -> None:
     path.touch()
     path.chmod(0o640)
     with closing(SqliteBroker(path)):
         assert S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_an_empty_file_is_as_good_as_none(path: Path) -> None:
+def test_an_empty_file_is_used_like_a_new_one(path: Path) -> None:
     path.touch()
     with closing(SqliteBroker(path)) as broker:
         assert say(broker, "lobby", "one") == [1]
 
 
-def test_a_place_in_which_there_can_be_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
@@ -147,11 +159,11 @@ def test_a_place_in_which_there_can_be_no_file_is_refused(tmp_path: Path) -> Non
 # Writing
 
 
-def test_nothing_is_delivered_that_is_not_in_the_file(path: Path, broker: SqliteBroker) -> None:
+def test_messages_are_in_the_file_before_they_are_delivered(path: Path, broker: SqliteBroker) -> None:
     found: list[tuple[Message, tuple[str, str] | None]] = []
-    with looking_into(path) as database:
+    with open_database(path) as database:
 
-        class Checking(Listener):
+        class Checking(RecordingSubscriber):
             def on_messages(self, messages: Sequence[Message]) -> None:
                 for message in messages:
                     row = database.execute("SELECT sender, text FROM messages WHERE seq = ?", (message.seq,)).fetchone()
@@ -163,17 +175,17 @@ def test_nothing_is_delivered_that_is_not_in_the_file(path: Path, broker: Sqlite
     assert all(message[2:4] == row for message, row in found)
 
 
-# Who else wants something of the file
+# Concurrent use of the file
 
 
-def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for a lock of SQLite's: with no time at all to wait for one, nothing fails."""
+def test_checks_rules_reads_and_appends_never_wait_for_a_lock_of_sqlite(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a lock timeout of 0, waiting would be an error."""
     monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.0)
     monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(4) as pool:
         is_over = threading.Event()
 
-        def again_and_again(action: Callable[[], object]) -> int:
+        def repeat(action: Callable[[], object]) -> int:
             times = 0
             while not is_over.is_set():
                 action()
@@ -182,7 +194,7 @@ def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkey
 
         rule = Rule("lobby", "ban", "mallory", 0.0, "alice")
         actions = (broker.check, lambda: broker.set_rules([rule]), lambda: broker.delete_rules([rule]), lambda: log_of(broker, "lobby"))
-        tasks = [pool.submit(again_and_again, action) for action in actions]
+        tasks = [pool.submit(repeat, action) for action in actions]
         try:
             for number in upto(200):
                 assert say(broker, "lobby", "x") == [number]
@@ -192,41 +204,41 @@ def test_who_checks_sets_rules_reads_and_talks_never_competes(path: Path, monkey
 
 
 def test_a_message_waits_while_another_program_holds_the_file(path: Path, broker: SqliteBroker) -> None:
-    """A backup, or somebody at a shell, takes seconds."""
-    speaker = Speaker(broker)
+    """A backup, or a user with a shell, can hold it for seconds."""
+    publisher = RecordingPublisher(broker)
     with locked(path):
-        speaker.begin(Draft("lobby", "alice", "one"))
-        threading.Event().wait(2.5)  # nothing to wait for: that it is long is the point
-        assert speaker.outcomes == []
-    assert speaker.wait_for(1) == [1]
+        publisher.begin(Draft("lobby", "alice", "one"))
+        threading.Event().wait(2.5)  # deliberately long; there is no event to wait for
+        assert publisher.outcomes == []
+    assert publisher.wait_for(1) == [1]
 
 
-# When the file cannot be used
+# Unusable files
 
 
-def test_a_lock_that_another_program_lets_go_of_soon_only_delays(path: Path, broker: SqliteBroker) -> None:
-    speaker = Speaker(broker)
+def test_a_short_lock_by_another_program_only_delays_messages(path: Path, broker: SqliteBroker) -> None:
+    publisher = RecordingPublisher(broker)
     with locked(path):
-        speaker.begin(Draft("lobby", "alice", "one"))
+        publisher.begin(Draft("lobby", "alice", "one"))
         eventually(lambda: not broker._queue._messages)
-    assert speaker.wait_for(1) == [1]
+    assert publisher.wait_for(1) == [1]
 
 
-def test_while_another_program_has_locked_the_file_nothing_is_said(
+def test_while_another_program_has_locked_the_file_nothing_is_appended(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
     with closing(SqliteBroker(path)) as broker:
-        listener = Listener()
+        subscriber = RecordingSubscriber()
         for room in ("lobby", "new"):
-            broker.subscribe(room, listener)
+            broker.subscribe(room, subscriber)
         assert say(broker, "lobby", "one") == [1]
         with locked(path):
             drafts = [Draft("lobby", "alice", "two", "k"), Draft("new", "alice", "three"), Draft("lobby", "alice", "four")]
             results = append(broker, *drafts)
             assert [str(result) for result in results] == ["the history cannot be written: database is locked"] * 3
             assert all(isinstance(result, HistoryUnavailable) for result in results)
-            assert texts(log_of(broker, "lobby")) == texts(listener.messages) == ["one"], "who only reads does not notice"
+            assert texts(log_of(broker, "lobby")) == texts(subscriber.messages) == ["one"], "reads are not affected"
             assert last_numbers(broker) == {"lobby": 1}
             with pytest.raises(HistoryUnavailable, match="database is locked"):
                 broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
@@ -234,16 +246,21 @@ def test_while_another_program_has_locked_the_file_nothing_is_said(
         assert f"cannot be kept in {path}: database is locked" in caplog.text
         assert append(broker, *drafts) == [2, 1, 3]
         assert texts(log_of(broker, "lobby")) == ["one", "two", "four"]
-        assert texts(listener.messages) == ["one", "two", "three", "four"] or texts(listener.messages) == ["one", "two", "four", "three"]
+        assert texts(subscriber.messages) == ["one", "two", "three", "four"] or texts(subscriber.messages) == [
+            "one",
+            "two",
+            "four",
+            "three",
+        ]
         broker.set_rules([Rule("lobby", "ban", "mallory", 0.0, "alice")])
         assert len(broker.rules()) == 1
 
 
-def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mended(path: Path, broker: SqliteBroker) -> None:
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+def test_a_file_damaged_by_another_program_is_unavailable_until_it_is_repaired(path: Path, broker: SqliteBroker) -> None:
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     assert say(broker, "lobby", "one") == [1]
-    with looking_into(path) as database:
+    with open_database(path) as database:
         database.executescript("ALTER TABLE messages RENAME TO gone; ALTER TABLE rules RENAME TO gone_too;")
         assert {type(result) for result in [*say(broker, "lobby", "two"), *say(broker, "new", "two")]} == {HistoryUnavailable}
         for read in (lambda: broker.read_since("lobby", 0, 5), lambda: broker.read_before("lobby", None, 5), lambda: broker.rules()):
@@ -253,12 +270,12 @@ def test_a_file_that_another_program_has_damaged_is_unavailable_until_it_is_mend
             broker.delete_rules([Rule("lobby", "ban", "mallory", 0.0, "")])
         database.executescript("ALTER TABLE gone RENAME TO messages; ALTER TABLE gone_too RENAME TO rules;")
     assert [say(broker, "lobby", "two"), say(broker, "new", "two")] == [[2], [1]]
-    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "two"]
+    assert texts(subscriber.messages) == texts(log_of(broker, "lobby")) == ["one", "two"]
     assert texts(log_of(broker, "new")) == ["two"]
     assert broker.rules() == []
 
 
-def test_a_full_disk_loses_nothing_and_is_no_end(path: Path) -> None:
+def test_a_full_disk_loses_nothing_and_writing_continues_when_there_is_room(path: Path) -> None:
     subprocess.run(in_another_process(fill_the_disk, str(path)), cwd=top(), check=True, timeout=TIMEOUT * 2)
     with closing(SqliteBroker(path)) as broker:
         messages = log_of(broker, "lobby")
@@ -268,9 +285,9 @@ def test_a_full_disk_loses_nothing_and_is_no_end(path: Path) -> None:
 
 
 def fill_the_disk(path: str) -> None:
-    """The test above, in a process of its own: a limit on the size of files is as good as a full disk, and is the process's."""
+    """Simulate a full disk by a limit on the size of files, which applies to the whole process. Runs in a process of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    listener = Listener()
+    subscriber = RecordingSubscriber()
     with closing(SqliteBroker(path)) as broker:
 
         def talk(number: int) -> int | None:
@@ -278,7 +295,7 @@ def fill_the_disk(path: str) -> None:
             assert isinstance(result, (int, HistoryUnavailable))
             return result if isinstance(result, int) else None
 
-        broker.subscribe("lobby", listener)
+        broker.subscribe("lobby", subscriber)
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
         said = 0
         while talk(said):
@@ -286,18 +303,18 @@ def fill_the_disk(path: str) -> None:
         assert said, "the limit is too low to show anything"
         refused = range(said, said + 5)
         assert [talk(number) for number in refused] == [None] * 5
-        assert numbers(listener.messages) == numbers(log_of(broker, "lobby")) == upto(said)
+        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(said)
         assert last_numbers(broker) == {"lobby": said}
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         assert [talk(number) for number in refused] == [number + 1 for number in refused]
-        assert [talk(number) for number in range(said)] == upto(said), "their keys are known"
-        assert numbers(listener.messages) == numbers(log_of(broker, "lobby")) == upto(said + 5)
+        assert [talk(number) for number in range(said)] == upto(said), "their keys are still known"
+        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(said + 5)
 
 
-# When the process ends in the middle
+# Kills
 
 
-def test_what_was_acknowledged_is_there_after_a_kill(path: Path) -> None:
+def test_acknowledged_messages_survive_a_kill(path: Path) -> None:
     chance = random.Random(1)
     acknowledged: list[tuple[str, str, int]] = []
     for life in range(4):
@@ -322,7 +339,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(path: Path) -> None:
             assert (log[room][seq - 1].text, log[room][seq - 1].kind) == (key, kind_of(key))
         for room, messages in log.items():
             assert broker.topic(room) == [message for message in messages if message.kind == TOPIC][-1]
-        # Whoever was not told in time says it once more.
+        # A publisher without a result repeats its message.
         assert append(broker, *(Draft(room, "again", key, key, kind=kind_of(key)) for room, key, _ in acknowledged)) == [
             seq for _, _, seq in acknowledged
         ]
@@ -334,13 +351,13 @@ def kind_of(key: str) -> str:
 
 
 def talk_until_killed(path: str, life: int) -> None:
-    """For a process of its own: append without end, and write a line for each message that is acknowledged."""
+    """Append messages forever, and print each one that is acknowledged. Runs in a process of its own."""
     broker = SqliteBroker(path, ALL)
 
     class Printing:
         def on_appended(self, outcomes: list[Outcome]) -> None:
             for draft, result in outcomes:
-                os.write(1, f"{draft.room} {draft.key} {result}\n".encode())  # at once, and whole
+                os.write(1, f"{draft.room} {draft.key} {result}\n".encode())  # unbuffered
 
     publisher = Printing()
 
@@ -353,7 +370,7 @@ def talk_until_killed(path: str, life: int) -> None:
         threading.Thread(target=talk, args=(thread,)).start()
 
 
-def test_a_history_that_gets_no_thread_is_refused_and_can_be_opened_then(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_could_not_start_its_thread_can_be_opened_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.sqlite.wiring import descriptors_in
-from tests.brokers.wiring import Listener, log_of, say, texts
+from tests.brokers.wiring import RecordingSubscriber, log_of, say, texts
 from tests.concurrency import TIMEOUT, switching_often
 from wschat.brokers.sqlite import connections, write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -19,25 +19,25 @@ from wschat.errors import HistoryUnavailable
 
 
 def test_a_commit_waits_for_the_disk(path: Path) -> None:
-    """Only a power cut would show it: SQLite has to ask the disk, and not leave it to the system."""
+    """Only a power failure would show it: SQLite must sync the file, instead of leaving that to the system."""
     with closing(SqliteBroker(path)) as broker:
         assert broker._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert broker._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
-def test_one_thread_writes_and_no_other(path: Path, broker: SqliteBroker) -> None:
-    """So nothing here ever waits for a lock, nor fails for want of it."""
+def test_reading_connections_are_read_only(path: Path, broker: SqliteBroker) -> None:
+    """Only one thread writes, so no connection waits for a lock or fails to get it."""
     with broker._readers.connection() as database, pytest.raises(sqlite3.OperationalError, match="attempt to write a readonly database"):
         database.execute("DELETE FROM rules")
 
 
-def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_path: Path) -> None:
-    """As after a restart, when everybody comes back and wants to know what was said meanwhile."""
+def test_many_concurrent_reads_use_a_limited_number_of_descriptors(path: Path, tmp_path: Path) -> None:
+    """As after a restart, when all clients resume at once."""
     readers = 64
-    together = threading.Barrier(readers)
+    barrier = threading.Barrier(readers)
 
     def read(broker: SqliteBroker) -> list[int]:
-        together.wait(TIMEOUT)
+        barrier.wait(TIMEOUT)
         return [len(log_of(broker, "lobby")) for _ in range(10)]
 
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(readers) as pool, switching_often():
@@ -46,7 +46,7 @@ def test_many_who_read_at_once_do_not_use_up_the_descriptors(path: Path, tmp_pat
         assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * connections.MAX_READERS
 
 
-def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
+def test_close_closes_all_files(path: Path, tmp_path: Path) -> None:
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(16) as pool:
         say(broker, "lobby", "one")
         for _ in range(10):
@@ -56,12 +56,12 @@ def test_after_the_end_nothing_is_open(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
-def test_while_the_file_is_not_in_its_place_nothing_is_said(
+def test_while_the_file_is_removed_or_replaced_nothing_is_appended(
     path: Path, broker: SqliteBroker, is_replaced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
-    listener = Listener()
-    broker.subscribe("lobby", listener)
+    subscriber = RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
     assert say(broker, "lobby", "one") == [1]
     elsewhere = path.rename(path.with_name("elsewhere"))
     if is_replaced:
@@ -76,10 +76,10 @@ def test_while_the_file_is_not_in_its_place_nothing_is_said(
     elsewhere.replace(path)
     broker.check()
     assert say(broker, "lobby", "three") == [2]
-    assert texts(listener.messages) == texts(log_of(broker, "lobby")) == ["one", "three"]
+    assert texts(subscriber.messages) == texts(log_of(broker, "lobby")) == ["one", "three"]
 
 
-def test_without_what_has_yet_to_be_put_into_the_file_nothing_is_said(path: Path, broker: SqliteBroker) -> None:
+def test_while_the_write_ahead_log_is_missing_nothing_is_appended(path: Path, broker: SqliteBroker) -> None:
     assert say(broker, "lobby", "one") == [1]
     log = Path(f"{path}-wal")
     elsewhere = log.rename(path.with_name("elsewhere"))

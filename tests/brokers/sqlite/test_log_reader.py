@@ -1,4 +1,4 @@
-"""A history file that is damaged in places: what can be read is read, what cannot is passed over, logged, and told."""
+"""Damaged history files: readable messages are read, and unreadable ones are skipped, logged, and counted."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.sqlite.wiring import NO_TEXT, Gate, change, spoil
-from tests.brokers.wiring import EVERYTHING, Listener, Speaker, append, last_numbers, log_of, numbers, say, texts, upto
+from tests.brokers.sqlite.wiring import NO_TEXT, BlockingPublisher, change, spoil
+from tests.brokers.wiring import (
+    EVERYTHING,
+    RecordingPublisher,
+    RecordingSubscriber,
+    append,
+    last_numbers,
+    log_of,
+    numbers,
+    say,
+    texts,
+    upto,
+)
 from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
 
-SECRET = "what nobody is to read in a log"
+SECRET = "text that must not be logged"
 BAD_ROWS = {
-    "a text that is no UTF-8": NO_TEXT,
-    "a text that is a number of bytes": {"text": "x'80'"},
-    "a sender that is no UTF-8": {"sender": "CAST(x'ff' AS TEXT)"},
+    "a text that is not UTF-8": NO_TEXT,
+    "a text that is a blob": {"text": "x'80'"},
+    "a sender that is not UTF-8": {"sender": "CAST(x'ff' AS TEXT)"},
     "a time that is a word": {"time": "'yesterday'"},
     "a time that is not finite": {"time": "9e999"},
 }
 
 
 def wipe_page(path: Path, text: str) -> None:
-    """Have nothing but zeros in the page of the file that has this text."""
+    """Overwrite the page of the file that contains a text with zeros."""
     content = bytearray(path.read_bytes())
     start = content.index(text.encode()) // 4096 * 4096
     content[start : start + 4096] = bytes(4096)
@@ -34,10 +45,10 @@ def wipe_page(path: Path, text: str) -> None:
 
 
 def file_with_a_page_lost(path: Path, said: int = 500) -> list[int]:
-    """A file with two rooms, one of which has a hole; the numbers in it that can still be read."""
+    """Make a file with two rooms, one of which has lost a page. Return its numbers that can still be read."""
     with closing(SqliteBroker(path)) as broker:
         say(broker, "tea", *(f"text {number} {SECRET}" for number in upto(said)))
-        say(broker, "coffee", *["x"] * 500)  # enough to have pages of its own
+        say(broker, "coffee", *["x"] * 500)  # enough for pages of its own
     wipe_page(path, f"text {said // 2} ")
     with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.DatabaseError, match="malformed"):
         database.execute("SELECT count(text) FROM messages").fetchall()
@@ -49,7 +60,7 @@ def file_with_a_page_lost(path: Path, said: int = 500) -> list[int]:
 
 @pytest.mark.parametrize("row", BAD_ROWS.values(), ids=BAD_ROWS)
 @pytest.mark.parametrize("bad", [(1,), (5,), (10,), (4, 5, 6), (9, 10)], ids=str)
-def test_a_row_that_cannot_be_read_is_passed_over(path: Path, broker: SqliteBroker, row: dict[str, str], bad: tuple[int, ...]) -> None:
+def test_unreadable_rows_are_skipped(path: Path, broker: SqliteBroker, row: dict[str, str], bad: tuple[int, ...]) -> None:
     say(broker, "lobby", *map(str, upto(10)))
     spoil(path, row, *bad)
     kept = [number for number in upto(10) if number not in bad]
@@ -60,7 +71,7 @@ def test_a_row_that_cannot_be_read_is_passed_over(path: Path, broker: SqliteBrok
     assert say(broker, "lobby", "eleven") == [11]
 
 
-def test_it_is_logged_once_and_counted_and_nothing_quotes_what_was_said(
+def test_unreadable_rows_are_counted_and_logged_once_without_their_text(
     path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     say(broker, "lobby", "one", SECRET, "three")
@@ -75,7 +86,7 @@ def test_it_is_logged_once_and_counted_and_nothing_quotes_what_was_said(
     assert SECRET not in caplog.text
 
 
-def test_a_file_that_has_lost_a_page_brings_all_else(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_other_messages_of_a_file_that_has_lost_a_page_are_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = file_with_a_page_lost(path)
     with closing(SqliteBroker(path)) as broker:
         backward = broker.read_before("tea", None, EVERYTHING)
@@ -87,23 +98,23 @@ def test_a_file_that_has_lost_a_page_brings_all_else(path: Path, caplog: pytest.
     assert SECRET not in caplog.text
 
 
-def test_a_room_that_cannot_be_written_takes_no_other_with_it(path: Path) -> None:
+def test_a_room_that_cannot_be_written_does_not_affect_others(path: Path) -> None:
     file_with_a_page_lost(path)
     wipe_page(path, "text 500 ")
     with closing(SqliteBroker(path)) as broker:
-        listener, speaker, gate = Listener(), Speaker(broker), Gate(broker)
-        broker.subscribe("coffee", listener)
-        gate.shut()
-        speaker.begin(*(Draft(room, "alice", text) for text in ("two", "three") for room in ("tea", "coffee")))
-        gate.open()
-        results = speaker.wait_for(4)
-        told = {(draft.room, draft.text): result for draft, result in speaker.outcomes}
-        assert (told["coffee", "two"], told["coffee", "three"]) == (501, 502), results
-        assert isinstance(told["tea", "two"], HistoryUnavailable)
-        assert texts(listener.messages) == ["two", "three"]
+        subscriber, publisher, blocker = RecordingSubscriber(), RecordingPublisher(broker), BlockingPublisher(broker)
+        broker.subscribe("coffee", subscriber)
+        blocker.block()
+        publisher.begin(*(Draft(room, "alice", text) for text in ("two", "three") for room in ("tea", "coffee")))
+        blocker.release()
+        results = publisher.wait_for(4)
+        by_text = {(draft.room, draft.text): result for draft, result in publisher.outcomes}
+        assert (by_text["coffee", "two"], by_text["coffee", "three"]) == (501, 502), results
+        assert isinstance(by_text["tea", "two"], HistoryUnavailable)
+        assert texts(subscriber.messages) == ["two", "three"]
 
 
-def test_what_cannot_be_deleted_stays_and_keeps_nobody_from_talking(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_that_cannot_be_deleted_do_not_prevent_new_ones(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file_with_a_page_lost(path)
     with closing(SqliteBroker(path, Retention(messages=100))) as broker:
         assert "cannot be deleted" in caplog.text
@@ -112,7 +123,7 @@ def test_what_cannot_be_deleted_stays_and_keeps_nobody_from_talking(path: Path, 
 
 
 @pytest.mark.parametrize("change_of_key", ["seq = 'seven'", "digest = 7", "seq = 1.5"])
-def test_a_key_that_says_nothing_keeps_no_message_from_being_said(path: Path, broker: SqliteBroker, change_of_key: str) -> None:
+def test_an_invalid_key_does_not_prevent_new_messages(path: Path, broker: SqliteBroker, change_of_key: str) -> None:
     assert say(broker, "lobby", "one", key="k") == [1]
     change(path, f"UPDATE keys SET {change_of_key}")
     assert append(broker, Draft("lobby", "alice", "other"), Draft("lobby", "alice", "one", "k")) == [2, 3]
@@ -120,7 +131,7 @@ def test_a_key_that_says_nothing_keeps_no_message_from_being_said(path: Path, br
 
 
 @pytest.mark.parametrize("change_of_room", ["name = CAST(x'ff' AS TEXT)", "last = 'seven'"])
-def test_a_room_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest.LogCaptureFixture, change_of_room: str) -> None:
+def test_an_unreadable_room_does_not_affect_the_others(path: Path, caplog: pytest.LogCaptureFixture, change_of_room: str) -> None:
     with closing(SqliteBroker(path)) as broker:
         append(broker, Draft("tea", "alice", "one"), Draft("coffee", "alice", "one"))
     change(path, f"UPDATE rooms SET {change_of_room} WHERE name = 'tea'")
@@ -131,7 +142,7 @@ def test_a_room_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest
 
 
 @pytest.mark.parametrize("damage", ["DELETE FROM log", "UPDATE log SET epoch = CAST(x'ff' AS TEXT)", "DROP TABLE log"])
-def test_a_file_that_has_lost_its_epoch_is_refused_in_words(path: Path, damage: str) -> None:
+def test_a_file_that_has_lost_its_epoch_is_refused(path: Path, damage: str) -> None:
     SqliteBroker(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute(damage)
@@ -140,7 +151,7 @@ def test_a_file_that_has_lost_its_epoch_is_refused_in_words(path: Path, damage: 
 
 
 @pytest.mark.parametrize("value", ["'yesterday'", "x'ff'", "9e999"])
-def test_a_note_of_when_the_server_was_seen_that_is_none_does_no_harm(path: Path, value: str) -> None:
+def test_an_invalid_time_of_the_last_run_is_ignored(path: Path, value: str) -> None:
     with closing(SqliteBroker(path)) as broker:
         say(broker, "tea", "one")
     change(path, f"UPDATE log SET seen = {value}")
@@ -150,7 +161,7 @@ def test_a_note_of_when_the_server_was_seen_that_is_none_does_no_harm(path: Path
         assert texts(log_of(broker, "tea")) == ["one", "two"]
 
 
-def test_a_room_whose_number_fell_behind_its_messages_counts_on(path: Path) -> None:
+def test_a_room_whose_last_number_is_too_small_continues_after_its_messages(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         say(broker, "tea", "one", "two", "three")
     change(path, "UPDATE rooms SET last = 1")
@@ -159,9 +170,7 @@ def test_a_room_whose_number_fell_behind_its_messages_counts_on(path: Path) -> N
         assert say(broker, "tea", "four") == [4]
 
 
-def test_a_file_that_cannot_be_read_at_all_is_unavailable_and_that_is_logged(
-    path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreadable_file_is_unavailable_and_logged(path: Path, broker: SqliteBroker, caplog: pytest.LogCaptureFixture) -> None:
     say(broker, "lobby", "one")
     change(path, "ALTER TABLE messages RENAME TO gone")
     with pytest.raises(HistoryUnavailable, match="no such table"):

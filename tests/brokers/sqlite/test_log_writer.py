@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.sqlite.wiring import rows_of
-from tests.brokers.test_clock import DAY, Hands
-from tests.brokers.wiring import SECOND, Listener, append, last_numbers, log_of, numbers, say, upto
+from tests.brokers.test_clock import DAY, FakeTime
+from tests.brokers.wiring import SECOND, RecordingSubscriber, append, last_numbers, log_of, numbers, say, upto
 from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite import log_writer
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -17,7 +17,7 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 ALL = Retention(messages=0, days=0)
 
 
-def test_a_stricter_retention_holds_from_the_next_start(path: Path) -> None:
+def test_a_stricter_retention_applies_after_a_restart(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         say(broker, "lobby", *map(str, upto(50)))
         say(broker, "other", "one", "two")
@@ -30,7 +30,7 @@ def test_a_stricter_retention_holds_from_the_next_start(path: Path) -> None:
         assert numbers(log_of(broker, "lobby")) == upto(51)[-6:]
 
 
-def test_a_room_of_which_nothing_is_kept_counts_on(path: Path) -> None:
+def test_a_room_whose_messages_are_deleted_continues_its_numbers(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         say(broker, "lobby", "one", "two", key=None)
         say(broker, "lobby", "three", key="k")
@@ -42,32 +42,32 @@ def test_a_room_of_which_nothing_is_kept_counts_on(path: Path) -> None:
             assert say(broker, "lobby", "three", key="k") == [3]
 
 
-def test_what_is_too_old_is_not_in_the_file_after_a_restart(path: Path) -> None:
-    """Whoever says that messages are kept for so many days has a room in mind that has gone quiet, above all."""
+def test_old_messages_are_deleted_from_the_file_at_a_restart(path: Path) -> None:
+    """Also in a room without new messages."""
     with closing(SqliteBroker(path)) as broker:
         say(broker, "lobby", "one", "two")
     with closing(SqliteBroker(path, Retention(days=1e-6 * SECOND))):
         assert rows_of(path, "messages") == 0
 
 
-def test_numbers_go_on_above_those_of_forgotten_rooms_after_a_restart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hands = Hands(monkeypatch)
+def test_numbers_continue_above_those_of_deleted_rooms_after_a_restart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_time = FakeTime(monkeypatch)
     with closing(SqliteBroker(path, Retention(days=10))) as broker:
         say(broker, "tea", "one", "two", key=None)
     for _ in range(11):
-        hands.go_on(0.95 * DAY)
+        fake_time.advance(0.95 * DAY)
         with closing(SqliteBroker(path, Retention(days=10))) as broker:
             say(broker, "coffee", "x")
     for _ in range(2):
         with closing(SqliteBroker(path, Retention(days=10))) as broker:
             assert list(last_numbers(broker)) == ["coffee"]
-            assert (broker.last_seq("tea"), broker.subscribe("tea", Listener())) == (2, 2)
+            assert (broker.last_seq("tea"), broker.subscribe("tea", RecordingSubscriber())) == (2, 2)
     with closing(SqliteBroker(path, Retention(days=10))) as broker:
         assert say(broker, "tea", "three") == [3]
     assert rows_of(path, "rooms") == 2
 
 
-def test_what_is_not_kept_any_more_does_not_pile_up_in_the_file(path: Path) -> None:
+def test_deleted_messages_do_not_accumulate_in_the_file(path: Path) -> None:
     with closing(SqliteBroker(path, Retention(messages=10))) as broker:
         for number in range(30):
             say(broker, "lobby", *[f"{number}"] * 100)
@@ -75,7 +75,7 @@ def test_what_is_not_kept_any_more_does_not_pile_up_in_the_file(path: Path) -> N
         assert numbers(log_of(broker, "lobby")) == upto(3000)[-10:]
 
 
-def test_keys_are_remembered_for_so_many_messages_and_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_number_of_keys_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "MAX_KEYS", 20)
     with closing(SqliteBroker(path, Retention(messages=3))) as broker:
         for first in range(1, 1001, 100):

@@ -1,4 +1,4 @@
-"""The tables of a history file: how they come into being, and how those of earlier versions become today's."""
+"""The tables of a history file: creation, and migration from earlier versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.sqlite.wiring import looking_into, refusal
+from tests.brokers.sqlite.wiring import open_database, refusal
 from tests.brokers.wiring import log_of, say, set_topic, texts
 from wschat.brokers.base import TOPIC, Retention
 from wschat.brokers.sqlite import schema
@@ -17,7 +17,7 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.brokers.sqlite.schema import VERSION, check_compatible, migrate
 from wschat.errors import UsageError
 
-# Makes a table, and then fails.
+# Creates a table and then fails.
 BROKEN = "CREATE TABLE half (x); CREATE TABLE half (x);"
 
 
@@ -37,14 +37,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def content(path: Path) -> list[str]:
-    """All that is in the file, as whoever opens it next finds it; its version first."""
+    """Return the version and the content of the file, as another connection sees them."""
     with closing(connect(path)) as database:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         return [str(version), *database.iterdump()]
 
 
-def have_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
-    """As if there had been later versions."""
+def add_steps(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    """Add steps, as if there were later versions."""
     monkeypatch.setattr(schema, "_STEPS", [*schema._STEPS, *more])
     monkeypatch.setattr(schema, "VERSION", len(schema._STEPS))
 
@@ -59,7 +59,7 @@ def test_an_empty_file_gets_the_tables_of_this_version_and_an_epoch(path: Path, 
         assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
-def test_to_migrate_once_more_changes_nothing(path: Path, database: sqlite3.Connection) -> None:
+def test_migrating_again_changes_nothing(path: Path, database: sqlite3.Connection) -> None:
     migrate(database)
     database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
     before = content(path)
@@ -79,20 +79,20 @@ def test_no_two_files_have_the_same_epoch(tmp_path: Path) -> None:
     assert len(epochs) == 10
 
 
-def test_an_earlier_version_gets_the_steps_that_it_lacks_and_keeps_what_it_has(
+def test_an_earlier_version_gets_the_missing_steps_and_keeps_its_content(
     path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(database)
     database.execute("INSERT INTO rooms (name, last) VALUES ('lobby', 7)")
     epoch = database.execute("SELECT epoch FROM log").fetchall()
-    have_steps(monkeypatch, "ALTER TABLE rooms ADD COLUMN topic TEXT;", "UPDATE rooms SET topic = name || ' ' || last;")
+    add_steps(monkeypatch, "ALTER TABLE rooms ADD COLUMN topic TEXT;", "UPDATE rooms SET topic = name || ' ' || last;")
     migrate(database)
     assert content(path)[0] == str(VERSION + 2)
     assert database.execute("SELECT name, last, topic FROM rooms").fetchall() == [("lobby", 7, "lobby 7")]
     assert database.execute("SELECT epoch FROM log").fetchall() == epoch
 
 
-def test_a_history_of_version_1_keeps_its_times_and_when_the_server_was_seen(path: Path) -> None:
+def test_a_history_of_version_1_gets_the_times_of_rooms_and_of_the_last_run(path: Path) -> None:
     with closing(connect(path)) as database:
         database.executescript(schema._STEPS[0])
         database.executescript("""
@@ -128,10 +128,10 @@ def test_a_history_of_version_2_has_messages_without_a_kind_and_rooms_without_a_
     assert content(path)[0] == str(VERSION)
 
 
-def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_step_changes_nothing(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate(database)
     before = content(path)
-    have_steps(monkeypatch, BROKEN)
+    add_steps(monkeypatch, BROKEN)
     with pytest.raises(sqlite3.Error, match="table half already exists"):
         migrate(database)
     database.close()
@@ -139,13 +139,13 @@ def test_a_step_that_fails_leaves_nothing_of_itself(path: Path, database: sqlite
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_if_a_later_step_fails_there_is_nothing_of_the_earlier_ones(
+def test_if_a_later_step_fails_the_earlier_ones_are_undone(
     path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, is_new: bool
 ) -> None:
     if not is_new:
         migrate(database)
     before = content(path)
-    have_steps(monkeypatch, "CREATE TABLE whole (x);", BROKEN)
+    add_steps(monkeypatch, "CREATE TABLE whole (x);", BROKEN)
     with pytest.raises(sqlite3.Error, match="table half already exists"):
         migrate(database)
     database.close()
@@ -154,11 +154,11 @@ def test_if_a_later_step_fails_there_is_nothing_of_the_earlier_ones(
 
 def test_a_step_that_failed_can_be_tried_again(path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        have_steps(broken, BROKEN)
+        add_steps(broken, BROKEN)
         with pytest.raises(sqlite3.Error):
             migrate(database)
     database.close()
-    have_steps(monkeypatch, "CREATE TABLE half (x);")
+    add_steps(monkeypatch, "CREATE TABLE half (x);")
     with closing(connect(path)) as again:
         migrate(again)
     assert content(path)[0] == str(VERSION + 1)
@@ -175,7 +175,7 @@ def test_a_later_version_is_refused(path: Path, database: sqlite3.Connection) ->
     assert content(path) == before
 
 
-def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Connection) -> None:
+def test_a_database_with_other_tables_is_refused(path: Path, database: sqlite3.Connection) -> None:
     database.execute("CREATE TABLE notes (x)")
     before = content(path)
     with pytest.raises(UsageError, match="a file is a database of another application, not a history"):
@@ -186,10 +186,10 @@ def test_what_has_tables_of_its_own_is_refused(path: Path, database: sqlite3.Con
 def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         say(broker, "lobby", "one")
-    with looking_into(path) as database:
+    with open_database(path) as database:
         database.execute("PRAGMA user_version = 99")
     assert f"has version 99, and this wschat reads versions up to {VERSION}" in refusal(path)
-    with looking_into(path) as database:
+    with open_database(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (99,)
         database.execute(f"PRAGMA user_version = {VERSION}")
     with closing(SqliteBroker(path)) as broker:
@@ -198,28 +198,28 @@ def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("table", ["log", "lines"])
 @pytest.mark.parametrize("version", [0, 1, -1, 7])
-def test_a_database_of_something_else_is_refused_and_nothing_is_put_into_it(path: Path, version: int, table: str) -> None:
-    """1 is what many programs call their first version, and many have a table of that name."""
-    with looking_into(path) as database:
+def test_a_database_of_another_application_is_refused_and_not_changed(path: Path, version: int, table: str) -> None:
+    """Version 1 and a table of this name are common."""
+    with open_database(path) as database:
         database.executescript(f"CREATE TABLE {table} (line TEXT); PRAGMA user_version = {version};")
         before = list(database.iterdump())
     assert str(path) in refusal(path)
-    with looking_into(path) as database:
+    with open_database(path) as database:
         assert list(database.iterdump()) == before
         assert database.execute("PRAGMA user_version").fetchone() == (version,)
 
 
-def test_a_database_of_something_else_is_left_as_it_was(path: Path) -> None:
-    """Not even its journal is turned into another kind: whoever it belongs to may not be able to use that."""
-    with looking_into(path) as database:
+def test_the_journal_mode_of_another_applications_database_is_not_changed(path: Path) -> None:
+    """The other application may not be able to use another journal mode."""
+    with open_database(path) as database:
         database.execute("CREATE TABLE lines (line TEXT)")
     before = path.read_bytes()
     assert "is a database of another application" in refusal(path)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"Dear diary,\n" * 100, b"\0" * 4096, b"xy"])
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"Not a database,\n" * 100, b"\0" * 4096, b"xy"])
+def test_a_file_that_is_not_a_database_is_refused_and_not_changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert str(path) in refusal(path)
     assert path.read_bytes() == content

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.sqlite.wiring import change, looking_into, rows_of
+from tests.brokers.sqlite.wiring import change, open_database, rows_of
 from tests.brokers.wiring import TEXTS, append, log_of, say, set_topic, topic_text, upto
 from wschat.brokers.base import TOPIC, Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -52,7 +52,7 @@ def test_a_room_that_is_forgotten_takes_its_topic_with_it(path: Path) -> None:
 
 
 def test_a_topic_is_on_the_disk_when_its_author_is_told(path: Path) -> None:
-    with closing(SqliteBroker(path)) as broker, looking_into(path) as database:
+    with closing(SqliteBroker(path)) as broker, open_database(path) as database:
         for seq in upto(3):
             assert set_topic(broker, "tea", f"topic {seq}") == seq
             assert database.execute("SELECT seq, text FROM topics").fetchall() == [(seq, f"topic {seq}")]
@@ -88,7 +88,7 @@ def test_a_table_of_topics_that_is_damaged_keeps_nobody_from_talking(path: Path,
 
 def wipe_topics(path: Path) -> None:
     """Make the page of the table unreadable, as a disk does that forgets."""
-    with looking_into(path) as database:
+    with open_database(path) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'topics'").fetchone()
         (size,) = database.execute("PRAGMA page_size").fetchone()

@@ -1,4 +1,4 @@
-"""The queue of the writer thread, and the broker while its queue is full or closed."""
+"""The queue of the broker's thread, and the broker while its queue is full or closed."""
 
 from __future__ import annotations
 
@@ -10,100 +10,100 @@ from time import monotonic
 
 import pytest
 
-from tests.brokers.sqlite.wiring import Gate, looking_into
-from tests.brokers.wiring import Listener, Speaker, last_numbers, log_of, numbers, texts, upto
+from tests.brokers.sqlite.wiring import BlockingPublisher, open_database
+from tests.brokers.wiring import IgnoringPublisher, RecordingPublisher, RecordingSubscriber, last_numbers, log_of, numbers, texts, upto
 from tests.concurrency import TIMEOUT, eventually
-from wschat.brokers.base import Draft, Message, Outcome
+from wschat.brokers.base import Draft, Message
 from wschat.brokers.sqlite import write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.brokers.sqlite.write_queue import Task, Work, WriteQueue
 from wschat.errors import HistoryUnavailable
 
 
-def test_what_waits_becomes_durable_together(broker: SqliteBroker) -> None:
-    """The busier it is, the less a message costs: what gathers while the disk works is one transaction, and one delivery."""
+def test_queued_drafts_are_written_in_one_transaction(broker: SqliteBroker) -> None:
+    """The drafts that accumulate during a write are one transaction and one delivery, so messages cost less under load."""
     deliveries: list[list[int]] = []
 
-    class Counting(Listener):
+    class Counting(RecordingSubscriber):
         def on_messages(self, messages: Sequence[Message]) -> None:
             deliveries.append(numbers(messages))
 
     broker.subscribe("lobby", Counting())
-    gate, speaker = Gate(broker), Speaker(broker)
-    gate.shut()
-    speaker.begin(*(Draft("lobby", "alice", f"{number}", key=f"{number % 150}") for number in range(150)))
-    speaker.begin(*(Draft("lobby", "bob", f"{number}", key=f"{number % 150}") for number in range(150)))
+    blocker, publisher = BlockingPublisher(broker), RecordingPublisher(broker)
+    blocker.block()
+    publisher.begin(*(Draft("lobby", "alice", f"{number}", key=f"{number % 150}") for number in range(150)))
+    publisher.begin(*(Draft("lobby", "bob", f"{number}", key=f"{number % 150}") for number in range(150)))
     assert deliveries == []
-    gate.open()
-    assert speaker.wait_for(300) == upto(150) * 2
+    blocker.release()
+    assert publisher.wait_for(300) == upto(150) * 2
     assert deliveries == [upto(150)]
 
 
-def test_more_than_one_transaction_takes_is_appended_all_the_same(broker: SqliteBroker) -> None:
-    speaker, listener = Speaker(broker), Listener()
-    broker.subscribe("lobby", listener)
-    gate = Gate(broker)
-    gate.shut()
+def test_more_drafts_than_one_batch_holds_are_appended(broker: SqliteBroker) -> None:
+    publisher, subscriber = RecordingPublisher(broker), RecordingSubscriber()
+    broker.subscribe("lobby", subscriber)
+    blocker = BlockingPublisher(broker)
+    blocker.block()
     total = 2 * write_queue.MAX_BATCH + 500
-    speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(total)))
-    gate.open()
-    assert speaker.wait_for(total) == upto(total)
-    assert numbers(listener.messages) == upto(total)
+    publisher.begin(*(Draft("lobby", "alice", f"{number}") for number in range(total)))
+    blocker.release()
+    assert publisher.wait_for(total) == upto(total)
+    assert numbers(subscriber.messages) == upto(total)
 
 
-def test_one_who_appends_waits_while_far_too_much_is_waiting(broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_waits_while_the_queue_is_full(broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_queue, "_MAX_QUEUED", 10)
-    speaker, gate = Speaker(broker), Gate(broker)
+    publisher, blocker = RecordingPublisher(broker), BlockingPublisher(broker)
     waiting: list[int] = []
-    gate.shut()
+    blocker.block()
 
     def talk(thread: int) -> None:
         for number in range(100):
-            speaker.begin(Draft("lobby", f"{thread}", f"{number}"))
+            publisher.begin(Draft("lobby", f"{thread}", f"{number}"))
             waiting.append(len(broker._queue._messages))
 
     with ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(talk, thread) for thread in range(4)]
         eventually(lambda: len(waiting) >= 10)
         assert not any(task.done() for task in tasks)
-        gate.open()
+        blocker.release()
         for task in tasks:
             task.result(TIMEOUT)
-    assert sorted(number for number in speaker.wait_for(400) if isinstance(number, int)) == upto(400)
+    assert sorted(number for number in publisher.wait_for(400) if isinstance(number, int)) == upto(400)
     assert max(waiting) == 10
     for thread in range(4):
         said = [message for message in log_of(broker, "lobby") if message.sender == f"{thread}"]
         assert texts(said) == [f"{number}" for number in range(100)]
 
 
-def test_at_the_end_what_waits_is_appended_even_if_it_is_much(path: Path) -> None:
+def test_close_appends_a_long_queue(path: Path) -> None:
     broker = SqliteBroker(path)
-    speaker, gate = Speaker(broker), Gate(broker)
-    gate.shut()
-    speaker.begin(*(Draft("lobby", "alice", f"{number}") for number in range(2500)))
+    publisher, blocker = RecordingPublisher(broker), BlockingPublisher(broker)
+    blocker.block()
+    publisher.begin(*(Draft("lobby", "alice", f"{number}") for number in range(2500)))
     with ThreadPoolExecutor(1) as pool:
         closed = pool.submit(broker.close)
         eventually(lambda: broker._queue.is_closed)
         assert not closed.done()
-        gate.open()
+        blocker.release()
         closed.result(TIMEOUT)
-    assert speaker.wait_for(2500) == upto(2500)
+    assert publisher.wait_for(2500) == upto(2500)
     with closing(SqliteBroker(path)) as broker:
         assert texts(log_of(broker, "lobby")) == [f"{number}" for number in range(2500)]
 
 
-def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it waits for its turn, or is just about to append, or comes too late."""
+def test_every_append_during_a_close_gets_a_result_or_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it waits for room in the queue, is about to append, or comes too late."""
     monkeypatch.setattr(write_queue, "_MAX_QUEUED", 5)
     broker = SqliteBroker(path)
-    speaker, gate = Speaker(broker), Gate(broker)
-    gate.shut()
+    publisher, blocker = RecordingPublisher(broker), BlockingPublisher(broker)
+    blocker.block()
     begun: list[int] = []
 
     def talk() -> str:
         while True:
             try:
-                speaker.begin(Draft("lobby", "alice", "x"))
+                publisher.begin(Draft("lobby", "alice", "x"))
             except HistoryUnavailable as error:
                 return str(error)
             begun.append(1)
@@ -113,21 +113,21 @@ def test_nobody_who_appends_at_the_end_is_left_without_a_word(path: Path, monkey
         eventually(lambda: len(broker._queue._messages) == 5)
         closed = pool.submit(broker.close)
         assert {task.result(TIMEOUT) for task in tasks} == {"the history is closed"}
-        gate.open()
+        blocker.release()
         closed.result(TIMEOUT)
-    assert speaker.wait_for(len(begun)) == upto(len(begun))
+    assert publisher.wait_for(len(begun)) == upto(len(begun))
     with pytest.raises(HistoryUnavailable):
-        speaker.begin(Draft("lobby", "alice", "x"))
+        publisher.begin(Draft("lobby", "alice", "x"))
     with closing(SqliteBroker(path)) as broker:
-        assert last_numbers(broker) == {"gate": 1, "lobby": len(begun)}
+        assert last_numbers(broker) == {"blocker": 1, "lobby": len(begun)}
 
 
-def test_many_who_ask_whether_it_can_be_written_cost_one_write_a_second(path: Path, broker: SqliteBroker) -> None:
+def test_many_checks_cost_one_write_per_second(path: Path, broker: SqliteBroker) -> None:
     began_at = monotonic()
-    with looking_into(path) as database, ThreadPoolExecutor(8) as pool:
+    with open_database(path) as database, ThreadPoolExecutor(8) as pool:
 
         def writes() -> int:
-            (version,) = database.execute("PRAGMA data_version").fetchone()  # which changes with each commit of another
+            (version,) = database.execute("PRAGMA data_version").fetchone()  # changes with each commit of another connection
             return int(version)
 
         before = writes()
@@ -138,7 +138,7 @@ def test_many_who_ask_whether_it_can_be_written_cost_one_write_a_second(path: Pa
         assert len(found - {before}) <= 1 + (monotonic() - began_at)
 
 
-def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_of_a_check_expires(path: Path, broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.02)
     broker.check()
     elsewhere = path.rename(path.with_name("elsewhere"))
@@ -158,18 +158,13 @@ def test_what_a_check_has_found_is_not_held_to_for_longer(path: Path, broker: Sq
 # The queue by itself
 
 
-class Silent:
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
-
-
 def soon() -> float:
     return monotonic() + TIMEOUT
 
 
 def fill(queue: WriteQueue, number: int) -> None:
     for _ in range(number):
-        queue.put(Draft("lobby", "alice", "x"), Silent())
+        queue.put(Draft("lobby", "alice", "x"), IgnoringPublisher())
 
 
 def test_get_returns_tasks_and_messages_in_the_order_in_which_they_were_queued() -> None:
@@ -187,7 +182,7 @@ def test_get_returns_tasks_and_messages_in_the_order_in_which_they_were_queued()
     assert ran == ["task"]
 
 
-def test_a_batch_has_no_more_than_so_many_messages() -> None:
+def test_a_batch_has_a_maximum_size() -> None:
     queue = WriteQueue()
     fill(queue, write_queue.MAX_BATCH + 5)
     sizes = [len(work.batch) for _ in range(2) if (work := queue.get(soon()))]
@@ -213,7 +208,7 @@ def test_a_closed_queue_refuses_new_work_and_returns_the_rest() -> None:
     assert queue.get(soon()) is None
 
 
-def test_a_task_that_fails_is_an_error_for_those_who_wait() -> None:
+def test_a_failing_task_raises_an_error_in_the_waiting_thread() -> None:
     def fail() -> None:
         raise ValueError("no")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.wiring import Speaker
+from tests.brokers.wiring import RecordingPublisher
 from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Draft, Outcome
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -22,29 +22,29 @@ NO_TEXT = {"text": "CAST(x'ff' || text AS TEXT)"}
 
 
 @contextmanager
-def looking_into(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file as another program sees it."""
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file as another program does."""
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
         yield database
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Another program is writing to the file, and does not come to an end."""
-    with looking_into(path) as database:
+    """Lock the file, like another program that is writing to it."""
+    with open_database(path) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("ROLLBACK")
 
 
 def rows_of(path: Path, table: str) -> int:
-    with looking_into(path) as database:
+    with open_database(path) as database:
         (rows,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(rows)
 
 
 def refusal(path: Path) -> str:
-    """Why there can be no history in this place. Nothing of it stays open."""
+    """Return the error for a file that cannot be a history. Check that it is not left open."""
     with pytest.raises(UsageError) as caught:
         SqliteBroker(path).close()
     assert not descriptors_in(path.parent)
@@ -52,52 +52,52 @@ def refusal(path: Path) -> str:
 
 
 def descriptors_in(folder: Path) -> list[str]:
-    """The files of a folder that this process has open, where the system says so."""
+    """Return the files of a folder that this process has open, if the system reports them."""
     found = []
     for descriptor in Path("/proc/self/fd").glob("*"):
         try:
             target = os.readlink(descriptor)
         except OSError:
-            continue  # the one that `glob` had
+            continue  # the descriptor of `glob`
         if target.startswith(f"{folder}{os.sep}"):
             found.append(target)
     return found
 
 
 def in_another_process(action: Callable[..., None], *arguments: object) -> list[str]:
-    """The command that does this."""
+    """Return the command that calls `action` in another process."""
     code = f"from {action.__module__} import {action.__name__} as act; act({', '.join(map(repr, arguments))})"
     return [sys.executable, "-c", code]
 
 
 def top() -> Path:
-    """From where the tests can be imported."""
+    """Return the folder from which the tests can be imported."""
     return Path(__file__).parents[3]
 
 
-class Gate(Speaker):
-    """A publisher that keeps the broker waiting, against the rule, so that what is appended meanwhile gathers."""
+class BlockingPublisher(RecordingPublisher):
+    """A publisher that blocks the broker's thread, so that drafts accumulate in the queue."""
 
     def __init__(self, broker: SqliteBroker) -> None:
         super().__init__(broker)
-        self._opened = threading.Event()
+        self._released = threading.Event()
         self._reached = threading.Event()
 
     def on_appended(self, outcomes: list[Outcome]) -> None:
         self._reached.set()
-        assert self._opened.wait(TIMEOUT)
+        assert self._released.wait(TIMEOUT)
         super().on_appended(outcomes)
 
-    def shut(self, room: str = "gate") -> None:
-        self.begin(Draft(room, "gate", "shut"))
+    def block(self, room: str = "blocker") -> None:
+        self.begin(Draft(room, "blocker", "shut"))
         assert self._reached.wait(TIMEOUT)
 
-    def open(self) -> None:
-        self._opened.set()
+    def release(self) -> None:
+        self._released.set()
 
 
 def change(path: Path, statement: str) -> None:
-    """As another program does, or a disk that forgets."""
+    """Change the file, like another program or a failing disk."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         assert database.execute(statement).rowcount
 
