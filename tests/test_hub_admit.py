@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.concurrency import TIMEOUT, eventually, switching_often
-from tests.connection.wiring import Wiring, narrow_sockets
+from tests.connection.wiring import END, Wiring, narrow_sockets, until_end
 from tests.protocol.wire import CLOSE, TEXT
 from wschat.connection.connection import Connection
 from wschat.errors import UsageError
@@ -18,7 +18,6 @@ from wschat.hub import Hub
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate
 
-END = "end"
 # For clients whose threads may not run for a while on a busy machine.
 UNLIMITED = Limits(outbox_bytes=0, outbox_seconds=0)
 
@@ -27,14 +26,6 @@ def broadcast_now(hub: Hub, message: str | bytes) -> None:
     """Broadcast at once, although the thread of the test may have a cork."""
     hub.add(message)
     hub.flush()
-
-
-def until_end(client: Connection) -> list[str | bytes]:
-    """Return the messages that a client receives before END."""
-    messages: list[str | bytes] = []
-    while (message := client.recv(timeout=TIMEOUT)) != END:
-        messages.append(message)
-    return messages
 
 
 def test_an_admitted_member_gets_its_greeting_and_then_later_messages(wire: Wiring) -> None:

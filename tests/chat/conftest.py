@@ -1,4 +1,4 @@
-"""A chat for each test, with any of the brokers."""
+"""Fixtures for the tests of the chat: a chat for each test, with each of the brokers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from wschat.chat.chat import SUBPROTOCOLS, Chat
 
 
 class ChatFactory(Protocol):
-    """Starts a server of a chat and returns who opens connections to it."""
+    """Starts the server of a chat and returns an object that opens connections to it."""
 
     def __call__(self, broker: Broker | None = None, **options: Any) -> Guests: ...
 
 
 @pytest.fixture(params=["sqlite", "memory"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
-    """A broker that keeps what is said; the chat that is given it closes it."""
+    """A broker that keeps messages. The chat that uses it closes it."""
     return SqliteBroker(tmp_path / "history.sqlite") if request.param == "sqlite" else MemoryBroker()
 
 
 @pytest.fixture
 def open_chat(serve: ServerFactory) -> Iterator[ChatFactory]:
-    """Opens chats that end with the test: first the clients, then the server, then the broker."""
+    """A function that opens a chat. After the test the clients are closed first, then the server, then the broker."""
     with ExitStack() as chats, ExitStack() as clients:
 
         def start(broker: Broker | None = None, *, server_options: dict[str, Any] | None = None, **options: Any) -> Guests:
@@ -46,5 +46,5 @@ def open_chat(serve: ServerFactory) -> Iterator[ChatFactory]:
 
 @pytest.fixture
 def guests(open_chat: ChatFactory, broker: Broker) -> Guests:
-    """Opens connections to a chat that keeps what is said."""
+    """Opens connections to a chat that keeps messages."""
     return open_chat(broker)

@@ -1,4 +1,4 @@
-"""Access: who somebody is by a token, by a password or by their word; who is refused; and where tokens come from."""
+"""Access: identification by token, by password or by name alone; refusals; and issuing tokens."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from wschat.chat.tokens import LEEWAY_SECONDS, mint, read_secret
 from wschat.errors import Rejected, RequestRefused, UsageError
 from wschat.server.requests import Request
 
-SECRET = b"a secret of the tests, and of nobody else's, that is long enough"
-OTHER_SECRET = b"another secret, which the server knows nothing of, just as long."
+SECRET = b"a secret of the tests that is long enough even for HS512, which needs 64 bytes"
+OTHER_SECRET = b"another secret that is long enough even for HS512, which needs 64 bytes of key"
 HOUR = 3600
 RULE = "The name must be 1 to 32 letters, digits, '-', '_' or '.'."
 
 
 def token(secret: bytes = SECRET, algorithm: str = "HS256", **claims: object) -> str:
-    """A token as somebody else's program makes it."""
+    """Return a token as another program issues it."""
     return jwt.encode({"sub": "alice", **claims}, secret, algorithm=algorithm)
 
 
@@ -63,7 +63,7 @@ def outcome(access: Access, request: Request) -> Identity | RequestRefused:
 
 @pytest.fixture
 def access() -> Access:
-    """A chat for which one needs a token."""
+    """The access rules of a chat that requires a token."""
     return Access(SECRET)
 
 
@@ -84,7 +84,7 @@ def access() -> Access:
         opening(room="tea", token=token()),
     ],
 )
-def test_a_token_may_come_in_three_ways(access: Access, request_made: Request) -> None:
+def test_a_token_can_be_sent_in_three_ways(access: Access, request_made: Request) -> None:
     assert access.identify(request_made) == Identity("alice", is_proven=True)
 
 
@@ -101,8 +101,8 @@ def test_a_token_may_come_in_three_ways(access: Access, request_made: Request) -
         'open="quote',
     ],
 )
-def test_the_cookies_of_others_do_no_harm(access: Access, neighbour: str) -> None:
-    """All that runs on this host and sets cookies sends us its own, however it writes them."""
+def test_other_cookies_are_ignored(access: Access, neighbour: str) -> None:
+    """Other programs on the same host set cookies too, in any syntax."""
     for cookies in (f"{neighbour}; wschat_token={token()}", f"wschat_token={token()}; {neighbour}"):
         assert access.identify(opening({"cookie": cookies})).name == "alice"
 
@@ -116,15 +116,15 @@ def test_the_cookies_of_others_do_no_harm(access: Access, neighbour: str) -> Non
         ({"authorization": "Basic eDp5", "cookie": "other=1"}, token(sub="query"), "query"),
     ],
 )
-def test_the_header_counts_before_the_cookie_and_that_before_the_query(
+def test_the_header_takes_precedence_over_the_cookie_and_the_cookie_over_the_query(
     access: Access, headers: Mapping[str, str], query: str, name: str
 ) -> None:
     assert access.identify(opening(headers, token=query)).name == name
 
 
 @pytest.mark.parametrize("stale", ["x", "an.opaque.one", token(exp=0), token(OTHER_SECRET), ""])
-def test_the_first_token_that_is_valid_counts(access: Access, stale: str) -> None:
-    """A cookie of last week, or a proxy's Bearer that is nothing to us, does not keep out who has brought a good one."""
+def test_the_first_valid_token_counts(access: Access, stale: str) -> None:
+    """An expired cookie, or a bearer token meant for a proxy, does not matter if another token is valid."""
     good = token(sub="bob")
     for request in (
         opening({"authorization": f"Bearer {stale}"}, token=good),
@@ -137,7 +137,7 @@ def test_the_first_token_that_is_valid_counts(access: Access, stale: str) -> Non
         assert access.identify(request).name == "bob"
 
 
-def test_where_no_token_is_valid_the_answer_is_about_the_last(access: Access) -> None:
+def test_without_a_valid_token_the_error_is_about_the_last(access: Access) -> None:
     request = opening({"authorization": "Bearer x", "cookie": "wschat_token=x"}, token=token(exp=0))
     assert refusal(access, request).text == "The token is not valid: Signature has expired."
 
@@ -152,7 +152,7 @@ def test_thousands_of_cookies_take_no_time(access: Access) -> None:
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Basic YWxpY2U6eA=="}, {"authorization": "Digest x"}, {"cookie": "token=x"}, {"cookie": ""}]
 )
-def test_without_a_token_one_is_told_where_it_belongs(access: Access, headers: Mapping[str, str]) -> None:
+def test_the_error_for_a_missing_token_says_where_it_belongs(access: Access, headers: Mapping[str, str]) -> None:
     for request in (opening(headers), opening(headers, name="alice", password="x")):
         refused = refusal(access, request)
         assert refused.status == HTTPStatus.UNAUTHORIZED
@@ -161,12 +161,12 @@ def test_without_a_token_one_is_told_where_it_belongs(access: Access, headers: M
 
 
 def unsigned(payload: bytes) -> str:
-    """A token that claims that it needs no signature."""
+    """Return a token with the algorithm "none"."""
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"none","typ":"JWT"}', payload, b""))
 
 
 def signed(claims: bytes) -> str:
-    """A token with these claims, whatever they are."""
+    """Return a signed token with any payload."""
     return jwt.api_jws.encode(claims, SECRET, algorithm="HS256")
 
 
@@ -208,9 +208,9 @@ NOT_VALID = {
     "issued later": token(iat=time.time() + HOUR),
     "valid soon": token(nbf="soon"),
     "for another server": token(aud="another server"),
-    "for those who have no name": token(sub="Server"),
-    "for those who have no name, in another case": token(sub="ｓＥＲＶＥＲ"),
-    "for nobody": jwt.encode({}, SECRET),
+    "for the reserved name": token(sub="Server"),
+    "for the reserved name, in another case": token(sub="ｓＥＲＶＥＲ"),
+    "without a sub": jwt.encode({}, SECRET),
     "name and no sub": jwt.encode({"name": "alice"}, SECRET),
     "sub null": token(sub=None),
     "sub empty": token(sub=""),
@@ -232,7 +232,7 @@ NOT_VALID = {
 
 
 @pytest.mark.parametrize("text", NOT_VALID.values(), ids=NOT_VALID)
-def test_a_token_that_is_not_valid(access: Access, text: str) -> None:
+def test_an_invalid_token_is_refused(access: Access, text: str) -> None:
     for request in (bearing(text), opening(token=text)):
         refused = refusal(access, request)
         assert refused.status == HTTPStatus.UNAUTHORIZED
@@ -241,7 +241,7 @@ def test_a_token_that_is_not_valid(access: Access, text: str) -> None:
 
 
 @given(st.text(st.characters(codec="latin-1")))
-def test_any_text_is_a_token_or_is_refused(text: str) -> None:
+def test_any_text_as_a_token_is_refused(text: str) -> None:
     assert refusal(Access(SECRET), bearing(text)).status == HTTPStatus.UNAUTHORIZED
 
 
@@ -253,8 +253,8 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["sub", "exp", "nbf", "iat", "aud", "iss", "jti", "rooms", "mod"]), JSON_VALUES))
-def test_any_claims_make_somebody_or_are_refused(claims: dict[str, object]) -> None:
-    """Whoever has the secret may still be in error."""
+def test_any_claims_give_an_identity_or_are_refused(claims: dict[str, object]) -> None:
+    """A program that has the secret can still make mistakes."""
     found = outcome(Access(SECRET), bearing(signed(json.dumps(claims).encode())))
     if isinstance(found, RequestRefused):
         assert found.status == HTTPStatus.UNAUTHORIZED
@@ -263,13 +263,13 @@ def test_any_claims_make_somebody_or_are_refused(claims: dict[str, object]) -> N
         assert found.is_moderator == (claims.get("mod") is True)
 
 
-def test_a_token_that_is_valid(access: Access) -> None:
+def test_a_valid_token_is_accepted(access: Access) -> None:
     now = time.time()
     for valid in (token(exp=now + HOUR), token(nbf=now - 1), token(iat=now - 1), token(iss="us", jti="1", more=[1])):
         assert access.identify(bearing(valid)).name == "alice"
 
 
-def test_the_clocks_may_differ_a_little(access: Access) -> None:
+def test_clocks_may_differ_by_a_few_seconds(access: Access) -> None:
     now = time.time()
     for valid in (token(exp=now - 5), token(nbf=now + 5), token(iat=now + 5), token(exp=now - 5, nbf=now + 5, iat=now + 5)):
         identity = access.identify(bearing(valid))
@@ -279,16 +279,16 @@ def test_the_clocks_may_differ_a_little(access: Access) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aud", "is_meant"), [("chat", True), (["web", "chat"], True), ("web", False), ([], False), ("", False), (5, False)]
+    ("aud", "is_accepted"), [("chat", True), (["web", "chat"], True), ("web", False), ([], False), ("", False), (5, False)]
 )
-def test_a_token_may_have_to_be_for_this_chat(aud: object, is_meant: bool) -> None:
+def test_a_token_must_be_for_the_audience_if_one_is_configured(aud: object, is_accepted: bool) -> None:
     access = Access(SECRET, audience="chat")
     found = outcome(access, bearing(token(aud=aud)))
-    assert isinstance(found, Identity) == is_meant
+    assert isinstance(found, Identity) == is_accepted
     assert refusal(access, bearing(token())).text == 'The token is not valid: Token is missing the "aud" claim.'
 
 
-def test_an_audience_is_for_tokens() -> None:
+def test_an_audience_without_a_secret_raises_usage_error() -> None:
     with pytest.raises(UsageError, match="an audience is for tokens"):
         Access(audience="chat")
 
@@ -302,25 +302,25 @@ def test_the_subject_is_normalised(access: Access) -> None:
     assert access.identify(bearing(token(sub="ａｌｉｃｅ"))).name == "alice"
 
 
-def test_a_token_says_when_it_ends(access: Access) -> None:
+def test_the_identity_expires_with_its_token(access: Access) -> None:
     ends = int(time.time()) + HOUR
     assert access.identify(bearing(token(exp=ends))).expires_at == ends + LEEWAY_SECONDS
     assert access.identify(bearing(token())).expires_at is None
 
 
 @pytest.mark.parametrize("ends", [4102444800, 4102444800.5, "4102444800"])  # the year 2100
-def test_the_end_of_a_token_is_a_number_to_us_however_it_is_written(access: Access, ends: object) -> None:
-    """Some programs write it as a text, and PyJWT lets that pass."""
+def test_the_expiry_of_an_identity_is_a_number_however_it_is_written(access: Access, ends: object) -> None:
+    """Some programs write it as a string, and PyJWT accepts that."""
     found = outcome(access, bearing(token(exp=ends)))
     assert isinstance(found, RequestRefused) or isinstance(found.expires_at, int | float)
 
 
 @pytest.mark.parametrize("mod", [1, "true", "True", "yes", [True], {}, 0, False, None])
-def test_nobody_is_a_moderator_by_accident(access: Access, mod: object) -> None:
+def test_only_the_claim_mod_true_makes_a_moderator(access: Access, mod: object) -> None:
     assert not access.identify(bearing(token(mod=mod))).is_moderator
 
 
-def test_a_token_makes_a_moderator(access: Access) -> None:
+def test_a_token_can_make_a_moderator(access: Access) -> None:
     assert access.identify(bearing(token(mod=True))) == Identity("alice", is_proven=True, is_moderator=True)
 
 
@@ -336,25 +336,25 @@ def test_a_token_makes_a_moderator(access: Access) -> None:
         (["te?"], ["tea"], ["te", "team"]),
     ],
 )
-def test_a_token_names_rooms_by_patterns_in_any_case(access: Access, patterns: list[str], rooms: list[str], others: list[str]) -> None:
+def test_the_room_patterns_of_a_token_ignore_case(access: Access, patterns: list[str], rooms: list[str], others: list[str]) -> None:
     identity = access.identify(bearing(token(rooms=patterns)))
     assert [room for room in rooms + others if identity.may_enter(room)] == rooms
 
 
-def test_without_patterns_all_rooms_are_open_and_with_an_empty_list_none_is(access: Access) -> None:
-    """A program that works out a list and finds nothing must not have opened everything by that."""
+def test_without_patterns_all_rooms_are_allowed_and_with_an_empty_list_none(access: Access) -> None:
+    """A program that computes an empty list must not allow all rooms by it."""
     assert access.identify(bearing(token())).may_enter("lobby")
     assert not access.identify(bearing(token(rooms=[]))).may_enter("lobby")
 
 
-def test_with_tokens_nobody_comes_in_by_a_password() -> None:
+def test_passwords_are_not_accepted_if_tokens_are_required() -> None:
     for request in (opening(name="root", password="swordfish"), basic("root:swordfish")):
         assert refusal(Access(SECRET), request).status == HTTPStatus.UNAUTHORIZED
     with pytest.raises(UsageError, match="must have a token with the claim 'mod'"):
         Access(SECRET, {"root": "swordfish"})
 
 
-def test_nobody_is_called_like_those_who_have_no_name() -> None:
+def test_the_name_server_is_reserved() -> None:
     assert refusal(Access(), opening(name="SERVER")).status == HTTPStatus.BAD_REQUEST
     with pytest.raises(Rejected, match="The name Server is reserved for clients without a name"):
         Access().check_name(Identity(), "server")
@@ -364,13 +364,13 @@ def test_nobody_is_called_like_those_who_have_no_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["alice", "Zoë", "名前"])
-def test_without_a_secret_anybody_is_who_they_say(name: str) -> None:
+def test_without_a_secret_any_name_is_accepted(name: str) -> None:
     access = Access()
     assert access.identify(opening(name=name)) == Identity(name)
     assert access.identify(opening(name=name, password="any")) == Identity(name)
 
 
-def test_nobody_has_to_say_who_they_are() -> None:
+def test_a_name_is_optional() -> None:
     for request in (opening(), opening(other="x"), opening({"authorization": "Bearer x"}), opening({"authorization": "Digest x"})):
         assert Access().identify(request) == Identity()
 
@@ -381,38 +381,38 @@ def test_a_name_is_normalised() -> None:
 
 @pytest.mark.parametrize("access", [Access(), Access(moderators={"root": "swordfish"})], ids=["no moderators", "moderators"])
 @pytest.mark.parametrize("login", ["team:x", "team", "team:", ":", "", "two words:x", b"\xff:x", "<b>:swordfish"])
-def test_a_login_for_a_proxy_names_nobody(access: Access, login: str | bytes) -> None:
-    """A class that comes through one login is not one person."""
+def test_a_basic_login_for_a_proxy_gives_no_name(access: Access, login: str | bytes) -> None:
+    """Many people can share the login of a proxy."""
     headers = basic(login).headers
     assert access.identify(opening(headers, name="alice")) == Identity("alice")
     assert access.identify(opening(headers)) == Identity()
 
 
-def test_a_moderators_header_counts_before_the_query() -> None:
+def test_the_header_of_a_moderator_takes_precedence_over_the_query() -> None:
     access = Access(moderators={"root": "swordfish", "zoe": "sesame"})
     assert access.identify(opening(basic("root:swordfish").headers, name="alice")).name == "root"
     assert access.identify(opening(basic("team:x").headers, name="root", password="swordfish")).is_moderator
     assert refusal(access, opening(basic("root:x").headers, name="alice")).status == HTTPStatus.UNAUTHORIZED
 
 
-def test_a_token_is_nothing_to_a_server_without_a_secret() -> None:
+def test_a_server_without_a_secret_ignores_tokens() -> None:
     assert Access().identify(opening(token=token(mod=True), name="bob")) == Identity("bob")
 
 
 @pytest.mark.parametrize("name", ["", " ", "two words", "x" * 33, "a\nb", "<b>", "\0"])
-def test_what_is_no_name_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     refused = refusal(Access(), opening(name=name))
     assert (refused.status, refused.text, refused.headers) == (HTTPStatus.BAD_REQUEST, RULE, {})
 
 
 @pytest.mark.parametrize("value", ["!!", "YQ", "YWxpY2U6eA==x", "YWxp Y2U6", "é", "/zp4", base64.b64encode(b"al\xffice:x").decode()])
-def test_a_header_that_is_not_in_base64_names_nobody(value: str) -> None:
+def test_a_header_with_invalid_base64_gives_no_name(value: str) -> None:
     for access in (Access(), Access(moderators={"root": "swordfish"})):
         assert access.identify(opening({"authorization": f"Basic {value}"}, name="bob")) == Identity("bob")
 
 
 @given(st.text(st.characters(codec="latin-1")))
-def test_any_header_is_somebody_or_is_refused(value: str) -> None:
+def test_any_header_gives_an_identity_or_is_refused(value: str) -> None:
     for request in (opening({"authorization": value}), opening({"authorization": f"Basic {value}"})):
         found = outcome(Access(None, {"root": "swordfish"}), request)
         if isinstance(found, RequestRefused):
@@ -427,7 +427,7 @@ PASSWORDS = {"Root": "swordfish", "zoë": "pass:wörd & 名前"}
 @pytest.mark.parametrize(
     ("name", "password"), [("Root", "swordfish"), ("ROOT", "swordfish"), ("ｒｏｏｔ", "swordfish"), ("Zoë", "pass:wörd & 名前")]
 )
-def test_a_moderator_has_a_password(name: str, password: str) -> None:
+def test_a_moderator_is_identified_by_name_and_password(name: str, password: str) -> None:
     access = Access(moderators=PASSWORDS)
     expected = Identity(normalize_name(name), is_proven=True, is_moderator=True)
     assert access.identify(opening(name=name, password=password)) == expected
@@ -437,7 +437,7 @@ def test_a_moderator_has_a_password(name: str, password: str) -> None:
 @pytest.mark.parametrize(
     "password", ["", "Swordfish", "swordfish ", "swordfis", "swordfish\0", "ſwordfish", "x" * 10_000, "pass:wörd & 名前"]
 )
-def test_another_password_is_refused(password: str) -> None:
+def test_a_wrong_password_is_refused(password: str) -> None:
     access = Access(moderators=PASSWORDS)
     for request in (opening(name="rOOt", password=password), basic(f"rOOt:{password}")):
         refused = refusal(access, request)
@@ -453,15 +453,15 @@ def test_a_moderator_without_a_password_is_refused() -> None:
         assert refusal(access, request).status == HTTPStatus.UNAUTHORIZED
 
 
-def test_others_need_no_password() -> None:
+def test_guests_need_no_password() -> None:
     assert Access(moderators=PASSWORDS).identify(opening(name="bob", password="swordfish")) == Identity("bob")
     assert Access(moderators=PASSWORDS).identify(opening()) == Identity()
 
 
-# Other names
+# Changing names
 
 
-def test_a_guest_may_take_another_name_but_a_moderators() -> None:
+def test_a_guest_may_take_any_name_but_a_moderators() -> None:
     access = Access(moderators=PASSWORDS)
     access.check_name(Identity(), "alice")
     access.check_name(Identity("alice"), "bob")
@@ -472,7 +472,7 @@ def test_a_guest_may_take_another_name_but_a_moderators() -> None:
 
 
 @pytest.mark.parametrize("name", ["bob", "alice", "root"])
-def test_who_has_proven_a_name_keeps_it(name: str) -> None:
+def test_a_proven_name_cannot_be_changed(name: str) -> None:
     for access in (Access(SECRET), Access(moderators=PASSWORDS)):
         with pytest.raises(Rejected, match="You cannot change a name that is proven") as caught:
             access.check_name(Identity("alice", is_proven=True), name)
@@ -483,14 +483,14 @@ def test_who_has_proven_a_name_keeps_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [SECRET, b" " + SECRET + b"\n", b"\r\n\t" + SECRET + b" \r\n", b"x" * 32, bytes(range(100, 132))])
-def test_a_secret_is_what_is_in_its_file(tmp_path: Path, content: bytes) -> None:
+def test_a_secret_is_the_stripped_content_of_its_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     assert read_secret(str(path)) == content.strip()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 31, b"x" * 31 + b"\n" * 10])
-def test_a_secret_is_long_enough(tmp_path: Path, content: bytes) -> None:
+def test_a_short_secret_raises_usage_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     with pytest.raises(UsageError) as caught:
@@ -500,7 +500,7 @@ def test_a_secret_is_long_enough(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["root:{}", "ROOT:{}", "ｒｏｏｔ:{}"])
 @pytest.mark.parametrize("content", ["swordfish", " swordfish\n", "pass:wörd & 名前\n"])
-def test_a_moderator_is_a_name_and_a_file(tmp_path: Path, text: str, content: str) -> None:
+def test_a_moderator_is_given_as_a_name_and_a_file(tmp_path: Path, text: str, content: str) -> None:
     path = tmp_path / "with:colon"
     path.write_text(content, encoding="utf-8")
     name, password = read_moderator(text.format(path))
@@ -509,19 +509,19 @@ def test_a_moderator_is_a_name_and_a_file(tmp_path: Path, text: str, content: st
 
 
 @pytest.mark.parametrize("text", ["", ":", "root", ":file", "two words:file", "x" * 33 + ":file"])
-def test_what_is_no_moderator(text: str) -> None:
+def test_an_invalid_moderator_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_moderator(text)
     assert str(caught.value) == f"a moderator must be NAME:PASSWORD-FILE, not {text!r}"
 
 
-def test_no_moderator_is_called_like_those_who_have_no_name() -> None:
+def test_a_moderator_cannot_have_the_reserved_name() -> None:
     with pytest.raises(UsageError, match="the name of a moderator must not be Server"):
         Access(moderators={"server": "swordfish"})
 
 
 @pytest.mark.parametrize("content", ["", "\n", " \t\r\n"])
-def test_a_moderators_password_is_not_empty(tmp_path: Path, content: str) -> None:
+def test_an_empty_password_file_raises_usage_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "password"
     path.write_text(content)
     with pytest.raises(UsageError) as caught:
@@ -530,7 +530,7 @@ def test_a_moderators_password_is_not_empty(tmp_path: Path, content: str) -> Non
 
 
 @pytest.mark.parametrize(("path", "why"), [("{}/gone", "No such file or directory"), ("{}", "Is a directory"), ("", "Is a directory")])
-def test_a_file_that_cannot_be_read(tmp_path: Path, path: str, why: str) -> None:
+def test_an_unreadable_file_raises_usage_error(tmp_path: Path, path: str, why: str) -> None:
     path = path.format(tmp_path)
     for read in (lambda: read_secret(path), lambda: read_moderator(f"root:{path}")):
         with pytest.raises(UsageError) as caught:
@@ -538,7 +538,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, path: str, why: str) -> None
         assert str(caught.value) == f"cannot read {path}: {why}"
 
 
-# Tokens of our own
+# Issuing tokens
 
 NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
 
@@ -549,7 +549,7 @@ NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name:
     st.booleans(),
     st.none() | st.integers(int(time.time()) + HOUR, 2**53),
 )
-def test_who_a_token_is_made_for_is_let_in(name: str, rooms: list[str] | None, is_moderator: bool, expires_at: int | None) -> None:
+def test_an_issued_token_gives_the_same_identity(name: str, rooms: list[str] | None, is_moderator: bool, expires_at: int | None) -> None:
     made = mint(SECRET, name, rooms=rooms, is_moderator=is_moderator, expires_at=expires_at)
     identity = Access(SECRET).identify(bearing(made))
     ends = None if expires_at is None else expires_at + LEEWAY_SECONDS
@@ -558,47 +558,47 @@ def test_who_a_token_is_made_for_is_let_in(name: str, rooms: list[str] | None, i
     assert refusal(Access(OTHER_SECRET), bearing(made)).status == HTTPStatus.UNAUTHORIZED
 
 
-def test_a_token_says_no_more_than_it_has_to() -> None:
+def test_an_issued_token_has_only_the_necessary_claims() -> None:
     assert jwt.decode(mint(SECRET, "ａｌｉｃｅ"), SECRET, ["HS256"]) == {"sub": "alice"}
 
 
-def test_a_token_for_no_rooms_is_for_none() -> None:
-    """A program that works out a list and finds nothing must not have opened everything by that."""
+def test_a_token_issued_with_an_empty_list_allows_no_room() -> None:
+    """A program that computes an empty list must not allow all rooms by it."""
     assert jwt.decode(mint(SECRET, "alice", rooms=[]), SECRET, ["HS256"]) == {"sub": "alice", "rooms": []}
     assert not Access(SECRET).identify(bearing(mint(SECRET, "alice", rooms=[]))).may_enter("lobby")
 
 
 @pytest.mark.parametrize("rooms", ["tea", [5], [None], ("tea", b"coffee")])
-def test_the_rooms_of_a_token_are_a_list_of_texts(rooms: Any) -> None:
+def test_rooms_that_are_not_a_list_of_strings_raise_usage_error(rooms: Any) -> None:
     with pytest.raises(UsageError, match="rooms must be a list of patterns, not "):
         mint(SECRET, "alice", rooms=rooms)
 
 
 @pytest.mark.parametrize("expires_at", [float("inf"), float("-inf"), float("nan")])
-def test_a_token_ends_at_a_time(expires_at: float) -> None:
+def test_an_expiry_that_is_not_a_time_raises_usage_error(expires_at: float) -> None:
     with pytest.raises(UsageError, match="expires_at must be a time in seconds since 1970, not "):
         mint(SECRET, "alice", expires_at=expires_at)
 
 
-def test_a_token_is_for_an_audience() -> None:
+def test_a_token_can_be_issued_for_an_audience() -> None:
     made = mint(SECRET, "alice", audience="chat")
     assert Access(SECRET, audience="chat").identify(bearing(made)).name == "alice"
     assert refusal(Access(SECRET, audience="web"), bearing(made)).status == HTTPStatus.UNAUTHORIZED
 
 
-def test_a_token_goes_into_a_url_as_it_is() -> None:
+def test_a_token_needs_no_quoting_in_a_url() -> None:
     made = mint(SECRET, "名前", rooms=["*"], is_moderator=True)
     assert quote(made) == made
 
 
-def test_a_token_is_not_for_those_who_have_no_name() -> None:
+def test_issuing_a_token_for_the_reserved_name_raises_usage_error() -> None:
     for name in ("Server", "server", "ＳＥＲＶＥＲ"):
         with pytest.raises(UsageError, match="the name Server is reserved for clients without a name"):
             mint(SECRET, name)
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 33])
-def test_a_token_is_for_a_name(name: str) -> None:
+def test_issuing_a_token_for_an_invalid_name_raises_usage_error(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         mint(SECRET, name)
     assert str(caught.value) == f"a name must be 1 to 32 letters, digits, '-', '_' or '.', not {name!r}"

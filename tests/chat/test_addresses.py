@@ -1,4 +1,4 @@
-"""Addresses of people: which are the same person's."""
+"""Addresses of clients: which count as the same network."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def test_only_a_unix_socket_has_no_address(remote_address: object, address: str 
         ("203.0.113.7", "203.0.113.7", True),
         ("203.0.113.7", "203.0.113.8", False),
         ("203.0.113.7", "2001:db8::1", False),
-        ("2001:db8::1", "2001:db8::2", True),  # of one home, which has a /64
+        ("2001:db8::1", "2001:db8::2", True),  # one home has a whole /64
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1", "fe80::1", True),
-        ("fe80::1", "fe80::2", False),  # of one link, as all in an office may be
+        ("fe80::1", "fe80::2", False),  # all in an office may share this link
     ],
 )
-def test_the_same_place(one: str, other: str, same: bool) -> None:
+def test_which_addresses_are_in_the_same_network(one: str, other: str, same: bool) -> None:
     assert is_same_network(one, other) is same
     assert is_same_network(other, one) is same
 
 
-def test_attempts_are_counted_for_all_addresses_that_one_may_take() -> None:
+def test_attempts_are_counted_by_network() -> None:
     assert network_of("203.0.113.7") == "203.0.113.7"
     assert network_of("2001:db8::1") == network_of("2001:db8::2") == "2001:db8::/64"
     assert network_of("fe80::1") == network_of("fe80::2")

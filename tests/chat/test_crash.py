@@ -1,4 +1,4 @@
-"""Pulling the plug: whatever was acknowledged is there, once, with its number, and nobody who comes back misses anything."""
+"""Killing the server: every acknowledged message is in the log once with its number, and clients that resume miss nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import wschat
 from tests.brokers.wiring import last_numbers, log_of
 from tests.chat.wiring import Client, Event
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.server.command import Command, running
 from wschat.brokers.base import Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -22,11 +22,11 @@ from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 ROUNDS = 10
 ROOMS = 10
-PEOPLE_IN_A_ROOM = 5
+CLIENTS_IN_A_ROOM = 5
 
 
 class Talker:
-    """Says one message after the other. When it comes back it asks for what it missed, and repeats what was not acknowledged."""
+    """Sends one message after the other. After reconnecting it reads what it missed and repeats what was not acknowledged."""
 
     def __init__(self, number: int) -> None:
         self.name = f"talker-{number}"
@@ -37,15 +37,15 @@ class Talker:
         self._pending: str | None = None
 
     def talk(self, url: str, acks: threading.Semaphore) -> None:
-        """Until the server is gone."""
+        """Send until the server is gone."""
         with contextlib.suppress(wschat.ConnectionClosed, OSError, wschat.OpeningFailed):
-            self._come_and_talk(url, acks, rounds=None)
+            self._connect_and_talk(url, acks, rounds=None)
 
     def catch_up(self, url: str) -> None:
-        """One visit more, in peace."""
-        self._come_and_talk(url, threading.Semaphore(), rounds=1)
+        """Reconnect once more, to a server that is not killed."""
+        self._connect_and_talk(url, threading.Semaphore(), rounds=1)
 
-    def _come_and_talk(self, url: str, acks: threading.Semaphore, rounds: int | None) -> None:
+    def _connect_and_talk(self, url: str, acks: threading.Semaphore, rounds: int | None) -> None:
         with wschat.connect(f"{url}?name={self.name}", subprotocols=[SUBPROTOCOL]) as ws:
             client = Client(ws)
             since = self.seen[-1]["seq"] if self.seen else 0
@@ -65,21 +65,21 @@ class Talker:
 
     def _see(self, messages: list[Event]) -> None:
         for message in messages:
-            assert message["seq"] == (self.seen[-1]["seq"] if self.seen else 0) + 1, "a hole, or something twice"
+            assert message["seq"] == (self.seen[-1]["seq"] if self.seen else 0) + 1, "a message is missing or was received twice"
             self.seen.append(message)
 
 
 def kill(command: Command) -> None:
-    """As when the plug is pulled: no chance to say or write anything."""
+    """Kill the server, which cannot send or write anything more."""
     command.process.kill()
-    command.process.wait(PATIENCE)
+    command.process.wait(TIMEOUT)
 
 
 @pytest.mark.timeout(120)
-def test_ten_kills_in_the_middle_of_fifty_that_talk(tmp_path: Path) -> None:
+def test_fifty_clients_lose_nothing_when_the_server_is_killed_ten_times(tmp_path: Path) -> None:
     options = ["--port", "0", "--history", str(tmp_path / "history"), "--keep-messages", "0", "--rate", "off", "--log-level", "warning"]
-    talkers = [Talker(number) for number in range(ROOMS * PEOPLE_IN_A_ROOM)]
-    # Any moment will do, but it is the same ones whenever this fails.
+    talkers = [Talker(number) for number in range(ROOMS * CLIENTS_IN_A_ROOM)]
+    # Random moments, but the same in each run.
     moments = random.Random(2000)
     with ThreadPoolExecutor(len(talkers)) as threads:
         for _ in range(ROUNDS):
@@ -87,13 +87,13 @@ def test_ten_kills_in_the_middle_of_fifty_that_talk(tmp_path: Path) -> None:
             with running(*options) as command:
                 talking = [threads.submit(talker.talk, command.url, acks) for talker in talkers]
                 for _ in range(moments.randrange(100, 500)):
-                    assert acks.acquire(timeout=PATIENCE)
+                    assert acks.acquire(timeout=TIMEOUT)
                 kill(command)
                 for talk in talking:
-                    talk.result(PATIENCE)
+                    talk.result(TIMEOUT)
         with running(*options) as command:
             for talk in [threads.submit(talker.catch_up, command.url) for talker in talkers]:
-                talk.result(PATIENCE)
+                talk.result(TIMEOUT)
             assert command.stop() == 0
 
     broker = SqliteBroker(tmp_path / "history", Retention(0, 0))

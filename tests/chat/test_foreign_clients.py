@@ -1,4 +1,4 @@
-"""`wschat.v1` as others speak it who have nothing of ours: websocket-client, and Node's `ws`."""
+"""`wschat.v1` with clients of other libraries: websocket-client, and Node's `ws`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import websocket
 
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.test_peers import node
 from wschat.brokers.sqlite.broker import SqliteBroker
 
-# A program that joins, catches up with what it missed after a number, says things with ids, and is then gone without a goodbye.
+# A program that joins, reads what it missed after a number, sends messages with ids, and disconnects without a close frame.
 NODE_CLIENT = """\
 const WebSocket = require('ws');
 const [url, since, ...texts] = process.argv.slice(1);
@@ -37,11 +37,11 @@ ws.on('message', (data) => {
 
 
 class Script:
-    """What a script with websocket-client looks like."""
+    """A script that uses websocket-client."""
 
     def __init__(self, guests: Guests, path: str) -> None:
         self._ws = websocket.create_connection(
-            f"ws://127.0.0.1:{guests.server.port}{path}", timeout=PATIENCE, subprotocols=["wschat.v1"], suppress_origin=True
+            f"ws://127.0.0.1:{guests.server.port}{path}", timeout=TIMEOUT, subprotocols=["wschat.v1"], suppress_origin=True
         )
 
     def send(self, **request: object) -> None:
@@ -93,12 +93,12 @@ def test_a_script_with_websocket_client(guests: Guests) -> None:
 
     alice.close()
     assert bob.recv() == {"type": "member", "room": "tea", "name": "alice", "event": "leave"}
-    bob.send(type="say", room="tea", text="anybody?", id="b-2")
+    bob.send(type="say", room="tea", text="again", id="b-2")
     assert [bob.recv()["seq"], bob.recv()["seq"]] == [2, 2]
     carol = Script(guests, "/?name=carol")
     carol.recv()
     carol.send(type="join", room="tea", since=1, epoch=epoch)
-    assert [(message["seq"], message["text"]) for message in carol.recv()["messages"]] == [(2, "anybody?")]
+    assert [(message["seq"], message["text"]) for message in carol.recv()["messages"]] == [(2, "again")]
     carol.send(type="history", room="tea", before=2, id="h")
     history = carol.recv()
     assert [message["text"] for message in history["messages"]] == ["hi"]
@@ -106,7 +106,7 @@ def test_a_script_with_websocket_client(guests: Guests) -> None:
         script.close()
 
 
-def test_a_program_under_node_that_comes_back(open_chat: ChatFactory, tmp_path: Path) -> None:
+def test_a_node_program_that_resumes(open_chat: ChatFactory, tmp_path: Path) -> None:
     guests = open_chat(SqliteBroker(tmp_path / "history"))
     alice = guests.v1("alice", "tea")
     url = f"ws://127.0.0.1:{guests.server.port}/?name=node"

@@ -1,4 +1,4 @@
-"""Visits: people who come with a request, without HTTP and without a network."""
+"""The chat's interface for HTTP requests, called without HTTP and without a network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.wiring import last_numbers
-from tests.connection.wiring import PATIENCE, eventually
+from tests.brokers.wiring import IgnoringPublisher, last_numbers
+from tests.concurrency import TIMEOUT, eventually
 from wschat import Request, RequestRefused
 from wschat.brokers.base import Broker, Draft, Message, Outcome, Publisher, Retention
 from wschat.brokers.memory import MemoryBroker
@@ -28,11 +28,6 @@ from wschat.events import HistoryEvent
 HOME = ("203.0.113.1", 4711)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
-    return SqliteBroker(tmp_path / "history.sqlite") if request.param == "sqlite" else MemoryBroker()
-
-
 @pytest.fixture
 def chat(broker: Broker) -> Iterator[Chat]:
     with closing(Chat(broker, access=Access(moderators={"root": "sesame"}))) as chat:
@@ -43,7 +38,7 @@ def begin(chat: Chat, query: str = "", address: object = HOME) -> Caller:
     return chat.http.identify(Request("GET", f"/{query}", {}, remote_address=address))
 
 
-def test_what_is_posted_is_new_once(chat: Chat) -> None:
+def test_a_post_with_a_known_id_is_not_new(chat: Chat) -> None:
     first = begin(chat).post({"room": "tea", "text": "x", "id": "a"}, "alice")
     again = begin(chat).post({"room": "tea", "text": "x", "id": "a"}, "alice")
     assert (first.is_new, again.is_new) == (True, False)
@@ -52,13 +47,13 @@ def test_what_is_posted_is_new_once(chat: Chat) -> None:
     assert again.message.time == pytest.approx(first.message.time)
 
 
-def test_who_posts_listens_no_longer_than_that(chat: Chat, broker: Broker) -> None:
+def test_a_post_leaves_no_subscription_behind(chat: Chat, broker: Broker) -> None:
     for room in ("tea", "coffee"):
         begin(chat).post({"room": room, "text": "x"})
     assert all(not room.subscribers for room in broker._rooms.values())  # type: ignore[attr-defined]
 
 
-def test_what_was_said_before_and_is_no_longer_kept_is_known_by_its_number() -> None:
+def test_a_repeated_post_whose_message_was_deleted_returns_its_number() -> None:
     with closing(Chat(MemoryBroker(Retention(messages=1)))) as chat:
         begin(chat).post({"room": "tea", "text": "x", "id": "a"})
         begin(chat).post({"room": "tea", "text": "y"})
@@ -66,7 +61,7 @@ def test_what_was_said_before_and_is_no_longer_kept_is_known_by_its_number() -> 
         assert (again.is_new, again.message) == (False, Message("tea", 1, "Server", "x", 0.0))
 
 
-def test_many_who_post_at_once_each_get_their_own(chat: Chat) -> None:
+def test_concurrent_posts_each_return_their_own_message(chat: Chat) -> None:
     def post(number: int) -> tuple[int, str]:
         message = begin(chat).post({"room": "tea", "text": str(number)}).message
         return message.seq, message.text
@@ -78,16 +73,16 @@ def test_many_who_post_at_once_each_get_their_own(chat: Chat) -> None:
     assert {message.seq: message.text for message in read} == posted
 
 
-def test_of_two_at_once_with_one_id_one_is_new() -> None:
+def test_of_two_concurrent_posts_with_one_id_one_is_new() -> None:
     class Slow(MemoryBroker):
-        """Both are there before either is appended."""
+        """A broker that appends only when both have arrived."""
 
         def __init__(self) -> None:
             super().__init__()
             self.both = threading.Barrier(2)
 
         def append(self, draft: Draft, publisher: Publisher) -> None:
-            self.both.wait(PATIENCE)
+            self.both.wait(TIMEOUT)
             super().append(draft, publisher)
 
     with closing(Chat(Slow())) as chat, ThreadPoolExecutor(2) as pool:
@@ -95,7 +90,7 @@ def test_of_two_at_once_with_one_id_one_is_new() -> None:
     assert sorted(answer.is_new for answer in posted) == [False, True]
 
 
-def test_what_cannot_be_kept_was_not_said() -> None:
+def test_a_message_that_cannot_be_written_is_not_posted() -> None:
     class Full(MemoryBroker):
         def append(self, draft: Draft, publisher: Publisher) -> None:
             outcome: Outcome = (draft, HistoryUnavailable("the disk is full"))
@@ -108,7 +103,7 @@ def test_what_cannot_be_kept_was_not_said() -> None:
         assert not any(room.subscribers for room in broker._rooms.values())
 
 
-def test_nothing_can_be_posted_once_it_is_closed(tmp_path: Path) -> None:
+def test_a_closed_chat_accepts_no_posts(tmp_path: Path) -> None:
     chat = Chat(SqliteBroker(tmp_path / "history"))
     chat.close()
     with pytest.raises(HistoryUnavailable):
@@ -121,19 +116,19 @@ def test_nothing_can_be_posted_once_it_is_closed(tmp_path: Path) -> None:
     ("query", "address", "caller"),
     [
         ("", HOME, "at 203.0.113.1"),
-        ("?name=alice", HOME, "at 203.0.113.1"),  # anybody may say so
+        ("?name=alice", HOME, "at 203.0.113.1"),  # not proven
         ("?name=Root&password=sesame", HOME, "name root"),
         ("", ("::ffff:203.0.113.1", 1), "at 203.0.113.1"),
         ("", ("2001:db8::1", 1, 0, 0), "at 2001:db8::/64"),
-        ("", ("2001:db8::2:3", 1, 0, 0), "at 2001:db8::/64"),  # a home has all of these
+        ("", ("2001:db8::2:3", 1, 0, 0), "at 2001:db8::/64"),  # one home has a whole /64
         ("", "", "at a local socket"),
     ],
 )
-def test_whom_requests_are_counted_for(chat: Chat, query: str, address: object, caller: str) -> None:
+def test_what_requests_are_counted_by(chat: Chat, query: str, address: object, caller: str) -> None:
     assert begin(chat, query, address).key == caller
 
 
-def test_who_is_a_moderator_of_all_rooms(chat: Chat) -> None:
+def test_a_password_makes_a_moderator_of_all_rooms(chat: Chat) -> None:
     assert begin(chat, "?name=root&password=sesame").is_moderator
     assert not begin(chat, "?name=alice").is_moderator
     assert not begin(chat).is_moderator
@@ -141,7 +136,7 @@ def test_who_is_a_moderator_of_all_rooms(chat: Chat) -> None:
         begin(chat, "?name=root&password=wrong")
 
 
-def test_who_comes_too_often_has_to_wait() -> None:
+def test_too_many_requests_of_an_address_are_refused() -> None:
     with closing(Chat(budgets=Budgets(Rate(1, 1000)))) as chat:
         for _ in range(3):
             chat.http.count_request(begin(chat))
@@ -152,7 +147,7 @@ def test_who_comes_too_often_has_to_wait() -> None:
         chat.http.count_request(begin(chat, address=("203.0.113.2", 1)))
 
 
-def test_an_export_is_as_of_when_it_was_asked_for(chat: Chat, broker: Broker) -> None:
+def test_an_export_ends_with_the_last_message_at_its_beginning(chat: Chat, broker: Broker) -> None:
     def say(text: str) -> None:
         begin(chat).post({"room": "tea", "text": text})
 
@@ -163,13 +158,9 @@ def test_an_export_is_as_of_when_it_was_asked_for(chat: Chat, broker: Broker) ->
     assert list(begin(chat).export("nothing")) == []
 
 
-def test_reading_on_and_on_takes_no_more_than_is_asked_for(chat: Chat, broker: Broker) -> None:
-    class Nobody:
-        def on_appended(self, outcomes: list[Outcome]) -> None:
-            pass
-
+def test_pages_hold_no_more_messages_than_the_limit(chat: Chat, broker: Broker) -> None:
     for number in range(1, 1502):
-        broker.append(Draft("tea", "m", str(number)), Nobody())
+        broker.append(Draft("tea", "m", str(number)), IgnoringPublisher())
     eventually(lambda: last_numbers(broker) == {"tea": 1501})
     answer = begin(chat).run("history", {"room": "tea", "since": 0, "limit": MAX_MESSAGES})
     assert isinstance(answer, HistoryEvent)

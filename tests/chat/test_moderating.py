@@ -1,4 +1,4 @@
-"""Kicking, muting, banning and making moderators, as those concerned see it."""
+"""The actions kick, mute, ban, unban and op, as moderators and members see them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Guests
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import until_logged
-from tests.connection.wiring import PATIENCE, eventually
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
 
 ROOT = "/?name=root&password=secret"
 ACCESS = Access(moderators={"root": "secret"})
-# What a proxy says that everybody of these tests comes through.
+# All clients of these tests connect through a trusted proxy.
 PROXIED = {"server_options": {"trusted_proxies": ["127.0.0.0/8"]}}
 
 
@@ -41,7 +41,7 @@ def notice(client: Client) -> str:
     return str(client.next("notice")["text"])
 
 
-def test_a_moderator_comes_in_with_a_password_and_nobody_else_by_that_name(chat: Guests) -> None:
+def test_the_name_of_a_moderator_needs_the_password(chat: Guests) -> None:
     for path in ("/?name=root", "/?name=ROOT&password=wrong", "/?name=root&password="):
         with pytest.raises(wschat.OpeningFailed) as failed:
             chat.connect(path)
@@ -52,8 +52,8 @@ def test_a_moderator_comes_in_with_a_password_and_nobody_else_by_that_name(chat:
     assert chat.v1(path=ROOT).ask(type="nick", name="other")["code"] == "forbidden"
 
 
-def test_passwords_are_not_to_be_guessed_quickly(open_chat: ChatFactory) -> None:
-    chat = open_chat(MemoryBroker(), access=Access(moderators={"root": "secret"}), **PROXIED)  # which remembers who was wrong
+def test_wrong_passwords_are_limited_by_address(open_chat: ChatFactory) -> None:
+    chat = open_chat(MemoryBroker(), access=Access(moderators={"root": "secret"}), **PROXIED)  # which counts wrong passwords
 
     def refusal(path: str, address: str) -> wschat.OpeningFailed:
         with pytest.raises(wschat.OpeningFailed) as failed:
@@ -62,16 +62,16 @@ def test_passwords_are_not_to_be_guessed_quickly(open_chat: ChatFactory) -> None
 
     statuses = [refusal(f"/?name=root&password={number}", "203.0.113.1").status for number in range(31)]
     assert statuses == [401] * 30 + [429]
-    last = refusal(ROOT, "203.0.113.1")  # or one would still know which one is right
+    last = refusal(ROOT, "203.0.113.1")  # otherwise the right password would be recognizable
     assert last.status == 429
     assert 1 <= int(last.headers["retry-after"]) <= 6
     chat.connect("/?name=alice", **from_address("203.0.113.1"))
-    for _ in range(40):  # what is right does not count
+    for _ in range(40):  # right passwords do not count
         chat.connect(ROOT, **from_address("203.0.113.3")).close()
     chat.connect(ROOT, **from_address("203.0.113.2"))
 
 
-def test_a_page_of_another_origin_cannot_have_its_visitors_locked_out(open_chat: ChatFactory) -> None:
+def test_a_page_of_another_origin_cannot_use_up_password_attempts(open_chat: ChatFactory) -> None:
     chat = open_chat(MemoryBroker(), access=Access(moderators={"root": "secret"}))
     for _ in range(40):
         with pytest.raises(wschat.OpeningFailed) as failed:
@@ -80,7 +80,7 @@ def test_a_page_of_another_origin_cannot_have_its_visitors_locked_out(open_chat:
     chat.connect(ROOT)
 
 
-def test_a_moderator_may_be_there_twice_and_is_one_member(chat: Guests, root: Client) -> None:
+def test_a_moderator_with_two_connections_is_one_member(chat: Guests, root: Client) -> None:
     again = chat.v1(path=ROOT, room="tea")
     guest = chat.v1("guest", "tea")
     assert guest.ask(type="who", room="tea")["members"] == ["root", "guest"]
@@ -92,20 +92,20 @@ def test_a_moderator_may_be_there_twice_and_is_one_member(chat: Guests, root: Cl
 
 
 @pytest.mark.parametrize("kind", ["kick", "mute", "ban", "unban", "op"])
-def test_only_moderators_may(chat: Guests, kind: str) -> None:
+def test_only_moderators_may_moderate(chat: Guests, kind: str) -> None:
     alice, _ = chat.v1("alice", "tea"), chat.v1("bob", "tea")
     error = alice.ask(type=kind, room="tea", name="bob")
     assert (error["code"], error["text"]) == ("forbidden", "Only a moderator of tea may do that.")
 
 
-def test_moderators_of_all_rooms_are_not_to_be_touched(chat: Guests, root: Client) -> None:
+def test_moderators_of_all_rooms_cannot_be_moderated(chat: Guests, root: Client) -> None:
     alice = chat.v1("alice", "tea")
     root.ask(type="op", room="tea", name="alice")
     for kind in ("kick", "mute", "ban"):
         assert alice.ask(type=kind, room="tea", name="root")["code"] == "forbidden"
 
 
-def test_a_kick_ends_the_stay_and_everybody_concerned_is_told(chat: Guests, root: Client) -> None:
+def test_a_kick_removes_a_member_and_all_members_are_told(chat: Guests, root: Client) -> None:
     bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
     bob.join("coffee")
     assert root.ask(type="kick", room="tea", name="Bob")["type"] == "ack"
@@ -131,15 +131,15 @@ def test_a_notice_names_the_room_and_the_event_that_it_explains(chat: Guests, ro
     assert bob.ask(type="help").keys() == {"type", "text", "id"}
 
 
-def test_somebody_in_plain_text_is_put_out_too(chat: Guests) -> None:
-    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+def test_a_plain_text_client_can_be_kicked(chat: Guests) -> None:
+    root, bob = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
     root.ask(type="kick", room="lobby", name="bob")
-    assert person.recv(PATIENCE) == "root removed you from lobby."
-    person.send("hello?")
-    assert person.recv(PATIENCE) == "You are not in a room. Type /join ROOM to enter one."
+    assert bob.recv(TIMEOUT) == "root removed you from lobby."
+    bob.send("hello?")
+    assert bob.recv(TIMEOUT) == "You are not in a room. Type /join ROOM to enter one."
 
 
-def test_who_is_muted_is_told_so_once_with_the_time_left(chat: Guests, root: Client) -> None:
+def test_a_muted_member_is_told_once_with_the_time_left(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", "tea")
     assert root.ask(type="mute", room="tea", name="bob", seconds=600)["type"] == "ack"
     assert notice(bob) == "root muted you in tea for 10 min."
@@ -148,42 +148,42 @@ def test_who_is_muted_is_told_so_once_with_the_time_left(chat: Guests, root: Cli
     assert (error["code"], error["text"]) == ("muted", "You are muted in tea for another 10 min.")
     assert 590 < error["seconds"] <= 600
     bob.tell(type="say", room="tea", text="two")
-    assert bob.ask(type="say", room="tea", text="three", id=3)["code"] == "muted"  # who asks is answered
+    assert bob.ask(type="say", room="tea", text="three", id=3)["code"] == "muted"  # a request with an id gets a reply
     assert [event for event in bob.seen() if event["type"] == "error"] == []
     bob.join("coffee")
-    assert bob.say("elsewhere it is no matter", "coffee") == 1
+    assert bob.say("not muted here", "coffee") == 1
     assert bob.ask(type="typing", room="tea")["code"] == "muted"
     assert bob.ask(type="nick", name="robert")["code"] == "muted"
     assert root.ask(type="history", room="tea")["messages"] == []
 
 
 def test_a_mute_in_plain_text(chat: Guests) -> None:
-    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+    root, bob = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
     root.ask(type="mute", room="lobby", name="bob", seconds=60)
-    assert person.recv(PATIENCE) == "root muted you in lobby for 60 s."
-    person.send("hello?")
-    assert person.recv(PATIENCE) == "You are muted in lobby for another 60 s. Not sent: hello?"
-    person.send("hello??")
-    person.send("/who")
-    assert person.recv(PATIENCE) == "In lobby: bob, root."
+    assert bob.recv(TIMEOUT) == "root muted you in lobby for 60 s."
+    bob.send("hello?")
+    assert bob.recv(TIMEOUT) == "You are muted in lobby for another 60 s. Not sent: hello?"
+    bob.send("hello??")
+    bob.send("/who")
+    assert bob.recv(TIMEOUT) == "In lobby: bob, root."
     root.ask(type="mute", room="lobby", name="bob", seconds=0)
-    assert person.recv(PATIENCE) == "root unmuted you in lobby."
-    person.send("thanks")
-    assert person.recv(PATIENCE) == "bob: thanks"
+    assert bob.recv(TIMEOUT) == "root unmuted you in lobby."
+    bob.send("thanks")
+    assert bob.recv(TIMEOUT) == "bob: thanks"
 
 
-def test_a_mute_ends_by_itself(chat: Guests, root: Client) -> None:
+def test_a_mute_expires(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", "tea")
     root.ask(type="mute", room="tea", name="bob", seconds=0.2)
     eventually(lambda: bob.ask(type="say", room="tea", text="free")["type"] == "ack")
 
 
-def test_who_is_not_muted_cannot_be_unmuted(chat: Guests, root: Client) -> None:
+def test_lifting_a_mute_or_ban_that_does_not_exist_is_an_error(chat: Guests, root: Client) -> None:
     assert root.ask(type="mute", room="tea", name="bob", seconds=0)["code"] == "not-muted"
     assert root.ask(type="unban", room="tea", name="bob")["code"] == "not-banned"
 
 
-def test_a_ban_puts_out_and_keeps_out(chat: Guests, root: Client) -> None:
+def test_a_ban_removes_a_member_and_refuses_a_new_join(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", "tea")
     assert root.ask(type="ban", room="tea", name="bob", seconds=3600)["type"] == "ack"
     assert bob.next(lambda event: event.get("event") == "ban")["name"] == "bob"
@@ -196,7 +196,7 @@ def test_a_ban_puts_out_and_keeps_out(chat: Guests, root: Client) -> None:
     bob.join("tea")
 
 
-def test_a_ban_is_about_the_address_too(chat: Guests, root: Client) -> None:
+def test_a_ban_includes_the_address(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", "tea", **from_address("203.0.113.7"))
     root.ask(type="ban", room="tea", name="bob")
     assert bob.ask(type="nick", name="robert")["type"] == "ack"
@@ -207,27 +207,27 @@ def test_a_ban_is_about_the_address_too(chat: Guests, root: Client) -> None:
     bob.join("tea")
 
 
-def test_an_address_may_be_banned_by_itself(chat: Guests, root: Client) -> None:
+def test_an_address_can_be_banned(chat: Guests, root: Client) -> None:
     bob, dave = chat.v1("bob", "tea", **from_address("2001:db8::1")), chat.v1("dave", "tea", **from_address("2001:db8:0:1::1"))
     assert root.ask(type="say", room="tea", text="/ban 2001:db8::1")["type"] == "ack"
     assert notice(bob) == "root banned you from tea."
     assert bob.ask(type="join", room="tea")["code"] == "banned"
-    neighbour = chat.v1("bobby", **from_address("2001:db8::beef"))  # of the same network of 64 bits, where one may take any
+    neighbour = chat.v1("bobby", **from_address("2001:db8::beef"))  # in the same /64, where a host can take any address
     assert neighbour.ask(type="join", room="tea")["code"] == "banned"
     assert dave.say("not me") == 1
     assert root.ask(type="say", room="tea", text="/unban 2001:db8::1")["type"] == "ack"
     bob.join("tea")
 
 
-def test_an_address_is_banned_with_those_who_have_no_name_there(chat: Guests) -> None:
-    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain(**from_address("203.0.113.7"))
+def test_a_ban_of_an_address_removes_members_without_a_name(chat: Guests) -> None:
+    root, bob = chat.v1(path=ROOT, room="lobby"), chat.plain(**from_address("203.0.113.7"))
     root.ask(type="ban", room="lobby", name="203.0.113.7", seconds=60)
-    assert person.recv(PATIENCE) == "root banned you for 60 s from lobby."
-    person.send("/join lobby")
-    assert person.recv(PATIENCE) == "You are banned from lobby for another 60 s."
+    assert bob.recv(TIMEOUT) == "root banned you for 60 s from lobby."
+    bob.send("/join lobby")
+    assert bob.recv(TIMEOUT) == "You are banned from lobby for another 60 s."
 
 
-def test_a_ban_of_no_seconds_lifts_it_and_so_does_its_address(chat: Guests, root: Client) -> None:
+def test_a_ban_of_0_seconds_lifts_it_for_the_name_and_the_address(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", **from_address("203.0.113.7"))
     root.ask(type="ban", room="tea", name="bob")
     assert root.ask(type="ban", room="tea", name="bob", seconds=0)["type"] == "ack"
@@ -244,27 +244,27 @@ def test_an_address_can_be_muted(chat: Guests, root: Client) -> None:
     assert bob.ask(type="say", room="tea", text="hi")["code"] == "muted"
 
 
-def test_who_is_banned_from_the_room_of_the_url_is_closed_with_1008(chat: Guests) -> None:
+def test_a_plain_text_client_banned_from_its_room_is_closed_with_1008(chat: Guests) -> None:
     root = chat.v1(path=ROOT, room="lobby")
     root.ask(type="ban", room="lobby", name="bob", seconds=60)
     with pytest.raises(wschat.ConnectionClosed, match="1008 You are banned from lobby for another 60 s"):
-        chat.connect("/?name=bob").recv(PATIENCE)
+        chat.connect("/?name=bob").recv(TIMEOUT)
 
 
-def test_a_ban_puts_out_whoever_else_it_is_about(chat: Guests, root: Client) -> None:
+def test_a_ban_removes_other_members_with_the_same_address(chat: Guests, root: Client) -> None:
     chat.v1("bob", "tea", **from_address("203.0.113.7"))
-    other = chat.v1("bobs-other-self", "tea", **from_address("203.0.113.7"))
+    other = chat.v1("bobs-other-name", "tea", **from_address("203.0.113.7"))
     root.ask(type="ban", room="tea", name="bob")
     assert notice(other) == "root banned you from tea."
     assert other.ask(type="say", room="tea", text="still here?")["code"] == "not-in-room"
 
 
 @pytest.mark.parametrize("kind", ["mute", "ban"])
-def test_who_was_made_a_moderator_is_none_after_a_moderator_of_all_rooms_mutes_or_bans_them(chat: Guests, root: Client, kind: str) -> None:
+def test_a_mute_or_ban_by_a_moderator_of_all_rooms_revokes_op(chat: Guests, root: Client, kind: str) -> None:
     bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
     for name in ("bob", "carol"):
         root.ask(type="op", room="tea", name=name)
-    assert carol.ask(type=kind, room="tea", name="bob")["code"] == "forbidden"  # one does not outrank the other
+    assert carol.ask(type=kind, room="tea", name="bob")["code"] == "forbidden"  # neither outranks the other
     assert root.ask(type=kind, room="tea", name="bob", seconds=60)["type"] == "ack"
     if kind == "mute":
         assert bob.ask(type="say", room="tea", text="hi")["code"] == "muted"
@@ -273,7 +273,7 @@ def test_who_was_made_a_moderator_is_none_after_a_moderator_of_all_rooms_mutes_o
     assert bob.ask(type="kick", room="tea", name="carol")["code"] == "forbidden"
 
 
-def test_an_unban_is_told_and_so_is_a_mute_of_an_address(chat: Guests, root: Client) -> None:
+def test_an_unban_and_a_mute_of_an_address_are_announced(chat: Guests, root: Client) -> None:
     bob = chat.v1("bob", **from_address("203.0.113.7"))
     root.ask(type="ban", room="tea", name="bob")
     root.ask(type="unban", room="tea", name="bob")
@@ -283,7 +283,7 @@ def test_an_unban_is_told_and_so_is_a_mute_of_an_address(chat: Guests, root: Cli
     assert notice(bob) == "root muted you in tea for 60 s."
 
 
-def test_a_mute_in_each_room_is_told_once(chat: Guests, root: Client) -> None:
+def test_a_member_is_told_once_about_the_mute_of_each_room(chat: Guests, root: Client) -> None:
     root.join("coffee")
     bob = chat.v1("bob", "tea")
     bob.join("coffee")
@@ -301,16 +301,16 @@ def test_a_mute_in_each_room_is_told_once(chat: Guests, root: Client) -> None:
     assert [event["text"] for event in bob.seen() if event["type"] == "error"] == ["You are muted in tea."]
 
 
-def test_commands_are_always_answered(chat: Guests) -> None:
-    root, person = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
+def test_every_refused_command_gets_a_reply(chat: Guests) -> None:
+    root, bob = chat.v1(path=ROOT, room="lobby"), chat.plain("/?name=bob")
     for room in ("tea", "milk"):
         root.ask(type="ban", room=room, name="bob")
     for room in ("tea", "milk", "milk"):
-        person.send(f"/join {room}")
-        assert person.recv(PATIENCE) == f"You are banned from {room}."
+        bob.send(f"/join {room}")
+        assert bob.recv(TIMEOUT) == f"You are banned from {room}."
 
 
-def test_a_guest_is_a_moderator_until_it_leaves(chat: Guests, root: Client) -> None:
+def test_a_guest_is_a_moderator_until_it_disconnects(chat: Guests, root: Client) -> None:
     bob, carol = chat.v1("bob", "tea"), chat.v1("carol", "tea")
     assert root.ask(type="op", room="tea", name="bob")["type"] == "ack"
     assert notice(bob) == "root made you a moderator of tea."
@@ -323,7 +323,7 @@ def test_a_guest_is_a_moderator_until_it_leaves(chat: Guests, root: Client) -> N
     assert impostor.ask(type="kick", room="tea", name="carol")["code"] == "forbidden"
 
 
-def test_what_moderators_do_is_logged(chat: Guests, root: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_actions_of_moderators_are_logged(chat: Guests, root: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     chat.v1("bob", "tea")
     root.ask(type="mute", room="tea", name="bob", seconds=60)
@@ -354,7 +354,7 @@ def test_mutes_and_bans_survive_a_restart(open_chat: ChatFactory, tmp_path: Path
     assert guests.v1("carol", "tea").ask(type="say", room="tea", text="hi")["text"] == "You are muted in tea."
 
 
-def test_a_room_says_which_of_its_members_moderate_it(chat: Guests, root: Client) -> None:
+def test_the_moderators_of_a_room_are_listed(chat: Guests, root: Client) -> None:
     alice = chat.v1("alice")
     assert alice.join("tea")["moderators"] == ["root"]
     assert "moderators" not in alice.join("coffee")

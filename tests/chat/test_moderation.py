@@ -1,10 +1,9 @@
-"""Moderation: who is kept out of what and for how long, who may decide so, and what outlives a restart."""
+"""Moderation: mutes and bans, how long they last, who may set them, and what survives a restart."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.test_clock import DAY, NOW, FakeTime
-from tests.connection.wiring import PATIENCE, Wiring, eventually
+from tests.concurrency import TIMEOUT, eventually
+from tests.connection.wiring import Wiring
 from wschat.brokers.base import Rule
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite import connections
@@ -27,12 +27,12 @@ from wschat.errors import HistoryUnavailable, Rejected
 HOME = "203.0.113.7"
 WORK = "198.51.100.4"
 
-Come = Callable[..., Session]
+MakeSession = Callable[..., Session]
 
 
 @pytest.fixture
-def come(wire: Wiring) -> Come:
-    """A function with which somebody comes from an address, perhaps with a name."""
+def make_session(wire: Wiring) -> MakeSession:
+    """A function that makes the session of a client at an address, optionally with a name."""
     users = Users()
 
     def make(name: str | None = None, address: str | None = HOME, **known: object) -> Session:
@@ -58,7 +58,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def moderating(path: Path) -> Iterator[Moderation]:
-    """As decided in a file, which is closed after the block."""
+    """Open the moderation kept in a file, which is closed after the block."""
     with contextlib.closing(SqliteBroker(path)) as broker:
         yield Moderation(broker)
 
@@ -70,15 +70,15 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def told(moderation: Moderation, kind: str, session: Session, room: str = "lobby") -> Rejected:
-    """What somebody is told whom a rule is about."""
+def refusal(moderation: Moderation, kind: str, session: Session, room: str = "lobby") -> Rejected:
+    """Return the error that a rule raises for a session."""
     with pytest.raises(Rejected) as caught:
         moderation.check(kind, session, room)
     return caught.value
 
 
 def holds(moderation: Moderation, kind: str, session: Session, room: str = "lobby") -> bool:
-    """Whether a rule keeps somebody from something."""
+    """Return True if a rule applies to a session."""
     try:
         moderation.check(kind, session, room)
     except Rejected:
@@ -86,45 +86,45 @@ def holds(moderation: Moderation, kind: str, session: Session, room: str = "lobb
     return False
 
 
-# Whom a rule is about
+# Subjects of rules
 
 
-def test_nobody_is_muted_or_banned_at_first(moderation: Moderation, come: Come) -> None:
-    for session in (come("bob"), come(), come(address=None)):
+def test_no_session_is_muted_or_banned_at_first(moderation: Moderation, make_session: MakeSession) -> None:
+    for session in (make_session("bob"), make_session(), make_session(address=None)):
         moderation.check(MUTE, session, "lobby")
         moderation.check(BAN, session, "lobby")
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "said"), [(MUTE, "muted", "You are muted in lobby."), (BAN, "banned", "You are banned from lobby.")]
+    ("kind", "code", "text"), [(MUTE, "muted", "You are muted in lobby."), (BAN, "banned", "You are banned from lobby.")]
 )
-def test_a_rule_is_about_a_name_in_a_room(moderation: Moderation, come: Come, kind: str, code: str, said: str) -> None:
+def test_a_rule_applies_to_a_name_in_a_room(moderation: Moderation, make_session: MakeSession, kind: str, code: str, text: str) -> None:
     moderation.set(kind, "lobby", subjects_of("Bob", ()), None, "root")
-    bob = come("BOB")
-    error = told(moderation, kind, bob)
-    assert (error.code, error.text, error.seconds) == (code, said, None)
+    bob = make_session("BOB")
+    error = refusal(moderation, kind, bob)
+    assert (error.code, error.text, error.seconds) == (code, text, None)
     assert not holds(moderation, kind, bob, "tea")
     assert not holds(moderation, MUTE if kind == BAN else BAN, bob)
     assert not moderation.is_moderator(bob, "lobby")
-    for other in (come("bobby"), come(), come(address=None)):
+    for other in (make_session("bobby"), make_session(), make_session(address=None)):
         assert not holds(moderation, kind, other)
 
 
 @pytest.mark.parametrize("kind", [MUTE, BAN])
-def test_another_name_is_no_way_around_a_rule(moderation: Moderation, come: Come, kind: str) -> None:
+def test_a_rule_applies_to_other_names_at_the_same_addresses(moderation: Moderation, make_session: MakeSession, kind: str) -> None:
     moderation.set(kind, "lobby", subjects_of("bob", {HOME, WORK}), None, "root")
-    assert holds(moderation, kind, come("bob", "192.0.2.1"))
-    assert holds(moderation, kind, come("eve", HOME))
-    assert holds(moderation, kind, come(None, WORK))
-    assert not holds(moderation, kind, come("ann", "192.0.2.1"))
-    assert not holds(moderation, kind, come("dan", None))
+    assert holds(moderation, kind, make_session("bob", "192.0.2.1"))
+    assert holds(moderation, kind, make_session("eve", HOME))
+    assert holds(moderation, kind, make_session(None, WORK))
+    assert not holds(moderation, kind, make_session("ann", "192.0.2.1"))
+    assert not holds(moderation, kind, make_session("dan", None))
 
 
-def test_an_address_can_be_banned_whoever_comes_from_it(moderation: Moderation, come: Come) -> None:
+def test_a_ban_of_an_address_applies_to_every_name_at_it(moderation: Moderation, make_session: MakeSession) -> None:
     moderation.set(BAN, "lobby", subjects_of(HOME, ()), None, "root")
-    assert holds(moderation, BAN, come("bob", HOME))
-    assert holds(moderation, BAN, come(None, HOME))
-    assert not holds(moderation, BAN, come("eve", WORK))
+    assert holds(moderation, BAN, make_session("bob", HOME))
+    assert holds(moderation, BAN, make_session(None, HOME))
+    assert not holds(moderation, BAN, make_session("eve", WORK))
 
 
 @pytest.mark.parametrize(
@@ -133,28 +133,32 @@ def test_an_address_can_be_banned_whoever_comes_from_it(moderation: Moderation, 
         ("2001:db8::7", "2001:db8::7"),
         ("2001:DB8::7", "2001:db8::7"),
         ("2001:db8:0:0:0:0:0:7", "2001:db8::7"),
-        (HOME, f"::ffff:{HOME}"),  # as a server that listens on [::] sees a client of the fourth version
+        (HOME, f"::ffff:{HOME}"),  # as a server on [::] sees an IPv4 client
     ],
 )
-def test_an_address_can_be_written_in_more_than_one_way(moderation: Moderation, come: Come, named: str, written: str) -> None:
+def test_an_address_can_be_written_in_more_than_one_way(
+    moderation: Moderation, make_session: MakeSession, named: str, written: str
+) -> None:
     moderation.set(BAN, "lobby", subjects_of(named, ()), None, "root")
-    bob = come("bob", written)
+    bob = make_session("bob", written)
     assert holds(moderation, BAN, bob)
     assert moderation.lift(BAN, "lobby", written, "root")
     assert not holds(moderation, BAN, bob)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
-def test_who_is_on_this_machine_is_put_out_by_name_only(moderation: Moderation, come: Come, address: str) -> None:
-    """They all have one address, behind a proxy that vouches for nobody, for example."""
+def test_a_rule_for_a_name_at_a_loopback_address_applies_to_the_name_only(
+    moderation: Moderation, make_session: MakeSession, address: str
+) -> None:
+    """All clients behind a local proxy that is not trusted have this address."""
     moderation.set(BAN, "lobby", subjects_of("bob", {address}), None, "root")
-    assert holds(moderation, BAN, come("bob", address))
-    assert not holds(moderation, BAN, come("eve", address))
+    assert holds(moderation, BAN, make_session("bob", address))
+    assert not holds(moderation, BAN, make_session("eve", address))
 
 
-def test_a_loopback_address_can_be_named_all_the_same(moderation: Moderation, come: Come) -> None:
+def test_a_loopback_address_can_be_banned_explicitly(moderation: Moderation, make_session: MakeSession) -> None:
     moderation.set(BAN, "lobby", subjects_of("127.0.0.1", ()), None, "root")
-    assert holds(moderation, BAN, come("eve", "127.0.0.1"))
+    assert holds(moderation, BAN, make_session("eve", "127.0.0.1"))
 
 
 @pytest.mark.parametrize(
@@ -168,32 +172,32 @@ def test_a_loopback_address_can_be_named_all_the_same(moderation: Moderation, co
         ("1.2.3", set(), ["1.2.3"]),
     ],
 )
-def test_what_a_rule_is_about(name: str, addresses: set[str], subjects: list[str]) -> None:
+def test_the_subjects_of_a_rule(name: str, addresses: set[str], subjects: list[str]) -> None:
     assert subjects_of(name, addresses) == subjects
 
 
 @pytest.mark.parametrize(
     ("text", "is_one"), [(HOME, True), ("::1", True), ("2001:db8::7", True), ("bob", False), ("", False), ("1.2.3", False)]
 )
-def test_what_is_an_address(text: str, is_one: bool) -> None:
+def test_which_texts_are_addresses(text: str, is_one: bool) -> None:
     assert (canonical_address(text) is not None) == is_one
 
 
-# For how long
+# Durations
 
 
-def test_one_is_told_how_long_it_lasts(moderation: Moderation, come: Come) -> None:
-    bob = come("bob")
+def test_the_error_names_the_time_left(moderation: Moderation, make_session: MakeSession) -> None:
+    bob = make_session("bob")
     moderation.set(MUTE, "lobby", ["bob"], 90, "root")
-    error = told(moderation, MUTE, bob)
+    error = refusal(moderation, MUTE, bob)
     assert error.seconds is not None
     assert 60 < error.seconds <= 90
     assert error.text == f"You are muted in lobby for another {round(error.seconds)} s."
 
 
 @pytest.mark.parametrize("kind", [MUTE, BAN])
-def test_a_rule_ends_by_itself(moderation: Moderation, come: Come, kind: str) -> None:
-    bob = come("bob")
+def test_a_rule_expires(moderation: Moderation, make_session: MakeSession, kind: str) -> None:
+    bob = make_session("bob")
     moderation.set(kind, "lobby", ["bob"], 0.05, "root")
     eventually(lambda: not holds(moderation, kind, bob))
     assert not moderation.lift(kind, "lobby", "bob", "root")  # there is nothing left to be lifted
@@ -201,25 +205,25 @@ def test_a_rule_ends_by_itself(moderation: Moderation, come: Come, kind: str) ->
 
 
 @pytest.mark.parametrize(("first", "second", "lasts"), [(None, 1000, 1000), (1000, 100, 100), (100, 1000, 1000), (1000, None, None)])
-def test_a_new_rule_takes_the_network_of_the_old_one(
-    moderation: Moderation, come: Come, first: float | None, second: float | None, lasts: float | None
+def test_a_new_rule_replaces_the_old_one(
+    moderation: Moderation, make_session: MakeSession, first: float | None, second: float | None, lasts: float | None
 ) -> None:
-    bob = come("bob")
+    bob = make_session("bob")
     moderation.set(MUTE, "lobby", ["bob"], first, "root")
     moderation.set(MUTE, "lobby", ["bob"], second, "root")
-    assert told(moderation, MUTE, bob).seconds == (lasts and pytest.approx(lasts, abs=PATIENCE))
+    assert refusal(moderation, MUTE, bob).seconds == (lasts and pytest.approx(lasts, abs=TIMEOUT))
 
 
 @pytest.mark.parametrize(
     ("of_name", "of_address", "lasts"), [(100, 1000, 1000), (1000, 100, 1000), (None, 100, None), (100, None, None), (0.0001, 100, 100)]
 )
-def test_of_several_rules_the_one_that_lasts_longest_is_told(
-    moderation: Moderation, come: Come, of_name: float | None, of_address: float | None, lasts: float | None
+def test_of_several_rules_the_longest_counts(
+    moderation: Moderation, make_session: MakeSession, of_name: float | None, of_address: float | None, lasts: float | None
 ) -> None:
-    bob = come("bob", HOME)
+    bob = make_session("bob", HOME)
     moderation.set(BAN, "lobby", subjects_of("bob", ()), of_name, "root")
     moderation.set(BAN, "lobby", subjects_of(HOME, ()), of_address, "root")
-    assert told(moderation, BAN, bob).seconds == (lasts and pytest.approx(lasts, abs=PATIENCE))
+    assert refusal(moderation, BAN, bob).seconds == (lasts and pytest.approx(lasts, abs=TIMEOUT))
 
 
 @pytest.mark.parametrize(
@@ -236,32 +240,32 @@ def test_of_several_rules_the_one_that_lasts_longest_is_told(
         (864_000, "240 h"),
     ],
 )
-def test_a_time_for_people(seconds: float, shown: str) -> None:
+def test_durations_are_shown_in_seconds_minutes_or_hours(seconds: float, shown: str) -> None:
     assert shown_seconds(seconds) == shown
 
 
-# An end before that
+# Lifting rules
 
 
 @pytest.mark.parametrize("kind", [MUTE, BAN])
-def test_to_lift_a_rule_of_a_name_lifts_what_came_with_it(moderation: Moderation, come: Come, kind: str) -> None:
-    bob, eve = come("bob", HOME), come("eve", HOME)
+def test_lifting_the_rule_of_a_name_lifts_those_of_its_addresses(moderation: Moderation, make_session: MakeSession, kind: str) -> None:
+    bob, eve = make_session("bob", HOME), make_session("eve", HOME)
     moderation.set(kind, "lobby", subjects_of("bob", {HOME, WORK}), None, "root")
     moderation.set(kind, "lobby", subjects_of("bobby", {"192.0.2.1"}), None, "root")
     moderation.set(kind, "tea", subjects_of("bob", {HOME}), None, "root")
     assert moderation.lift(kind, "lobby", "BOB", "root")
-    for session in (bob, eve, come(None, WORK)):
+    for session in (bob, eve, make_session(None, WORK)):
         assert not holds(moderation, kind, session)
-    # All else is as it was.
-    assert holds(moderation, kind, come("bobby"))
-    assert holds(moderation, kind, come(None, "192.0.2.1"))
+    # Other rules are unchanged.
+    assert holds(moderation, kind, make_session("bobby"))
+    assert holds(moderation, kind, make_session(None, "192.0.2.1"))
     assert holds(moderation, kind, bob, "tea")
     assert holds(moderation, kind, eve, "tea")
     assert not moderation.lift(kind, "lobby", "bob", "root")
 
 
-def test_an_address_stays_banned_that_was_named_itself(moderation: Moderation, come: Come) -> None:
-    eve = come("eve", HOME)
+def test_lifting_a_ban_of_a_name_keeps_an_explicit_ban_of_its_address(moderation: Moderation, make_session: MakeSession) -> None:
+    eve = make_session("eve", HOME)
     moderation.set(BAN, "lobby", subjects_of("bob", {HOME}), None, "root")
     moderation.set(BAN, "lobby", subjects_of(HOME, ()), None, "root")
     assert moderation.lift(BAN, "lobby", "bob", "root")
@@ -270,7 +274,7 @@ def test_an_address_stays_banned_that_was_named_itself(moderation: Moderation, c
     assert not holds(moderation, BAN, eve)
 
 
-def test_what_does_not_hold_cannot_be_lifted(moderation: Moderation) -> None:
+def test_lifting_a_rule_that_does_not_exist_returns_false(moderation: Moderation) -> None:
     moderation.set(MUTE, "lobby", ["bob"], None, "root")
     for kind, room, name in (
         (BAN, "lobby", "bob"),
@@ -286,9 +290,13 @@ def test_what_does_not_hold_cannot_be_lifted(moderation: Moderation) -> None:
 # Moderators
 
 
-def test_who_is_a_moderator(moderation: Moderation, come: Come) -> None:
-    guest, proven, root = come("guest"), come("ann", is_proven=True), come("root", is_proven=True, is_moderator=True)
-    for session in (guest, proven, come()):
+def test_only_a_moderators_identity_moderates(moderation: Moderation, make_session: MakeSession) -> None:
+    guest, proven, root = (
+        make_session("guest"),
+        make_session("ann", is_proven=True),
+        make_session("root", is_proven=True, is_moderator=True),
+    )
+    for session in (guest, proven, make_session()):
         assert not moderation.is_moderator(session, "lobby")
         with pytest.raises(Rejected, match="Only a moderator of lobby may") as caught:
             moderation.check_moderator(session, "lobby")
@@ -298,20 +306,20 @@ def test_who_is_a_moderator(moderation: Moderation, come: Come) -> None:
         moderation.check_moderator(root, room)
 
 
-def test_who_was_made_one_is_one_in_that_room(moderation: Moderation, come: Come) -> None:
-    ann = come("Ann", is_proven=True)
+def test_op_makes_a_moderator_of_one_room(moderation: Moderation, make_session: MakeSession) -> None:
+    ann = make_session("Ann", is_proven=True)
     moderation.set(OP, "lobby", ["ann"], None, "root")
     moderation.check_moderator(ann, "lobby")
     assert not moderation.is_moderator(ann, "tea")
 
 
-def test_a_guest_with_the_name_of_one_is_none(moderation: Moderation, come: Come) -> None:
+def test_a_guest_with_the_name_of_a_moderator_does_not_moderate(moderation: Moderation, make_session: MakeSession) -> None:
     moderation.set(OP, "lobby", ["ann"], None, "root")
-    assert not moderation.is_moderator(come("ann"), "lobby")
+    assert not moderation.is_moderator(make_session("ann"), "lobby")
 
 
-def test_a_guest_moderates_while_this_person_is_here(moderation: Moderation, come: Come) -> None:
-    bob = come("bob")
+def test_a_guest_can_be_made_a_moderator_for_its_session(moderation: Moderation, make_session: MakeSession) -> None:
+    bob = make_session("bob")
     assert bob.user is not None
     bob.user.moderates.add("lobby")
     moderation.check_moderator(bob, "lobby")
@@ -319,30 +327,30 @@ def test_a_guest_moderates_while_this_person_is_here(moderation: Moderation, com
 
 
 @pytest.mark.parametrize("kind", [MUTE, BAN])
-def test_no_rule_keeps_a_moderator_from_anything(moderation: Moderation, come: Come, kind: str) -> None:
-    root, ann, guest = come("root", is_proven=True, is_moderator=True), come("ann", is_proven=True), come("guest")
+def test_rules_do_not_apply_to_moderators(moderation: Moderation, make_session: MakeSession, kind: str) -> None:
+    root, ann, guest = make_session("root", is_proven=True, is_moderator=True), make_session("ann", is_proven=True), make_session("guest")
     assert guest.user is not None
     for room in ("lobby", "tea"):
-        moderation.set(kind, room, ["root", "ann", "guest", f"@{HOME}"], None, "somebody")
+        moderation.set(kind, room, ["root", "ann", "guest", f"@{HOME}"], None, "mallory")
     moderation.set(OP, "lobby", ["ann"], None, "root")
     guest.user.moderates.add("lobby")
     assert [holds(moderation, kind, session) for session in (root, ann, guest)] == [False, False, False]
     assert [holds(moderation, kind, session, "tea") for session in (root, ann, guest)] == [False, True, True]
 
 
-def test_a_moderator_of_some_rooms_moderates_no_others_through_another_connection(moderation: Moderation, come: Come) -> None:
-    """A token that may go anywhere, and one that moderates a few rooms, do not make one that moderates anywhere."""
-    anywhere = come("ann", is_proven=True)
-    come("ann", is_proven=True, is_moderator=True, rooms=("tea*",))
+def test_the_rights_of_two_connections_of_one_user_are_not_combined(moderation: Moderation, make_session: MakeSession) -> None:
+    """A token for all rooms and a moderator's token for a few rooms do not make a moderator of all rooms."""
+    anywhere = make_session("ann", is_proven=True)
+    make_session("ann", is_proven=True, is_moderator=True, rooms=("tea*",))
     with pytest.raises(Rejected):
         moderation.check_moderator(anywhere, "lobby")
 
 
-# What outlives a restart, and what does not come to pass
+# Restarts and failing writes
 
 
-def test_rules_outlive_a_restart(path: Path, come: Come) -> None:
-    bob, eve, ann = come("bob", WORK), come("eve", HOME), come("ann", "192.0.2.1", is_proven=True)
+def test_rules_survive_a_restart(path: Path, make_session: MakeSession) -> None:
+    bob, eve, ann = make_session("bob", WORK), make_session("eve", HOME), make_session("ann", "192.0.2.1", is_proven=True)
     with moderating(path) as moderation:
         moderation.set(BAN, "lobby", subjects_of("bob", {HOME}), 1000, "root")
         moderation.set(MUTE, "tea", ["bob"], None, "root")
@@ -351,8 +359,8 @@ def test_rules_outlive_a_restart(path: Path, come: Come) -> None:
         moderation.set(OP, "tea", ["ann"], None, "root")
         moderation.lift(MUTE, "lobby", "eve", "root")
     with moderating(path) as moderation:
-        assert told(moderation, BAN, bob).seconds == pytest.approx(1000, abs=PATIENCE)
-        assert told(moderation, MUTE, bob, "tea").seconds is None
+        assert refusal(moderation, BAN, bob).seconds == pytest.approx(1000, abs=TIMEOUT)
+        assert refusal(moderation, MUTE, bob, "tea").seconds is None
         assert holds(moderation, BAN, eve)
         assert not holds(moderation, MUTE, eve)
         eventually(lambda: not holds(moderation, MUTE, ann))
@@ -364,15 +372,15 @@ def test_rules_outlive_a_restart(path: Path, come: Come) -> None:
 
 
 @pytest.fixture
-def locked_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for a file that another program has locked."""
+def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers do not wait long for a file that another program has locked."""
     monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
 
 
-@pytest.mark.usefixtures("locked_in_vain")
+@pytest.mark.usefixtures("short_lock_timeout")
 @pytest.mark.parametrize("kind", [MUTE, BAN])
-def test_a_rule_that_cannot_be_kept_does_not_hold(path: Path, come: Come, kind: str) -> None:
-    bob = come("bob", HOME)
+def test_a_rule_that_cannot_be_written_does_not_apply(path: Path, make_session: MakeSession, kind: str) -> None:
+    bob = make_session("bob", HOME)
     with moderating(path) as moderation, open_database(path) as database:
         database.execute("BEGIN IMMEDIATE")
         with pytest.raises(HistoryUnavailable):
@@ -383,9 +391,9 @@ def test_a_rule_that_cannot_be_kept_does_not_hold(path: Path, come: Come, kind: 
         assert holds(moderation, kind, bob)
 
 
-@pytest.mark.usefixtures("locked_in_vain")
-def test_a_rule_whose_end_cannot_be_kept_still_holds(path: Path, come: Come) -> None:
-    bob = come("bob", HOME)
+@pytest.mark.usefixtures("short_lock_timeout")
+def test_a_rule_whose_removal_cannot_be_written_still_applies(path: Path, make_session: MakeSession) -> None:
+    bob = make_session("bob", HOME)
     with moderating(path) as moderation, open_database(path) as database:
         moderation.set(BAN, "lobby", subjects_of("bob", {HOME}), None, "root")
         database.execute("BEGIN IMMEDIATE")
@@ -397,9 +405,9 @@ def test_a_rule_whose_end_cannot_be_kept_still_holds(path: Path, come: Come) -> 
         assert not holds(moderation, BAN, bob)
 
 
-def test_a_rule_about_several_is_kept_as_a_whole_or_not_at_all(path: Path, come: Come) -> None:
-    """Who is told that it did not work has done nothing, neither now nor after a restart."""
-    bob = come("bob", HOME)
+def test_a_rule_with_several_subjects_is_written_as_a_whole_or_not_at_all(path: Path, make_session: MakeSession) -> None:
+    """After an error the rule applies to no subject, neither now nor after a restart."""
+    bob = make_session("bob", HOME)
     with moderating(path) as moderation, open_database(path) as database:
         database.execute(
             "CREATE TRIGGER full BEFORE INSERT ON rules WHEN NEW.subject LIKE '%@%' BEGIN SELECT RAISE(ABORT, 'no room for this'); END"
@@ -411,10 +419,10 @@ def test_a_rule_about_several_is_kept_as_a_whole_or_not_at_all(path: Path, come:
         assert not holds(moderation, BAN, bob)
 
 
-def test_moderators_do_not_get_in_each_others_way(wire: Wiring, moderation: Moderation, come: Come) -> None:
-    """Threads that set and lift, and others that ask meanwhile."""
-    people = [come(f"guest{number}", None) for number in range(4)]
-    keys = [session.user.key for session in people if session.user]
+def test_rules_can_be_set_lifted_and_checked_by_many_threads(wire: Wiring, moderation: Moderation, make_session: MakeSession) -> None:
+    """Some threads set and lift rules while others check them."""
+    sessions = [make_session(f"guest{number}", None) for number in range(4)]
+    keys = [session.user.key for session in sessions if session.user]
 
     def decide(key: str) -> None:
         for _ in range(200):
@@ -426,19 +434,19 @@ def test_moderators_do_not_get_in_each_others_way(wire: Wiring, moderation: Mode
         return sum(holds(moderation, MUTE, session) for _ in range(500))
 
     tasks = [wire.run(decide, key) for key in keys[:3]]
-    asking = [wire.run(ask, session) for session in people]
+    asking = [wire.run(ask, session) for session in sessions]
     for task in tasks:
-        task.result(PATIENCE)
-    assert asking[3].result(PATIENCE) == 0
+        task.result(TIMEOUT)
+    assert asking[3].result(TIMEOUT) == 0
     for answers in asking:
-        answers.result(PATIENCE)
-    assert [holds(moderation, MUTE, session) for session in people] == [True, True, True, False]
+        answers.result(TIMEOUT)
+    assert [holds(moderation, MUTE, session) for session in sessions] == [True, True, True, False]
 
 
 # The log
 
 
-def test_what_is_decided_is_logged(moderation: Moderation, caplog: pytest.LogCaptureFixture) -> None:
+def test_rules_that_are_set_and_lifted_are_logged(moderation: Moderation, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "wschat.chat"):
         moderation.set(BAN, "lobby", subjects_of("Bob", {HOME}), 90, "root")
         moderation.set(MUTE, "lobby", ["eve"], None, "root")
@@ -453,7 +461,7 @@ def test_what_is_decided_is_logged(moderation: Moderation, caplog: pytest.LogCap
     assert fields == {"event": "ban", "by": "root", "subject": f"bob, bob@{HOME}", "room": "lobby", "seconds": 90}
 
 
-def test_a_rule_is_written_with_who_made_it_and_until_when(come: Come) -> None:
+def test_a_rule_is_written_with_its_moderator_and_expiry(make_session: MakeSession) -> None:
     broker = MemoryBroker()
     before = time.time()
     Moderation(broker).set(BAN, "lobby", ["bob"], 60, "root")
@@ -463,7 +471,7 @@ def test_a_rule_is_written_with_who_made_it_and_until_when(come: Come) -> None:
     assert before + 60 <= rule.until <= time.time() + 60
 
 
-def test_a_clock_that_is_wrong_at_the_start_ends_no_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_clock_at_the_start_ends_no_ban(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_time = FakeTime(monkeypatch)
     rules = [Rule("tea", BAN, name, NOW + seconds, "root") for name, seconds in (("mallory", 3600), ("trent", 60))]
     with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
@@ -476,4 +484,4 @@ def test_a_clock_that_is_wrong_at_the_start_ends_no_ban(tmp_path: Path, monkeypa
     fake_time.advance(600)
     with contextlib.closing(SqliteBroker(tmp_path / "history")) as broker:
         assert Moderation(broker)._find(BAN, "tea", "mallory", None) == rules[0]
-        assert broker.rules() == rules[:1], "a ban whose time is over goes when the clock is right"
+        assert broker.rules() == rules[:1], "an expired ban is deleted once the clock is right"

@@ -1,4 +1,4 @@
-"""The parser: which JSON is an action, and the errors for JSON that is none."""
+"""The parser: which JSON is an action, and the errors for other JSON."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from wschat.chat.parser import id_in, make_action, parse_action
 from wschat.chat.schema import BadField
 from wschat.errors import Rejected
 
-MAX_NUMBER = 2**53 - 1  # what JavaScript can count to
+MAX_NUMBER = 2**53 - 1  # the largest safe integer in JavaScript
 
-# Each type with what it cannot do without, with all it may have, and the requests these make.
+# For each type: the required fields and their action, the optional fields and the action with all fields.
 EXAMPLES: list[tuple[dict[str, Any], AnyAction, dict[str, Any], AnyAction]] = [
     *examples(),
     ({"room": "tea"}, Join("tea"), {"since": 7, "epoch": "e1"}, Join("tea", 7, "e1")),
@@ -85,32 +85,34 @@ def bad_field(fields: dict[str, object]) -> BadField:
     return error
 
 
-# What there is
+# Valid requests
 
 
-def test_the_examples_are_all_there_is() -> None:
+def test_there_is_an_example_of_every_action() -> None:
     assert {kind.type: kind for kind in KINDS} == {name: schema.kind for name, schema in ACTIONS.schemas.items()}
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_a_request_of_each_type(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
+def test_requests_of_each_type_are_parsed(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
     kind = least.type
     assert parsed(kind, **fields) == least
     assert parsed(kind, **fields, **more) == most
     assert parsed(kind, **fields, **more, id="a") == dataclasses.replace(most, id="a")
     assert make_action({"type": kind, **fields, "id": 7}) == dataclasses.replace(least, id=7)
-    # The order of fields, and blanks between them, mean nothing.
+    # The order of fields and the whitespace between them do not matter.
     backwards = dict(reversed({"type": kind, **fields, **more}.items()))
     assert parse_action(json.dumps(backwards, indent=4)) == most
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_null_is_as_good_as_nothing(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
+def test_null_is_the_same_as_a_missing_optional_field(
+    fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction
+) -> None:
     assert parsed(least.type, **fields, **dict.fromkeys(more), id=None) == least
 
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
-def test_what_it_cannot_do_without_is_missed(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
+def test_a_missing_required_field_is_an_error(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction) -> None:
     whole = {"type": least.type, **fields, **more}
     for name in fields:
         without = {other: value for other, value in whole.items() if other != name}
@@ -120,7 +122,7 @@ def test_what_it_cannot_do_without_is_missed(fields: dict[str, Any], least: AnyA
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", [1, None, {}, "x"])
-def test_a_field_that_it_has_not_is_not_overlooked(
+def test_an_unknown_field_is_an_error(
     fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: object
 ) -> None:
     error = bad_field({"type": least.type, **fields, "colour": value})
@@ -128,7 +130,7 @@ def test_a_field_that_it_has_not_is_not_overlooked(
     assert all(f'"{name}"' in error.why for name in ["id", *fields, *more])
 
 
-# Fields that are wrong
+# Invalid fields
 
 NOT_TEXTS = [1, 1.5, True, False, [], ["tea"], {}, {"a": "b"}]
 NOT_NUMBERS = ["7", "", True, False, 7.0, 7.5, 1e3, -1, -1.5, MAX_NUMBER + 1, 10**4000, 1e400, -1e400, float("nan"), [], [7], {}]
@@ -136,7 +138,9 @@ NOT_NUMBERS = ["7", "", True, False, 7.0, 7.5, 1e3, -1, -1.5, MAX_NUMBER + 1, 10
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", NOT_TEXTS)
-def test_a_text_is_a_text(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: object) -> None:
+def test_a_string_field_must_be_a_string(
+    fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: object
+) -> None:
     for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
         error = bad_field({"type": least.type, **fields, **more, name: value})
         assert error.text == f'{least.type}: "{name}" must be a string'
@@ -144,14 +148,16 @@ def test_a_text_is_a_text(fields: dict[str, Any], least: AnyAction, more: dict[s
 
 @pytest.mark.parametrize(("fields", "least", "more", "most"), EXAMPLES, ids=[kind.type for kind in KINDS])
 @pytest.mark.parametrize("value", ["\ud800", "a\udc00b", "\ude00\ud83d"])
-def test_a_text_has_no_half_characters(fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: str) -> None:
-    """They could not be sent on as UTF-8."""
+def test_a_string_must_not_contain_lone_surrogates(
+    fields: dict[str, Any], least: AnyAction, more: dict[str, Any], most: AnyAction, value: str
+) -> None:
+    """They cannot be encoded as UTF-8."""
     for name in [name for name, example in (fields | more).items() if isinstance(example, str)]:
         error = bad_field({"type": least.type, **fields, **more, name: value})
         assert error.text == f'{least.type}: "{name}" must not contain half a character (a lone surrogate)'
 
 
-def test_both_halves_are_a_character() -> None:
+def test_a_pair_of_surrogates_is_a_character() -> None:
     assert parse_action(r'{"type": "say", "room": "tea", "text": "\ud83d\ude00"}') == Say("tea", "😀")
 
 
@@ -165,35 +171,35 @@ def test_both_halves_are_a_character() -> None:
     ],
 )
 @pytest.mark.parametrize("value", NOT_NUMBERS)
-def test_a_whole_number_is_one(kind: str, field: str, why: str, value: object) -> None:
+def test_an_integer_field_must_be_an_integer_in_range(kind: str, field: str, why: str, value: object) -> None:
     error = bad_field({"type": kind, "room": "tea", field: value})
     assert error.text == f'{kind}: "{field}" {why}'
 
 
 @pytest.mark.parametrize("kind", ["mute", "ban"])
 @pytest.mark.parametrize("value", [value for value in NOT_NUMBERS if value not in (7.0, 7.5, 1e3)] + [1e16, -0.001])
-def test_seconds_are_a_number(kind: str, value: object) -> None:
+def test_seconds_must_be_a_number_in_range(kind: str, value: object) -> None:
     error = bad_field({"type": kind, "room": "tea", "name": "bob", "seconds": value})
     assert error.text == f'{kind}: "seconds" must be a number of seconds, 0 or greater'
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, 0.001, 60, 60.5, 1e3, 100 * 366 * 86_400])
-def test_seconds_may_be_broken(seconds: float) -> None:
+def test_seconds_may_have_a_fraction(seconds: float) -> None:
     assert parsed("mute", room="tea", name="bob", seconds=seconds) == Mute("tea", "bob", seconds)
 
 
 @pytest.mark.parametrize(("limit", "since"), [(1, 0), (MAX_MESSAGES, MAX_NUMBER)])
-def test_the_ends_of_what_a_number_may_be(limit: int, since: int) -> None:
+def test_the_smallest_and_largest_numbers_are_valid(limit: int, since: int) -> None:
     assert parsed("history", room="tea", limit=limit, since=since) == History("tea", since=since, limit=limit)
 
 
 @pytest.mark.parametrize("limit", [0, MAX_MESSAGES + 1])
-def test_beyond_the_ends_of_a_limit(limit: int) -> None:
+def test_a_limit_out_of_range_is_an_error(limit: int) -> None:
     assert bad_field({"type": "history", "room": "tea", "limit": limit}).why == "must be a whole number from 1 to 1000"
 
 
 @pytest.mark.parametrize("name", ["", " ", "two words", "x" * 33, "a/b", "<b>", "a\n", "💬", "a:b"])
-def test_names_are_names(name: str) -> None:
+def test_a_name_field_must_be_a_valid_name(name: str) -> None:
     rule = "1 to 32 letters, digits, '-', '_' or '.'"
     assert bad_field({"type": "nick", "name": name}).text == f'nick: "name" must be {rule}'
     assert bad_field({"type": "whisper", "to": name, "text": "hi"}).text == f'whisper: "to" must be {rule}'
@@ -202,7 +208,7 @@ def test_names_are_names(name: str) -> None:
         assert bad_field({"type": kind, "room": "tea", "name": name}).text == f'{kind}: "name" must be {rule}'
 
 
-def test_names_are_normalised_and_rooms_are_shown_by_their_key() -> None:
+def test_names_are_normalized_and_rooms_are_replaced_by_their_key() -> None:
     assert parsed("nick", name="Ｚｏｅ\u0308") == Nick("Zoë")
     assert parsed("whisper", to="ＢＯＢ", text="hi") == Whisper("BOB", "hi")
     assert parsed("join", room="ＴＥＡ") == parsed("join", room="Tea") == Join("tea")
@@ -210,25 +216,25 @@ def test_names_are_normalised_and_rooms_are_shown_by_their_key() -> None:
 
 
 @pytest.mark.parametrize("room", ["Tea", "STRASSE", "Straße", "ΣΊΣΥΦΟΣ", "İstanbul", "ß" * 17])
-def test_what_a_room_is_shown_by_asks_for_the_same_room(room: str) -> None:
-    """A client knows a room by what `joined` calls it."""
+def test_the_shown_name_of_a_room_is_parsed_to_the_same_room(room: str) -> None:
+    """A client uses the name of the room in the event `joined`."""
     try:
         joined = parsed("join", room=room)
     except BadField:
-        return  # it may be no name at all, but not one by halves
+        return  # the name itself is invalid
     assert isinstance(joined, Join)
     assert parsed("say", room=joined.room, text="hi") == Say(joined.room, "hi")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000"])
 @pytest.mark.parametrize("fields", [{"type": "say", "room": "tea"}, {"type": "whisper", "to": "bob"}])
-def test_to_say_nothing_is_nothing_to_say(fields: dict[str, object], text: str) -> None:
+def test_a_blank_text_is_an_error(fields: dict[str, object], text: str) -> None:
     error = bad_field({**fields, "text": text})
     assert error.text == f'{fields["type"]}: "text" must not be blank'
 
 
 @pytest.mark.parametrize("text", [" hi ", "a\nb", "\0", "💬", "<b>", '"', "/nick", "//", "x" * 60_000])
-def test_what_is_said_stays_as_it_is(text: str) -> None:
+def test_the_text_of_a_message_is_not_changed(text: str) -> None:
     assert parsed("say", room="tea", text=text) == Say("tea", text)
 
 
@@ -239,21 +245,21 @@ def test_an_address_can_be_banned(address: str, kind: str, record: type[Ban] | t
 
 
 @pytest.mark.parametrize(("written", "meant"), [("::ffff:203.0.113.7", "203.0.113.7"), ("2001:DB8:0::7", "2001:db8::7")])
-def test_an_address_may_be_written_in_any_way(written: str, meant: str) -> None:
+def test_addresses_are_normalized(written: str, meant: str) -> None:
     assert parsed("ban", room="tea", name=written) == Ban("tea", meant)
 
 
 @pytest.mark.parametrize("name", ["Bob Smith", "", "203.0.113.7/24", "@203.0.113.7"])
 @pytest.mark.parametrize("kind", ["ban", "mute", "unban"])
-def test_neither_a_name_nor_an_address(name: str, kind: str) -> None:
+def test_a_subject_must_be_a_name_or_an_address(name: str, kind: str) -> None:
     assert bad_field({"type": kind, "room": "tea", "name": name}).why.startswith("must be a name (1 to 32 ")
 
 
 @pytest.mark.parametrize(
     "name", [":", ":::", "2001:db8", "2001:db8::/32", "203.0.113.7:80", "a:b", ":" + "x" * 10_000, ":\0"], ids=lambda name: repr(name[:20])
 )
-def test_a_colon_alone_makes_no_address(name: str) -> None:
-    """Or else somebody would be told that this is banned now, and nobody would be."""
+def test_a_text_with_a_colon_must_be_a_valid_address(name: str) -> None:
+    """Otherwise the moderator would get an ack for a ban without effect."""
     for kind in ("ban", "unban"):
         bad_field({"type": kind, "room": "tea", "name": name})
 
@@ -262,7 +268,7 @@ def test_a_colon_alone_makes_no_address(name: str) -> None:
 
 
 @pytest.mark.parametrize("request_id", ["", "a", "x" * 128, "ü" * 128, "a\nb", 0, 1, -1, MAX_NUMBER, -MAX_NUMBER])
-def test_an_id_is_a_text_or_a_whole_number(request_id: str | int) -> None:
+def test_an_id_is_a_string_or_an_integer(request_id: str | int) -> None:
     assert parsed("rooms", id=request_id) == ListRooms(id=request_id)
     assert id_in(json.dumps({"id": request_id})) == request_id
 
@@ -271,13 +277,13 @@ def test_an_id_is_a_text_or_a_whole_number(request_id: str | int) -> None:
     "request_id",
     ["x" * 129, "\ud800", 1.0, 1.5, 1e3, True, False, [], ["a"], {}, MAX_NUMBER + 1, -MAX_NUMBER - 1, 10**4000, float("nan"), 1e400],
 )
-def test_an_id_is_nothing_else(request_id: object) -> None:
+def test_other_ids_are_errors(request_id: object) -> None:
     error = bad_field({"type": "rooms", "id": request_id})
     assert error.text.startswith('rooms: "id" must ')
     assert id_in(json.dumps({"type": "rooms", "id": request_id})) is None
 
 
-def test_a_text_and_a_number_are_two_ids() -> None:
+def test_a_string_and_an_integer_are_different_ids() -> None:
     assert parsed("rooms", id=1) != parsed("rooms", id="1")
 
 
@@ -299,11 +305,11 @@ def test_a_text_and_a_number_are_two_ids() -> None:
         ("7", None),
     ],
 )
-def test_the_id_of_a_request_that_is_wrong_otherwise(text: str, request_id: str | int | None) -> None:
+def test_the_id_of_an_invalid_request_is_found(text: str, request_id: str | int | None) -> None:
     assert id_in(text) == request_id
 
 
-# What is no request
+# Invalid requests
 
 DEEP = 100_000
 
@@ -336,7 +342,7 @@ DEEP = 100_000
     ],
     ids=lambda text: repr(text[:30]),
 )
-def test_a_request_is_one_object(text: str) -> None:
+def test_a_request_must_be_one_json_object(text: str) -> None:
     error = rejected(text)
     assert (error.code, error.seconds) == ("bad-request", None)
     assert error.text.startswith("A request must be one JSON object")
@@ -359,13 +365,13 @@ def test_a_request_is_one_object(text: str) -> None:
     ],
     ids=range(10),
 )
-def test_much_that_is_no_text_is_refused_before_it_is_made_objects_of(text: str) -> None:
+def test_large_structures_are_rejected_before_they_are_parsed(text: str) -> None:
     begun = thread_time()
     assert rejected(text).code == "bad-request"
     assert thread_time() - begun < 0.02
 
 
-def test_a_long_text_is_no_structure() -> None:
+def test_a_long_text_does_not_count_as_a_structure() -> None:
     text = '[{"a":1},"\\\n' * 4000
     request = {"type": "say", "room": "tea", "text": text}
     assert parse_action(json.dumps(request)) == Say("tea", text)
@@ -375,13 +381,13 @@ def test_a_long_text_is_no_structure() -> None:
 @pytest.mark.parametrize(
     "kind", ["fly", "", "Join", "JOIN", "join ", "say\0", "\ud800", "message", "type", None, 5, True, [], ["join"], {}]
 )
-def test_a_type_that_there_is_not(kind: object) -> None:
+def test_an_unknown_type_is_an_error(kind: object) -> None:
     error = rejected(json.dumps({"type": kind, "room": "tea", "id": 5}))
     assert error.code == "bad-request"
     assert error.text == f'"type" must be one of {", ".join(sorted(kind.type for kind in KINDS))}.'
 
 
-def test_a_request_without_a_type() -> None:
+def test_a_missing_type_is_an_error() -> None:
     assert rejected('{"room": "tea"}').text.startswith('"type" must be one of ban, ')
     assert rejected("{}").code == "bad-request"
 
@@ -395,19 +401,19 @@ def test_the_last_of_two_fields_counts() -> None:
     [
         {"type": "x" * 50_000},
         {"type": "rooms", "x" * 50_000: 1},
-        {"type": "rooms", "\U000e0001" * 15_000: 1},  # which takes ten characters for each, to be shown
+        {"type": "rooms", "\U000e0001" * 15_000: 1},  # each is shown as ten characters
         {"type": "nick", "name": "x" * 50_000},
         {"type": "ban", "room": "tea", "name": "x" * 50_000},
         {"type": "rooms", "id": "x" * 50_000},
     ],
     ids=["type", "field", "field that cannot be shown", "name", "name or address", "id"],
 )
-def test_an_error_is_short_however_long_what_is_wrong(fields: dict[str, object]) -> None:
-    """Errors are not to be a way to have much sent for little."""
+def test_errors_are_short_for_long_requests(fields: dict[str, object]) -> None:
+    """Otherwise a client could make the server send more than it sends itself."""
     assert len(rejected(json.dumps(fields)).text) < 500
 
 
-# Whatever comes
+# Any input
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
@@ -422,7 +428,7 @@ NEAR_REQUESTS = st.builds(
 )
 
 
-def check_that_it_is_one_or_is_rejected(text: str) -> None:
+def check_parsed_or_rejected(text: str) -> None:
     found, request_id = outcome(text), id_in(text)
     assert request_id is None or type(request_id) in (str, int)
     if isinstance(found, Rejected):
@@ -436,19 +442,19 @@ def check_that_it_is_one_or_is_rejected(text: str) -> None:
 
 @given(st.text(st.characters()))
 def test_any_text_is_a_request_or_is_rejected(text: str) -> None:
-    check_that_it_is_one_or_is_rejected(text)
+    check_parsed_or_rejected(text)
 
 
 @given(ANYTHING)
 def test_any_json_is_a_request_or_is_rejected(value: object) -> None:
-    check_that_it_is_one_or_is_rejected(json.dumps(value))
+    check_parsed_or_rejected(json.dumps(value))
 
 
 @given(NEAR_REQUESTS, st.data())
-def test_what_is_nearly_a_request_is_one_or_is_rejected(fields: dict[str, object], data: st.DataObject) -> None:
+def test_any_object_like_a_request_is_a_request_or_is_rejected(fields: dict[str, object], data: st.DataObject) -> None:
     text = json.dumps(fields)
-    check_that_it_is_one_or_is_rejected(text)
-    check_that_it_is_one_or_is_rejected(text[: data.draw(st.integers(0, len(text)))])
+    check_parsed_or_rejected(text)
+    check_parsed_or_rejected(text[: data.draw(st.integers(0, len(text)))])
 
 
 NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
@@ -487,7 +493,7 @@ REQUESTS = st.sampled_from(KINDS).flatmap(lambda kind: st.builds(kind, **values_
 
 
 @given(REQUESTS, st.booleans())
-def test_a_request_that_is_written_as_json_comes_back(request: AnyAction, ascii_only: bool) -> None:
+def test_actions_survive_a_round_trip_through_json(request: AnyAction, ascii_only: bool) -> None:
     fields = {"type": request.type, **vars(request)}
     assert parse_action(json.dumps(fields, ensure_ascii=ascii_only)) == request
     assert make_action(fields) == request

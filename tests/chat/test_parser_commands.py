@@ -1,4 +1,4 @@
-"""The parser: the action that a typed line asks for, and the usage that an error names."""
+"""The parser of slash commands: the action of each line, and the errors for invalid lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wschat.chat.parser import parse_command
 from wschat.chat.text import ME_PREFIX, is_command, unescape
 from wschat.errors import Rejected
 
-# Each command as it is typed in the lobby, and what it asks for.
+# Command lines in the lobby, and their actions.
 REQUESTS = {
     "/nick Alice": Nick("Alice"),
     "/join tea": Join("tea"),
@@ -53,11 +53,11 @@ REQUESTS = {
     "/op Bob": Op("lobby", "Bob"),
     **commands(),
 }
-ELSEWHERE = ("/nick", "/join", "/rooms", "/msg", "/help")  # what can be asked for in no room
+ELSEWHERE = ("/nick", "/join", "/rooms", "/msg", "/help")  # commands that need no room
 
 
 def rejected(line: str, room: str | None = "lobby") -> str:
-    """What somebody is told whose line is no command."""
+    """Return the text of the error for an invalid line."""
     with pytest.raises(Rejected) as caught:
         parse_command(line, room)
     assert caught.value.code == "bad-command"
@@ -71,7 +71,7 @@ def outcome(line: str, room: str | None) -> AnyAction | Rejected:
         return error
 
 
-# What a command is
+# Commands and escapes
 
 
 @pytest.mark.parametrize(
@@ -82,47 +82,47 @@ def test_one_slash_begins_a_command(text: str, is_one: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "spoken"), [("//nick", "/nick"), ("//", "/"), ("///", "//"), ("hi", "hi"), ("a//b", "a//b"), (" //x", " //x"), ("", "")]
+    ("text", "unescaped"), [("//nick", "/nick"), ("//", "/"), ("///", "//"), ("hi", "hi"), ("a//b", "a//b"), (" //x", " //x"), ("", "")]
 )
-def test_two_slashes_say_one(text: str, spoken: str) -> None:
-    assert unescape(text) == spoken
+def test_two_slashes_are_an_escape_for_one(text: str, unescaped: str) -> None:
+    assert unescape(text) == unescaped
 
 
 @given(st.text())
-def test_anything_can_be_said(text: str) -> None:
-    said = "/" + text if text.startswith("/") else text
-    assert not is_command(said)
-    assert unescape(said) == text
+def test_any_text_can_be_escaped(text: str) -> None:
+    escaped = "/" + text if text.startswith("/") else text
+    assert not is_command(escaped)
+    assert unescape(escaped) == text
 
 
-# What each asks for
+# Actions of commands
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_each_command_makes_its_request(line: str, request_made: AnyAction) -> None:
+def test_each_command_is_parsed_to_its_action(line: str, request_made: AnyAction) -> None:
     assert parse_command(line, "lobby") == request_made
 
 
-def test_every_command_is_tried_here() -> None:
+def test_there_is_an_example_of_every_command() -> None:
     assert {line.split()[0] for line in REQUESTS} == {f"/{name}" for name in ACTIONS.commands}
 
 
 @pytest.mark.parametrize("line", REQUESTS)
 @pytest.mark.parametrize("request_id", ["a", 7, None])
-def test_the_answer_goes_by_the_id_that_is_given(line: str, request_id: str | int | None) -> None:
+def test_the_action_gets_the_id_of_the_request(line: str, request_id: str | int | None) -> None:
     assert parse_command(line, "lobby", request_id).id == request_id
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_commands_are_written_in_any_case(line: str, request_made: AnyAction) -> None:
+def test_commands_ignore_case(line: str, request_made: AnyAction) -> None:
     name, blank, words = line.partition(" ")
     assert parse_command(f"{name.upper()}{blank}{words}", "lobby") == request_made
     assert parse_command(f"{name.title()}{blank}{words}", "lobby") == request_made
 
 
 @pytest.mark.parametrize(("line", "request_made"), [item for item in REQUESTS.items() if not item[0].startswith(("/me", "/msg"))])
-def test_blanks_around_words_mean_nothing(line: str, request_made: AnyAction) -> None:
-    """Phones type one after each word that they complete."""
+def test_whitespace_around_words_is_ignored(line: str, request_made: AnyAction) -> None:
+    """Phones add a space after each word that they complete."""
     assert parse_command(line.replace(" ", "   "), "lobby") == request_made
     assert parse_command(f"{line} ", "lobby") == request_made
     assert parse_command(f"{line} \t ", "lobby") == request_made
@@ -141,34 +141,34 @@ def test_blanks_around_words_mean_nothing(line: str, request_made: AnyAction) ->
         ("/msg Bob //", Whisper("Bob", "//")),
     ],
 )
-def test_the_rest_of_a_line_stays_as_it_is(line: str, request_made: AnyAction) -> None:
+def test_a_text_at_the_end_of_a_line_is_not_changed(line: str, request_made: AnyAction) -> None:
     assert parse_command(line, "lobby") == request_made
 
 
-def test_what_somebody_does_can_be_told_from_what_is_said() -> None:
+def test_me_keeps_its_prefix_in_the_text() -> None:
     request = parse_command("/me waves", "lobby")
     assert isinstance(request, Say)
     assert request.text.startswith(ME_PREFIX)
     assert unescape(request.text) == request.text
 
 
-def test_names_and_rooms_are_normalised_as_everywhere() -> None:
+def test_names_and_rooms_are_normalized() -> None:
     assert parse_command("/nick ＢＯＢ", None) == Nick("BOB")
     assert parse_command("/join ＴＥＡ", None) == Join("tea")
 
 
-# In no room
+# Without a room
 
 
 @pytest.mark.parametrize(("line", "request_made"), REQUESTS.items())
-def test_what_is_about_a_room_needs_one(line: str, request_made: AnyAction) -> None:
+def test_commands_about_a_room_need_one(line: str, request_made: AnyAction) -> None:
     if line.startswith(ELSEWHERE):
         assert parse_command(line, None) == request_made
     else:
         assert rejected(line, None) == "You are not in a room. Type /join ROOM to enter one."
 
 
-# What is wrong
+# Invalid lines
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_what_is_about_a_room_needs_one(line: str, request_made: AnyAction) -> N
         ("/nickalice", "/nickalice"),
     ],
 )
-def test_a_command_that_there_is_not(line: str, named: str) -> None:
+def test_an_unknown_command_is_an_error(line: str, named: str) -> None:
     assert rejected(line) == f"Unknown command {named}. Type /help for a list, or start with // to send it as text."
     assert rejected(line, None) == rejected(line)
 
@@ -210,7 +210,7 @@ def test_a_command_that_there_is_not(line: str, named: str) -> None:
         "/op",
     ],
 )
-def test_too_few_words_or_too_many(line: str) -> None:
+def test_a_wrong_number_of_words_gets_the_usage(line: str) -> None:
     assert rejected(line) == f"Usage: {usage_of(line)}"
 
 
@@ -247,7 +247,7 @@ SECONDS_RULE = "SECONDS must be a number of seconds, 0 or greater"
         ("/history all", NUMBER_RULE),
         ("/history 5 6", NUMBER_RULE),
         ("/history " + "9" * 400, NUMBER_RULE),
-        ("/history " + "9" * 5000, NUMBER_RULE),  # which Python refuses to make a number of
+        ("/history " + "9" * 5000, NUMBER_RULE),  # more digits than Python converts
         ("/mute Bob soon", SECONDS_RULE),
         ("/mute Bob 10 minutes", SECONDS_RULE),
         ("/mute Bob -1", SECONDS_RULE),
@@ -259,7 +259,7 @@ SECONDS_RULE = "SECONDS must be a number of seconds, 0 or greater"
     ],
     ids=lambda text: text[:30],
 )
-def test_a_word_that_is_wrong_is_explained_and_the_form_is_named(line: str, why: str) -> None:
+def test_an_invalid_word_gets_the_rule_and_the_usage(line: str, why: str) -> None:
     assert rejected(line) == f"{why}. Usage: {usage_of(line)}"
 
 
@@ -267,7 +267,7 @@ def usage_of(line: str) -> str:
     return ACTIONS.commands[line[1:].split()[0]].command.usage
 
 
-def test_an_error_is_short_however_long_the_line() -> None:
+def test_errors_are_short_for_long_lines() -> None:
     assert len(rejected("/" + "x" * 60_000)) < 200
     assert len(rejected("/nick " + "x" * 60_000)) < 200
 
@@ -286,7 +286,7 @@ def test_commands_for_everyone_come_before_those_for_moderators() -> None:
     assert {needs_moderator for needs_moderator, _ in order} == {False, True}
 
 
-# Whatever comes
+# Any input
 
 NEAR_COMMANDS = st.builds(
     lambda name, words: " ".join([f"/{name}", *words]),

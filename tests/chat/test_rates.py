@@ -1,4 +1,4 @@
-"""Rates: what is taken, what is not, and when it becomes too much."""
+"""Rates: what is allowed, what is refused, and when refusals are abuse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def taken(allowance: Allowance, attempts: int) -> int:
     return sum(allowance.try_acquire() for _ in range(attempts))
 
 
-def test_a_burst_and_then_the_rate(clock: Clock) -> None:
+def test_a_burst_is_allowed_and_then_the_rate(clock: Clock) -> None:
     allowance = Allowance(Rate(10, 1))
     assert taken(allowance, 100) == 30
     clock.now += 0.55
@@ -34,7 +34,7 @@ def test_a_burst_and_then_the_rate(clock: Clock) -> None:
     assert taken(allowance, 100) == 30
 
 
-def test_it_is_abused_when_as_much_as_a_burst_was_refused(clock: Clock) -> None:
+def test_an_allowance_is_abused_after_a_burst_of_refusals(clock: Clock) -> None:
     allowance = Allowance(Rate(2, 1))
     assert taken(allowance, 6) == 6
     assert taken(allowance, 5) == 0
@@ -43,7 +43,7 @@ def test_it_is_abused_when_as_much_as_a_burst_was_refused(clock: Clock) -> None:
     assert allowance.is_abused
 
 
-def test_a_pause_is_a_new_beginning(clock: Clock) -> None:
+def test_a_pause_resets_an_allowance(clock: Clock) -> None:
     allowance = Allowance(Rate(2, 1))
     for _ in range(10):
         assert taken(allowance, 11) == 6
@@ -51,7 +51,7 @@ def test_a_pause_is_a_new_beginning(clock: Clock) -> None:
         clock.now += 3
 
 
-def test_one_is_told_how_long_to_wait(clock: Clock) -> None:
+def test_seconds_left_is_the_time_to_wait(clock: Clock) -> None:
     allowance = Allowance(Rate(10, 2))
     assert allowance.seconds_left == 0
     assert taken(allowance, 30) == 30
@@ -70,7 +70,7 @@ def test_one_is_told_how_long_to_wait(clock: Clock) -> None:
 
 
 @given(st.integers(1, 50), st.floats(0.1, 100), st.lists(st.floats(0, 3), max_size=20))
-def test_who_waits_as_long_as_that_is_not_refused(messages: int, seconds: float, pauses: list[float]) -> None:
+def test_an_attempt_after_seconds_left_is_not_refused(messages: int, seconds: float, pauses: list[float]) -> None:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "monotonic", clock)
@@ -84,11 +84,11 @@ def test_who_waits_as_long_as_that_is_not_refused(messages: int, seconds: float,
             early = max(0.0, left - 0.001)
             clock.now += early
             assert not allowance.try_acquire() or not early
-            clock.now += left - early + 1e-9 * seconds  # none of this is exact to the last bit
+            clock.now += left - early + 1e-9 * seconds  # floating point is not exact
             assert allowance.try_acquire()
 
 
-def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> None:
+def test_a_refusal_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> None:
     allowance = Allowance(Rate(10, 1))
     assert taken(allowance, 30) == 30
     assert not allowance.is_news
@@ -96,7 +96,7 @@ def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> 
     assert allowance.is_news
     assert not allowance.try_acquire()
     assert not allowance.is_news
-    clock.now += 1  # a few are taken again, but it has not been quiet
+    clock.now += 1  # a few are allowed again, but there was no pause
     assert taken(allowance, 11) == 10
     assert not allowance.is_news
     clock.now += 3
@@ -106,8 +106,8 @@ def test_it_is_news_once_until_there_is_room_for_a_burst_again(clock: Clock) -> 
     assert allowance.is_news
 
 
-def test_who_goes_on_a_little_too_fast_is_cut_in_the_end(clock: Clock) -> None:
-    """Each refusal counts until there has been a pause, however many are taken in between."""
+def test_a_sender_that_is_always_a_little_too_fast_becomes_abusive(clock: Clock) -> None:
+    """Refusals are counted until there is a pause, even if others are allowed in between."""
     allowance = Allowance(Rate(2, 1))
     assert taken(allowance, 6) == 6
     for refused in range(1, 7):
@@ -119,12 +119,12 @@ def test_who_goes_on_a_little_too_fast_is_cut_in_the_end(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("rate", "shown"), [(Rate(), "10 in 1 s"), (Rate(5, 0.5), "5 in 0.5 s"), (Rate(100, 60.0), "100 in 60 s")])
-def test_a_rate_for_people(rate: Rate, shown: str) -> None:
+def test_the_str_of_a_rate(rate: Rate, shown: str) -> None:
     assert str(rate) == shown
 
 
 @given(st.integers(1, 50), st.floats(0.1, 100), st.lists(st.floats(0, 10), max_size=200))
-def test_never_more_than_the_burst_and_the_rate(messages: int, seconds: float, pauses: list[float]) -> None:
+def test_an_allowance_never_allows_more_than_the_burst_and_the_rate(messages: int, seconds: float, pauses: list[float]) -> None:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "monotonic", clock)
@@ -137,17 +137,17 @@ def test_never_more_than_the_burst_and_the_rate(messages: int, seconds: float, p
 
 
 @pytest.mark.parametrize(("text", "rate"), [("10/1", Rate(10, 1)), ("1/0.5", Rate(1, 0.5)), ("off", None)])
-def test_what_a_rate_is(text: str, rate: Rate | None) -> None:
+def test_valid_rates_are_parsed(text: str, rate: Rate | None) -> None:
     assert Rate.parse(text) == rate
 
 
 @pytest.mark.parametrize("text", ["", "10", "10/", "/1", "0/1", "-1/1", "10/0", "10/-1", "10/inf", "10/nan", "1.5/1", "ten/1", "OFF"])
-def test_what_a_rate_is_not(text: str) -> None:
+def test_an_invalid_rate_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="N/SECONDS"):
         Rate.parse(text)
 
 
-def test_everybody_has_an_allowance_that_outlives_a_request(clock: Clock) -> None:
+def test_each_caller_has_an_allowance_across_requests(clock: Clock) -> None:
     allowances = Allowances(Rate(1, 10))
     assert [allowances.try_acquire("alice") for _ in range(4)] == [None, None, None, pytest.approx(10)]
     assert allowances.try_acquire("bob") is None
@@ -158,8 +158,8 @@ def test_everybody_has_an_allowance_that_outlives_a_request(clock: Clock) -> Non
     assert allowances.try_acquire("alice") == pytest.approx(10)
 
 
-def test_who_is_quiet_is_forgotten_and_nobody_else(clock: Clock) -> None:
-    """However many come, there is no more to remember than who came lately; to forget somebody gives them nothing."""
+def test_only_idle_callers_are_forgotten(clock: Clock) -> None:
+    """Memory is bounded by the number of recent callers, and being forgotten gives a caller no advantage."""
     allowances = Allowances(Rate(1, 10))
     while allowances.try_acquire("busy") is None:
         pass
@@ -167,21 +167,21 @@ def test_who_is_quiet_is_forgotten_and_nobody_else(clock: Clock) -> None:
         clock.now += 0.01
         assert allowances.try_acquire(f"caller {number}") is None
         allowances.try_acquire("busy")
-    assert len(allowances._allowances) < 3 * 1000 + 1000  # those of the last 10 s, and as many again until one looks
+    assert len(allowances._allowances) < 3 * 1000 + 1000  # those of the last 10 s, and as many again until the next clean-up
     assert "busy" in allowances._allowances
     granted = sum(allowances.try_acquire("busy") is None for _ in range(100))
     assert granted <= 1
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 2)), max_size=100))
-def test_allowances_are_as_those_of_connections(visits: list[tuple[str, float]]) -> None:
+def test_allowances_by_caller_equal_single_allowances(attempts: list[tuple[str, float]]) -> None:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "monotonic", clock)
         patch.setattr(rates, "_FEW_CALLERS", 2)  # so that some are forgotten
         allowances = Allowances(Rate(1, 2))
         alone: dict[str, Allowance] = {}
-        for caller, pause in visits:
+        for caller, pause in attempts:
             clock.now += pause
             taken = alone.setdefault(caller, Allowance(Rate(1, 2))).try_acquire()
             assert (allowances.try_acquire(caller) is None) == taken

@@ -43,7 +43,7 @@ class Shout(Action[None]):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package of actions that discovers its modules, as `wschat.chat.actions` does, without any action yet."""
+    """An empty package of actions that discovers its modules, as `wschat.chat.actions` does."""
     package = tmp_path / "more_actions"
     package.mkdir()
     (package / "__init__.py").write_text("from wschat.chat.registry import REGISTRY\nACTIONS = REGISTRY.discover(__name__, __path__)\n")
@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def load(folder: Path, **modules: str) -> Registry:
-    """Write these modules, and import the folder."""
+    """Write modules into the folder and import it."""
     for name, source in modules.items():
         (folder / f"{name}.py").write_text(source)
     loaded = importlib.import_module(folder.name).ACTIONS
@@ -108,5 +108,5 @@ def test_two_actions_with_one_type_or_one_command_fail_at_import(folder: Path, o
         load(folder, shout=COMPLETE, yell=COMPLETE.replace(old, new))
 
 
-def test_each_action_is_the_one_of_its_file() -> None:
+def test_each_action_is_in_a_file_of_its_name() -> None:
     assert all(schema.kind.__module__ == f"wschat.chat.actions.{name.replace('-', '_')}" for name, schema in ACTIONS.schemas.items())

@@ -17,12 +17,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def holder(kept: Reservations, key: str) -> str | None:
-    """The secret of the guest for whom a name is kept."""
+    """Return the secret of the guest for whom a name is reserved."""
     reservation = kept.find(key)
     return reservation.secret if reservation else None
 
 
-def test_a_name_is_kept_for_five_minutes(clock: Clock) -> None:
+def test_a_name_is_reserved_for_five_minutes(clock: Clock) -> None:
     kept = Reservations()
     kept.reserve("alice", "hers", "here")
     assert SECONDS_RESERVED == 300
@@ -32,7 +32,7 @@ def test_a_name_is_kept_for_five_minutes(clock: Clock) -> None:
     assert holder(kept, "alice") is None
 
 
-def test_a_name_is_kept_anew_each_time(clock: Clock) -> None:
+def test_reserving_a_name_again_begins_a_new_period(clock: Clock) -> None:
     kept = Reservations()
     kept.reserve("alice", "hers", "here")
     kept.reserve("bob", "his", "here")
@@ -42,7 +42,7 @@ def test_a_name_is_kept_anew_each_time(clock: Clock) -> None:
     assert (holder(kept, "alice"), holder(kept, "bob")) == ("hers", None)
 
 
-def test_a_name_that_is_taken_up_again_is_not_kept(clock: Clock) -> None:
+def test_releasing_a_name_ends_its_reservation(clock: Clock) -> None:
     kept = Reservations()
     kept.reserve("alice", "hers", "here")
     kept.release("alice")
@@ -50,7 +50,7 @@ def test_a_name_that_is_taken_up_again_is_not_kept(clock: Clock) -> None:
     assert holder(kept, "alice") is None
 
 
-def test_one_place_cannot_have_all_names_kept(clock: Clock) -> None:
+def test_reservations_are_limited_per_address(clock: Clock) -> None:
     kept = Reservations()
     kept.reserve("alice", "hers", "here")
     for number in range(1000):
@@ -60,7 +60,7 @@ def test_one_place_cannot_have_all_names_kept(clock: Clock) -> None:
     assert holder(kept, "alice") == "hers"
 
 
-def test_all_places_together_take_a_bounded_amount_of_memory(clock: Clock) -> None:
+def test_reservations_are_limited_in_total(clock: Clock) -> None:
     kept = Reservations()
     for number in range(12_000):
         kept.reserve(f"n{number}", "theirs", f"place {number // 50}")
@@ -68,7 +68,7 @@ def test_all_places_together_take_a_bounded_amount_of_memory(clock: Clock) -> No
     assert holder(kept, "n11999") == "theirs"
 
 
-def test_nothing_is_left_of_what_is_over(clock: Clock) -> None:
+def test_expired_reservations_are_deleted(clock: Clock) -> None:
     kept = Reservations()
     for number in range(100):
         kept.reserve(f"n{number}", "theirs", f"place {number}")

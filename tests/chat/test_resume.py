@@ -1,4 +1,4 @@
-"""Joining and coming back: what was said before and what is said from then on fit together, with no hole and nothing twice."""
+"""Joining and resuming: old and new messages are received without gaps and without duplicates."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def seqs(events: list[Event]) -> list[int]:
 
 
 def fill(client: Client, count: int) -> None:
-    """Say so many messages, and wait until all have their numbers."""
+    """Send this many messages and wait until all have numbers."""
     for _ in range(count - 1):
         client.tell(type="say", room=ROOM, text="x")
     client.say("x", ROOM)
 
 
-def test_the_last_hundred_come_without_being_asked_for(guests: Guests) -> None:
+def test_joining_returns_the_last_hundred_messages(guests: Guests) -> None:
     alice = guests.v1("alice", ROOM)
     fill(alice, 100)
     assert seqs(guests.v1("bob").join()["messages"]) == list(range(1, 101))
@@ -49,7 +49,7 @@ def test_the_last_hundred_come_without_being_asked_for(guests: Guests) -> None:
     assert (seqs(joined["messages"]), joined["last"], joined["more"], joined["gap"]) == (list(range(2, 102)), 101, True, False)
 
 
-def test_who_comes_back_gets_what_was_missed_and_then_what_is_new(guests: Guests) -> None:
+def test_resuming_returns_the_missed_messages_and_then_new_ones_arrive(guests: Guests) -> None:
     alice, bob = guests.v1("alice", ROOM), guests.v1("bob")
     epoch = bob.join()["epoch"]
     fill(alice, 5)
@@ -64,7 +64,7 @@ def test_who_comes_back_gets_what_was_missed_and_then_what_is_new(guests: Guests
     assert (nothing_missed["messages"], nothing_missed["gap"]) == ([], False)
 
 
-def test_a_thousand_at_a_time_and_the_rest_from_the_history(guests: Guests) -> None:
+def test_resuming_returns_a_thousand_messages_and_the_history_the_rest(guests: Guests) -> None:
     alice = guests.v1("alice", ROOM)
     fill(alice, 2500)
     bob = guests.v1("bob")
@@ -76,7 +76,7 @@ def test_a_thousand_at_a_time_and_the_rest_from_the_history(guests: Guests) -> N
 
 
 @pytest.mark.parametrize("since", [0, 5, 89])
-def test_what_is_no_longer_kept_is_a_gap(open_chat: ChatFactory, tmp_path: Path, since: int) -> None:
+def test_deleted_messages_are_a_gap(open_chat: ChatFactory, tmp_path: Path, since: int) -> None:
     guests = open_chat(SqliteBroker(tmp_path / "history", Retention(messages=10)))
     fill(guests.v1("alice", ROOM), 100)
     joined = guests.v1("bob").join(since=since)
@@ -85,7 +85,7 @@ def test_what_is_no_longer_kept_is_a_gap(open_chat: ChatFactory, tmp_path: Path,
 
 
 class Holed(MemoryBroker):
-    """A log in which some numbers cannot be read any more."""
+    """A log in which some messages can no longer be read."""
 
     def __init__(self, *missing: int) -> None:
         super().__init__()
@@ -111,13 +111,15 @@ class Holed(MemoryBroker):
         ([10], {"since": 9}, True),
         ([10], {"since": 10}, False),
         ([9, 10], {"since": 8}, True),
-        ([1], {}, False),  # as where the oldest are not kept
+        ([1], {}, False),  # as if the oldest were deleted
         ([1], {"since": 0}, True),
         (range(1, 11), {}, False),
         (range(1, 11), {"since": 0}, True),
     ],
 )
-def test_a_hole_is_a_gap_wherever_it_is(open_chat: ChatFactory, missing: Sequence[int], fields: dict[str, Any], gap: bool) -> None:
+def test_missing_messages_are_a_gap_wherever_they_are(
+    open_chat: ChatFactory, missing: Sequence[int], fields: dict[str, Any], gap: bool
+) -> None:
     guests = open_chat(Holed(*missing))
     fill(guests.v1("alice", ROOM), 10)
     joined = guests.v1("bob").join(**fields)
@@ -125,7 +127,7 @@ def test_a_hole_is_a_gap_wherever_it_is(open_chat: ChatFactory, missing: Sequenc
     assert (seqs(joined["messages"]), joined["last"], joined["more"], joined["gap"]) == (kept, 10, False, gap)
 
 
-def test_a_hole_is_a_gap_of_the_history_as_well(open_chat: ChatFactory) -> None:
+def test_missing_messages_are_a_gap_of_the_history_too(open_chat: ChatFactory) -> None:
     guests = open_chat(Holed(5))
     alice = guests.v1("alice", ROOM)
     fill(alice, 10)
@@ -136,7 +138,7 @@ def test_a_hole_is_a_gap_of_the_history_as_well(open_chat: ChatFactory) -> None:
     assert alice.ask(type="history", room=ROOM, before=8)["gap"]
 
 
-def test_what_is_still_to_be_asked_for_is_no_gap(open_chat: ChatFactory) -> None:
+def test_messages_beyond_the_page_are_not_a_gap(open_chat: ChatFactory) -> None:
     guests = open_chat(Holed(1500))
     alice = guests.v1("alice", ROOM)
     fill(alice, 1600)
@@ -145,14 +147,14 @@ def test_what_is_still_to_be_asked_for_is_no_gap(open_chat: ChatFactory) -> None
     assert alice.ask(type="history", room=ROOM, since=1100, limit=1000)["gap"]
 
 
-def test_a_number_of_another_epoch_means_nothing(guests: Guests) -> None:
+def test_a_number_of_another_epoch_is_ignored(guests: Guests) -> None:
     fill(guests.v1("alice", ROOM), 3)
     joined = guests.v1("bob").join(since=2, epoch="another")
     assert (seqs(joined["messages"]), joined["gap"]) == ([1, 2, 3], True)
-    assert guests.v1("carol").join(since=50)["gap"] is True  # nor does one that was never reached
+    assert guests.v1("carol").join(since=50)["gap"] is True  # nor a number that does not exist yet
 
 
-def test_without_a_history_all_that_was_missed_is_a_gap(open_chat: ChatFactory) -> None:
+def test_without_a_history_missed_messages_are_a_gap(open_chat: ChatFactory) -> None:
     guests = open_chat()
     fill(guests.v1("alice", ROOM), 3)
     joined = guests.v1("bob").join(since=1)
@@ -160,17 +162,17 @@ def test_without_a_history_all_that_was_missed_is_a_gap(open_chat: ChatFactory) 
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
-def test_coming_back_again_and_again_while_a_thousand_a_second_are_said(open_chat: ChatFactory, tmp_path: Path, kind: str) -> None:
+def test_clients_that_resume_again_and_again_under_load_miss_nothing(open_chat: ChatFactory, tmp_path: Path, kind: str) -> None:
     guests = open_chat(SqliteBroker(tmp_path / "history") if kind == "sqlite" else MemoryBroker())
     talkers = [guests.v1(f"talker-{number}", ROOM) for number in range(4)]
     has_to_stop = threading.Event()
 
     def talk(client: Client) -> None:
-        # A little at a time: what one has not read oneself is what the server is slowed down by, too.
+        # In small steps: a client that does not read its own messages slows the server down.
         while not has_to_stop.is_set():
             fill(client, 25)
 
-    def come_and_go(number: int) -> None:
+    def resume_repeatedly(number: int) -> None:
         names = itertools.count()
         client = guests.v1(f"visitor-{number}-{next(names)}")
         seen = [client.join(since=0)["last"]]
@@ -184,7 +186,7 @@ def test_coming_back_again_and_again_while_a_thousand_a_second_are_said(open_cha
     with ThreadPoolExecutor() as threads:
         talking = [threads.submit(talk, client) for client in talkers]
         try:
-            for visit in [threads.submit(come_and_go, number) for number in range(4)]:
+            for visit in [threads.submit(resume_repeatedly, number) for number in range(4)]:
                 visit.result()
         finally:
             has_to_stop.set()
@@ -192,26 +194,26 @@ def test_coming_back_again_and_again_while_a_thousand_a_second_are_said(open_cha
             done.result()
 
 
-# Anything in any order, against a model
+# Random actions, compared with a model
 
 
-class Guest:
-    """One client as a program would write it: when it comes back it asks for what it missed, and repeats what was not acknowledged."""
+class ResumingClient:
+    """A client that, after reconnecting, reads what it missed and repeats what was not acknowledged."""
 
     def __init__(self, guests: Guests, name: str) -> None:
         self._guests = guests
         self._name = name
         self._numbers = itertools.count()
         self._client: Client | None = None
-        self._pending: dict[str, None] = {}  # what is not acknowledged yet; its text is its id
+        self._pending: dict[str, None] = {}  # messages not yet acknowledged; the text is the id
         self.said: list[str] = []
         self.acknowledged: dict[int, str] = {}
         self.seen: list[tuple[int, str]] = []
-        self._last: int | None = None  # up to which everything is known
+        self._last: int | None = None  # the last number received
         self._epoch: str | None = None
 
-    def come(self) -> None:
-        """Connect, catch up, and say again what may have been lost."""
+    def connect(self) -> None:
+        """Connect, read what was missed, and repeat what may have been lost."""
         if self._client is None:
             self._client = self._guests.v1(path=f"/?token={mint(SECRET, self._name)}")
             self._join()
@@ -219,7 +221,7 @@ class Guest:
                 self._client.tell(type="say", room=ROOM, text=text, id=text)
 
     def say(self) -> None:
-        """Say something, and do not wait."""
+        """Send a message without waiting for the ack."""
         if self._client is not None:
             text = f"{self._name} {next(self._numbers)}"
             self.said.append(text)
@@ -227,7 +229,7 @@ class Guest:
             self._client.tell(type="say", room=ROOM, text=text, id=text)
 
     def leave_and_join(self) -> None:
-        """Leave the room and come back to it."""
+        """Leave the room and join it again."""
         if self._client is not None:
             self.settle()
             assert self._client.ask(type="leave", room=ROOM)["type"] == "ack"
@@ -235,12 +237,12 @@ class Guest:
             self._join()
 
     def settle(self) -> None:
-        """Wait until everything that was said is acknowledged."""
+        """Wait until all messages are acknowledged."""
         while self._client is not None and self._pending:
             self._take([self._client.next(lambda event: event["type"] in ("ack", "message"))])
 
-    def go(self) -> None:
-        """Be gone. What is on its way to us is lost: messages, and acks of what is in the log."""
+    def disconnect(self) -> None:
+        """Disconnect. Messages and acks that are under way are lost."""
         if self._client is not None:
             self._client.ws.close()
             self._client = None
@@ -266,7 +268,7 @@ class Guest:
     def _see(self, messages: list[Event]) -> None:
         for message in messages:
             assert self._last is not None
-            assert message["seq"] == self._last + 1, "a hole, or something twice"
+            assert message["seq"] == self._last + 1, "a message is missing or was received twice"
             self._last = message["seq"]
             self.seen.append((message["seq"], message["text"]))
 
@@ -275,39 +277,41 @@ class Guest:
 def chat_of(kind: str) -> Iterator[Guests]:
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         broker: Broker = SqliteBroker(Path(folder) / "history") if kind == "sqlite" else MemoryBroker()
-        chat = Chat(broker, access=Access(SECRET))  # by a token one has the same name again, also if one was quicker than the server
+        chat = Chat(
+            broker, access=Access(SECRET)
+        )  # with a token, a client can reconnect by the same name before the server has noticed the disconnect
         stack.callback(chat.close)
         server = stack.enter_context(wschat.serve(chat.handle, port=0, subprotocols=SUBPROTOCOLS)).start()
         with contextlib.ExitStack() as clients:
             yield Guests(server, clients)
 
 
-ACTIONS = ("come", "say", "say", "say", "leave_and_join", "settle", "go")
+ACTIONS = ("connect", "say", "say", "say", "leave_and_join", "settle", "disconnect")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
 @settings(max_examples=40, deadline=None)
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ACTIONS)), max_size=60))
-def test_whatever_people_do_each_sees_the_log_without_a_hole(kind: str, steps: list[tuple[int, str]]) -> None:
+def test_each_client_gets_the_whole_log_for_any_sequence_of_actions(kind: str, steps: list[tuple[int, str]]) -> None:
     with chat_of(kind) as guests:
-        people = [Guest(guests, f"guest{number}") for number in range(4)]
-        people[0].come()
-        for who, action in steps:
-            getattr(people[who], action)()
-        for person in people:
-            person.come()
-            person.settle()
+        clients = [ResumingClient(guests, f"guest{number}") for number in range(4)]
+        clients[0].connect()
+        for number, action in steps:
+            getattr(clients[number], action)()
+        for client in clients:
+            client.connect()
+            client.settle()
         reader = guests.v1(path=f"/?token={mint(SECRET, 'reader')}")
         messages = reader.ask(type="history", room=ROOM, since=0, limit=1000)["messages"]
-        for person in people:
-            person.go()
-            person.come()  # and sees what has been said by the others meanwhile
+        for client in clients:
+            client.disconnect()
+            client.connect()  # and receives the messages of the others
         log = {message["seq"]: message["text"] for message in messages}
         assert list(log) == list(range(1, len(log) + 1))
-        assert sorted(log.values()) == sorted(text for person in people for text in person.said)
-        for number, person in enumerate(people):
-            assert all(log[seq] == text for seq, text in [*person.acknowledged.items(), *person.seen])
-            assert sorted(person.acknowledged.values()) == sorted(person.said)
+        assert sorted(log.values()) == sorted(text for client in clients for text in client.said)
+        for number, client in enumerate(clients):
+            assert all(log[seq] == text for seq, text in [*client.acknowledged.items(), *client.seen])
+            assert sorted(client.acknowledged.values()) == sorted(client.said)
             own = [text for text in log.values() if text.startswith(f"guest{number} ")]
-            assert own == person.said
-            assert [seq for seq, _ in person.seen] == list(range(len(log) - len(person.seen) + 1, len(log) + 1))
+            assert own == client.said
+            assert [seq for seq, _ in client.seen] == list(range(len(log) - len(client.seen) + 1, len(log) + 1))

@@ -1,4 +1,4 @@
-"""Rooms in the moments that are hard to hit: something happens while somebody who joins reads the past."""
+"""Rooms while a session joins: messages, joins, kicks, bans and errors that happen while it reads the history."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from itertools import permutations
 
 import pytest
 
+from tests.brokers.wiring import IgnoringPublisher
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Event, Guests
-from tests.connection.wiring import eventually
-from wschat.brokers.base import TOPIC, Broker, Draft, Message, Outcome
+from tests.concurrency import eventually
+from wschat.brokers.base import TOPIC, Broker, Draft, Message
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.errors import HistoryUnavailable
@@ -19,15 +20,8 @@ from wschat.errors import HistoryUnavailable
 ROOM = "tea"
 
 
-class Nobody:
-    """A publisher who does not care."""
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
-
-
 class Interrupted(MemoryBroker):
-    """A broker that takes its time to read: something else happens before the answer is there, or it fails."""
+    """A broker that calls `meanwhile` between reading and returning messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,11 +47,11 @@ class Interrupted(MemoryBroker):
 
     def say(self, count: int) -> None:
         for _ in range(count):
-            self.append(Draft(ROOM, "somebody", "x"), Nobody())
+            self.append(Draft(ROOM, "bob", "x"), IgnoringPublisher())
 
     def set_topic(self, *texts: str) -> None:
         for text in texts:
-            self.append(Draft(ROOM, "somebody", text, kind=TOPIC), Nobody())
+            self.append(Draft(ROOM, "bob", text, kind=TOPIC), IgnoringPublisher())
 
 
 @pytest.fixture
@@ -71,7 +65,7 @@ def chat(open_chat: ChatFactory, slow: Interrupted) -> Guests:
 
 
 def check_whole(client: Client, joined: dict[str, object], since: int) -> None:
-    """What the answer brought and what came after it fit together."""
+    """Check that the messages of the reply and those received later have no gap and no duplicates."""
     messages = joined["messages"]
     assert isinstance(messages, list)
     seqs = [message["seq"] for message in messages]
@@ -83,7 +77,7 @@ def check_whole(client: Client, joined: dict[str, object], since: int) -> None:
 
 @pytest.mark.parametrize("before", [0, 3, 150])
 @pytest.mark.parametrize("meanwhile", [1, 5, 1500])
-def test_what_is_said_while_the_past_is_read_is_not_missed(chat: Guests, slow: Interrupted, before: int, meanwhile: int) -> None:
+def test_messages_sent_while_the_history_is_read_are_not_missed(chat: Guests, slow: Interrupted, before: int, meanwhile: int) -> None:
     bob = chat.v1("bob")
     slow.say(before)
     slow.meanwhile = lambda: slow.say(meanwhile)
@@ -98,7 +92,7 @@ def test_what_is_said_while_the_past_is_read_is_not_missed(chat: Guests, slow: I
         check_whole(bob, joined, since=0)
 
 
-def test_the_last_hundred_are_the_last_when_the_answer_is_given(chat: Guests, slow: Interrupted) -> None:
+def test_the_last_hundred_messages_are_the_last_when_the_reply_is_sent(chat: Guests, slow: Interrupted) -> None:
     bob = chat.v1("bob")
     slow.say(200)
     slow.meanwhile = lambda: slow.say(30)
@@ -107,7 +101,7 @@ def test_the_last_hundred_are_the_last_when_the_answer_is_given(chat: Guests, sl
     check_whole(bob, joined, since=130)
 
 
-def test_several_who_join_at_once_each_miss_nothing(chat: Guests, slow: Interrupted) -> None:
+def test_sessions_that_join_at_once_miss_nothing(chat: Guests, slow: Interrupted) -> None:
     alice, bob = chat.v1("alice"), chat.v1("bob")
     slow.say(2)
 
@@ -121,7 +115,7 @@ def test_several_who_join_at_once_each_miss_nothing(chat: Guests, slow: Interrup
     check_whole(alice, alice.join(ROOM, since=0), since=0)
 
 
-def test_who_is_put_out_while_joining_is_out(chat: Guests, slow: Interrupted) -> None:
+def test_a_session_kicked_while_it_joins_is_not_in_the_room(chat: Guests, slow: Interrupted) -> None:
     root = chat.v1(path="/?name=root&password=secret", room=ROOM)
     bob = chat.v1("bob")
     slow.meanwhile = lambda: root.ask(type="kick", room=ROOM, name="bob")
@@ -132,7 +126,7 @@ def test_who_is_put_out_while_joining_is_out(chat: Guests, slow: Interrupted) ->
     assert bob.ask(type="say", room=ROOM, text="hello?")["code"] == "not-in-room"
 
 
-def test_a_past_that_cannot_be_read_is_said_and_nobody_is_half_in(chat: Guests, slow: Interrupted) -> None:
+def test_a_join_whose_history_cannot_be_read_fails_and_changes_nothing(chat: Guests, slow: Interrupted) -> None:
     alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
 
     def fail() -> None:
@@ -147,10 +141,10 @@ def test_a_past_that_cannot_be_read_is_said_and_nobody_is_half_in(chat: Guests, 
     bob.join(ROOM)
     slow.meanwhile = fail
     assert bob.ask(type="join", room=ROOM)["code"] == "unavailable"
-    assert bob.say("who was in stays in") == 2
+    assert bob.say("still a member") == 2
 
 
-def test_who_is_banned_while_joining_is_out(chat: Guests, slow: Interrupted) -> None:
+def test_a_session_banned_while_it_joins_is_not_in_the_room(chat: Guests, slow: Interrupted) -> None:
     root = chat.v1(path="/?name=root&password=secret", room="lobby")
     bob = chat.v1("bob")
 
@@ -164,13 +158,13 @@ def test_who_is_banned_while_joining_is_out(chat: Guests, slow: Interrupted) -> 
     assert root.ask(type="who", room=ROOM)["members"] == ["root"]
 
 
-def test_whoever_comes_while_one_reads_the_past_is_among_the_members_or_announced(chat: Guests, slow: Interrupted) -> None:
+def test_a_session_that_joins_while_another_reads_the_history_is_among_the_members(chat: Guests, slow: Interrupted) -> None:
     alice, bob = chat.v1("alice"), chat.v1("bob")
     slow.meanwhile = lambda: bob.join(ROOM)
     assert alice.join(ROOM)["members"] == ["alice", "bob"]
 
 
-def test_an_answer_is_no_larger_than_a_client_takes_and_the_rest_can_be_had(chat: Guests, slow: Interrupted) -> None:
+def test_a_large_history_is_returned_in_several_replies(chat: Guests, slow: Interrupted) -> None:
     alice = chat.v1("alice", ROOM)
     for number in range(60):
         alice.tell(type="say", room=ROOM, text=f"{number} " + "x" * 30_000)
@@ -187,12 +181,12 @@ def test_an_answer_is_no_larger_than_a_client_takes_and_the_rest_can_be_had(chat
     assert len(json.dumps(joined)) < 300_000
 
 
-class Cursed(MemoryBroker):
-    """A broker in which something is wrong with one room, once it is said so."""
+class FailingBroker(MemoryBroker):
+    """A broker in which one room fails once `is_failing` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_cursed = False
+        self.is_failing = False
 
     def add_member(self, room: str, member: str) -> bool:
         self._check(room)
@@ -203,13 +197,13 @@ class Cursed(MemoryBroker):
         return super().remove_member(room, member)
 
     def _check(self, room: str) -> None:
-        if self.is_cursed and room == "cursed":
-            raise RuntimeError("this room is cursed")
+        if self.is_failing and room == "broken":
+            raise RuntimeError("this room fails")
 
 
-@pytest.mark.parametrize("rooms", list(permutations(["cursed", "coffee", ROOM])))
-def test_what_goes_wrong_in_one_room_keeps_nobody_in_another(open_chat: ChatFactory, rooms: tuple[str, ...]) -> None:
-    broker = Cursed()
+@pytest.mark.parametrize("rooms", list(permutations(["broken", "coffee", ROOM])))
+def test_a_failing_room_does_not_keep_a_session_in_other_rooms(open_chat: ChatFactory, rooms: tuple[str, ...]) -> None:
+    broker = FailingBroker()
     guests = open_chat(broker)
     watcher = guests.v1("watcher")
     alice = guests.v1("alice")
@@ -217,7 +211,7 @@ def test_what_goes_wrong_in_one_room_keeps_nobody_in_another(open_chat: ChatFact
         alice.join(room)
     watcher.join("coffee")
     watcher.join(ROOM)
-    broker.is_cursed = True
+    broker.is_failing = True
     alice.ws.close()
     left = [watcher.next(lambda event: event.get("event") == "leave")["room"] for _ in range(2)]
     assert sorted(left) == ["coffee", ROOM]
@@ -226,28 +220,28 @@ def test_what_goes_wrong_in_one_room_keeps_nobody_in_another(open_chat: ChatFact
     assert listed == {"coffee": 1, ROOM: 1}
 
 
-def test_who_could_not_come_in_is_not_half_in(open_chat: ChatFactory) -> None:
-    broker = Cursed()
+def test_a_failed_join_leaves_no_member_behind(open_chat: ChatFactory) -> None:
+    broker = FailingBroker()
     guests = open_chat(broker)
     watcher = guests.v1("watcher")
     alice = guests.v1("alice", ROOM)
     watcher.join(ROOM)
-    broker.is_cursed = True
-    alice.tell(type="join", room="cursed")
+    broker.is_failing = True
+    alice.tell(type="join", room="broken")
     assert watcher.next(lambda event: event.get("event") == "leave")["name"] == "alice"  # the error ended the connection
     eventually(lambda: watcher.ask(type="nick", name="alice")["type"] == "ack")
-    broker.is_cursed = False
-    assert watcher.join("cursed")["members"] == ["alice"]
+    broker.is_failing = False
+    assert watcher.join("broken")["members"] == ["alice"]
 
 
-def test_a_name_that_one_room_does_not_learn_is_told_in_the_others(open_chat: ChatFactory) -> None:
-    broker = Cursed()
+def test_a_failing_room_does_not_keep_a_new_name_from_other_rooms(open_chat: ChatFactory) -> None:
+    broker = FailingBroker()
     guests = open_chat(broker)
     watcher = guests.v1("watcher", ROOM)
     alice = guests.v1("alice")
-    for room in (ROOM, "cursed", "coffee"):
+    for room in (ROOM, "broken", "coffee"):
         alice.join(room)
-    broker.is_cursed = True
+    broker.is_failing = True
     alice.tell(type="nick", name="bob")
     assert watcher.next(lambda event: event.get("event") == "rename")["new_name"] == "bob"
     assert watcher.next(lambda event: event.get("event") == "leave")["name"] == "bob"
@@ -263,7 +257,7 @@ def topic_text(event: Event) -> str:
 def test_a_member_who_joins_receives_the_topic(chat: Guests, slow: Interrupted) -> None:
     assert "topic" not in chat.v1("alice").join(ROOM)
     slow.set_topic("old", "green")
-    assert chat.v1("bob").join(ROOM)["topic"].items() >= {"seq": 2, "from": "somebody", "text": "green"}.items()
+    assert chat.v1("bob").join(ROOM)["topic"].items() >= {"seq": 2, "from": "bob", "text": "green"}.items()
     assert chat.v1("carol").join("coffee").keys().isdisjoint({"topic"})
     slow.set_topic("")
     assert "topic" not in chat.v1("dave").join(ROOM)
@@ -305,7 +299,7 @@ def test_who_knows_the_topic_of_a_room_without_members(chat: Guests, slow: Inter
 def test_a_topic_is_an_entry_of_the_log_like_a_message(guests: Guests, broker: Broker) -> None:
     alice = guests.v1("alice", ROOM)
     alice.say("first")
-    broker.append(Draft(ROOM, "bob", "green", kind=TOPIC), Nobody())
+    broker.append(Draft(ROOM, "bob", "green", kind=TOPIC), IgnoringPublisher())
     event = alice.next("topic")
     assert event == {"type": "topic", "room": ROOM, "seq": 2, "from": "bob", "text": "green", "time": event["time"]}
     assert alice.say("third") == 3

@@ -1,4 +1,4 @@
-"""A chat where everybody needs a token, from the outside."""
+"""A chat that requires tokens, as clients see it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.protocol.wire import CLOSE, TEXT, frame
 from tests.server.raw import Raw
 from tests.server.raw import request as opening
@@ -31,21 +31,21 @@ def path_of(token: str, path: str = "/") -> str:
     return f"{path}?token={token}"
 
 
-def test_without_a_token_nobody_comes_in(chat: Guests) -> None:
-    for path in ("/", "/?name=alice", path_of("rubbish"), path_of(mint(b"x" * 32, "alice"))):
+def test_connections_without_a_valid_token_are_refused(chat: Guests) -> None:
+    for path in ("/", "/?name=alice", path_of("not-a-token"), path_of(mint(b"x" * 32, "alice"))):
         with pytest.raises(wschat.OpeningFailed) as failed:
             chat.connect(path)
         assert failed.value.status == HTTPStatus.UNAUTHORIZED
         assert failed.value.headers["www-authenticate"].startswith("Bearer ")
 
 
-def test_a_token_gives_the_name_for_good(chat: Guests) -> None:
+def test_the_name_of_a_token_cannot_be_changed(chat: Guests) -> None:
     alice = chat.v1(path=path_of(mint(SECRET, "alice")) + "&name=bob", room="tea")
     assert alice.ask(type="who", room="tea")["members"] == ["alice"]
     assert alice.ask(type="nick", name="bob")["code"] == "forbidden"
 
 
-def test_a_token_may_come_in_three_ways(chat: Guests) -> None:
+def test_a_token_can_be_sent_in_three_ways(chat: Guests) -> None:
     alice, bob, carol = mint(SECRET, "alice"), mint(SECRET, "bob"), mint(SECRET, "carol")
     chat.v1(headers={"Authorization": f"Bearer {alice}"}, path="/", room="tea")
     chat.v1(cookies={"other": "1", "wschat_token": bob}, path="/", room="tea")
@@ -53,7 +53,7 @@ def test_a_token_may_come_in_three_ways(chat: Guests) -> None:
     assert last.ask(type="who", room="tea")["members"] == ["alice", "bob", "carol"]
 
 
-def test_one_person_is_one_member_however_often_connected(chat: Guests) -> None:
+def test_two_connections_with_one_token_are_one_member(chat: Guests) -> None:
     token = mint(SECRET, "alice")
     first, second = (chat.v1(path=path_of(token), room="tea") for _ in range(2))
     bob = chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
@@ -67,13 +67,13 @@ def test_one_person_is_one_member_however_often_connected(chat: Guests) -> None:
     assert events == [{"type": "member", "room": "tea", "name": "alice", "event": "leave"}]
 
 
-def test_the_same_id_from_two_connections_of_one_person_is_said_once(chat: Guests) -> None:
+def test_the_same_id_from_two_connections_of_one_user_is_one_message(chat: Guests) -> None:
     token = mint(SECRET, "alice")
     first, second = (chat.v1(path=path_of(token), room="tea") for _ in range(2))
     assert first.say("once", id="x") == second.say("once", id="x") == 1
 
 
-def test_every_request_is_held_against_the_patterns_of_rooms(chat: Guests) -> None:
+def test_the_room_patterns_of_a_token_apply_to_every_request(chat: Guests) -> None:
     alice = chat.v1(path=path_of(mint(SECRET, "alice", rooms=["tea*", "Lobby"])))
     alice.join("tea-2")
     alice.join("TEA")
@@ -87,30 +87,30 @@ def test_every_request_is_held_against_the_patterns_of_rooms(chat: Guests) -> No
         {"type": "kick", "name": "bob"},
     ):
         assert alice.ask(room="coffee", **request)["code"] == "forbidden"
-    everybody = chat.v1(path=path_of(mint(SECRET, "bob")), room="coffee")
-    everybody.say("secret", "coffee")
+    unlimited = chat.v1(path=path_of(mint(SECRET, "bob")), room="coffee")
+    unlimited.say("secret", "coffee")
     assert [room["room"] for room in alice.ask(type="rooms")["rooms"]] == ["tea", "tea-2"]
 
 
-def test_plain_text_is_refused_for_a_room_that_is_none_of_ones_business(chat: Guests) -> None:
+def test_plain_text_clients_are_refused_in_rooms_outside_their_patterns(chat: Guests) -> None:
     token = mint(SECRET, "alice", rooms=["tea"])
     with pytest.raises(wschat.OpeningFailed) as failed:
         chat.connect(path_of(token))
     assert failed.value.status == HTTPStatus.FORBIDDEN
-    person = chat.plain(path_of(token, "/rooms/tea"))
-    person.send("/join lobby")
-    assert person.recv(PATIENCE) == "You have no access to lobby."
+    alice = chat.plain(path_of(token, "/rooms/tea"))
+    alice.send("/join lobby")
+    assert alice.recv(TIMEOUT) == "You have no access to lobby."
 
 
 @pytest.mark.parametrize("asked", ["wschat.v10", "xwschat.v1", "other"])
-def test_another_subprotocol_is_no_way_into_a_room(chat: Guests, asked: str) -> None:
+def test_another_subprotocol_does_not_bypass_the_room_patterns(chat: Guests, asked: str) -> None:
     token = mint(SECRET, "eve", rooms=["public*"])
     with pytest.raises(wschat.OpeningFailed) as failed:
         chat.connect(path_of(token, "/rooms/secret"), subprotocols=[asked])
     assert failed.value.status == HTTPStatus.FORBIDDEN
 
 
-def test_a_moderator_by_token(chat: Guests) -> None:
+def test_a_moderators_token_moderates_the_rooms_of_its_patterns(chat: Guests) -> None:
     moderator = chat.v1(path=path_of(mint(SECRET, "mo", rooms=["tea"], is_moderator=True)), room="tea")
     bob = chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
     bob.join("coffee")
@@ -118,7 +118,7 @@ def test_a_moderator_by_token(chat: Guests) -> None:
     assert moderator.ask(type="kick", room="coffee", name="bob")["code"] == "forbidden"
 
 
-def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> None:
+def test_op_of_a_proven_name_survives_a_reconnect(chat: Guests) -> None:
     moderator = chat.v1(path=path_of(mint(SECRET, "mo", is_moderator=True)), room="tea")
     token = mint(SECRET, "alice")
     alice, bob = chat.v1(path=path_of(token), room="tea"), chat.v1(path=path_of(mint(SECRET, "bob")), room="tea")
@@ -129,7 +129,7 @@ def test_a_moderator_of_one_room_stays_one_over_connections(chat: Guests) -> Non
     assert bob.next("notice")["text"] == "alice removed you from tea."
 
 
-def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ignored(chat: Guests) -> None:
+def test_requests_after_the_token_has_expired_are_ignored(chat: Guests) -> None:
     reader = chat.v1(path=path_of(mint(SECRET, "reader")), room="tea")
     token = mint(SECRET, "alice", expires_at=time.time() - LEEWAY_SECONDS + 1)
     with Raw.to(chat.server) as raw:
@@ -143,12 +143,12 @@ def test_after_the_end_of_a_token_nothing_is_carried_out_even_if_the_close_is_ig
     assert reader.ask(type="history", room="tea")["messages"] == []
 
 
-def test_who_comes_by_a_token_is_closed_when_it_expires(chat: Guests) -> None:
+def test_a_connection_is_closed_when_its_token_expires(chat: Guests) -> None:
     token = mint(SECRET, "alice", expires_at=time.time() - LEEWAY_SECONDS + 2)
     with chat.connect(path_of(token), subprotocols=[SUBPROTOCOL]) as ws:
-        assert ws.recv(PATIENCE)
+        assert ws.recv(TIMEOUT)
         with pytest.raises(wschat.ConnectionClosed) as closed:
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
     assert (closed.value.code, closed.value.reason) == (1008, "the token has expired")
     with pytest.raises(wschat.OpeningFailed):
         chat.connect(path_of(token))

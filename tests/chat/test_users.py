@@ -1,4 +1,4 @@
-"""Users: a name belongs to one user at a time, who may be there several times if the name is proven."""
+"""Users: a name belongs to one user at a time, which has several sessions if the name is proven."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from threading import Barrier
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, Wiring
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import Wiring, until_end
 from wschat.chat.dialects.base import Dialect
 from wschat.chat.dialects.plain import Plain
 from wschat.chat.dialects.v1 import V1
 from wschat.chat.sessions import Identity, Session, User
 from wschat.chat.users import Users
-from wschat.connection.connection import Connection
 from wschat.errors import Rejected
 from wschat.events import MemberEvent, Notice
 
@@ -27,7 +27,7 @@ MakeSession = Callable[..., Session]
 
 @pytest.fixture
 def session(wire: Wiring) -> MakeSession:
-    """A function that makes the session of somebody new."""
+    """A function that makes a session without a user."""
 
     def make(identity: Identity = GUEST) -> Session:
         return Session(wire.pair()[0], Plain(), identity)
@@ -41,7 +41,7 @@ def users() -> Users:
 
 
 def is_taken(users: Users, session: Session, name: str) -> bool:
-    """Whether somebody is told so who wants this name."""
+    """Return True if signing in by this name is refused as taken."""
     with pytest.raises(Rejected) as caught:
         users.sign_in(session, name)
     return caught.value.code == "name-taken" and name in caught.value.text
@@ -50,12 +50,12 @@ def is_taken(users: Users, session: Session, name: str) -> bool:
 # Names
 
 
-def test_somebody_new_has_no_name(session: MakeSession) -> None:
+def test_a_new_session_has_no_name_and_no_rooms(session: MakeSession) -> None:
     new = session()
     assert (new.name, new.user, new.rooms, new.room) == (None, None, {}, None)
 
 
-def test_a_name_finds_whoever_has_it(users: Users, session: MakeSession) -> None:
+def test_find_returns_the_user_of_a_name(users: Users, session: MakeSession) -> None:
     alice = session()
     assert users.find("alice") is None
     user = users.sign_in(alice, "Alice")
@@ -66,7 +66,7 @@ def test_a_name_finds_whoever_has_it(users: Users, session: MakeSession) -> None
 
 
 @pytest.mark.parametrize(("name", "same"), [("alice", "alice"), ("alice", "ALICE"), ("Straße", "STRASSE"), ("ÉCOLE", "école")])
-def test_a_name_is_taken_whatever_its_case(users: Users, session: MakeSession, name: str, same: str) -> None:
+def test_a_name_is_taken_in_any_case(users: Users, session: MakeSession, name: str, same: str) -> None:
     users.sign_in(session(), name)
     late = session()
     assert is_taken(users, late, same)
@@ -74,7 +74,7 @@ def test_a_name_is_taken_whatever_its_case(users: Users, session: MakeSession, n
     assert users.sign_in(late, "other").name == "other"
 
 
-def test_a_name_is_free_when_its_person_has_left(users: Users, session: MakeSession) -> None:
+def test_a_name_is_free_after_sign_out(users: Users, session: MakeSession) -> None:
     first, second = session(), session()
     user = users.sign_in(first, "alice")
     users.sign_out(first)
@@ -83,11 +83,11 @@ def test_a_name_is_free_when_its_person_has_left(users: Users, session: MakeSess
     assert users.sign_in(second, "ALICE") is not user
 
 
-def test_who_never_had_a_name_may_leave(users: Users, session: MakeSession) -> None:
+def test_a_session_without_a_name_can_sign_out(users: Users, session: MakeSession) -> None:
     users.sign_out(session())
 
 
-def test_who_was_refused_a_name_gives_nothing_back(users: Users, session: MakeSession) -> None:
+def test_signing_out_after_a_refused_name_does_not_free_it(users: Users, session: MakeSession) -> None:
     alice, late = session(), session()
     user = users.sign_in(alice, "alice")
     assert is_taken(users, late, "alice")
@@ -95,10 +95,10 @@ def test_who_was_refused_a_name_gives_nothing_back(users: Users, session: MakeSe
     assert users.find("alice") is user
 
 
-# Other names
+# Changing names
 
 
-def test_another_name_gives_the_old_one_back(users: Users, session: MakeSession) -> None:
+def test_renaming_frees_the_old_name(users: Users, session: MakeSession) -> None:
     alice, late = session(), session()
     user = users.sign_in(alice, "alice")
     users.rename(alice, "Bob")
@@ -111,7 +111,7 @@ def test_another_name_gives_the_old_one_back(users: Users, session: MakeSession)
     assert users.find("alice") is late.user
 
 
-def test_one_may_write_ones_own_name_in_another_way(users: Users, session: MakeSession) -> None:
+def test_a_user_can_change_the_case_of_its_name(users: Users, session: MakeSession) -> None:
     alice = session()
     user = users.sign_in(alice, "alice")
     users.rename(alice, "ALICE")
@@ -121,7 +121,7 @@ def test_one_may_write_ones_own_name_in_another_way(users: Users, session: MakeS
     assert is_taken(users, session(), "alice")
 
 
-def test_a_name_that_is_taken_leaves_the_old_one(users: Users, session: MakeSession) -> None:
+def test_renaming_to_a_taken_name_keeps_the_old_one(users: Users, session: MakeSession) -> None:
     alice, bob = session(), session()
     user = users.sign_in(alice, "alice")
     other = users.sign_in(bob, "bob")
@@ -132,7 +132,7 @@ def test_a_name_that_is_taken_leaves_the_old_one(users: Users, session: MakeSess
     assert (users.find("alice"), users.find("bob")) == (user, other)
 
 
-def test_a_room_that_a_guest_moderates_stays_with_the_person(users: Users, session: MakeSession) -> None:
+def test_a_guest_keeps_its_moderator_rights_after_a_rename(users: Users, session: MakeSession) -> None:
     alice = session()
     user = users.sign_in(alice, "alice")
     user.moderates.add("tea")
@@ -145,12 +145,12 @@ def test_a_room_that_a_guest_moderates_stays_with_the_person(users: Users, sessi
 # Proven names
 
 
-def test_a_proven_name_may_be_there_several_times_and_is_one_person(users: Users, session: MakeSession) -> None:
+def test_several_sessions_with_a_proven_name_are_one_user(users: Users, session: MakeSession) -> None:
     first, second = session(PROVEN), session(PROVEN)
     user = users.sign_in(first, "alice")
     assert users.sign_in(second, "Alice") is user
     assert users.sessions_of(user) == [first, second]
-    assert second.name == "alice"  # as the one who came first is called
+    assert second.name == "alice"  # the spelling of the first session
     users.sign_out(first)
     assert users.find("alice") is user
     assert users.sessions_of(user) == [second]
@@ -159,14 +159,16 @@ def test_a_proven_name_may_be_there_several_times_and_is_one_person(users: Users
 
 
 @pytest.mark.parametrize(("first", "second"), [(PROVEN, GUEST), (GUEST, PROVEN), (GUEST, GUEST)])
-def test_a_name_is_not_shared_unless_both_have_proven_it(users: Users, session: MakeSession, first: Identity, second: Identity) -> None:
+def test_a_name_is_shared_only_by_sessions_that_have_proven_it(
+    users: Users, session: MakeSession, first: Identity, second: Identity
+) -> None:
     there, late = session(first), session(second)
     user = users.sign_in(there, "alice")
     assert is_taken(users, late, "alice")
     assert users.sessions_of(user) == [there]
 
 
-def test_a_moderator_is_one_for_as_long_as_the_connection_lasts(users: Users, session: MakeSession) -> None:
+def test_moderator_rights_of_an_identity_end_with_its_session(users: Users, session: MakeSession) -> None:
     first, second = session(PROVEN), session(MODERATOR)
     user = users.sign_in(first, "alice")
     assert not user.moderates_by_identity("tea")
@@ -176,7 +178,7 @@ def test_a_moderator_is_one_for_as_long_as_the_connection_lasts(users: Users, se
     assert not user.moderates_by_identity("tea")
 
 
-def test_what_is_returned_does_not_change_under_those_who_look(users: Users, session: MakeSession) -> None:
+def test_sessions_of_returns_a_copy(users: Users, session: MakeSession) -> None:
     alice = session(PROVEN)
     user = users.sign_in(alice, "alice")
     seen = users.sessions_of(user)
@@ -188,28 +190,30 @@ def test_what_is_returned_does_not_change_under_those_who_look(users: Users, ses
 
 
 @pytest.mark.parametrize("identity", [GUEST, PROVEN])
-def test_of_all_who_want_a_name_at_once_one_gets_it(wire: Wiring, users: Users, session: MakeSession, identity: Identity) -> None:
+def test_of_sessions_that_sign_in_by_one_name_at_once_one_gets_it(
+    wire: Wiring, users: Users, session: MakeSession, identity: Identity
+) -> None:
     threads, rounds = 8, 50
     start = Barrier(threads)
     sessions = [session(identity) for _ in range(threads)]
 
-    def want(mine: Session) -> list[User | None]:
-        """Who one was in each round; None where somebody else had the name."""
+    def sign_in(mine: Session) -> list[User | None]:
+        """Return the user of each round, or None if another session had the name."""
         was: list[User | None] = []
         for number in range(rounds):
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT)
             try:
                 was.append(users.sign_in(mine, ("alice", "ALICE")[number % 2]))
             except Rejected:
                 was.append(None)
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT)
             if was[-1] is not None:
                 users.sign_out(mine)
                 mine.user = None
         return was
 
-    tasks = [wire.run(want, mine) for mine in sessions]
-    for owners in zip(*(task.result(PATIENCE) for task in tasks), strict=True):
+    tasks = [wire.run(sign_in, mine) for mine in sessions]
+    for owners in zip(*(task.result(TIMEOUT) for task in tasks), strict=True):
         if identity.is_proven:
             assert len(set(owners)) == 1
             assert None not in owners
@@ -218,34 +222,34 @@ def test_of_all_who_want_a_name_at_once_one_gets_it(wire: Wiring, users: Users, 
     assert users.find("alice") is None
 
 
-def test_of_all_who_change_to_a_name_at_once_one_gets_it(wire: Wiring, users: Users, session: MakeSession) -> None:
+def test_of_sessions_that_change_to_one_name_at_once_one_gets_it(wire: Wiring, users: Users, session: MakeSession) -> None:
     threads, rounds = 8, 50
     start = Barrier(threads)
     sessions = [session() for _ in range(threads)]
     owners = [users.sign_in(mine, f"guest{number}") for number, mine in enumerate(sessions)]
 
-    def want(number: int) -> list[bool]:
+    def rename(number: int) -> list[bool]:
         was_given = []
         for _ in range(rounds):
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT)
             try:
                 users.rename(sessions[number], "alice")
                 was_given.append(True)
             except Rejected:
                 was_given.append(False)
-            start.wait(PATIENCE)
+            start.wait(TIMEOUT)
             if was_given[-1]:
                 users.rename(sessions[number], f"guest{number}")
         return was_given
 
-    tasks = [wire.run(want, number) for number in range(threads)]
-    assert [sum(given) for given in zip(*(task.result(PATIENCE) for task in tasks), strict=True)] == [1] * rounds
+    tasks = [wire.run(rename, number) for number in range(threads)]
+    assert [sum(given) for given in zip(*(task.result(TIMEOUT) for task in tasks), strict=True)] == [1] * rounds
     assert users.find("alice") is None
     assert [users.find(f"guest{number}") for number in range(threads)] == owners
 
 
-def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, users: Users, session: MakeSession) -> None:
-    """Whatever the others do, whoever has a name is found by it."""
+def test_find_is_right_while_sessions_sign_in_rename_and_sign_out(wire: Wiring, users: Users, session: MakeSession) -> None:
+    """Each user is found by its name, whatever other threads do."""
     sessions = [session() for _ in range(6)]
     names = ["one", "two", "three"]
 
@@ -263,7 +267,7 @@ def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, users: Us
         return times
 
     tasks = [wire.run(live, mine, number) for number, mine in enumerate(sessions)]
-    assert sum(task.result(PATIENCE) for task in tasks) > 0
+    assert sum(task.result(TIMEOUT) for task in tasks) > 0
     assert [users.find(name) for name in names] == [None] * 3
 
 
@@ -285,10 +289,10 @@ def test_names_stay_true_while_people_come_change_and_go(wire: Wiring, users: Us
         (("team-?",), "team-12", False),
         (("[ab]",), "b", True),
         (("[ab]",), "c", False),
-        (("TEA",), "tea", False),  # patterns are compared as they are: who makes them makes them of keys
+        (("TEA",), "tea", False),  # patterns must be made of keys
     ],
 )
-def test_patterns_say_in_which_rooms_one_may_be(patterns: tuple[str, ...], room: str, may: bool) -> None:
+def test_the_patterns_of_an_identity_allow_rooms(patterns: tuple[str, ...], room: str, may: bool) -> None:
     identity = Identity("alice", rooms=patterns)
     assert identity.may_enter(room) == may
     if may:
@@ -299,7 +303,7 @@ def test_patterns_say_in_which_rooms_one_may_be(patterns: tuple[str, ...], room:
         assert caught.value.code == "forbidden"
 
 
-def test_who_says_nothing_may_be_in_all_rooms_and_has_proven_nothing() -> None:
+def test_an_empty_identity_allows_all_rooms_and_proves_nothing() -> None:
     identity = Identity()
     assert (identity.name, identity.is_proven, identity.is_moderator, identity.expires_at) == (None, False, False, None)
     assert identity.may_enter("any")
@@ -311,34 +315,26 @@ def test_who_says_nothing_may_be_in_all_rooms_and_has_proven_nothing() -> None:
 @pytest.mark.parametrize(
     ("remote", "address"), [(("203.0.113.7", 5000), "203.0.113.7"), (("2001:db8::1", 5000, 0, 0), "2001:db8::1"), ("", None), (b"", None)]
 )
-def test_a_session_comes_from_an_address_if_it_has_one(wire: Wiring, remote: object, address: str | None) -> None:
+def test_the_address_of_a_session_is_that_of_its_connection(wire: Wiring, remote: object, address: str | None) -> None:
     server, _ = wire.pair()
     server.remote_address = remote
     assert Session(server, Plain(), GUEST).address == address
 
 
 @pytest.mark.parametrize("dialect", [Plain(), V1()], ids=["plain", "v1"])
-def test_a_session_is_told_what_its_dialect_has_words_for(wire: Wiring, dialect: Dialect) -> None:
+def test_a_session_is_sent_the_events_that_its_dialect_encodes(wire: Wiring, dialect: Dialect) -> None:
     server, client = wire.pair()
-    told = Session(server, dialect, GUEST)
+    session = Session(server, dialect, GUEST)
     events = [MemberEvent("lobby", "bob", "join"), Notice("You are a moderator now.")]
     for event in events:
-        told.notify(event)
+        session.notify(event)
     server.send("end")
     assert until_end(client) == [text for event in events if (text := dialect.event(event)) is not None]
 
 
-def test_who_has_gone_is_told_in_vain(wire: Wiring) -> None:
+def test_notifying_a_disconnected_session_does_nothing(wire: Wiring) -> None:
     server, client = wire.pair()
     gone = Session(server, Plain(), GUEST)
     wire.run(client.close)
     assert list(server) == []
     gone.notify(Notice("too late"))
-
-
-def until_end(client: Connection) -> list[str | bytes]:
-    """What a client gets before it is told that this is all."""
-    messages = []
-    while (message := client.recv(timeout=PATIENCE)) != "end":
-        messages.append(message)
-    return messages

@@ -176,6 +176,17 @@ def received(connection: Connection) -> list[str | bytes]:
     return list(connection)
 
 
+END = "end"
+
+
+def until_end(client: Connection) -> list[str | bytes]:
+    """Return the messages that a client receives before END."""
+    messages: list[str | bytes] = []
+    while (message := client.recv(timeout=TIMEOUT)) != END:
+        messages.append(message)
+    return messages
+
+
 def end_of(connection: Connection) -> tuple[int, str]:
     """Return the close code and reason of a connection that has no messages left."""
     with pytest.raises(ConnectionClosed) as caught:

@@ -1,4 +1,4 @@
-"""The action `commands`: what a page needs to complete a command, and to show help."""
+"""The action `commands`: the list from which a page completes commands and shows help."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.chat.actions.examples import Example
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.chat.actions import ACTIONS
 from wschat.chat.actions.commands import Commands
 from wschat.chat.budgets import Budgets
@@ -37,7 +37,7 @@ def test_the_reply_without_an_id_has_none(guests: Guests) -> None:
     assert "id" not in client.next("commands")
 
 
-def test_help_says_the_same_as_text(guests: Guests) -> None:
+def test_help_lists_the_same_commands_as_text(guests: Guests) -> None:
     client = guests.v1()
     entries = client.ask(type="commands")["commands"]
     lines = client.ask(type="help")["text"].splitlines()
@@ -45,11 +45,11 @@ def test_help_says_the_same_as_text(guests: Guests) -> None:
     assert lines[-1].startswith("//TEXT ")
     plain = guests.plain()
     plain.send("/help")
-    assert str(plain.recv(PATIENCE)).splitlines() == lines
+    assert str(plain.recv(TIMEOUT)).splitlines() == lines
 
 
 @pytest.mark.parametrize("action", ["commands", "ping", "help"])
-def test_it_costs_no_more_than_any_request(open_chat: ChatFactory, action: str) -> None:
+def test_these_actions_cost_only_the_base_rate(open_chat: ChatFactory, action: str) -> None:
     client = open_chat(budgets=Budgets(work=Rate(100, 3600))).v1()
     replies = [client.ask(type=action)["type"] for _ in range(25)]  # 300 at once, and 11 for each request
     assert "error" not in replies

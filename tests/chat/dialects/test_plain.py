@@ -39,8 +39,8 @@ class Nobody:
         pass
 
 
-class Guests:
-    """Opens connections to the chat, past the greeting."""
+class PlainClients:
+    """Opens plain text connections to a chat, and waits until they are in their room."""
 
     def __init__(self, server: wschat.WebSocketServer, connections: ExitStack) -> None:
         self._server, self._connections = server, connections
@@ -48,14 +48,14 @@ class Guests:
     def __call__(self, path: str = "/") -> Connection:
         ws = self._connections.enter_context(wschat.connect(url_of(self._server, path)))
         assert ws.recv(timeout=5) == GREETING
-        # The answer to a command shows that the room has let it in.
+        # The reply to a command shows that the client is in the room.
         assert ask(ws, "/who").startswith("In ")
         return ws
 
 
 @pytest.fixture
-def guest(chat: wschat.WebSocketServer, connections: ExitStack) -> Guests:
-    return Guests(chat, connections)
+def guest(chat: wschat.WebSocketServer, connections: ExitStack) -> PlainClients:
+    return PlainClients(chat, connections)
 
 
 def ask(ws: Connection, line: str) -> str:
@@ -65,14 +65,14 @@ def ask(ws: Connection, line: str) -> str:
     return answer
 
 
-def test_everyone_gets_each_text_the_sender_included(guest: Guests) -> None:
+def test_all_members_including_the_sender_get_a_message(guest: PlainClients) -> None:
     one, two = guest(), guest()
     one.send("Hello server!")
     assert one.recv(timeout=5) == "Server: Hello server!"
     assert two.recv(timeout=5) == "Server: Hello server!"
 
 
-def test_a_name_goes_before_the_text(guest: Guests) -> None:
+def test_a_message_begins_with_the_name_of_its_sender(guest: PlainClients) -> None:
     alice, other = guest("/?name=alice"), guest()
     alice.send("hi")
     assert other.recv(timeout=5) == "alice: hi"
@@ -82,7 +82,7 @@ def test_a_name_goes_before_the_text(guest: Guests) -> None:
     assert alice.recv(timeout=5) == "bob: hi alice"
 
 
-def test_rooms_do_not_hear_each_other(guest: Guests) -> None:
+def test_messages_stay_in_their_room(guest: PlainClients) -> None:
     lobby, tea, tea_too = guest(), guest("/rooms/tea"), guest("/rooms/TEA")
     lobby.send("in the lobby")
     assert lobby.recv(timeout=5) == "Server: in the lobby"
@@ -91,14 +91,14 @@ def test_rooms_do_not_hear_each_other(guest: Guests) -> None:
     assert tea_too.recv(timeout=5) == "Server: in the tea room"
 
 
-def test_who_says_who_is_there(guest: Guests) -> None:
+def test_who_lists_the_members(guest: PlainClients) -> None:
     bob = guest("/?name=bob")
     guest("/?name=alice")
     guest()
     assert ask(bob, "/who") == "In lobby: alice, bob, 1 without a name."
 
 
-def test_help_names_every_command(guest: Guests) -> None:
+def test_help_names_every_command(guest: PlainClients) -> None:
     answer = ask(guest(), "/help")
     assert all(form in answer for form in ("/nick NAME", "/who", "/help", "//TEXT"))
 
@@ -121,11 +121,11 @@ def test_help_names_every_command(guest: Guests) -> None:
         ("/NICK alice", "You are now alice."),
     ],
 )
-def test_a_command_that_cannot_be_done_names_the_right_form(guest: Guests, line: str, answer: str) -> None:
+def test_commands_reply_with_their_result_or_an_error(guest: PlainClients, line: str, answer: str) -> None:
     assert ask(guest(), line) == answer
 
 
-def test_who_goes_to_another_room_hears_that_one_only(guest: Guests) -> None:
+def test_join_moves_a_client_to_another_room(guest: PlainClients) -> None:
     mover, stays, tea = guest(), guest(), guest("/rooms/tea")
     assert ask(mover, "/join Tea") == "You are now in tea."
     stays.send("in the lobby")
@@ -140,7 +140,7 @@ def test_a_topic_is_a_line_for_everyone_in_the_room_and_for_who_joins(serve: Ser
     broker = MemoryBroker()
     app = Chat(broker)
     chat = serve(app.handle, check_request=app.check_request)
-    guest = Guests(chat, connections)
+    guest = PlainClients(chat, connections)
     stays, comes = guest("/rooms/tea"), guest()
     for text in ("green: or black?", ""):
         broker.append(Draft("tea", "alice", text, kind=TOPIC), Nobody())
@@ -159,7 +159,7 @@ def test_a_topic_is_a_line_for_everyone_in_the_room_and_for_who_joins(serve: Ser
     assert ask(opens, "/history") == lines
 
 
-def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:
+def test_a_client_that_has_left_can_join_again(guest: PlainClients) -> None:
     one, other = guest(), guest()
     assert ask(one, "/leave") == "You are no longer in lobby. Type /join ROOM to enter another room."
     assert ask(one, "hello?") == "You are not in a room. Type /join ROOM to enter one."
@@ -169,7 +169,7 @@ def test_who_leaves_is_in_no_room_and_may_come_back(guest: Guests) -> None:
     assert one.recv(timeout=5) == "Server: welcome back"
 
 
-def test_a_whisper_reaches_one_only(guest: Guests) -> None:
+def test_a_whisper_reaches_its_recipient_only(guest: PlainClients) -> None:
     alice, bob, other = guest("/?name=alice"), guest("/rooms/tea?name=bob"), guest("/?name=carol")
     assert ask(alice, "/msg Bob  two  blanks ") == "To Bob: two  blanks"
     assert bob.recv(timeout=5) == "alice whispers: two  blanks"
@@ -177,21 +177,21 @@ def test_a_whisper_reaches_one_only(guest: Guests) -> None:
     assert other.recv(timeout=5) == "alice: aloud"
 
 
-def test_what_one_does_is_told_with_a_star(guest: Guests) -> None:
+def test_me_is_shown_with_an_asterisk(guest: PlainClients) -> None:
     alice, other = guest("/?name=alice"), guest()
     alice.send("/me waves")
     assert other.recv(timeout=5) == alice.recv(timeout=5) == "* alice waves"
 
 
-def test_nothing_is_kept_without_a_history(guest: Guests) -> None:
+def test_without_a_history_no_messages_are_kept(guest: PlainClients) -> None:
     ws = guest()
     ws.send("gone")
     ws.recv(timeout=5)
     assert ask(ws, "/history") == "No messages are kept in lobby."
 
 
-def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitStack) -> None:
-    guest = Guests(serve(Chat(MemoryBroker()).handle), connections)
+def test_history_shows_the_last_messages(serve: ServerFactory, connections: ExitStack) -> None:
+    guest = PlainClients(serve(Chat(MemoryBroker()).handle), connections)
     alice, late = guest("/?name=alice"), guest()
     for text in ("one", "two", "/me waves"):
         alice.send(text)
@@ -200,7 +200,7 @@ def test_the_last_lines_of_the_history(serve: ServerFactory, connections: ExitSt
     assert ask(late, "/history 1") == "* alice waves"
 
 
-def test_who_says_something_and_closes_at_once_gets_it_too(open_chat: ChatFactory, broker: Broker) -> None:
+def test_a_client_that_closes_at_once_still_gets_its_messages(open_chat: ChatFactory, broker: Broker) -> None:
     ws = open_chat(broker).plain()
     for number in range(3):
         ws.send(f"{number}")
@@ -210,7 +210,7 @@ def test_who_says_something_and_closes_at_once_gets_it_too(open_chat: ChatFactor
     assert ws.closed.code == 1000
 
 
-def test_what_is_asked_for_at_once_is_done_in_order(open_chat: ChatFactory, broker: Broker) -> None:
+def test_pipelined_lines_are_handled_in_order(open_chat: ChatFactory, broker: Broker) -> None:
     ws = open_chat(broker).plain()
     for line in ("one", "two", "/history", "three", "/join tea", "four", "/leave"):
         ws.send(line)
@@ -225,11 +225,11 @@ def test_what_is_asked_for_at_once_is_done_in_order(open_chat: ChatFactory, brok
     ]
 
 
-def test_two_slashes_say_one(guest: Guests) -> None:
+def test_two_slashes_are_an_escape_for_one(guest: PlainClients) -> None:
     assert ask(guest(), "//shrug") == "Server: /shrug"
 
 
-def test_commands_are_not_heard_by_others(guest: Guests) -> None:
+def test_commands_are_not_sent_to_other_members(guest: PlainClients) -> None:
     one, two = guest(), guest()
     ask(one, "/nick alice")
     ask(one, "/who")
@@ -237,23 +237,23 @@ def test_commands_are_not_heard_by_others(guest: Guests) -> None:
     assert two.recv(timeout=5) == "alice: first"
 
 
-def test_a_taken_name_is_refused_and_the_connection_goes_on(guest: Guests) -> None:
+def test_a_taken_name_is_refused_and_the_connection_goes_on(guest: PlainClients) -> None:
     guest("/?name=alice")
     assert ask(guest(), "/nick Alice") == "The name Alice is taken."
 
 
-def test_a_taken_name_in_the_url_closes(guest: Guests, chat: wschat.WebSocketServer) -> None:
+def test_a_taken_name_in_the_url_closes_with_1008(guest: PlainClients, chat: wschat.WebSocketServer) -> None:
     guest("/?name=alice")
     with wschat.connect(url_of(chat, "/?name=alice")) as ws, pytest.raises(wschat.ConnectionClosed) as closed:
         ws.recv(timeout=5)
     assert (closed.value.code, closed.value.reason) == (1008, "The name alice is taken")
 
 
-def test_who_leaves_gives_the_name_back(guest: Guests) -> None:
+def test_the_name_of_a_disconnected_client_is_free(guest: PlainClients) -> None:
     with guest("/?name=alice"):
         pass
     other = guest()
-    # The server closes its side before the handler has ended: ask until it has.
+    # The server ends the stream before the handler has returned: repeat until it has.
     while ask(other, "/nick alice") != "You are now alice.":
         pass
 
@@ -269,47 +269,47 @@ def test_bad_paths_and_names_are_refused(chat: wschat.WebSocketServer, path: str
     assert failed.value.body.endswith(b".\n")
 
 
-def test_binary_messages_are_not_for_this_chat(guest: Guests) -> None:
+def test_binary_messages_are_refused(guest: PlainClients) -> None:
     ws = guest()
     ws.send(b"\0\1")
     assert ws.recv(timeout=5) == "Messages must be text, not binary."
 
 
-def test_a_room_is_gone_when_the_last_one_leaves(guest: Guests) -> None:
+def test_a_room_can_be_joined_again_after_its_last_member_has_left(guest: PlainClients) -> None:
     with guest("/rooms/tea") as last:
         assert ask(last, "/who") == "In tea: 1 without a name."
     assert ask(guest("/rooms/Tea"), "/who").startswith("In ")
 
 
-# How much one may send
+# Rates
 
 
-def test_who_sends_too_fast_is_told_so_and_nobody_else_gets_it(serve: ServerFactory, connections: ExitStack) -> None:
+def test_a_message_above_the_rate_is_refused_with_an_error(serve: ServerFactory, connections: ExitStack) -> None:
     chat = Chat(budgets=Budgets(Rate(2, 3600)))
-    guest = Guests(serve(chat.handle), connections)
+    guest = PlainClients(serve(chat.handle), connections)
     fast, other = guest(), guest()
-    for number in range(5):  # its burst of six, for it has asked who is there
+    for number in range(5):  # the rest of its burst of six, after /who
         fast.send(str(number))
     assert [fast.recv(timeout=5) for _ in range(5)] == [f"Server: {number}" for number in range(5)]
     assert ask(fast, "x" * 50) == f"Too fast: at most 2 in 3600 s. Wait 30 min. Not sent: {'x' * 40}..."
-    fast.send("and again")  # one is told once, and not for each message
+    fast.send("and again")  # the error is sent once, not for each message
     fast.send(b"12345")
-    other.send("not harmed")
-    assert [other.recv(timeout=5) for _ in range(6)] == [*(f"Server: {number}" for number in range(5)), "Server: not harmed"]
-    assert fast.recv(timeout=5) == "Server: not harmed"
+    other.send("other message")
+    assert [other.recv(timeout=5) for _ in range(6)] == [*(f"Server: {number}" for number in range(5)), "Server: other message"]
+    assert fast.recv(timeout=5) == "Server: other message"
 
 
-def test_who_goes_on_is_closed_with_1008(serve: ServerFactory, connections: ExitStack) -> None:
-    ws = Guests(serve(Chat(budgets=Budgets(Rate(2, 3600))).handle), connections)()
-    for _ in range(11):  # what is left of its burst, and as much as a burst again
+def test_a_client_far_above_the_rate_is_closed_with_1008(serve: ServerFactory, connections: ExitStack) -> None:
+    ws = PlainClients(serve(Chat(budgets=Budgets(Rate(2, 3600))).handle), connections)()
+    for _ in range(11):  # the rest of its burst, and as much as a burst again
         ws.send("again")
-    # A broadcast may come after an answer that was sent later.
+    # A broadcast may arrive after a reply that was sent later.
     assert sorted(str(ws.recv(timeout=5)).split()[0] for _ in range(6)) == ["Server:"] * 5 + ["Too"]
     with pytest.raises(wschat.ConnectionClosed, match="1008 too many messages"):
         ws.recv(timeout=5)
 
 
-def test_without_a_rate_there_is_no_limit(guest: Guests) -> None:
+def test_without_a_rate_there_is_no_limit(guest: PlainClients) -> None:
     ws = guest()
     for number in range(200):
         ws.send(str(number))

@@ -10,7 +10,7 @@ import pytest
 import wschat
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.protocol.wire import TEXT, stream
 from tests.server.raw import Raw
 from tests.server.raw import request as opening
@@ -20,41 +20,41 @@ from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.rates import Rate
 
 
-def test_a_client_is_welcomed_by_name_and_is_in_no_room(guests: Guests) -> None:
+def test_a_client_gets_a_welcome_and_is_in_no_room(guests: Guests) -> None:
     ws = guests.connect("/?name=alice", subprotocols=[SUBPROTOCOL])
-    welcome = json.loads(ws.recv(PATIENCE))
+    welcome = json.loads(ws.recv(TIMEOUT))
     assert (welcome["type"], welcome["name"]) == ("welcome", "alice")
     assert welcome["server"].startswith("wschat/")
     plain = guests.plain()
-    plain.send("is anybody here?")
-    plain.recv(PATIENCE)
+    plain.send("hello")
+    plain.recv(TIMEOUT)
     ws.send('{"type":"rooms","id":1}')
-    assert json.loads(ws.recv(PATIENCE)) == {"type": "rooms", "id": 1, "rooms": [{"room": "lobby", "members": 1, "last": 1}]}
+    assert json.loads(ws.recv(TIMEOUT)) == {"type": "rooms", "id": 1, "rooms": [{"room": "lobby", "members": 1, "last": 1}]}
 
 
-def test_the_welcome_says_how_much_one_may_send(open_chat: ChatFactory) -> None:
+def test_the_welcome_names_the_rate(open_chat: ChatFactory) -> None:
     ws = open_chat(budgets=Budgets(Rate(5, 2))).connect(subprotocols=[SUBPROTOCOL])
-    assert json.loads(ws.recv(PATIENCE))["limits"] == {"requests": 5, "seconds": 2}
+    assert json.loads(ws.recv(TIMEOUT))["limits"] == {"requests": 5, "seconds": 2}
 
 
-def test_a_message_reaches_everybody_in_the_room_and_is_acknowledged(guests: Guests) -> None:
+def test_a_message_reaches_all_members_and_is_acknowledged(guests: Guests) -> None:
     alice, bob, elsewhere = guests.v1("alice", "tea"), guests.v1("bob", "Tea"), guests.v1("carol", "coffee")
     before = time.time()
     assert alice.ask(type="say", room="TEA", text="hi", id="one") == {"type": "ack", "id": "one", "seq": 1}
     message = bob.next("message")
-    assert abs(message.pop("time") - before) < PATIENCE
+    assert abs(message.pop("time") - before) < TIMEOUT
     assert message == {"type": "message", "room": "tea", "seq": 1, "from": "alice", "text": "hi"}
     assert alice.next("message")["text"] == "hi"
     assert elsewhere.seen() == []
 
 
-def test_plain_text_and_json_meet_in_one_room(guests: Guests) -> None:
-    program, person = guests.v1("program", "lobby"), guests.plain("/?name=person")
-    person.send("hello")
-    assert person.recv(PATIENCE) == "person: hello"
-    assert program.next("message")["text"] == "hello"
-    program.say("hello yourself", "lobby")
-    assert person.recv(PATIENCE) == "program: hello yourself"
+def test_plain_text_and_v1_clients_share_a_room(guests: Guests) -> None:
+    v1, plain = guests.v1("program", "lobby"), guests.plain("/?name=person")
+    plain.send("hello")
+    assert plain.recv(TIMEOUT) == "person: hello"
+    assert v1.next("message")["text"] == "hello"
+    v1.say("hello yourself", "lobby")
+    assert plain.recv(TIMEOUT) == "program: hello yourself"
 
 
 def test_a_request_without_an_id_has_no_ack(guests: Guests) -> None:
@@ -64,7 +64,7 @@ def test_a_request_without_an_id_has_no_ack(guests: Guests) -> None:
     assert alice.seen() == []
 
 
-def test_the_message_goes_before_its_ack_even_if_much_is_asked_at_once(guests: Guests) -> None:
+def test_a_message_is_sent_before_its_ack_even_if_requests_are_pipelined(guests: Guests) -> None:
     with Raw.to(guests.server) as raw:
         assert raw.ask(opening(target="/?name=alice", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
         asked = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": one} for one in "abc")]
@@ -76,15 +76,15 @@ def test_the_message_goes_before_its_ack_even_if_much_is_asked_at_once(guests: G
         assert events.index({"type": "ack", "id": request_id, "seq": number}) > message
 
 
-def test_two_slashes_say_one(guests: Guests) -> None:
+def test_two_slashes_are_an_escape_for_one(guests: Guests) -> None:
     alice = guests.v1("alice", "tea")
     alice.say("//shrug")
     assert alice.next("message")["text"] == "/shrug"
-    alice.say("//me waves")  # is not to become an action on its way
+    alice.say("//me waves")  # must not be unescaped to a /me
     assert alice.next("message")["text"] == "//me waves"
 
 
-def test_every_request_is_answered_even_if_one_leaves_at_once(guests: Guests) -> None:
+def test_every_request_gets_a_reply_even_if_the_client_leaves_the_room_at_once(guests: Guests) -> None:
     alice = guests.v1("alice")
     for number in range(50):
         alice.tell(type="join", room="tea", id=f"join {number}")
@@ -99,10 +99,10 @@ def test_every_request_is_answered_even_if_one_leaves_at_once(guests: Guests) ->
     }
 
 
-# Being in rooms
+# Members
 
 
-def test_members_learn_who_comes_and_goes(guests: Guests) -> None:
+def test_members_are_told_about_joins_renames_and_leaves(guests: Guests) -> None:
     alice = guests.v1("alice", "tea")
     bob = guests.v1("bob")
     assert bob.join("tea")["members"] == ["alice", "bob"]
@@ -128,36 +128,36 @@ def test_a_connection_that_ends_leaves_its_rooms(guests: Guests) -> None:
     assert alice.ask(type="who", room="tea")["members"] == ["alice"]
 
 
-def test_somebody_in_plain_text_becomes_a_member_with_a_name(guests: Guests) -> None:
-    alice, person = guests.v1("alice", "lobby"), guests.plain()
+def test_a_plain_text_client_that_takes_a_name_is_announced_as_a_member(guests: Guests) -> None:
+    alice, bob = guests.v1("alice", "lobby"), guests.plain()
     assert alice.ask(type="who", room="lobby")["unnamed"] == 1
-    person.send("/nick bob")
+    bob.send("/nick bob")
     assert alice.next("member") == {"type": "member", "room": "lobby", "name": "bob", "event": "join"}
 
 
-def test_who_is_not_in_a_room_neither_talks_nor_types_there(guests: Guests) -> None:
+def test_requests_for_a_room_that_was_not_joined_are_refused(guests: Guests) -> None:
     alice = guests.v1("alice")
     for request in ({"type": "say", "text": "hi"}, {"type": "typing"}, {"type": "leave"}):
         error = alice.ask(room="tea", **request)
         assert (error["type"], error["code"], error["text"]) == ("error", "not-in-room", "You are not in tea.")
 
 
-def test_without_a_name_one_may_look_around_only(guests: Guests) -> None:
-    nobody = guests.v1()
+def test_a_client_without_a_name_can_only_read(guests: Guests) -> None:
+    nameless = guests.v1()
     for request in (
         {"type": "join", "room": "tea"},
         {"type": "say", "room": "tea", "text": "hi"},
         {"type": "whisper", "to": "alice", "text": "hi"},
         {"type": "typing", "room": "tea"},
     ):
-        assert nobody.ask(**request)["code"] == "nameless"
-    assert nobody.ask(type="rooms")["type"] == "rooms"
-    assert nobody.ask(type="history", room="tea")["type"] == "history"
-    assert nobody.ask(type="nick", name="bob")["type"] == "ack"
-    assert nobody.join("tea")["members"] == ["bob"]
+        assert nameless.ask(**request)["code"] == "nameless"
+    assert nameless.ask(type="rooms")["type"] == "rooms"
+    assert nameless.ask(type="history", room="tea")["type"] == "history"
+    assert nameless.ask(type="nick", name="bob")["type"] == "ack"
+    assert nameless.join("tea")["members"] == ["bob"]
 
 
-def test_a_name_in_use_is_refused_by_case_and_width(guests: Guests) -> None:
+def test_a_name_in_use_is_refused_in_any_case_and_width(guests: Guests) -> None:
     guests.v1("alice")
     other = guests.v1("bob")
     for name in ("Alice", "ａｌｉｃｅ", "ALICE"):
@@ -165,10 +165,10 @@ def test_a_name_in_use_is_refused_by_case_and_width(guests: Guests) -> None:
         assert error["code"] == "name-taken"
         assert "is taken" in error["text"]
     with pytest.raises(wschat.ConnectionClosed, match="1008 The name ALICE is taken"):
-        guests.connect("/?name=ALICE", subprotocols=[SUBPROTOCOL]).recv(PATIENCE)
+        guests.connect("/?name=ALICE", subprotocols=[SUBPROTOCOL]).recv(TIMEOUT)
 
 
-def test_joining_again_begins_anew_and_counts_once(guests: Guests) -> None:
+def test_joining_a_room_again_restarts_it_and_counts_once(guests: Guests) -> None:
     alice, bob = guests.v1("alice", "tea"), guests.v1("bob", "tea")
     alice.say("one")
     assert [message["text"] for message in bob.join("tea")["messages"]] == ["one"]
@@ -178,7 +178,7 @@ def test_joining_again_begins_anew_and_counts_once(guests: Guests) -> None:
     assert alice.ask(type="who", room="tea")["members"] == ["alice"]
 
 
-def test_a_connection_may_be_in_so_many_rooms_only(guests: Guests) -> None:
+def test_a_connection_can_join_a_limited_number_of_rooms(guests: Guests) -> None:
     alice = guests.v1("alice")
     for number in range(100):
         alice.join(f"room-{number}")
@@ -187,7 +187,7 @@ def test_a_connection_may_be_in_so_many_rooms_only(guests: Guests) -> None:
     alice.join("one-more")
 
 
-def test_rooms_lists_those_with_members_and_those_with_a_history(guests: Guests) -> None:
+def test_rooms_lists_rooms_with_members_or_a_history(guests: Guests) -> None:
     alice = guests.v1("alice", "tea")
     alice.say("one")
     alice.join("empty")
@@ -207,7 +207,7 @@ def test_typing_reaches_the_others_in_the_room_and_is_not_kept(guests: Guests) -
     assert bob.ask(type="history", room="tea")["messages"] == []
 
 
-def test_a_whisper_reaches_one_person_and_is_not_kept(guests: Guests) -> None:
+def test_a_whisper_reaches_its_recipient_only_and_is_not_kept(guests: Guests) -> None:
     alice, bob, carol = guests.v1("alice", "tea"), guests.v1("bob", "tea"), guests.v1("carol", "tea")
     assert alice.ask(type="whisper", to="BOB", text="psst")["type"] == "ack"
     whisper = bob.next("whisper")
@@ -217,10 +217,10 @@ def test_a_whisper_reaches_one_person_and_is_not_kept(guests: Guests) -> None:
     assert alice.ask(type="whisper", to="nobody", text="psst")["code"] == "no-such-person"
 
 
-def test_a_whisper_to_somebody_in_plain_text(guests: Guests) -> None:
-    alice, person = guests.v1("alice"), guests.plain("/?name=bob")
+def test_a_whisper_to_a_plain_text_client(guests: Guests) -> None:
+    alice, bob = guests.v1("alice"), guests.plain("/?name=bob")
     alice.ask(type="whisper", to="bob", text="psst")
-    assert person.recv(PATIENCE) == "alice whispers: psst"
+    assert bob.recv(TIMEOUT) == "alice whispers: psst"
 
 
 # History
@@ -248,10 +248,10 @@ def test_the_history_backwards_and_forwards(guests: Guests) -> None:
     assert alice.ask(type="history", room="tea", since=1, before=2)["code"] == "bad-request"
 
 
-# Saying once
+# Ids
 
 
-def test_what_is_said_again_keeps_its_number(guests: Guests) -> None:
+def test_a_repeated_message_keeps_its_number(guests: Guests) -> None:
     alice, bob = guests.v1("alice", "tea"), guests.v1("bob", "tea")
     first = alice.say("once", id="x")
     alice.say("between")
@@ -259,13 +259,13 @@ def test_what_is_said_again_keeps_its_number(guests: Guests) -> None:
     alice.ws.close()
     again = guests.v1()
     while again.ask(type="nick", name="alice")["type"] == "error":
-        pass  # the name is free when the server has noticed
+        pass  # the name is free once the server has noticed the disconnect
     again.join("tea")
     assert again.say("once", id="x") == first
     assert [event["text"] for event in bob.seen() if event["type"] == "message"] == ["once", "between"]
 
 
-def test_an_id_is_a_name_for_one_text_of_one_person(guests: Guests) -> None:
+def test_an_id_stands_for_one_text_of_one_user(guests: Guests) -> None:
     alice, bob = guests.v1("alice", "tea"), guests.v1("bob", "tea")
     assert alice.say("mine", id=1) == 1
     assert bob.say("mine", id=1) == 2
@@ -276,7 +276,7 @@ def test_an_id_is_a_name_for_one_text_of_one_person(guests: Guests) -> None:
 # Commands
 
 
-def test_a_command_is_answered_like_the_request_that_it_is(guests: Guests) -> None:
+def test_a_command_gets_the_reply_of_its_action(guests: Guests) -> None:
     alice, bob = guests.v1("alice", "tea"), guests.v1("bob", "tea")
     assert alice.ask(type="say", room="tea", text="/who")["members"] == ["alice", "bob"]
     assert alice.ask(type="say", room="tea", text="/msg bob psst")["type"] == "ack"
@@ -288,11 +288,11 @@ def test_a_command_is_answered_like_the_request_that_it_is(guests: Guests) -> No
     assert (error["code"], error["text"]) == ("bad-command", "Usage: /nick NAME")
 
 
-# What is wrong
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "words"),
+    ("text", "code", "message"),
     [
         ("", "bad-request", "JSON"),
         ("hello", "bad-request", "JSON"),
@@ -310,28 +310,28 @@ def test_a_command_is_answered_like_the_request_that_it_is(guests: Guests) -> No
         ('{"type": "who", "room": "tea", "rom": 1}', "bad-field", 'who: "rom" is unknown; the fields are'),
     ],
 )
-def test_what_cannot_be_is_answered_with_what_is_wrong_and_the_connection_goes_on(guests: Guests, text: str, code: str, words: str) -> None:
+def test_an_invalid_request_gets_an_error_and_the_connection_goes_on(guests: Guests, text: str, code: str, message: str) -> None:
     alice = guests.v1("alice", "tea")
     alice.ws.send(text)
     error = alice.next("error")
     assert error["code"] == code
-    assert words in error["text"]
+    assert message in error["text"]
     assert alice.say("still here") == 1
 
 
-def test_an_error_has_the_id_of_what_it_is_about(guests: Guests) -> None:
+def test_an_error_has_the_id_of_its_request(guests: Guests) -> None:
     alice = guests.v1("alice")
     assert alice.ask(type="dance", id=7)["code"] == "bad-request"
     assert alice.ask(type="say", room=5, text="x", id="seven")["code"] == "bad-field"
 
 
-def test_binary_messages_are_not_for_this_chat(guests: Guests) -> None:
+def test_binary_messages_are_refused(guests: Guests) -> None:
     alice = guests.v1("alice")
     alice.ws.send(b"\0")
     assert alice.next("error")["text"] == "Messages must be text, not binary."
 
 
-def test_who_sends_too_fast_is_told_once_or_for_each_id(open_chat: ChatFactory) -> None:
+def test_a_client_above_the_rate_gets_an_error_once_or_for_each_id(open_chat: ChatFactory) -> None:
     chat = open_chat(MemoryBroker(), budgets=Budgets(Rate(2, 3600)))
     alice = chat.v1("alice", "tea")
     for number in range(5):
