@@ -18,7 +18,7 @@ def test_the_chat_has_a_site_and_a_subprotocol(history: str, description: str) -
         assert app.subprotocols == ("wschat.v1",)
 
 
-def test_a_handler_has_neither() -> None:
+def test_a_handler_has_neither_site_nor_subprotocol() -> None:
     with open_app("wschat.apps:echo", ChatConfig(), 1000) as app:
         assert (app.description, app.site, app.subprotocols) == ("wschat.apps:echo", None, ())
         assert issubclass(app.handler_class, WebSocketHandler)

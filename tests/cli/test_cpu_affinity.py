@@ -1,4 +1,4 @@
-"""On which core the threads run, where the system lets one choose."""
+"""CPU affinity: on which core the threads run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if not hasattr(os, "sched_setaffinity"):
 
 ALLOWED = sorted(os.sched_getaffinity(0))
 HERE, THERE = ALLOWED[-1], ALLOWED[0]
-needs_two_cores = pytest.mark.skipif(len(ALLOWED) < 2, reason="there is only one core to be on")
+needs_two_cores = pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two cores")
 
-# So much that it does not matter how long the test takes, nor what it does meanwhile.
+# Busier than any other load during the test.
 MUCH = 1e9
 
 
 @pytest.fixture(autouse=True)
-def back_to_where_it_was() -> Iterator[None]:
+def restore_affinity() -> Iterator[None]:
     policy = os.sched_getscheduler(0)
     yield
     for thread in map(int, os.listdir("/proc/self/task")):
@@ -33,11 +33,11 @@ def back_to_where_it_was() -> Iterator[None]:
             os.sched_setaffinity(thread, ALLOWED)
             os.sched_setscheduler(thread, policy, os.sched_param(0))
         except ProcessLookupError:
-            pass  # it has ended
+            pass  # the thread has ended
 
 
-class ByHand(Timers):
-    """Timers that are kept when the test says so."""
+class ManualTimers(Timers):
+    """Timers that fire when the test calls `fire_all`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,15 +47,15 @@ class ByHand(Timers):
         self.waiting.append(Timer(action, lambda: None))
         return self.waiting[-1]
 
-    def keep(self) -> None:
-        """The time has come for all that wait now."""
+    def fire_all(self) -> None:
+        """Fire all timers that are waiting."""
         due, self.waiting = self.waiting, []
         for timer in due:
             timer.fire()
 
 
 class Busy:
-    """How busy the cores are: each look finds them as busy as the test wants."""
+    """The busy time of each core, which grows by `more` with each call."""
 
     def __init__(self) -> None:
         self.total = dict.fromkeys(ALLOWED, 0.0)
@@ -68,8 +68,8 @@ class Busy:
 
 
 @pytest.fixture
-def timers() -> ByHand:
-    return ByHand()
+def timers() -> ManualTimers:
+    return ManualTimers()
 
 
 @pytest.fixture
@@ -78,19 +78,19 @@ def busy() -> Busy:
 
 
 @pytest.fixture
-def affinity(timers: ByHand, busy: Busy) -> CpuAffinity:
+def affinity(timers: ManualTimers, busy: Busy) -> CpuAffinity:
     affinity = CpuAffinity(timers, busy)
     affinity.start()
     return affinity
 
 
 @pytest.mark.usefixtures("affinity")
-def test_all_threads_are_on_one_core() -> None:
+def test_all_threads_run_on_one_core() -> None:
     assert os.sched_getaffinity(0) == {HERE}
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
 
-def test_threads_that_run_already_are_moved_too(timers: ByHand, busy: Busy) -> None:
+def test_running_threads_are_moved_too(timers: ManualTimers, busy: Busy) -> None:
     is_asked, may_end = threading.Event(), threading.Event()
     seen: list[set[int]] = []
 
@@ -108,85 +108,85 @@ def test_threads_that_run_already_are_moved_too(timers: ByHand, busy: Busy) -> N
 
 
 @needs_two_cores
-def test_it_moves_after_two_bad_looks(affinity: CpuAffinity, timers: ByHand, busy: Busy) -> None:
+def test_the_threads_move_after_two_bad_samples(affinity: CpuAffinity, timers: ManualTimers, busy: Busy) -> None:
     busy.more = {core: MUCH for core in ALLOWED if core != THERE}
-    timers.keep()
+    timers.fire_all()
     assert os.sched_getaffinity(0) == {HERE}
-    timers.keep()
+    timers.fire_all()
     assert os.sched_getaffinity(0) == {THERE}
     assert affinity.core == THERE
 
 
 @needs_two_cores
 @pytest.mark.usefixtures("affinity")
-def test_it_moves_again_when_that_is_better(timers: ByHand, busy: Busy) -> None:
+def test_the_threads_move_again_to_a_better_core(timers: ManualTimers, busy: Busy) -> None:
     for core in (THERE, HERE, THERE):
         busy.more = {other: MUCH for other in ALLOWED if other != core}
-        timers.keep()
-        timers.keep()
+        timers.fire_all()
+        timers.fire_all()
         assert os.sched_getaffinity(0) == {core}
 
 
 @needs_two_cores
 @pytest.mark.usefixtures("affinity")
-def test_one_bad_look_between_good_ones_is_no_reason_to_move(timers: ByHand, busy: Busy) -> None:
+def test_a_single_bad_sample_does_not_move_the_threads(timers: ManualTimers, busy: Busy) -> None:
     for _ in range(3):
         busy.more = {core: MUCH for core in ALLOWED if core != THERE}
-        timers.keep()
+        timers.fire_all()
         busy.more = {}
-        timers.keep()
+        timers.fire_all()
     assert os.sched_getaffinity(0) == {HERE}
 
 
 @pytest.mark.usefixtures("affinity")
 @pytest.mark.parametrize("more", [{}, dict.fromkeys(ALLOWED, MUCH), {core: MUCH for core in ALLOWED if core != HERE}])
-def test_it_stays_where_no_core_is_better(timers: ByHand, busy: Busy, more: dict[int, float]) -> None:
+def test_the_threads_stay_if_no_core_is_better(timers: ManualTimers, busy: Busy, more: dict[int, float]) -> None:
     busy.more = more
     for _ in range(4):
-        timers.keep()
+        timers.fire_all()
     assert os.sched_getaffinity(0) == {HERE}
 
 
-def test_stop_restores_the_cores_and_looks_no_more(affinity: CpuAffinity, timers: ByHand, busy: Busy) -> None:
+def test_stop_restores_the_affinity_and_takes_no_more_samples(affinity: CpuAffinity, timers: ManualTimers, busy: Busy) -> None:
     affinity.stop()
     busy.more = {core: MUCH for core in ALLOWED if core != THERE}
-    timers.keep()
+    timers.fire_all()
     assert timers.waiting == []
     assert os.sched_getaffinity(0) == set(ALLOWED)
 
 
-def test_a_stop_during_a_look_is_the_last_word(timers: ByHand) -> None:
-    placements: list[CpuAffinity] = []
+def test_a_stop_during_a_sample_takes_effect(timers: ManualTimers) -> None:
+    affinities: list[CpuAffinity] = []
 
     def stop_and_measure() -> dict[int, float]:
-        for affinity in placements:
+        for affinity in affinities:
             affinity.stop()
         return dict.fromkeys(ALLOWED, 0.0)
 
     affinity = CpuAffinity(timers, stop_and_measure)
     affinity.start()
-    placements.append(affinity)
+    affinities.append(affinity)
     for _ in range(3):
-        timers.keep()
+        timers.fire_all()
     assert timers.waiting == []
     assert os.sched_getaffinity(0) == set(ALLOWED)
 
 
-def test_stop_goes_without_start(timers: ByHand, busy: Busy) -> None:
+def test_stop_without_start_does_nothing(timers: ManualTimers, busy: Busy) -> None:
     CpuAffinity(timers, busy).stop()
     assert os.sched_getaffinity(0) == set(ALLOWED)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="this system has no /proc/stat")
-def test_the_cores_of_this_system_can_be_looked_at(timers: ByHand) -> None:
+def test_the_busy_time_of_this_system_can_be_read(timers: ManualTimers) -> None:
     affinity = CpuAffinity(timers)
     affinity.start()
-    timers.keep()
+    timers.fire_all()
     assert affinity.choose_core() in ALLOWED
     assert len(timers.waiting) == 1
 
 
-def test_it_is_worth_it_under_the_gil_and_with_a_choice_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_affinity_is_worthwhile_with_the_gil_and_several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
     assert is_worthwhile() == (len(ALLOWED) > 1)
     os.sched_setaffinity(0, {HERE})
@@ -196,17 +196,17 @@ def test_it_is_worth_it_under_the_gil_and_with_a_choice_of_cores(monkeypatch: py
     assert not is_worthwhile()
 
 
-def test_a_look_for_which_there_is_no_descriptor_is_not_the_last(timers: ByHand) -> None:
-    looks = 0
+def test_a_sample_that_fails_without_a_descriptor_is_repeated(timers: ManualTimers) -> None:
+    samples = 0
 
     def busy() -> dict[int, float]:
-        nonlocal looks
-        looks += 1
-        if looks > 1:
+        nonlocal samples
+        samples += 1
+        if samples > 1:
             raise OSError(errno.EMFILE, "too many open files")
         return dict.fromkeys(ALLOWED, 0.0)
 
     CpuAffinity(timers, busy).start()
     for _ in range(3):
-        timers.keep()
-    assert looks == 4
+        timers.fire_all()
+    assert samples == 4

@@ -7,8 +7,8 @@ import logging
 import sys
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.server.command import running
-from tests.server.raw import PATIENCE
 from wschat.cli.log_output import JsonFormatter
 
 
@@ -27,7 +27,7 @@ def test_json_has_a_line_for_a_record_even_with_a_traceback() -> None:
 def test_the_command_logs_json() -> None:
     with running("--port", "0", "--log-format", "json") as command:
         with wschat.connect(command.url) as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         assert command.stop() == 0
         lines = [json.loads(line) for line in command.errors().splitlines()]
     assert [(line["event"], line["level"]) for line in lines] == [("listening", "info"), ("opened", "info"), ("closed", "info")]
@@ -38,7 +38,7 @@ def test_the_command_logs_json() -> None:
 def test_the_command_logs_text() -> None:
     with running("--port", "0") as command:
         with wschat.connect(command.url) as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         assert command.stop() == 0
         listening, opened, closed = command.errors().splitlines()
     assert listening.endswith(f" INFO wschat.server: listening on {command.url}")

@@ -9,14 +9,14 @@ import sys
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.server.command import environment, run, running
-from tests.server.raw import PATIENCE
 
 COMMAND = [sys.executable, "-m", "wschat.cli"]
 
 
 def call(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*command], env=environment(), capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    return subprocess.run([*command], env=environment(), capture_output=True, text=True, timeout=TIMEOUT * 3, check=False)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_serve_and_connect_work_together() -> None:
     with running("--port", "0", "--app", "wschat.apps:echo", command=[*COMMAND, "serve"]) as server:
         with wschat.connect(server.url) as ws:
             ws.send("hello")
-            assert ws.recv(PATIENCE) == "hello"
+            assert ws.recv(TIMEOUT) == "hello"
         done = subprocess.run(
-            [*COMMAND, "connect", server.url], input="one\ntwo\n", env=environment(), capture_output=True, text=True, timeout=PATIENCE
+            [*COMMAND, "connect", server.url], input="one\ntwo\n", env=environment(), capture_output=True, text=True, timeout=TIMEOUT
         )
         assert (done.stdout, done.stderr, done.returncode) == ("one\ntwo\n", "", 0)
 
 
 def test_the_variables_of_serve_are_the_same() -> None:
-    done = subprocess.run([*COMMAND, "serve"], env=environment({"WSCHAT_PORT": "eighty"}), capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run([*COMMAND, "serve"], env=environment({"WSCHAT_PORT": "eighty"}), capture_output=True, text=True, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == run(env={"WSCHAT_PORT": "eighty"}).stderr.splitlines()[-1]
 

@@ -106,7 +106,7 @@ def test_is_given_tells_options_from_defaults() -> None:
     assert CliRunner().invoke(command, ["--cups", "2"]).output == "[True, False, False]\n"
 
 
-def test_the_address_of_a_service_is_no_value(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_of_a_service_is_ignored(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     address = "tcp://10.0.0.11:8080"
     assert call(env={"WSCHAT_CUPS": address})[1] == Tea()
     caplog.set_level(logging.INFO, "wschat.server")

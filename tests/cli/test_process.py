@@ -21,7 +21,7 @@ from wschat.cli.process import switch_interval
 
 _CLIENTS = 2000
 _SECONDS = 50  # it takes about four seconds
-# Much shorter than the default of 5 ms, with which it takes thousands of clients to stall a server.
+# Much shorter than the default of 5 ms, so that two thousand clients are enough to stall a server.
 _SHORT_INTERVAL = """
 import sys
 sys.setswitchinterval(0.0001)
@@ -59,7 +59,7 @@ def test_clients_that_join_at_the_same_moment_are_all_answered() -> None:
 
 
 def wait_for(wanted: bytes, clients: list[socket.socket]) -> None:
-    """Read until each of them has received this."""
+    """Read until each client has received this."""
     ends_at = monotonic() + _SECONDS
     with selectors.DefaultSelector() as selector:
         for client in clients:

@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.server.command import COMMAND, environment, run, running
-from tests.server.raw import PATIENCE, Raw, request
+from tests.server.raw import Raw, request
 from wschat import CloseCode, ConnectionClosed
 from wschat.cli.serve import main
 
@@ -36,13 +37,13 @@ def test_the_chat_is_served_and_the_url_announced() -> None:
     with running(*ANY_PORT) as command:
         assert command.start_line == f"wschat serves chat on http://127.0.0.1:{command.port}/ and ws://127.0.0.1:{command.port}/"
         with wschat.connect(command.url) as alice, wschat.connect(command.url + "?name=bob") as bob:
-            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "Welcome to the chat!"
+            assert alice.recv(TIMEOUT) == bob.recv(TIMEOUT) == "Welcome to the chat!"
             alice.send("/nick alice")
-            assert alice.recv(PATIENCE) == "You are now alice."
+            assert alice.recv(TIMEOUT) == "You are now alice."
             alice.send("hello")
-            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "alice: hello"
+            assert alice.recv(TIMEOUT) == bob.recv(TIMEOUT) == "alice: hello"
             bob.send("hi")
-            assert alice.recv(PATIENCE) == bob.recv(PATIENCE) == "bob: hi"
+            assert alice.recv(TIMEOUT) == bob.recv(TIMEOUT) == "bob: hi"
         with pytest.raises(wschat.OpeningFailed) as refused:
             wschat.connect(command.url + "nowhere")
         assert refused.value.status == 404
@@ -52,24 +53,24 @@ def test_the_chat_is_served_and_the_url_announced() -> None:
 def test_echo_is_served() -> None:
     with running(*ANY_PORT, "--app", "wschat.apps:echo") as command, wschat.connect(command.url) as ws:
         assert command.start_line == f"wschat serves wschat.apps:echo on {command.url}"
-        ws.send(b"x" * 100_000)  # more than the chat takes
-        assert ws.recv(PATIENCE) == b"x" * 100_000
+        ws.send(b"x" * 100_000)  # more than the chat accepts
+        assert ws.recv(TIMEOUT) == b"x" * 100_000
 
 
 def test_a_handler_in_the_current_folder_is_served(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def shout(ws):\n    for message in ws:\n        ws.send(message.upper())\n")
     with running(*ANY_PORT, "--app", "mine:shout", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
         ws.send("hello")
-        assert ws.recv(PATIENCE) == "HELLO"
+        assert ws.recv(TIMEOUT) == "HELLO"
 
 
 def test_a_handler_in_a_file_is_served(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "words.py").write_text("HELLO = 'hello'\n")
-    (folder / "json.py").write_text("import words\ndef greet(ws):\n    ws.send(words.HELLO)\n")  # the name of a module that is there
+    (folder / "json.py").write_text("import words\ndef greet(ws):\n    ws.send(words.HELLO)\n")  # also the name of another module
     with running(*ANY_PORT, "--app", "folder/json.py:greet", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
-        assert ws.recv(PATIENCE) == "hello"
+        assert ws.recv(TIMEOUT) == "hello"
 
 
 def test_a_handler_class_is_served(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_handler_class_is_served(tmp_path: Path) -> None:
         "import wschat\nclass Greeter(wschat.WebSocketHandler):\n    def handle(self):\n        self.ws.send('hello')\n"
     )
     with running(*ANY_PORT, "--app", "mine:Greeter", cwd=tmp_path) as command, wschat.connect(command.url) as ws:
-        assert ws.recv(PATIENCE) == "hello"
+        assert ws.recv(TIMEOUT) == "hello"
 
 
 @pytest.mark.parametrize("host", ["::1", "localhost", "0.0.0.0"])
@@ -86,7 +87,7 @@ def test_the_host_is_listened_on(host: str) -> None:
         assert command.host == (f"[{host}]" if ":" in host else host)
         with wschat.connect(command.url) as ws:
             ws.send("here")
-            assert ws.recv(PATIENCE) == "here"
+            assert ws.recv(TIMEOUT) == "here"
 
 
 def test_the_options_of_benchmarks_are_accepted() -> None:
@@ -95,7 +96,7 @@ def test_the_options_of_benchmarks_are_accepted() -> None:
     with running(*options) as command:
         with wschat.connect(command.url) as ws:
             ws.send("x")
-            assert ws.recv(PATIENCE) == "x"
+            assert ws.recv(TIMEOUT) == "x"
         assert command.stop() == 0
         assert " ERROR " not in command.errors()
         assert "Traceback" not in command.errors()
@@ -108,9 +109,9 @@ def test_options_take_effect() -> None:
         for origin in ("https://app.example", "null"):
             with wschat.connect(command.url, origin=origin) as ws:
                 ws.send("x" * 11)
-                assert ws.recv(PATIENCE) == "Welcome to the chat!"
+                assert ws.recv(TIMEOUT) == "Welcome to the chat!"
                 with pytest.raises(ConnectionClosed) as closed:
-                    ws.recv(PATIENCE)
+                    ws.recv(TIMEOUT)
                 assert closed.value.code == CloseCode.TOO_BIG
         with pytest.raises(wschat.OpeningFailed) as refused:
             wschat.connect(command.url, origin="https://evil.test")
@@ -132,12 +133,12 @@ def test_insiders_may_read_the_statistics(options: tuple[str, ...], status: int)
 @pytest.mark.parametrize(("app", "limit", "prelude"), [("chat", 64 * 1024, ["Welcome to the chat!"]), ("wschat.apps:echo", 1 << 20, [])])
 def test_the_chat_has_a_smaller_default_of_max_message_bytes(app: str, limit: int, prelude: list[str]) -> None:
     with running(*ANY_PORT, "--app", app) as command, wschat.connect(command.url) as ws:
-        assert [ws.recv(PATIENCE) for _ in prelude] == prelude
+        assert [ws.recv(TIMEOUT) for _ in prelude] == prelude
         ws.send("x" * limit)
-        assert str(ws.recv(PATIENCE)).endswith("x" * limit)
+        assert str(ws.recv(TIMEOUT)).endswith("x" * limit)
         ws.send("x" * (limit + 1))
         with pytest.raises(ConnectionClosed, match="1009"):
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
 
 
 def test_environment_variables_are_options() -> None:
@@ -147,13 +148,13 @@ def test_environment_variables_are_options() -> None:
         with wschat.connect(command.url) as ws:
             ws.send("123456")
             with pytest.raises(ConnectionClosed, match="1009"):
-                ws.recv(PATIENCE)
+                ws.recv(TIMEOUT)
 
 
 def test_the_origins_may_come_from_the_environment() -> None:
     env = {"WSCHAT_ORIGIN": "https://app.example https://other.example"}
     with running(*ANY_PORT, env=env) as command, wschat.connect(command.url, origin="https://other.example") as ws:
-        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
 
 
 # Ending
@@ -164,13 +165,13 @@ def test_one_signal_closes_all_connections_and_exits_with_0(number: int) -> None
     with running(*ANY_PORT) as command, ExitStack() as clients:
         all_of_them = [clients.enter_context(wschat.connect(command.url)) for _ in range(3)]
         for ws in all_of_them:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         command.process.send_signal(number)
         for ws in all_of_them:
             with pytest.raises(ConnectionClosed) as closed:
-                ws.recv(PATIENCE)
+                ws.recv(TIMEOUT)
             assert closed.value.code == CloseCode.GOING_AWAY
-        assert command.process.wait(PATIENCE) == 0
+        assert command.process.wait(TIMEOUT) == 0
         assert " ERROR " not in command.errors()
         assert "Traceback" not in command.errors()
 
@@ -210,7 +211,7 @@ def as_unknown_user(home: str | None) -> subprocess.CompletedProcess[str]:
     elif shutil.which("unshare"):
         command = ["unshare", "--user", "--map-user=2000000001", *command]
     env = {"PATH": os.environ["PATH"], **({} if home is None else {"HOME": home})}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT * 3, check=False)
 
 
 @pytest.mark.parametrize("home", [None, "", "relative"])
@@ -237,7 +238,7 @@ def test_too_few_descriptors_are_a_one_line_error(descriptors: int) -> None:
         assert process.stdout is not None
         if process.stdout.readline().startswith("wschat serves chat"):
             process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=TIMEOUT)
     assert "Traceback" not in errors
     assert process.returncode == 0 or (process.returncode, only_line(errors)[:8]) == (2, "wschat: "), errors
 
@@ -274,23 +275,23 @@ def bad_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("bad_modules")
-@pytest.mark.parametrize(("app", "said"), BAD_APPS)
-def test_a_handler_that_cannot_be_loaded_is_a_one_line_error(app: str, said: str) -> None:
+@pytest.mark.parametrize(("app", "message"), BAD_APPS)
+def test_a_handler_that_cannot_be_loaded_is_a_one_line_error(app: str, message: str) -> None:
     result = call("--app", app)
     assert result.exit_code == 2, result.exception
-    assert said in only_line(result.stderr)
+    assert message in only_line(result.stderr)
     assert app in result.stderr
 
 
-@pytest.mark.parametrize(("app", "said"), [("no_such_module:echo", "no_such_module"), ("failing:handler", "division by zero")])
-def test_a_handler_that_cannot_be_imported_exits_with_2(bad_modules: Path, app: str, said: str) -> None:
+@pytest.mark.parametrize(("app", "message"), [("no_such_module:echo", "no_such_module"), ("failing:handler", "division by zero")])
+def test_a_handler_that_cannot_be_imported_exits_with_2(bad_modules: Path, app: str, message: str) -> None:
     result = run(*ANY_PORT, "--app", app, cwd=bad_modules)
     assert (result.returncode, result.stdout) == (2, "")
-    assert said in only_line(result.stderr)
+    assert message in only_line(result.stderr)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--port", "eighty"], "--port"),
         (["--port", "65536"], "--port"),
@@ -342,10 +343,10 @@ def test_a_handler_that_cannot_be_imported_exits_with_2(bad_modules: Path, app: 
         (["surplus"], "surplus"),
     ],
 )
-def test_an_invalid_value_is_an_error_that_names_the_option(options: list[str], said: str) -> None:
+def test_an_invalid_value_is_an_error_that_names_the_option(options: list[str], message: str) -> None:
     result = call(*options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr.splitlines()[-1]
+    assert message in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 
 
@@ -391,9 +392,9 @@ SERVICE = {
 @pytest.mark.parametrize("options", [(), ("--port", "0")])
 def test_the_variables_of_a_service_called_wschat_are_ignored(options: tuple[str, ...]) -> None:
     result = run(*options, "--host", "192.0.2.1", env=SERVICE)  # the address of another machine, so that it fails at listening
-    ignored, said = result.stderr.splitlines()
+    ignored, message = result.stderr.splitlines()
     assert "INFO wschat.server: WSCHAT_PORT=tcp://10.0.0.11:8080 is ignored" in ignored
-    assert said.startswith(f"wschat: cannot listen on 192.0.2.1 port {8080 if not options else 0}: ")
+    assert message.startswith(f"wschat: cannot listen on 192.0.2.1 port {8080 if not options else 0}: ")
 
 
 def test_an_unknown_variable_is_logged() -> None:

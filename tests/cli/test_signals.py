@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 import wschat
-from tests.connection.wiring import eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import COMMAND, environment, running
-from tests.server.raw import PATIENCE
 from tests.tls import client_context, make_certificate
 from wschat.cli.signals import Signals
 
@@ -42,16 +41,16 @@ def test_equal_signals_during_an_action_count_once() -> None:
     def act() -> None:
         threads.append(threading.current_thread().name)
         begun.release()
-        may_end.wait(PATIENCE)
+        may_end.wait(TIMEOUT)
 
     before = signal.getsignal(signal.SIGHUP)
     try:
         with Signals({signal.SIGHUP: act}):
             os.kill(os.getpid(), signal.SIGHUP)
-            assert begun.acquire(timeout=PATIENCE)
+            assert begun.acquire(timeout=TIMEOUT)
             storm(os.getpid(), signal.SIGHUP, 2_000)
             may_end.set()
-            assert begun.acquire(timeout=PATIENCE)
+            assert begun.acquire(timeout=TIMEOUT)
         assert 2 <= len(threads) <= 4  # equal signals in one read count once
         assert set(threads) == {"wschat-signals"}
     finally:
@@ -66,7 +65,7 @@ def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> Non
             storm(command.process.pid, signal.SIGHUP, 200_000)
             eventually(lambda: "was reloaded" in command.errors())
             ws.send("still there?")
-            assert ws.recv(PATIENCE) == "still there?"
+            assert ws.recv(TIMEOUT) == "still there?"
         assert command.stop() == 0
         assert "Traceback" not in command.errors()
         assert command.errors().count("was reloaded") < 5_000
@@ -75,14 +74,14 @@ def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> Non
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_many_signals_stop_the_server_as_one_does(number: int) -> None:
     with running("--port", "0") as command, wschat.connect(command.url) as ws:
-        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         try:
             storm(command.process.pid, number, 20_000)
         except ProcessLookupError:
             pass
         with pytest.raises(wschat.ConnectionClosed, match="1001"):
-            ws.recv(PATIENCE)
-        assert command.process.wait(PATIENCE) == 0
+            ws.recv(TIMEOUT)
+        assert command.process.wait(TIMEOUT) == 0
         assert "Traceback" not in command.errors()
 
 
@@ -95,9 +94,9 @@ def test_under_nohup_a_server_outlives_its_terminal() -> None:
         with wschat.connect(process.stdout.readline().split()[-1]) as ws:
             process.send_signal(signal.SIGHUP)
             ws.send("still there?")
-            assert ws.recv(PATIENCE) == "still there?"
+            assert ws.recv(TIMEOUT) == "still there?"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     finally:
         process.kill()
         process.communicate()
@@ -118,11 +117,11 @@ def test_ctrl_c_ends_a_program_that_serves_without_a_traceback() -> None:
         assert process.stdout is not None
         with wschat.connect(f"ws://127.0.0.1:{process.stdout.readline().strip()}/") as ws:
             ws.send("x")
-            assert ws.recv(PATIENCE) == "x"
+            assert ws.recv(TIMEOUT) == "x"
             process.send_signal(signal.SIGINT)
             with pytest.raises(wschat.ConnectionClosed, match="1001"):
-                ws.recv(PATIENCE)
-        assert process.communicate(timeout=PATIENCE) == ("cleaned up\n", "")
+                ws.recv(TIMEOUT)
+        assert process.communicate(timeout=TIMEOUT) == ("cleaned up\n", "")
         assert process.returncode == 0
     finally:
         process.kill()

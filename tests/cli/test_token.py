@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.chat.test_access import SECRET, bearing, opening
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.server.command import environment
 from wschat.chat.access import Access
 from wschat.chat.sessions import Identity
@@ -32,7 +32,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def access() -> Access:
-    """A chat for which clients need a token."""
+    """The access rules of a chat that requires a token."""
     return Access(SECRET)
 
 
@@ -61,10 +61,10 @@ def test_the_options_are_claims_of_the_token(secret_file: Path) -> None:
 
 
 def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
-    """And a token that it prints, in the form in which a shell hands it on."""
+    """The token that it prints is accepted as a shell passes it on."""
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*COMMAND, *arguments], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return subprocess.run([*COMMAND, *arguments], env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
     done = call("alice", "--auth-secret-file", str(secret_file), "--mod")
     assert (done.returncode, done.stderr) == (0, "")
@@ -75,7 +75,7 @@ def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "Missing argument 'NAME'."),
         (["two words"], "a name must be 1 to 32 letters, digits, '-', '_' or '.', not 'two words'"),
@@ -92,11 +92,11 @@ def test_the_command_as_a_process(access: Access, secret_file: Path) -> None:
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_an_error_is_one_line_and_exit_code_2(secret_file: Path, arguments: list[str], said: str) -> None:
+def test_an_error_is_one_line_and_exit_code_2(secret_file: Path, arguments: list[str], message: str) -> None:
     result = run(*arguments, env={"WSCHAT_AUTH_SECRET_FILE": str(secret_file)})
     assert result.exit_code == 2, result.exception
     [line] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
-    assert said in line
+    assert message in line
     assert result.output.splitlines()[-1] == line
 
 
