@@ -1,4 +1,4 @@
-"""A chat with its site for each test."""
+"""Fixtures for the tests of the HTTP side: a chat with its site for each test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 @pytest.fixture
 def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
-    """Opens chats with their sites, which end with the test: first the clients, then the server, then the broker."""
+    """A function that opens a chat with its site. After the test the clients are closed first, then the server, then the broker."""
     with ExitStack() as chats, ExitStack() as clients:
 
         def start(broker: Broker | None = None, *, server_options: dict[str, Any] | None = None, **options: Any) -> Web:
@@ -40,12 +40,12 @@ def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
 
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[Proxy]:
-    """nginx in front of a chat whose paths are below /chat."""
+    """nginx in front of a chat with the path prefix /chat."""
     with behind_nginx(tmp_path) as nginx:
         yield nginx
 
 
 @pytest.fixture
 def web(open_web: OpenWeb) -> Web:
-    """A chat that keeps what is said in memory."""
+    """A chat with a history in memory."""
     return open_web()

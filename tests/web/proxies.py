@@ -1,4 +1,4 @@
-"""nginx and HAProxy in front of a server, with the configurations of docs/operating.md. Tests do not belong here."""
+"""nginx and HAProxy in front of a server, with the configurations of docs/operating.md."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from typing import NamedTuple
 import pytest
 
 import wschat
-from tests.connection.wiring import eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.documents import OPERATING
 from tests.programs import free_port
 from tests.server.command import Command, running
-from tests.server.raw import PATIENCE
 
-# Where nginx puts what it keeps while it works: it must not be the system's folders.
+# The folders for nginx's temporary files, instead of those of the system.
 _FOLDERS = "".join(f"{kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 _AROUND_NGINX = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\n"
 
 
 CLIENT = "127.0.0.2"
-"""The address of clients: not that of the proxy, which is trusted."""
+"""The address of clients. It differs from that of the proxy, which is trusted."""
 
 
 class Proxy(NamedTuple):
@@ -38,13 +37,13 @@ class Proxy(NamedTuple):
     log: Path
 
     def connect(self, path: str, headers: Mapping[str, str] | None = None) -> wschat.Connection:
-        sock = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (CLIENT, 0))
+        sock = socket.create_connection(("127.0.0.1", self.port), TIMEOUT, (CLIENT, 0))
         return wschat.connect(f"ws://127.0.0.1:{self.port}{path}", headers=headers, sock=sock)
 
     def ask(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, str], str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (CLIENT, 0))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, TIMEOUT, (CLIENT, 0))
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -55,7 +54,7 @@ class Proxy(NamedTuple):
 
 def accepts(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -63,7 +62,7 @@ def accepts(port: int) -> bool:
 
 @contextmanager
 def behind_nginx(folder: Path, *options: str) -> Iterator[Proxy]:
-    """nginx in front of a server with these options besides those of docs/operating.md; its files are in this folder."""
+    """Run nginx in front of a server. `options` are added to those of docs/operating.md; `folder` is for nginx's files."""
     program = program_of("nginx", "nginx-light")
     with server_behind_a_proxy(*options) as server:
         port = free_port()
@@ -77,9 +76,9 @@ def behind_nginx(folder: Path, *options: str) -> Iterator[Proxy]:
 
 @contextmanager
 def behind_haproxy(folder: Path, *options: str, appends: bool = False) -> Iterator[Proxy]:
-    """HAProxy in front of a server with these options besides those of docs/operating.md; its files are in this folder.
+    """Run HAProxy in front of a server. `options` are added to those of docs/operating.md; `folder` is for HAProxy's files.
 
-    It may append to the client's X-Forwarded-For instead of replacing it.
+    If `appends`, it appends to the client's X-Forwarded-For instead of replacing it.
     """
     program = program_of("haproxy", "haproxy")
     with server_behind_a_proxy(*options) as server:
@@ -103,7 +102,7 @@ def program_of(name: str, package: str) -> str:
 
 @contextmanager
 def server_behind_a_proxy(*options: str) -> Iterator[Command]:
-    """Run a server with the options of docs/operating.md for a server behind a proxy, and with these; by default at any free port."""
+    """Run a server with the options that docs/operating.md gives for a server behind a proxy, and with `options`."""
     match = re.search(r"`python -m wschat.server (--path-prefix .*?)`", OPERATING.text)
     assert match
     with running("--port", "0", *match[1].split(), "--history", "memory", "--log-level", "debug", *options) as server:
@@ -112,7 +111,7 @@ def server_behind_a_proxy(*options: str) -> Iterator[Command]:
 
 @contextmanager
 def started(command: list[str], port: int) -> Iterator[None]:
-    """A proxy that accepts connections on this port; it is gone after the block."""
+    """Start a proxy and wait until it accepts connections on `port`. Stop it after the block."""
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             eventually(lambda: accepts(port) or process.poll() is not None)

@@ -1,4 +1,4 @@
-"""The API: every call, every error, and the same rules as for those who are connected."""
+"""The HTTP API: every call and every error, with the same rules as for WebSocket clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
@@ -39,14 +39,14 @@ def bearer(name: str, **claims: Any) -> dict[str, str]:
 
 @pytest.fixture
 def secured(open_web: OpenWeb) -> Web:
-    """A chat where everybody needs a token."""
+    """A chat that requires tokens."""
     return open_web(access=Access(SECRET))
 
 
-# Saying something
+# Posting messages
 
 
-def test_what_is_posted_is_answered_with_what_it_became(web: Web) -> None:
+def test_a_post_returns_the_message(web: Web) -> None:
     before = time.time()
     answer = web.post("hello", name="alice")
     assert answer.status == 201
@@ -55,34 +55,34 @@ def test_what_is_posted_is_answered_with_what_it_became(web: Web) -> None:
     assert message == {"room": "tea", "seq": 1, "from": "alice", "text": "hello"}
 
 
-def test_who_has_no_name_is_the_server(web: Web) -> None:
+def test_a_post_without_a_name_is_from_server(web: Web) -> None:
     assert web.post("hello").json["from"] == "Server"
 
 
-def test_what_is_posted_reaches_those_who_are_connected(web: Web) -> None:
-    bob, person = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
+def test_a_posted_message_reaches_connected_clients(web: Web) -> None:
+    bob, plain_client = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
     posted = web.post("hello\nworld", name="alice").json
     assert bob.next("message") == {"type": "message", **posted}
-    assert person.recv(PATIENCE) == "alice: hello\nworld"
+    assert plain_client.recv(TIMEOUT) == "alice: hello\nworld"
 
 
-def test_what_those_say_who_are_connected_is_there_to_be_read(web: Web) -> None:
-    bob, person = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
+def test_messages_of_connected_clients_can_be_read(web: Web) -> None:
+    bob, plain_client = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
     bob.say("one")
-    person.send("two")
-    assert person.recv(PATIENCE) == "bob: one"
-    assert person.recv(PATIENCE) == "Server: two"
+    plain_client.send("two")
+    assert plain_client.recv(TIMEOUT) == "bob: one"
+    assert plain_client.recv(TIMEOUT) == "Server: two"
     messages = web.get("/api/rooms/tea/messages").json["messages"]
     assert [(message["seq"], message["from"], message["text"]) for message in messages] == [(1, "bob", "one"), (2, "Server", "two")]
 
 
 @pytest.mark.parametrize("text", ["/nick bob", "/me waves", "//x", "/help", " x ", "<script>", "😀\u2028\0"])
-def test_a_text_is_a_text_whatever_it_looks_like(web: Web, text: str) -> None:
+def test_a_posted_text_is_never_a_command(web: Web, text: str) -> None:
     assert web.post(text).json["text"] == text
     assert web.texts() == [text]
 
 
-def test_names_of_rooms_are_as_everywhere(web: Web) -> None:
+def test_names_of_rooms_are_normalized(web: Web) -> None:
     assert web.post("x", "TEA").json["room"] == "tea"
     assert web.post("x", "t%C3%A9").json["room"] == "té"
     assert web.get("/api/rooms/Tea/messages").json["room"] == "tea"
@@ -112,7 +112,7 @@ BAD_BODIES: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("body", "code"), BAD_BODIES, ids=[body.decode("latin-1")[:40] for body, _ in BAD_BODIES])
-def test_what_is_no_message_is_a_bad_request(web: Web, body: bytes, code: str) -> None:
+def test_an_invalid_message_is_a_bad_request(web: Web, body: bytes, code: str) -> None:
     answer = web.ask("POST", "/api/rooms/tea/messages", body)
     assert (answer.status, answer.code) == (400, code)
     assert web.texts() == []
@@ -124,16 +124,16 @@ def test_a_post_without_any_body_is_a_bad_request(web: Web) -> None:
     assert (answer.status, answer.code) == (400, "bad-request")
 
 
-def test_a_text_that_is_too_large_is_refused(web: Web) -> None:
+def test_a_text_above_the_limit_is_refused(web: Web) -> None:
     answer = web.post("x" * 65 * 1024)
     assert (answer.status, answer.code) == (413, "too-large")
     assert web.post("x" * 60 * 1024).status == 201
 
 
-# Once
+# Ids
 
 
-def test_the_same_id_is_said_once(web: Web) -> None:
+def test_posts_with_the_same_id_are_one_message(web: Web) -> None:
     first = web.post("hello", id="a", name="alice")
     again = web.post("hello", id="a", name="alice")
     assert (first.status, again.status) == (201, 200)
@@ -142,7 +142,7 @@ def test_the_same_id_is_said_once(web: Web) -> None:
 
 
 @pytest.mark.parametrize("key", ["a-1", '"a-1"'])
-def test_the_id_may_be_a_header(web: Web, key: str) -> None:
+def test_the_id_may_be_the_header_idempotency_key(web: Web, key: str) -> None:
     assert web.post("hello", headers={"Idempotency-Key": key}).status == 201
     assert web.post("hello", id="a-1").status == 200
     assert web.post("hello", id="a-1", headers={"Idempotency-Key": key}).status == 200
@@ -163,7 +163,7 @@ def test_an_id_that_is_a_number_is_the_same_id_in_a_header(web: Web) -> None:
 
 
 @pytest.mark.parametrize(("given", "key"), [(True, "True"), (1.0, "1.0"), (["a"], "['a']")])
-def test_what_is_no_id_is_none_with_a_header_either(web: Web, given: object, key: str) -> None:
+def test_an_invalid_id_with_a_header_is_a_bad_request(web: Web, given: object, key: str) -> None:
     answer = web.post("hello", id=given, headers={"Idempotency-Key": key})
     assert (answer.status, answer.code) == (400, "bad-field")
 
@@ -172,21 +172,21 @@ def test_the_same_id_with_another_text_is_a_conflict(web: Web) -> None:
     web.post("hello", id="a")
     answer = web.post("good-bye", id="a")
     assert (answer.status, answer.code) == (409, "id-used")
-    assert web.post("good-bye", id="a", name="alice").status == 201  # somebody else's id is another one
-    assert web.post("good-bye", "coffee", id="a").status == 201  # and so is that of another room
+    assert web.post("good-bye", id="a", name="alice").status == 201  # the id of another user
+    assert web.post("good-bye", "coffee", id="a").status == 201  # the same id in another room
     assert web.texts() == ["hello", "good-bye"]
 
 
-def test_what_was_said_by_websocket_is_not_said_again_by_post(web: Web) -> None:
+def test_a_message_sent_by_websocket_is_not_repeated_by_a_post_with_its_id(web: Web) -> None:
     alice = web.guests.v1("alice", "tea")
     assert alice.say("hello", id="a") == 1
     alice.ws.close()
-    while (answer := web.post("hello", id="a", name="alice")).status == 409:  # until the server knows that alice has left
+    while (answer := web.post("hello", id="a", name="alice")).status == 409:  # until the server has noticed the disconnect
         assert answer.code == "name-taken"
     assert (answer.status, answer.json["seq"], answer.json["text"]) == (200, 1, "hello")
 
 
-def test_many_at_once_with_one_id_say_it_once(web: Web) -> None:
+def test_concurrent_posts_with_one_id_are_one_message(web: Web) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: web.post("hello", id="a"), range(40)))
     assert {answer.json["seq"] for answer in answers} == {1}
@@ -194,10 +194,10 @@ def test_many_at_once_with_one_id_say_it_once(web: Web) -> None:
     assert web.texts() == ["hello"]
 
 
-# Who one is
+# Identity
 
 
-def test_a_guest_may_give_a_name_in_each_way(web: Web) -> None:
+def test_a_guest_may_give_its_name_in_the_body_or_the_query(web: Web) -> None:
     assert web.post("x", name="alice").json["from"] == "alice"
     assert web.post("x", query="?name=alice").json["from"] == "alice"
     assert web.post("x", query="?name=alice", name="ALICE").json["from"] == "alice"
@@ -205,14 +205,14 @@ def test_a_guest_may_give_a_name_in_each_way(web: Web) -> None:
     assert web.post("x", query="?name=alice", name="bob").json["from"] == "bob"
 
 
-def test_a_name_that_is_taken_is_not_for_others(web: Web) -> None:
+def test_a_taken_name_is_refused(web: Web) -> None:
     web.guests.v1("alice")
     for answer in (web.post("x", name="Alice"), web.post("x", query="?name=alice")):
         assert (answer.status, answer.code) == (409, "name-taken")
-    assert web.get("/api/rooms/tea/messages", name="alice").status == 200  # who only reads takes nobody's place
+    assert web.get("/api/rooms/tea/messages", name="alice").status == 200  # reading needs no name
 
 
-def test_the_guest_who_has_a_name_may_post_by_it(web: Web) -> None:
+def test_a_guest_may_post_by_its_name_with_its_secret(web: Web) -> None:
     secret = "a" * 32
     guest = web.guests.v1(path=f"/?name=alice&secret={secret}")
     assert web.post("x", query=f"?name=alice&secret={secret}").json["from"] == "alice"
@@ -222,19 +222,21 @@ def test_the_guest_who_has_a_name_may_post_by_it(web: Web) -> None:
     guest.join("tea")
     guest.ws.close()
     watcher.next(lambda event: event.get("event") == "leave")
-    eventually(lambda: "retry-after" in web.post("x", name="alice").headers)  # it leaves its rooms first, and then its name
+    eventually(
+        lambda: "retry-after" in web.post("x", name="alice").headers
+    )  # the session leaves its rooms first, then its name is reserved
     answer = web.post("x", name="alice")
     assert (answer.status, answer.code, int(answer.headers["retry-after"]) > 200) == (409, "name-taken", True)
     assert web.post("x", query=f"?name=alice&secret={secret}").json["from"] == "alice"
 
 
 @pytest.mark.parametrize(("name", "status"), [("server", 403), ("Server", 403)])
-def test_nobody_may_be_called_the_server(web: Web, name: str, status: int) -> None:
+def test_the_name_server_is_reserved(web: Web, name: str, status: int) -> None:
     assert web.post("x", name=name).status == status
     assert web.get("/api/rooms", name=name).status == 400
 
 
-def test_the_name_of_a_moderator_is_theirs(open_web: OpenWeb) -> None:
+def test_the_name_of_a_moderator_needs_the_password(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT)
     assert (web.post("x", name="root").status, web.post("x", name="root").code) == (403, "forbidden")
     for headers in ({}, basic("root", "wrong")):
@@ -246,16 +248,16 @@ def test_the_name_of_a_moderator_is_theirs(open_web: OpenWeb) -> None:
     assert web.post("x", headers=basic("root", "sesame"), name="root").status == 201
     assert web.post("x", headers=basic("root", "sesame"), name="bob").status == 403
     web.guests.v1(path="/?name=root&password=sesame")
-    assert web.post("x", headers=basic("root", "sesame")).status == 201  # who may be there several times
+    assert web.post("x", headers=basic("root", "sesame")).status == 201  # a moderator may have several sessions
 
 
-def test_what_is_no_authorization_names_nobody(web: Web) -> None:
+def test_an_invalid_authorization_header_is_ignored(web: Web) -> None:
     assert web.ask("GET", "/api/rooms", headers={"Authorization": "Basic ???"}).status == 200
 
 
-def test_with_tokens_everybody_needs_one(secured: Web) -> None:
+def test_a_chat_with_tokens_requires_one_for_every_call(secured: Web) -> None:
     for path in ("/api/rooms", *(f"/api/rooms/tea/{what}" for what in READABLE)):
-        for headers in ({}, {"Authorization": "Bearer rubbish"}, bearer("alice", expires_at=time.time() - 60)):
+        for headers in ({}, {"Authorization": "Bearer invalid"}, bearer("alice", expires_at=time.time() - 60)):
             answer = secured.ask("GET", path, headers=headers)
             assert (answer.status, answer.code) == (401, "unauthorized")
             assert answer.headers["www-authenticate"].startswith("Bearer ")
@@ -263,7 +265,7 @@ def test_with_tokens_everybody_needs_one(secured: Web) -> None:
     assert secured.ask("GET", "/").status == 200  # the page asks for the token
 
 
-def test_a_token_says_who_one_is(secured: Web) -> None:
+def test_a_token_gives_the_name(secured: Web) -> None:
     headers = bearer("alice")
     assert secured.post("x", headers=headers).json["from"] == "alice"
     assert secured.post("x", headers=headers, name="alice").status == 201
@@ -275,7 +277,7 @@ def test_a_token_says_who_one_is(secured: Web) -> None:
     assert secured.post("x", headers={"Cookie": f"other=1; wschat_token={mint(SECRET, 'alice')}"}).json["from"] == "alice"
 
 
-def test_a_token_is_good_for_its_rooms(secured: Web) -> None:
+def test_a_token_is_limited_to_its_rooms(secured: Web) -> None:
     secured.post("secret", "coffee", headers=bearer("bob"))
     alice = bearer("alice", rooms=["tea*"])
     for what in READABLE:
@@ -289,7 +291,7 @@ def test_a_token_is_good_for_its_rooms(secured: Web) -> None:
 # Moderation
 
 
-def test_who_is_muted_may_read_but_not_post(open_web: OpenWeb) -> None:
+def test_a_muted_user_may_read_but_not_post(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT)
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     root.ask(type="mute", room="tea", name="bob", seconds=1000)
@@ -301,7 +303,7 @@ def test_who_is_muted_may_read_but_not_post(open_web: OpenWeb) -> None:
     assert web.post("x", name="carol").status == 201
 
 
-def test_who_is_banned_may_not_even_read(open_web: OpenWeb) -> None:
+def test_a_banned_user_may_neither_read_nor_post(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT)
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     root.ask(type="ban", room="tea", name="bob", seconds=1000)
@@ -314,7 +316,7 @@ def test_who_is_banned_may_not_even_read(open_web: OpenWeb) -> None:
     assert web.post("x", name="bob").status == 201
 
 
-def test_an_address_is_banned_and_muted_whatever_the_name(open_web: OpenWeb) -> None:
+def test_bans_and_mutes_of_an_address_apply_to_all_names(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT, **PROXIED)
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     root.ask(type="ban", room="tea", name="203.0.113.7")
@@ -327,10 +329,10 @@ def test_an_address_is_banned_and_muted_whatever_the_name(open_web: OpenWeb) -> 
     assert web.post("x", headers=other).status == 201
 
 
-# How often
+# Rates
 
 
-def test_who_comes_too_often_is_told_when_to_come_again(open_web: OpenWeb) -> None:
+def test_requests_above_the_rate_get_retry_after(open_web: OpenWeb) -> None:
     web = open_web(budgets=Budgets(Rate(1, 100)))
     assert [web.post(str(number)).status for number in range(4)] == [201, 201, 201, 429]
     answer = web.get("/api/rooms")
@@ -341,18 +343,18 @@ def test_who_comes_too_often_is_told_when_to_come_again(open_web: OpenWeb) -> No
 
 
 @pytest.mark.parametrize("path", ["/api/rooms", "/metrics"])
-def test_passwords_are_not_to_be_guessed_quickly(open_web: OpenWeb, path: str) -> None:
-    web = open_web(access=Access(moderators={"root": "sesame"}), **PROXIED)  # which remembers who was wrong
+def test_wrong_passwords_are_limited_by_address(open_web: OpenWeb, path: str) -> None:
+    web = open_web(access=Access(moderators={"root": "sesame"}), **PROXIED)  # which counts wrong passwords
 
     def status(password: str, last: int) -> int:
         return web.ask("GET", path, headers={"X-Forwarded-For": f"203.0.113.{last}", **basic("root", password)}).status
 
     assert [status(str(number), 1) for number in range(31)] == [401] * 30 + [429]
-    assert status("sesame", 1) == 429  # or one would still know which one is right
+    assert status("sesame", 1) == 429  # otherwise the right password would be recognizable
     assert status("sesame", 2) == 200
 
 
-def test_everybody_has_a_rate_of_their_own(open_web: OpenWeb) -> None:
+def test_each_address_and_each_proven_name_has_its_own_rate(open_web: OpenWeb) -> None:
     web = open_web(budgets=Budgets(Rate(1, 100)), access=ROOT, **PROXIED)
 
     def status(last: int, **headers: str) -> int:
@@ -360,8 +362,10 @@ def test_everybody_has_a_rate_of_their_own(open_web: OpenWeb) -> None:
 
     assert [status(1) for _ in range(4)] == [200, 200, 200, 429]
     assert status(2) == 200
-    assert web.ask("GET", "/api/rooms?name=another", headers={"X-Forwarded-For": "203.0.113.1"}).status == 429  # a name is soon taken
-    assert [status(1, **basic("root", "sesame")) for _ in range(4)] == [200, 200, 200, 429]  # one that is theirs goes with them
+    assert (
+        web.ask("GET", "/api/rooms?name=another", headers={"X-Forwarded-For": "203.0.113.1"}).status == 429
+    )  # a name without proof makes no difference
+    assert [status(1, **basic("root", "sesame")) for _ in range(4)] == [200, 200, 200, 429]  # a proven name has a rate of its own
     assert status(3, **basic("root", "sesame")) == 429
 
 
@@ -406,7 +410,7 @@ def test_the_last_messages_are_read_without_parameters(web: Web) -> None:
         ({"limit": 1, "name": "alice", "password": "x", "token": "y"}, [150], True),
     ],
 )
-def test_some_are_read_by_their_numbers(web: Web, query: dict[str, object], wanted: list[int], more: bool) -> None:
+def test_messages_are_read_by_their_numbers(web: Web, query: dict[str, object], wanted: list[int], more: bool) -> None:
     fill(web, 150)
     answer = web.get("/api/rooms/tea/messages", **query)
     assert (numbers(answer), answer.json["more"]) == (list(wanted), more)
@@ -430,27 +434,27 @@ def test_some_are_read_by_their_numbers(web: Web, query: dict[str, object], want
         "sinec=1",
     ],
 )
-def test_what_is_no_parameter_is_a_bad_request(web: Web, query: str) -> None:
+def test_an_invalid_parameter_is_a_bad_request(web: Web, query: str) -> None:
     answer = web.get(f"/api/rooms/tea/messages?{query}")
     assert answer.status == 400
     assert answer.code in ("bad-field", "bad-request")
 
 
 @pytest.mark.parametrize("what", [what for what in READABLE if what != "messages"])
-def test_parameters_that_mean_nothing_are_not_passed_over(web: Web, what: str) -> None:
+def test_a_parameter_of_another_call_is_a_bad_request(web: Web, what: str) -> None:
     answer = web.get(f"/api/rooms/tea/{what}?limit=5")
     assert (answer.status, answer.code) == (400, "bad-field")
 
 
 @pytest.mark.parametrize("path", ["", *(f"/tea/{what}" for what in READABLE)])
 @pytest.mark.parametrize("name", ["foo", "id", "room", "type"])
-def test_who_misspells_a_parameter_is_told_which_one(web: Web, path: str, name: str) -> None:
+def test_the_error_names_an_unknown_parameter(web: Web, path: str, name: str) -> None:
     answer = web.get(f"/api/rooms{path}?{name}=1")
     assert (answer.status, answer.json) == (400, {"code": "bad-field", "text": f"There is no field '{name}' here."})
 
 
-def test_reading_on_gives_each_message_once(open_web: OpenWeb) -> None:
-    """In both directions, with pages of any size; `more` is right each time."""
+def test_reading_page_by_page_gives_each_message_once(open_web: OpenWeb) -> None:
+    """In both directions, with pages of any size. `more` is right for each page."""
     web = open_web()
     fill(web, 60)
 
@@ -472,7 +476,7 @@ def test_reading_on_gives_each_message_once(open_web: OpenWeb) -> None:
     read()
 
 
-def test_members_are_those_who_are_there(web: Web) -> None:
+def test_members_lists_names_and_counts_unnamed_members(web: Web) -> None:
     assert web.get("/api/rooms/tea/members").json == {"room": "tea", "members": [], "unnamed": 0}
     web.guests.v1("alice", "tea")
     web.guests.plain("/rooms/tea")
@@ -496,14 +500,14 @@ def test_a_topic_can_be_read(web: Web) -> None:
     assert web.get("/api/rooms/tea/topic").json == {"room": "tea", "text": ""}
 
 
-def test_rooms_are_those_with_somebody_or_something_in_them(web: Web) -> None:
+def test_rooms_lists_rooms_with_members_or_messages(web: Web) -> None:
     assert web.get("/api/rooms").json == {"rooms": []}
     web.guests.v1("alice", "tea")
     web.post("x", "coffee")
     assert web.get("/api/rooms").json == {"rooms": [{"room": "coffee", "members": 0, "last": 1}, {"room": "tea", "members": 1, "last": 0}]}
 
 
-def test_what_is_not_kept_is_not_there_to_be_read_but_it_is_said(open_web: OpenWeb) -> None:
+def test_without_a_history_posts_are_delivered_but_cannot_be_read(open_web: OpenWeb) -> None:
     web = open_web(MemoryBroker(keeps_messages=False))
     bob = web.guests.v1("bob", "tea")
     first = web.post("x", id="a", name="alice")
@@ -515,7 +519,7 @@ def test_what_is_not_kept_is_not_there_to_be_read_but_it_is_said(open_web: OpenW
     assert web.texts() == []
 
 
-# What there is
+# Paths and methods
 
 
 @pytest.mark.parametrize(
@@ -536,7 +540,7 @@ def test_what_is_not_kept_is_not_there_to_be_read_but_it_is_said(open_web: OpenW
         "/API/rooms",
     ],
 )
-def test_where_there_is_nothing(web: Web, path: str) -> None:
+def test_unknown_paths_get_404(web: Web, path: str) -> None:
     for method in ("GET", "POST"):
         answer = web.ask(method, path, b"{}" if method == "POST" else None)
         assert (answer.status, answer.code) == (404, "not-found")
@@ -553,7 +557,7 @@ def test_where_there_is_nothing(web: Web, path: str) -> None:
         ("/api/rooms/tea/export", "GET, HEAD"),
     ],
 )
-def test_what_may_be_done_with_it(web: Web, path: str, allowed: str) -> None:
+def test_other_methods_get_405(web: Web, path: str, allowed: str) -> None:
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", *(() if "POST" in allowed else ("POST",))):
         answer = web.ask(method, path)
         assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method-not-allowed", allowed)
@@ -561,7 +565,7 @@ def test_what_may_be_done_with_it(web: Web, path: str, allowed: str) -> None:
     assert (head.status, head.body) == (200, b"")
 
 
-def test_errors_too_are_nothing_but_what_they_say_they_are(web: Web) -> None:
+def test_errors_are_json_that_browsers_do_not_sniff(web: Web) -> None:
     for answer in (web.get("/api/nothing"), web.get("/api/rooms/tea/messages?x=1"), web.ask("PUT", "/api/rooms"), web.post("x" * 70_000)):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-type"] == "application/json; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Bundles of modules: what they do, in which order, and which modules cannot be bundled."""
+"""Bundles of JavaScript modules: scopes, order, and modules that cannot be bundled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wschat.web.bundle import bundle
 
 
 def run(**sources: str) -> str:
-    """What the bundle of `main.js` prints."""
+    """Run the bundle of `main.js`. Return its output."""
     node = shutil.which("node") or shutil.which("nodejs")
     if node is None:
         pytest.skip("needs Node.js (on Debian: apt install nodejs), which scripts/test installs as root")
@@ -30,7 +30,7 @@ def test_each_module_has_its_own_scope_and_runs_once_after_those_that_it_imports
     assert printed == "once\nmain left6 left 6\n"
 
 
-def test_a_bundle_is_strict_and_leaves_nothing_behind() -> None:
+def test_a_bundle_is_strict_and_defines_no_globals() -> None:
     main = (
         "export const kept = 1;\ntry {\n  undeclared = 1;\n} catch (error) {\n  console.log(error.name, kept);\n}\n"
         'setTimeout(() => console.log(Object.keys(globalThis).includes("modules")));\n'
@@ -47,6 +47,6 @@ def test_modules_that_import_each_other_in_a_circle_are_refused() -> None:
 @pytest.mark.parametrize(
     "line", ['import "./other.js";', 'import all from "./other.js";', "export default 1;", "export { one };", "export let one = 1;"]
 )
-def test_a_form_that_is_not_known_is_refused(line: str) -> None:
+def test_an_unsupported_import_or_export_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="cannot be bundled"):
         bundle("main.js", {"main.js": f"const one = 1;\n{line}\n"}.__getitem__)

@@ -1,4 +1,4 @@
-"""What people and programs see of a history that is damaged in places."""
+"""A damaged history, as clients of the chat and of the HTTP API see it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.db"
 
 
-def test_people_come_in_and_are_told_of_the_gap(path: Path, open_web: OpenWeb) -> None:
+def test_clients_join_and_are_told_of_the_gap(path: Path, open_web: OpenWeb) -> None:
     broker = SqliteBroker(path)
     say(broker, "tea", *map(str, upto(10)))
     spoil(path, NO_TEXT, 5, 10)
@@ -48,7 +48,7 @@ def test_people_come_in_and_are_told_of_the_gap(path: Path, open_web: OpenWeb) -
     assert [message["seq"] for message in guest.join("tea", since=9)["messages"]] == [11]
 
 
-def test_programs_get_what_can_be_read_and_readiness_tells(path: Path, open_web: OpenWeb) -> None:
+def test_http_clients_get_the_readable_messages_and_readyz_counts_the_others(path: Path, open_web: OpenWeb) -> None:
     broker = SqliteBroker(path)
     say(broker, "tea", *map(str, upto(10)))
     spoil(path, NO_TEXT, 5, 10)

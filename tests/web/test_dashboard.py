@@ -1,4 +1,4 @@
-"""The dashboard: samples that come by themselves, and a page that needs nothing but its own files."""
+"""The dashboard: regular samples, and a page without external files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.connection.wiring import eventually
+from tests.concurrency import eventually
 from wschat.counters import Counters, Counts, Eviction, Load
 from wschat.web import dashboard
 from wschat.web.dashboard import Samples, _Reading, _sample
@@ -24,25 +24,25 @@ STATIC = Path(dashboard.__file__).parent / "static"
 
 @pytest.fixture
 def samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[Samples]:
-    """Samples that come a hundred times as fast."""
+    """Samples that are taken a hundred times as often."""
     monkeypatch.setattr(dashboard, "SECONDS", 0.02)
     with contextlib.closing(Samples(lambda: LOAD)) as made:
         yield made
 
 
 def poll(samples: Samples, number: int = 0) -> Any:
-    """What the page gets."""
+    """Return the data that the page gets."""
     return json.loads(json.dumps(samples.since(number)))
 
 
-def test_there_is_nothing_to_see_in_the_beginning() -> None:
+def test_there_are_no_samples_at_first() -> None:
     with contextlib.closing(Samples(lambda: LOAD)) as samples:
         answer = poll(samples)
         assert answer["samples"] == []
         assert (answer["seconds"], answer["kept"]) == (2.0, 150)
 
 
-def test_samples_come_by_themselves_and_each_once_to_who_asks_for_the_next(samples: Samples) -> None:
+def test_samples_are_taken_regularly_and_each_is_returned_once(samples: Samples) -> None:
     first = poll(samples)
     eventually(lambda: poll(samples)["next"] >= first["next"] + 3)
     second = poll(samples, first["next"])
@@ -56,7 +56,7 @@ def test_samples_come_by_themselves_and_each_once_to_who_asks_for_the_next(sampl
     assert sample["threads"] >= 1
 
 
-def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_number_of_samples_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dashboard, "SECONDS", 0.001)
     monkeypatch.setattr(dashboard, "KEPT", 3)
     with contextlib.closing(Samples(lambda: LOAD)) as samples:
@@ -67,13 +67,13 @@ def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 0, 1 << 40])
-def test_who_asks_for_what_is_not_there_gets_all(samples: Samples, number: int) -> None:
+def test_an_unknown_number_gets_all_samples(samples: Samples, number: int) -> None:
     eventually(lambda: poll(samples)["samples"])
     assert poll(samples, number)["samples"]
 
 
-def test_a_server_that_is_started_again_goes_on_with_larger_numbers(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a page that polls on does not take the new samples for those that it has."""
+def test_the_numbers_are_larger_after_a_restart(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a page that goes on polling does not mistake new samples for old ones."""
     hours = 3600
     monkeypatch.setattr(dashboard, "time", lambda: 1_800_000_000.0)
     with contextlib.closing(Samples(lambda: LOAD)) as before:
@@ -83,12 +83,12 @@ def test_a_server_that_is_started_again_goes_on_with_larger_numbers(samples: Sam
         assert poll(after)["next"] > last
 
 
-def test_none_is_taken_once_closed(samples: Samples) -> None:
+def test_no_sample_is_taken_after_close(samples: Samples) -> None:
     eventually(lambda: poll(samples)["samples"])
     samples.close()
     samples.close()
     before = poll(samples)
-    samples._add_sample()  # the timers' thread may be just about to
+    samples._add_sample()  # as the timers' thread may be about to do
     assert poll(samples) == before
 
 
@@ -98,7 +98,7 @@ def reading(at: float, counts: Counts, cpu_seconds: float) -> _Reading:
     return made
 
 
-def test_what_happened_is_told_for_a_second() -> None:
+def test_counts_are_converted_to_rates_per_second() -> None:
     counters = Counters()
     counters.count_messages(1000)
     counters.count_fan_out(5000, [8.0] * 1000)
@@ -116,13 +116,13 @@ def test_what_happened_is_told_for_a_second() -> None:
     assert sample["fan_out_p99"] == pytest.approx(0.3, rel=0.5)
 
 
-def test_where_nothing_was_said_nothing_took_any_time() -> None:
+def test_without_messages_there_are_no_fan_out_times() -> None:
     sample = _sample(reading(1.0, Counts(), 1.0), reading(3.0, Counts(), 1.0), LOAD)
     assert (sample["fan_out_p50"], sample["fan_out_p99"], sample["messages"]) == (None, None, 0.0)
 
 
 class _Page(HTMLParser):
-    """What a page refers to, and what a strict Content-Security-Policy would not let it have."""
+    """The references of a page, and what a strict Content-Security-Policy forbids in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Page(HTMLParser):
             self.forbidden.append(self._tag)
 
 
-def test_the_page_needs_nothing_but_its_own_files() -> None:
+def test_the_page_needs_only_its_own_files() -> None:
     page = _Page()
     page.feed((STATIC / "stats.html").read_text())
     assert page.forbidden == []

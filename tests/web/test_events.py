@@ -1,4 +1,4 @@
-"""Events: following a room from outside, without a hole and without anything twice, whatever happens to the connection."""
+"""Event streams of rooms: no event is missed or repeated, even if connections are lost."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wschat
+from tests.brokers.wiring import IgnoringPublisher
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import until_logged
-from tests.connection.wiring import PATIENCE, eventually
 from tests.server.command import Command, running
 from tests.web.wiring import Events, Http, OpenWeb, Web, plain
 from wschat import Limits
-from wschat.brokers.base import Broker, Draft, Message, Outcome, Retention
+from wschat.brokers.base import Broker, Draft, Message, Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
@@ -43,20 +44,20 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
 
 
 def members_in(web: Web, room: str) -> int:
-    """How many get what is said in a room."""
+    """Return the number of connections that get the messages of a room."""
     found = web.chat._state.rooms.find(room)
     return sum(map(len, found._hubs.values())) if found else 0
 
 
 def until_followed(web: Web, room: str = "tea", number: int = 1) -> None:
-    """So many are in the room: what is said from here on reaches them."""
+    """Wait until a room has this many connections, which get all messages from then on."""
     eventually(lambda: members_in(web, room) == number)
 
 
-# What is sent
+# Events
 
 
-def test_what_is_said_from_now_on(open_web: OpenWeb, broker: Broker) -> None:
+def test_new_messages_are_sent_as_events(open_web: OpenWeb, broker: Broker) -> None:
     web = open_web(broker)
     web.post("before")
     events = web.follow()
@@ -75,8 +76,8 @@ def test_what_is_said_from_now_on(open_web: OpenWeb, broker: Broker) -> None:
     assert events.retry > 0
 
 
-def test_a_client_knows_where_it_is_before_anything_is_said(open_web: OpenWeb, broker: Broker) -> None:
-    """It may be cut off before the first message, and misses nothing either."""
+def test_a_client_gets_an_id_before_the_first_message(open_web: OpenWeb, broker: Broker) -> None:
+    """So a client that loses its connection before the first message misses nothing."""
     web = open_web(broker)
     web.post("before")
     events = web.follow()
@@ -89,7 +90,7 @@ def test_a_client_knows_where_it_is_before_anything_is_said(open_web: OpenWeb, b
     assert web.follow(last_event_id=events.last_id).texts(1) == ["meanwhile"]
 
 
-def test_typing_is_not_worth_an_event(web: Web) -> None:
+def test_typing_is_not_sent(web: Web) -> None:
     bob = web.guests.v1("bob", "tea")
     events = web.follow()
     until_followed(web, number=2)
@@ -98,11 +99,11 @@ def test_typing_is_not_worth_an_event(web: Web) -> None:
     assert next(iter(events)).json["text"] == "x"
 
 
-def test_who_follows_is_nobody_to_those_who_are_there(web: Web) -> None:
+def test_a_follower_is_not_announced_and_takes_no_name(web: Web) -> None:
     bob = web.guests.v1("bob", "tea")
     events = web.follow(query="?name=alice")
     until_followed(web, number=2)
-    alice = web.guests.v1("alice", "tea")  # whose name is free
+    alice = web.guests.v1("alice", "tea")  # the name is free
     who = bob.ask(type="who", room="tea")
     assert (who["members"], who["unnamed"]) == (["bob", "alice"], 0)
     assert web.get("/api/rooms").json["rooms"] == [{"room": "tea", "members": 2, "last": 0}]
@@ -112,23 +113,23 @@ def test_who_follows_is_nobody_to_those_who_are_there(web: Web) -> None:
     assert events.texts(1) == ["x"]
 
 
-def test_a_room_that_is_only_followed_is_none_yet(web: Web) -> None:
+def test_a_room_with_followers_only_is_not_listed(web: Web) -> None:
     web.follow("nowhere")
     until_followed(web, "nowhere")
     assert web.get("/api/rooms").json == {"rooms": []}
 
 
-def test_who_follows_too_often_is_asked_to_come_again(open_web: OpenWeb) -> None:
+def test_a_client_above_the_rate_is_told_when_to_reconnect(open_web: OpenWeb) -> None:
     web = open_web(budgets=Budgets(Rate(1, 100)))
     for _ in range(3):
         web.post("x")
     events = web.follow(last_event_id="0")
-    assert list(events) == []  # and it ends
+    assert list(events) == []  # the stream ends
     assert events.retry is not None
     assert 90_000 < events.retry <= 100_000
 
 
-def test_a_follower_who_leaves_is_forgotten(web: Web) -> None:
+def test_a_follower_that_disconnects_is_removed(web: Web) -> None:
     events = web.follow()
     until_followed(web)
     events.http.vanish()
@@ -137,10 +138,10 @@ def test_a_follower_who_leaves_is_forgotten(web: Web) -> None:
     assert web.chat._state.rooms.find("tea") is None
 
 
-# Going on after a while
+# Resuming
 
 
-def test_it_goes_on_after_the_last_event(open_web: OpenWeb, broker: Broker) -> None:
+def test_a_stream_resumes_after_the_last_event(open_web: OpenWeb, broker: Broker) -> None:
     web = open_web(broker)
     for number in range(1, 6):
         web.post(str(number))
@@ -148,17 +149,17 @@ def test_it_goes_on_after_the_last_event(open_web: OpenWeb, broker: Broker) -> N
     assert events.texts(3) == ["3", "4", "5"]
     web.post("6")
     assert events.texts(1) == ["6"]
-    assert web.follow(last_event_id="4").texts(2) == ["5", "6"]  # a bare number, for who has it from elsewhere
+    assert web.follow(last_event_id="4").texts(2) == ["5", "6"]  # a number without an epoch
 
 
-def test_from_the_beginning(open_web: OpenWeb, broker: Broker) -> None:
+def test_the_id_0_gets_all_messages(open_web: OpenWeb, broker: Broker) -> None:
     web = open_web(broker)
     web.post("1")
     events = web.follow(last_event_id="0")
     assert events.texts(1) == ["1"]
 
 
-def test_an_address_may_say_where_to_begin_until_an_id_says_more(web: Web) -> None:
+def test_the_parameter_since_applies_unless_there_is_an_id(web: Web) -> None:
     for text in ("1", "2", "3"):
         web.post(text)
     assert web.follow(query="?since=1").texts(2) == ["2", "3"]
@@ -167,7 +168,7 @@ def test_an_address_may_say_where_to_begin_until_an_id_says_more(web: Web) -> No
     assert (answer.status, answer.code) == (400, "bad-field")
 
 
-def test_an_empty_id_is_none(web: Web) -> None:
+def test_an_empty_id_is_ignored(web: Web) -> None:
     web.post("before")
     events = web.follow(last_event_id="")
     until_followed(web)
@@ -176,13 +177,13 @@ def test_an_empty_id_is_none(web: Web) -> None:
 
 
 @pytest.mark.parametrize("last_event_id", ["x", "-1", "1:x", "1.5", "9" * 16, "\xb2", ":"])
-def test_what_is_no_id_is_a_bad_request(web: Web, last_event_id: str) -> None:
+def test_an_invalid_id_is_a_bad_request(web: Web, last_event_id: str) -> None:
     answer = web.connect().get("/api/rooms/tea/events", Last_Event_ID=last_event_id)
     assert (answer.status, answer.code) == (400, "bad-field")
 
 
 @pytest.mark.parametrize("last_event_id", ["another-epoch:1", "999", "another:epoch:0"])
-def test_who_was_somewhere_else_is_told_and_gets_all_that_is_kept(open_web: OpenWeb, broker: Broker, last_event_id: str) -> None:
+def test_an_id_of_another_log_is_a_gap_followed_by_all_messages(open_web: OpenWeb, broker: Broker, last_event_id: str) -> None:
     web = open_web(broker)
     for number in range(1, 4):
         web.post(str(number))
@@ -192,7 +193,7 @@ def test_who_was_somewhere_else_is_told_and_gets_all_that_is_kept(open_web: Open
     assert events.texts(3) == ["1", "2", "3"]
 
 
-def test_what_is_no_longer_kept_is_a_gap(open_web: OpenWeb) -> None:
+def test_deleted_messages_are_a_gap(open_web: OpenWeb) -> None:
     broker = MemoryBroker(Retention(messages=3))
     web = open_web(broker)
     for number in range(1, 9):
@@ -204,7 +205,7 @@ def test_what_is_no_longer_kept_is_a_gap(open_web: OpenWeb) -> None:
     assert next(iter(events)).json["text"] == "6"
 
 
-def test_what_was_missed_is_paid_for_by_the_address(open_web: OpenWeb) -> None:
+def test_resuming_costs_the_budget_of_the_address(open_web: OpenWeb) -> None:
     web = open_web(MemoryBroker(), budgets=Budgets(work_per_address=Rate(1000, 60)))
     for number in range(100):
         web.post(str(number))
@@ -216,7 +217,7 @@ def test_what_was_missed_is_paid_for_by_the_address(open_web: OpenWeb) -> None:
     assert web.get("/api/rooms").code == "too-fast"
 
 
-def test_without_a_history_what_was_missed_is_a_gap(open_web: OpenWeb) -> None:
+def test_without_a_history_missed_messages_are_a_gap(open_web: OpenWeb) -> None:
     web = open_web(MemoryBroker(keeps_messages=False))
     for number in range(1, 4):
         web.post(str(number))
@@ -228,22 +229,17 @@ def test_without_a_history_what_was_missed_is_a_gap(open_web: OpenWeb) -> None:
     events = web.follow(last_event_id="4")
     until_followed(web, number=2)
     web.post("5")
-    assert next(iter(events)).json["text"] == "5"  # nothing was missed
-
-
-class Nobody:
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
+    assert next(iter(events)).json["text"] == "5"  # no message was missed
 
 
 def fill(broker: Broker, texts: list[str], before: int = 0) -> None:
     for text in texts:
-        broker.append(Draft("tea", "m", text), Nobody())
+        broker.append(Draft("tea", "m", text), IgnoringPublisher())
     eventually(lambda: broker.last_seq("tea") == before + len(texts))
 
 
-def test_however_much_was_missed(open_web: OpenWeb, broker: Broker) -> None:
-    """More than one answer may bring, and more than may wait for one who is slow."""
+def test_any_number_of_missed_messages_is_sent(open_web: OpenWeb, broker: Broker) -> None:
+    """More than one page, and more than the outbox of a slow client holds."""
     texts = [f"{number} " + "x" * (60_000 if number % 50 == 0 else 10) for number in range(2500)]
     fill(broker, texts)
     web = open_web(broker)
@@ -256,8 +252,8 @@ def test_however_much_was_missed(open_web: OpenWeb, broker: Broker) -> None:
 # Under load
 
 
-def follow_again_and_again(web: Web, last: str, seed: int) -> list[int]:
-    """The numbers of all messages until one that says so, by somebody who is cut off again and again."""
+def follow_with_interruptions(web: Web, last: str, seed: int) -> list[int]:
+    """Follow a room through many lost connections, until the message `last`. Return the numbers of all messages."""
     dice = random.Random(seed)
     seen: list[int] = []
     last_id: str | None = "0"
@@ -280,7 +276,7 @@ def follow_again_and_again(web: Web, last: str, seed: int) -> list[int]:
             http.vanish()
 
 
-def test_who_is_cut_off_again_and_again_gets_each_message_once_and_in_order(open_web: OpenWeb, broker: Broker) -> None:
+def test_a_client_that_loses_many_connections_gets_each_message_once_and_in_order(open_web: OpenWeb, broker: Broker) -> None:
     web = open_web(broker)
     posters, each = 4, 150
 
@@ -291,20 +287,20 @@ def test_who_is_cut_off_again_and_again_gets_each_message_once_and_in_order(open
                 assert http.call(plain("POST", "/api/rooms/tea/messages", body)).status == 201
 
     with ThreadPoolExecutor(16) as pool:
-        followers = [pool.submit(follow_again_and_again, web, "the end", seed) for seed in range(5)]
+        followers = [pool.submit(follow_with_interruptions, web, "the end", seed) for seed in range(5)]
         for poster in [pool.submit(post, number) for number in range(posters)]:
-            poster.result(PATIENCE)
+            poster.result(TIMEOUT)
         web.post("the end")
-        seen = [follower.result(PATIENCE) for follower in followers]
+        seen = [follower.result(TIMEOUT) for follower in followers]
     assert seen == [list(range(1, posters * each + 2))] * 5
     assert len(web.texts()) == posters * each + 1
 
 
-# Those who do not keep up, and those who may not
+# Slow, banned and expired clients
 
 
-def lazy(web: Web) -> Events:
-    """A follower whose system keeps little, and who reads no more than the beginning."""
+def follow_without_reading(web: Web) -> Events:
+    """Open an event stream with a small receive buffer, of which only the headers are read."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", web.server.port))
@@ -313,10 +309,10 @@ def lazy(web: Web) -> Events:
     return Events(http)
 
 
-def test_who_does_not_keep_up_is_put_out_and_others_get_everything(open_web: OpenWeb) -> None:
+def test_a_slow_follower_is_evicted_and_the_others_get_everything(open_web: OpenWeb) -> None:
     broker = MemoryBroker()
     web = open_web(broker, server_options={"limits": Limits(outbox_bytes=100_000, close_timeout=0.1)})
-    sleeper, reader = lazy(web), web.follow()
+    slow, reader = follow_without_reading(web), web.follow()
     until_followed(web, number=2)
     texts = [f"{number} " + "x" * 20_000 for number in range(400)]
     with ThreadPoolExecutor(1) as pool:
@@ -324,16 +320,16 @@ def test_who_does_not_keep_up_is_put_out_and_others_get_everything(open_web: Ope
         for text in texts:
             web.post(text)
             assert web.server.load().waiting_bytes < 400_000
-        assert got.result(PATIENCE) == texts
+        assert got.result(TIMEOUT) == texts
     until_followed(web, number=1)
-    missed = [event.json["seq"] for event in sleeper]  # what the system has kept
+    missed = [event.json["seq"] for event in slow]  # what the kernel buffered
     assert missed == list(range(1, len(missed) + 1))
     assert len(missed) < len(texts)
-    again = web.follow(last_event_id=sleeper.last_id)
+    again = web.follow(last_event_id=slow.last_id)
     assert again.texts(len(texts) - len(missed)) == texts[len(missed) :]
 
 
-def test_who_does_not_take_what_was_missed_is_put_out(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_follower_that_does_not_read_missed_messages_is_evicted(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
     broker = MemoryBroker(Retention(messages=0))
     fill(broker, ["x" * 50_000] * 200)
     web = open_web(broker, server_options={"limits": Limits(outbox_bytes=100_000, send_timeout=0.1, close_timeout=0.1)})
@@ -345,7 +341,7 @@ def test_who_does_not_take_what_was_missed_is_put_out(open_web: OpenWeb, caplog:
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_who_is_banned_is_put_out_and_told_why(open_web: OpenWeb) -> None:
+def test_a_ban_ends_the_stream_with_a_notice(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT)
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     bob, carol = web.follow(query="?name=bob"), web.follow(query="?name=carol")
@@ -358,7 +354,7 @@ def test_who_is_banned_is_put_out_and_told_why(open_web: OpenWeb) -> None:
     assert web.connect().get("/api/rooms/tea/events?name=bob").code == "banned"
 
 
-def test_who_is_banned_by_address_is_put_out(open_web: OpenWeb) -> None:
+def test_a_ban_of_an_address_ends_its_streams(open_web: OpenWeb) -> None:
     web = open_web(access=ROOT, server_options={"trusted_proxies": ["127.0.0.1"]})
     root = web.guests.v1(path="/?name=root&password=sesame", room="tea")
     one, two = (web.follow(X_Forwarded_For=f"203.0.113.{number}") for number in (1, 2))
@@ -369,7 +365,7 @@ def test_who_is_banned_by_address_is_put_out(open_web: OpenWeb) -> None:
     assert two.texts(1) == ["x"]
 
 
-def test_who_is_banned_while_catching_up_is_put_out(open_web: OpenWeb) -> None:
+def test_a_ban_ends_a_stream_that_is_still_catching_up(open_web: OpenWeb) -> None:
     broker = MemoryBroker(Retention(messages=0))
     fill(broker, ["x" * 50_000] * 400)
     web = open_web(broker, access=ROOT)
@@ -383,16 +379,16 @@ def test_who_is_banned_while_catching_up_is_put_out(open_web: OpenWeb) -> None:
     until_followed(web, number=1)
 
 
-class Passing(Access):
-    """Lets everybody in for a moment."""
+class ExpiringAccess(Access):
+    """Gives every client an identity that expires soon."""
 
     def identify(self, request: wschat.Request) -> Identity:
         return Identity("alice", is_proven=True, expires_at=time.time() + 0.2)
 
 
-def test_it_ends_with_the_token(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_stream_ends_when_the_token_expires(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    web = open_web(access=Passing())
+    web = open_web(access=ExpiringAccess())
     events = web.follow()
     until_followed(web)
     assert list(events) == []
@@ -400,33 +396,33 @@ def test_it_ends_with_the_token(open_web: OpenWeb, caplog: pytest.LogCaptureFixt
     until_logged(caplog, "1008 the token has expired")
 
 
-def test_it_ends_with_the_server_and_a_browser_comes_again(web: Web) -> None:
+def test_the_stream_ends_with_the_server_and_browsers_reconnect(web: Web) -> None:
     events = web.follow()
     until_followed(web)
     with ThreadPoolExecutor(1) as pool:
-        stopped = pool.submit(web.server.stop, PATIENCE)
+        stopped = pool.submit(web.server.stop, TIMEOUT)
         assert list(events) == []
         events.http.__exit__()
-        stopped.result(PATIENCE)
+        stopped.result(TIMEOUT)
     assert events.retry is not None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the memory of another process")
-def test_followers_that_never_read_do_not_take_the_memory() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the memory of another process")
+def test_followers_that_never_read_take_limited_memory() -> None:
     options = ("--port", "0", "--rate", "off", "--outbox-bytes", "200000", "--log-level", "error")
     with running(*options) as command, wschat.connect(f"{command.url}rooms/tea") as talker:
-        assert talker.recv(PATIENCE) == "Welcome to the chat!"
-        sleepers = [sleep(command) for _ in range(20)]
+        assert talker.recv(TIMEOUT) == "Welcome to the chat!"
+        slow_followers = [follow_slowly(command) for _ in range(20)]
         before = command.peak_bytes()
         for number in range(200):
             talker.send(f"{number} " + "x" * 50_000)
-            talker.recv(PATIENCE)
-        assert command.peak_bytes() - before < 25 * 2**20  # and not 200 MB
-        for sleeper in sleepers:
-            sleeper.__exit__()
+            talker.recv(TIMEOUT)
+        assert command.peak_bytes() - before < 25 * 2**20  # not 200 MB
+        for slow in slow_followers:
+            slow.__exit__()
 
 
-def sleep(command: Command) -> Http:
+def follow_slowly(command: Command) -> Http:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect((command.host, command.port))
@@ -438,8 +434,8 @@ def sleep(command: Command) -> Http:
     return http
 
 
-def test_a_thousand_share_what_is_sent(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message is made into an event once, however many follow."""
+def test_followers_share_the_encoded_event(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message is encoded once for any number of followers."""
     made: list[Message] = []
     feed = next(dialect for dialect in web.chat._state.rooms._dialects if type(dialect).__name__ == "Sse")
     make = feed.message
@@ -456,8 +452,8 @@ def test_a_thousand_share_what_is_sent(web: Web, monkeypatch: pytest.MonkeyPatch
     assert len(made) == 1
 
 
-class Troubled(MemoryBroker):
-    """Something happens as the past is read."""
+class InterruptedBroker(MemoryBroker):
+    """A broker that calls `happens` once after a read."""
 
     def __init__(self, happens: Callable[[Broker], None], **options: Any) -> None:
         super().__init__(**options)
@@ -473,8 +469,8 @@ class Troubled(MemoryBroker):
         return read
 
 
-class Busy(MemoryBroker):
-    """Something is said just before or after the past is read for the first, second, third time and so on."""
+class BusyBroker(MemoryBroker):
+    """A broker that appends messages just before or after its reads, at the given moments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -493,11 +489,11 @@ class Busy(MemoryBroker):
 
     def _say(self, room: str, moment: tuple[int, bool]) -> None:
         for _ in range(self.moments.count(moment)):
-            self.append(Draft(room, "m", "meanwhile"), Nobody())
+            self.append(Draft(room, "m", "meanwhile"), IgnoringPublisher())
 
 
-def test_whenever_something_is_said_it_comes_once_and_in_order(open_web: OpenWeb) -> None:
-    broker = Busy()
+def test_messages_sent_during_reads_are_received_once_and_in_order(open_web: OpenWeb) -> None:
+    broker = BusyBroker()
     web = open_web(broker)
     rooms = itertools.count()
 
@@ -506,11 +502,11 @@ def test_whenever_something_is_said_it_comes_once_and_in_order(open_web: OpenWeb
     def follow(moments: list[tuple[int, bool]], before: int) -> None:
         room = f"room-{next(rooms)}"
         for _ in range(before):
-            broker.append(Draft(room, "m", "before"), Nobody())
+            broker.append(Draft(room, "m", "before"), IgnoringPublisher())
         broker.begin(moments)
         events = web.follow(room, last_event_id="0")
         until_followed(web, room)
-        broker.append(Draft(room, "m", "the end"), Nobody())
+        broker.append(Draft(room, "m", "the end"), IgnoringPublisher())
         seen: list[int] = []
         for event in events:
             seen.append(event.json["seq"])
@@ -522,20 +518,22 @@ def test_whenever_something_is_said_it_comes_once_and_in_order(open_web: OpenWeb
     follow()
 
 
-def test_who_was_banned_this_very_moment_is_put_out(open_web: OpenWeb) -> None:
-    broker = Troubled(lambda _: web.chat._state.moderation.set(BAN, "tea", ["bob"], None, "root"))
+def test_a_ban_during_the_first_read_ends_the_stream(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(lambda _: web.chat._state.moderation.set(BAN, "tea", ["bob"], None, "root"))
     fill(broker, ["x"])
     web = open_web(broker)
     events = web.follow(last_event_id="0", query="?name=bob")
-    assert [event.json["text"] for event in events] == ["x"]  # and then the end
+    assert [event.json["text"] for event in events] == ["x"]  # then the stream ends
 
 
-def burn(_: Broker) -> None:
-    raise HistoryUnavailable("the disk is on fire")
+def fail_to_read(_: Broker) -> None:
+    raise HistoryUnavailable("the disk has failed")
 
 
-def test_a_history_that_cannot_be_read_ends_it_and_the_client_comes_again(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
-    broker = Troubled(burn)
+def test_a_history_that_cannot_be_read_ends_the_stream_and_the_client_can_resume(
+    open_web: OpenWeb, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = InterruptedBroker(fail_to_read)
     fill(broker, ["1"])
     web = open_web(broker)
     events = web.follow(last_event_id="0")
@@ -547,7 +545,7 @@ def test_a_history_that_cannot_be_read_ends_it_and_the_client_comes_again(open_w
 
 
 def is_whole(events: Events, first: int, last: int) -> bool:
-    """Whether all numbers come, or a gap is told where some do not."""
+    """Return True if all numbers are received, or a gap event for those that are not."""
     expected = first
     for event in events:
         expected = event.json["first"] if event.type == "gap" else expected
@@ -560,16 +558,16 @@ def is_whole(events: Events, first: int, last: int) -> bool:
     return False
 
 
-def test_what_is_dropped_meanwhile_is_a_gap_too(open_web: OpenWeb) -> None:
-    broker = Troubled(lambda broker: fill(broker, ["x"] * 3000, before=1500), retention=Retention(messages=1500))
+def test_messages_deleted_while_catching_up_are_a_gap(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(lambda broker: fill(broker, ["x"] * 3000, before=1500), retention=Retention(messages=1500))
     fill(broker, ["x"] * 1500)
     broker.reads_before = 1
     web = open_web(broker)
     assert is_whole(web.follow(last_event_id="0"), 1, 4500)
 
 
-def test_what_is_said_as_somebody_comes_in_is_a_gap_where_it_is_not_kept(open_web: OpenWeb) -> None:
-    broker = Troubled(lambda broker: fill(broker, ["x"] * 3, before=3), keeps_messages=False)
+def test_without_a_history_messages_sent_during_the_first_read_are_a_gap(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(lambda broker: fill(broker, ["x"] * 3, before=3), keeps_messages=False)
     fill(broker, ["x"] * 3)
     web = open_web(broker)
     events = web.follow(last_event_id="3")

@@ -1,4 +1,4 @@
-"""Export: all of a room, line by line, as of the moment that it was asked for, in constant memory."""
+"""Export: all messages of a room at the time of the request, as JSON lines, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import wschat
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import running
-from tests.web.test_events import Troubled, burn, fill
+from tests.web.test_events import InterruptedBroker, fail_to_read, fill
 from tests.web.wiring import Http, OpenWeb, Web, plain
 from wschat.brokers.base import Broker, Message, Retention
 from wschat.brokers.memory import MemoryBroker
@@ -26,7 +26,7 @@ def lines(body: bytes) -> list[dict[str, object]]:
     return [json.loads(line) for line in body.split(b"\n")[:-1]]
 
 
-def test_it_is_what_was_posted_line_by_line(web: Web) -> None:
+def test_an_export_has_a_line_for_each_message(web: Web) -> None:
     posted = [web.post(text, name="alice").json for text in ("one", "two\nlines", "é\u2028😀")]
     answer = web.get("/api/rooms/tea/export")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/x-ndjson; charset=utf-8")
@@ -34,12 +34,12 @@ def test_it_is_what_was_posted_line_by_line(web: Web) -> None:
     assert lines(answer.body) == posted
 
 
-def test_a_room_where_nothing_was_said_has_no_lines(web: Web) -> None:
+def test_a_room_without_messages_has_no_lines(web: Web) -> None:
     assert web.get("/api/rooms/tea/export").body == b""
 
 
 @pytest.mark.parametrize("keep", [0, 1500])
-def test_however_much_it_is(open_web: OpenWeb, keep: int) -> None:
+def test_a_room_of_any_size_is_exported(open_web: OpenWeb, keep: int) -> None:
     broker = MemoryBroker(Retention(messages=keep))
     texts = [f"{number} " + "x" * (60_000 if number % 100 == 0 else 10) for number in range(3500)]
     fill(broker, texts)
@@ -50,8 +50,8 @@ def test_however_much_it_is(open_web: OpenWeb, keep: int) -> None:
     assert http.get("/api/rooms").status == 200  # on the same connection
 
 
-def test_nothing_is_in_it_that_was_said_after_it_began(open_web: OpenWeb) -> None:
-    broker = Troubled(lambda broker: fill(broker, ["new"] * 2000, before=2500), retention=Retention(messages=0))
+def test_messages_sent_after_it_began_are_not_exported(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(lambda broker: fill(broker, ["new"] * 2000, before=2500), retention=Retention(messages=0))
     fill(broker, ["old"] * 2500)
     broker.reads_before = 1
     web = open_web(broker)
@@ -60,29 +60,29 @@ def test_nothing_is_in_it_that_was_said_after_it_began(open_web: OpenWeb) -> Non
 
 
 def fail(_: Broker) -> None:
-    raise ValueError("nobody has thought of this")
+    raise ValueError("a bug")
 
 
-@pytest.mark.parametrize("happens", [burn, fail])
-def test_one_that_fails_in_the_middle_is_not_taken_for_whole(open_web: OpenWeb, happens: object) -> None:
-    broker = Troubled(happens)  # type: ignore[arg-type]
+@pytest.mark.parametrize("happens", [fail_to_read, fail])
+def test_an_export_that_fails_in_the_middle_is_incomplete(open_web: OpenWeb, happens: object) -> None:
+    broker = InterruptedBroker(happens)  # type: ignore[arg-type]
     fill(broker, ["x"] * 2500)
     broker.reads_before = 2
     web = open_web(broker)
     answer = web.connect().get("/api/rooms/tea/export")
     assert (answer.status, answer.is_whole) == (200, False)
     assert len(lines(answer.body)) == 2000
-    assert len(web.texts()) == 2500  # again
+    assert len(web.texts()) == 2500  # the next export is complete
 
 
-def test_one_that_fails_at_once_is_told_so(open_web: OpenWeb) -> None:
-    broker = Troubled(burn)
+def test_an_export_that_fails_at_once_gets_503(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(fail_to_read)
     fill(broker, ["x"])
     answer = open_web(broker).get("/api/rooms/tea/export")
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "10")
 
 
-def test_who_leaves_in_the_middle_has_it_end(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_export_ends_when_the_client_disconnects(open_web: OpenWeb, caplog: pytest.LogCaptureFixture) -> None:
     reads: list[int] = []
 
     class Watched(MemoryBroker):
@@ -98,7 +98,7 @@ def test_who_leaves_in_the_middle_has_it_end(open_web: OpenWeb, caplog: pytest.L
     assert http.head()[0] == 200
     http.vanish()
     eventually(lambda: not any(web.server.load().connections.values()))
-    assert len(reads) < 300  # and not 500
+    assert len(reads) < 300  # not 500
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -106,24 +106,24 @@ MESSAGES = 200_000
 
 
 def write_history(path: Path) -> None:
-    """A room of very many messages, as they would be had they been said."""
+    """Write a room with very many messages directly into the file."""
     with closing(SqliteBroker(path, Retention(0, 0))) as broker:
         fill(broker, ["first"])
     with closing(sqlite3.connect(path)) as database, database:
-        rows = ((number, f"{number:08d} and that was all that there was to say about that") for number in range(2, MESSAGES + 1))
+        rows = ((number, f"{number:08d} is the number of this message of some length") for number in range(2, MESSAGES + 1))
         database.executemany("INSERT INTO messages (room, seq, sender, text, time) VALUES (1, ?, 'm', ?, 4e9)", rows)
         database.execute("UPDATE rooms SET last = ?", (MESSAGES,))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the memory of another process")
-def test_a_large_room_takes_no_memory(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the memory of another process")
+def test_exporting_a_large_room_takes_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "history"
     write_history(path)
     options = ("--port", "0", "--history", str(path), "--keep-messages", "0", "--keep-days", "0", "--rate", "off")
     with running(*options) as command, wschat.connect(f"{command.url}rooms/bench") as ws:
-        assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         before = command.peak_bytes()
-        with Http(socket.create_connection((command.host, command.port), PATIENCE)) as http:
+        with Http(socket.create_connection((command.host, command.port), TIMEOUT)) as http:
             http.send(plain("GET", "/api/rooms/tea/export", version="HTTP/1.0"))
             assert http.head()[0] == 200
             last = number = 0

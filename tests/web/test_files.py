@@ -1,4 +1,4 @@
-"""The pages and their files: what they are, how long they are kept, and that there is nothing else to be had."""
+"""The pages and their static files: headers, caching, compression, and that nothing else is served."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ STATIC = Path(files.__file__).parent / "static"
 
 
 def files_of(page: Answer) -> list[str]:
-    """The files that a page names, each once."""
+    """Return the files that a page refers to, each once."""
     return list(dict.fromkeys(re.findall('="(static/[^"]+)"', page.body.decode())))
 
 
 @pytest.mark.parametrize("path", ["/", "/stats"])
-def test_a_page_needs_few_files_which_are_kept_for_a_year(web: Web, path: str) -> None:
+def test_a_page_needs_few_files_which_are_cached_for_a_year(web: Web, path: str) -> None:
     page = web.get(path)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-cache"
@@ -37,7 +37,7 @@ def test_a_page_needs_few_files_which_are_kept_for_a_year(web: Web, path: str) -
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_file_has_another_name_when_its_content_is_another(web: Web, open_web: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_file_changes_with_its_content(web: Web, open_web: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_of(web.get("/"))
     read = files._read
     monkeypatch.setattr(files, "_read", lambda name: read(name) + ("\n// changed\n" if name == "chat/dom.js" else ""))
@@ -49,7 +49,7 @@ def test_a_file_has_another_name_when_its_content_is_another(web: Web, open_web:
     assert changed.get(f"/{old}").status == 404
 
 
-def test_all_that_is_there_is_used(web: Web) -> None:
+def test_every_static_file_is_used(web: Web) -> None:
     served = "".join(
         web.get(path).body.decode() + "".join(web.get(f"/{file}").body.decode() for file in files_of(web.get(path)))
         for path in ("/", "/stats")
@@ -57,11 +57,11 @@ def test_all_that_is_there_is_used(web: Web) -> None:
     for path in STATIC.rglob("*.*"):
         if path.suffix != ".html":
             last_line = path.read_text().rstrip().splitlines()[-2 if path.suffix == ".js" else -1]
-            assert last_line.removeprefix("export ") in served, f"{path} is there, but never served"
+            assert last_line.removeprefix("export ") in served, f"{path} exists, but is never served"
 
 
 @pytest.mark.parametrize("path", ["/", "/stats"])
-def test_a_page_may_do_nothing_but_what_this_server_serves(web: Web, path: str) -> None:
+def test_the_security_policy_allows_only_this_server(web: Web, path: str) -> None:
     page = web.get(path)
     headers = page.headers
     policy = dict(re.split(r"\s+", directive.strip(), maxsplit=1) for directive in headers["content-security-policy"].split(";"))
@@ -74,7 +74,7 @@ def test_a_page_may_do_nothing_but_what_this_server_serves(web: Web, path: str) 
     assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_what_has_not_changed_is_not_sent_again(web: Web) -> None:
+def test_an_unchanged_file_gets_304(web: Web) -> None:
     http = web.connect()
     file = f"/{files_of(web.get('/'))[0]}"
     for path in ("/", file):
@@ -101,7 +101,7 @@ def test_what_has_not_changed_is_not_sent_again(web: Web) -> None:
         ("identity", False),
     ],
 )
-def test_who_takes_it_gets_it_compressed(web: Web, accepts: str, is_compressed: bool) -> None:
+def test_a_client_that_accepts_gzip_gets_it(web: Web, accepts: str, is_compressed: bool) -> None:
     answer = web.connect().get("/", Accept_Encoding=accepts)
     assert answer.headers["vary"] == "Accept-Encoding"
     assert (answer.headers.get("content-encoding") == "gzip") == is_compressed
@@ -110,7 +110,7 @@ def test_who_takes_it_gets_it_compressed(web: Web, accepts: str, is_compressed: 
     assert len(answer.body) < len(body) or not is_compressed
 
 
-def test_the_head_is_that_of_the_file(web: Web) -> None:
+def test_head_gets_the_headers_of_the_file(web: Web) -> None:
     http = web.connect()
     head, get = http.call(plain("HEAD", "/")), http.get("/")
     assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
@@ -141,19 +141,19 @@ def test_the_head_is_that_of_the_file(web: Web) -> None:
         "/static/chat/main.js",
     ],
 )
-def test_there_is_nothing_else_to_be_had(web: Web, target: str) -> None:
+def test_other_paths_get_404(web: Web, target: str) -> None:
     answer = web.connect().get(target)
     assert (answer.status, answer.code) == (404, "not-found")
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_files_are_only_read(web: Web) -> None:
+def test_files_allow_get_and_head_only(web: Web) -> None:
     for path in ("/", f"/{files_of(web.get('/'))[0]}"):
         answer = web.ask("POST", path, b"x")
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_browsers_get_an_icon_where_a_page_names_none(web: Web) -> None:
+def test_favicon_ico_gets_the_icon(web: Web) -> None:
     answer = web.get("/favicon.ico")
     assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
     assert answer.body == (STATIC / "icon.svg").read_bytes()

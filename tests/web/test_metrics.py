@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads is what has been counted."""
+"""Metrics in the formats of Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOAD = Load({"websocket": 5, "events": 2, "http": 1}, 1234)
 
 
 def read(made: Metrics) -> dict[tuple[str, ...], float]:
-    """Every sample, by its name and the values of its labels."""
+    """Return all samples by their names and label values."""
     _, text = made.render()
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -30,7 +30,7 @@ def read(made: Metrics) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_what_there_is_now() -> None:
+def test_gauges_show_the_current_load() -> None:
     samples = read(Metrics(lambda: LOAD))
     assert {kind: samples["wschat_connections", kind] for kind in LOAD.connections} == LOAD.connections
     assert samples["wschat_outbox_bytes",] == 1234
@@ -41,7 +41,7 @@ def test_the_version_is_a_label() -> None:
     assert read(Metrics(lambda: LOAD))["wschat_info", importlib.metadata.version("wschat")] == 1
 
 
-def test_what_was_counted() -> None:
+def test_counters_show_what_was_counted() -> None:
     made = Metrics(lambda: LOAD)
     before = read(made)
     counters.count_messages(3)
@@ -68,7 +68,7 @@ def test_what_was_counted() -> None:
     assert buckets == {"+Inf": 3} | {str(bound): 1 if bound < 0.003 else 2 for bound in FAN_OUT_BOUNDS if bound >= 0.001}
 
 
-def test_every_reason_to_evict_is_there_before_it_has_happened() -> None:
+def test_every_reason_of_an_eviction_is_present_from_the_start() -> None:
     reasons = {key[1] for key in read(Metrics(lambda: LOAD)) if key[0] == "wschat_evictions_total"}
     assert reasons == {"outbox full", "too old", "send timeout"}
 
@@ -77,7 +77,7 @@ def types_of(text: str) -> Mapping[str, str]:
     return {family.name: family.type for family in text_string_to_metric_families(text)}
 
 
-def test_the_types_and_the_process() -> None:
+def test_the_types_of_metrics_and_those_of_the_process() -> None:
     content_type, text = Metrics(lambda: LOAD).render("*/*")
     assert content_type.startswith("text/plain;")
     types = types_of(text.decode())
@@ -86,7 +86,7 @@ def test_the_types_and_the_process() -> None:
         assert types["process_resident_memory_bytes"] == "gauge"
 
 
-def test_who_asks_for_openmetrics_gets_it() -> None:
+def test_a_client_that_accepts_openmetrics_gets_it() -> None:
     content_type, text = Metrics(lambda: LOAD).render("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
     assert content_type.startswith("application/openmetrics-text;")
     assert {"wschat_connections", "wschat_fanout_seconds"} <= {
@@ -95,12 +95,12 @@ def test_who_asks_for_openmetrics_gets_it() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_value_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "read_process", lambda: Process(None, None, None, 1.0))
     assert ("wschat_threads",) not in read(Metrics(lambda: LOAD))
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_prometheus_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
     with pytest.raises(UsageError, match=r"pip install 'wschat\[metrics\]'"):
         Metrics(lambda: LOAD)

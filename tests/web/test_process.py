@@ -1,4 +1,4 @@
-"""What the process uses, by whatever the system tells."""
+"""The resources that the process uses, as far as the system reports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wschat.web import process
 from wschat.web.process import read_process
 
 
-def test_it_is_this_process() -> None:
+def test_memory_and_cpu_time_of_this_process() -> None:
     before = read_process()
     assert before.memory_bytes is not None
     assert before.memory_bytes > 1_000_000
@@ -44,9 +44,9 @@ def test_descriptors_are_counted_where_linux_does(tmp_path: Path) -> None:
         assert read_process().descriptors == before + 2
 
 
-def test_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_system_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(process, "_PROC", tmp_path)
-    (tmp_path / "fd").touch()  # a directory of no size, as on an older Linux
+    (tmp_path / "fd").touch()  # a directory without a size, as on an older Linux
     found = read_process()
     assert found.threads == threading.active_count()
     assert found.memory_bytes is not None
@@ -56,7 +56,7 @@ def test_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert read_process().descriptors is None
 
 
-def test_what_cannot_be_read_for_want_of_a_descriptor_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_need_a_descriptor_are_none_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> str:
         raise OSError(errno.EMFILE, "Too many open files")
 

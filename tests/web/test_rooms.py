@@ -1,4 +1,4 @@
-"""Rooms: how many people may make, from one address and in all, what is no room, and their list, a page at a time."""
+"""Limits on new rooms, per address and in total, and the paged list of rooms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.brokers.wiring import append
 from tests.chat.wiring import Client
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.server.command import running
 from tests.web.wiring import Http, OpenWeb, Web, plain
 from wschat.brokers.base import Draft
@@ -20,7 +20,7 @@ from wschat.chat.fields import MAX_ROOMS
 from wschat.chat.rates import Rate
 from wschat.chat.tokens import mint
 
-# Three times as many at once, and then none for as long as a test takes.
+# Three times as many at once, and then none during a test.
 TWO_AN_HOUR = Rate(2, 3600.0)
 
 
@@ -33,10 +33,10 @@ def listed(answer: dict[str, Any]) -> list[str]:
     return [room["room"] for room in answer["rooms"]]
 
 
-# Making rooms
+# New rooms
 
 
-def test_from_one_address_so_many_rooms_may_be_made_by_whatever_way(open_web: OpenWeb) -> None:
+def test_new_rooms_of_an_address_are_limited_for_all_kinds_of_clients(open_web: OpenWeb) -> None:
     web = open_web(rooms_per_address=TWO_AN_HOUR)
     alice, bob = web.guests.v1("alice"), web.guests.v1("bob")
     assert [say_in(alice, f"a{number}")["type"] for number in range(3)] == ["ack"] * 3
@@ -49,13 +49,13 @@ def test_from_one_address_so_many_rooms_may_be_made_by_whatever_way(open_web: Op
     assert int(answer.headers["retry-after"]) > 0
     carol = web.guests.plain("/rooms/c?name=carol")
     carol.send("hello")
-    assert carol.recv(PATIENCE) == f"{refused['text']} Not sent: hello"
-    for room in ("a0", "b2"):  # which are there
+    assert carol.recv(TIMEOUT) == f"{refused['text']} Not sent: hello"
+    for room in ("a0", "b2"):  # which exist
         assert say_in(bob, room)["type"] == "ack"
     assert web.get("/api/rooms/c/messages").json["messages"] == []
 
 
-def test_other_addresses_are_not_limited_by_it(open_web: OpenWeb) -> None:
+def test_other_addresses_are_not_affected(open_web: OpenWeb) -> None:
     web = open_web(rooms_per_address=Rate(1, 3600.0))
     assert [web.post("x", f"a{number}").status for number in range(4)] == [201, 201, 201, 429]
     with web.connect("127.0.0.2") as http:
@@ -64,7 +64,7 @@ def test_other_addresses_are_not_limited_by_it(open_web: OpenWeb) -> None:
         assert http.answer("POST").status == 201
 
 
-def test_a_room_counts_once_however_much_is_said_in_it_at_once(open_web: OpenWeb) -> None:
+def test_a_new_room_counts_once_for_many_concurrent_messages(open_web: OpenWeb) -> None:
     web = open_web(rooms_per_address=Rate(1, 3600.0))
     alice = web.guests.v1("alice", "tea")
     for _ in range(20):
@@ -73,13 +73,13 @@ def test_a_room_counts_once_however_much_is_said_in_it_at_once(open_web: OpenWeb
     assert say_in(alice, "coffee")["type"] == "ack"
 
 
-def test_moderators_may_make_as_many_as_they_like(open_web: OpenWeb) -> None:
+def test_moderators_are_not_limited(open_web: OpenWeb) -> None:
     web = open_web(rooms_per_address=Rate(1, 3600.0), access=Access(moderators={"root": "open sesame"}))
     root = web.guests.v1(path="/?name=root&password=open+sesame")
     assert [say_in(root, f"a{number}")["type"] for number in range(10)] == ["ack"] * 10
 
 
-def test_so_many_rooms_may_there_be_in_all(open_web: OpenWeb) -> None:
+def test_the_total_number_of_rooms_is_limited(open_web: OpenWeb) -> None:
     broker = MemoryBroker()
     append(broker, *(Draft(f"old{number}", "alice", "x") for number in range(8)))
     web = open_web(broker, max_rooms=10)
@@ -89,8 +89,8 @@ def test_so_many_rooms_may_there_be_in_all(open_web: OpenWeb) -> None:
     assert web.post("x", "new9").json["text"] == "There are 10 rooms, and no more can be made."
 
 
-def test_a_room_in_which_nothing_was_said_is_nothing(open_web: OpenWeb) -> None:
-    """Whoever looks around takes nobody's place."""
+def test_rooms_without_messages_do_not_count(open_web: OpenWeb) -> None:
+    """Clients that only join rooms do not use up the limit."""
     web = open_web(max_rooms=2, rooms_per_address=TWO_AN_HOUR)
     alice, bob = web.guests.v1("alice"), web.guests.v1("bob")
     for number in range(50):
@@ -104,12 +104,12 @@ def test_a_room_in_which_nothing_was_said_is_nothing(open_web: OpenWeb) -> None:
 
 def test_the_limits_are_options_of_the_command() -> None:
     with running("--port", "0", "--max-rooms", "4", "--rooms-per-ip", "1/3600") as command:
-        with Http(socket.create_connection((command.host, command.port), PATIENCE)) as http:
+        with Http(socket.create_connection((command.host, command.port), TIMEOUT)) as http:
             posted = [http.call(plain("POST", f"/api/rooms/r{number}/messages", b'{"text":"x"}')).status for number in range(4)]
         assert posted == [201, 201, 201, 429]
 
 
-# The list
+# The list of rooms
 
 
 def test_the_list_is_paged_by_name(web: Web) -> None:
@@ -128,17 +128,17 @@ def test_the_list_is_paged_by_name(web: Web) -> None:
     answer = alice.ask(type="rooms", after="B", limit=3)
     assert (listed(answer), answer["more"]) == (["c", "d", "e"], True)
     assert alice.ask(type="rooms", after="e")["rooms"] == [{"room": "f", "members": 1, "last": 0}]
-    assert web.get("/api/rooms").json.keys() == {"rooms"}, "as it always was, where all of them are there"
+    assert web.get("/api/rooms").json.keys() == {"rooms"}, "without `more` if the list is complete"
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": "x"}, {"limit": MAX_ROOMS + 1}, {"after": ""}, {"after": "a b"}])
-def test_what_is_no_page_is_refused(web: Web, query: dict[str, object]) -> None:
+def test_an_invalid_page_is_refused(web: Web, query: dict[str, object]) -> None:
     answer = web.get("/api/rooms", **query)
     assert (answer.status, answer.code) == (400, "bad-field")
 
 
-def test_where_there_are_too_many_the_inhabited_ones_are_listed(open_web: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that does not ask for pages has always seen these first."""
+def test_rooms_with_members_are_listed_even_if_there_are_too_many(open_web: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For clients that do not ask for pages."""
     monkeypatch.setattr(room_list, "MAX_ROOMS", 5)
     broker = MemoryBroker()
     append(broker, *(Draft(f"quiet{number}", "alice", "x") for number in range(10)))
@@ -154,7 +154,7 @@ def test_where_there_are_too_many_the_inhabited_ones_are_listed(open_web: OpenWe
     ]
 
 
-def test_who_may_be_in_some_rooms_only_gets_pages_of_these(open_web: OpenWeb) -> None:
+def test_the_list_has_only_rooms_that_the_token_allows(open_web: OpenWeb) -> None:
     broker = MemoryBroker()
     append(broker, *(Draft(f"{kind}{number:02}", "alice", "x") for number in range(30) for kind in ("coffee", "tea")))
     secret = b"a secret that is long enough for HS256"
@@ -166,8 +166,8 @@ def test_who_may_be_in_some_rooms_only_gets_pages_of_these(open_web: OpenWeb) ->
     assert (listed(answer), answer["more"]) == ([f"tea{number:02}" for number in range(20, 30)], False)
 
 
-def test_people_are_counted_whether_they_have_a_name_or_not(web: Web) -> None:
-    bob, nobody = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
+def test_members_with_and_without_a_name_are_counted(web: Web) -> None:
+    bob, unnamed = web.guests.v1("bob", "tea"), web.guests.plain("/rooms/tea")
     web.follow("tea")
 
     def members() -> tuple[int, int]:
@@ -175,10 +175,10 @@ def test_people_are_counted_whether_they_have_a_name_or_not(web: Web) -> None:
         return room["members"], web.get("/api/rooms/tea/members").json["unnamed"]
 
     assert members() == (2, 1)
-    nobody.send("/nick carol")
-    assert nobody.recv(PATIENCE) == "You are now carol."
+    unnamed.send("/nick carol")
+    assert unnamed.recv(TIMEOUT) == "You are now carol."
     assert members() == (2, 0)
-    nobody.send("/leave")
-    nobody.recv(PATIENCE)
+    unnamed.send("/leave")
+    unnamed.recv(TIMEOUT)
     assert members() == (1, 0)
     assert bob.ask(type="leave", room="tea")["type"] == "ack"

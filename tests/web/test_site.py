@@ -1,4 +1,4 @@
-"""The site: which path is what, health, counts, and everything below a prefix."""
+"""The site: paths, health, metrics, error pages, and path prefixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.connection.wiring import PATIENCE, eventually
+from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.brokers.memory import MemoryBroker
@@ -23,19 +23,19 @@ from wschat.errors import HistoryUnavailable
 from wschat.web import dashboard
 
 
-def test_healthy_and_ready(web: Web) -> None:
+def test_healthz_and_readyz(web: Web) -> None:
     for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
         answer = web.get(path)
         assert (answer.status, answer.json, answer.headers["cache-control"]) == (200, {"status": status}, "no-store")
 
 
-@pytest.mark.parametrize(("data", "status"), [(b"what is this?\r\n\r\n", 400), (plain("GET", "/", b"", X_Long="x" * 17_000), 431)])
-def test_what_is_not_understood_is_refused_in_json_too(web: Web, data: bytes, status: int) -> None:
+@pytest.mark.parametrize(("data", "status"), [(b"not HTTP\r\n\r\n", 400), (plain("GET", "/", b"", X_Long="x" * 17_000), 431)])
+def test_an_invalid_request_is_refused_in_json(web: Web, data: bytes, status: int) -> None:
     answer = web.connect().call(data)
     assert (answer.status, answer.json.keys()) == (status, {"code", "text"})
 
 
-def test_who_asks_for_a_websocket_is_refused_in_words(web: Web) -> None:
+def test_an_invalid_opening_request_is_refused_in_plain_text(web: Web) -> None:
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "8"}
     answer = web.connect().call(plain("GET", "/", b"", **{name.replace("-", "_"): value for name, value in headers.items()}))
     assert (answer.status, answer.body) == (426, b"The version of WebSocket spoken here is 13.\n")
@@ -48,7 +48,7 @@ def check_not_ready(web: Web) -> None:
     assert web.get("/healthz").status == 200
 
 
-def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
+def test_not_ready_while_the_history_is_unavailable(open_web: OpenWeb) -> None:
     class Gone(MemoryBroker):
         is_gone = False
 
@@ -62,12 +62,10 @@ def test_not_ready_where_the_history_cannot_be_used(open_web: OpenWeb) -> None:
     broker.is_gone = True
     check_not_ready(web)
     answer = web.get("/api/rooms/tea/messages")
-    assert answer.status == 200  # what can be done is done
+    assert answer.status == 200  # other calls still work
 
 
-def test_not_ready_while_another_program_keeps_the_history_from_being_written(
-    open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_not_ready_while_another_program_has_locked_the_history(open_web: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LOCK_TIMEOUT", 0.05)
     monkeypatch.setattr(write_queue, "_CHECK_INTERVAL", 0.0)
     path = tmp_path / "history"
@@ -85,13 +83,13 @@ def test_not_ready_while_another_program_keeps_the_history_from_being_written(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/stats", "/stats/data"])
-def test_pages_are_only_read(web: Web, path: str, method: str) -> None:
+def test_pages_allow_get_and_head_only(web: Web, path: str, method: str) -> None:
     answer = web.ask(method, path)
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method-not-allowed", "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/stats/", "/stats/more", "/healthz/", "/rooms/tea", "/robots.txt", "/%2F", "//"])
-def test_elsewhere_there_is_nothing(web: Web, path: str) -> None:
+def test_unknown_paths_get_404(web: Web, path: str) -> None:
     answer = web.connect().get(path)
     assert (answer.status, answer.code) == (404, "not-found")
 
@@ -103,7 +101,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;
 @pytest.mark.parametrize(
     ("path", "room"), [("/rooms/team", "team"), ("/rooms/Team/", "team"), ("/rooms/%D0%A7%D0%B0%D0%B9", "%D1%87%D0%B0%D0%B9")]
 )
-def test_the_address_of_a_room_leads_a_browser_to_the_page(open_web: OpenWeb, prefix: str, path: str, room: str) -> None:
+def test_the_url_of_a_room_redirects_a_browser_to_the_page(open_web: OpenWeb, prefix: str, path: str, room: str) -> None:
     web = open_web(server_options={"path_prefix": prefix})
     answer = web.ask("GET", f"{prefix}{path}", headers=BROWSER)
     assert (answer.status, answer.headers["location"]) == (303, f"{prefix}/?room={room}")
@@ -120,7 +118,7 @@ def test_the_address_of_a_room_leads_a_browser_to_the_page(open_web: OpenWeb, pr
         ("/rooms/%3Cscript%3E", "404 Not Found", "There is no such room"),
     ],
 )
-def test_what_is_not_there_is_a_page_for_a_browser(open_web: OpenWeb, path: str, status: str, text: str) -> None:
+def test_a_browser_gets_an_error_page(open_web: OpenWeb, path: str, status: str, text: str) -> None:
     web = open_web(server_options={"path_prefix": "/chat"})
     answer = web.ask("GET", f"/chat{path}", headers=BROWSER)
     assert answer.status == int(status[:3])
@@ -134,17 +132,17 @@ def test_what_is_not_there_is_a_page_for_a_browser(open_web: OpenWeb, path: str,
         assert web.get(urljoin(f"/chat{path}", link)).status == 200, link
 
 
-def test_programs_are_answered_in_json_wherever_a_browser_gets_a_page(web: Web) -> None:
+def test_other_clients_get_errors_in_json(web: Web) -> None:
     for path in ("/nothing", "/rooms/tea"):
         assert web.get(path).code == "not-found"
     assert web.ask("GET", "/api/rooms/tea/nothing", headers=BROWSER).code == "not-found"
     assert web.ask("POST", "/nothing", headers=BROWSER).code == "not-found"
 
 
-# Counts
+# Metrics
 
 
-def test_metrics_are_those_of_this_server(web: Web) -> None:
+def test_metrics_show_this_server(web: Web) -> None:
     web.guests.v1("alice", "tea")
     web.follow()
     eventually(lambda: web.server.load().connections["events"] == 1)
@@ -158,14 +156,14 @@ def test_metrics_are_those_of_this_server(web: Web) -> None:
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
 
 
-def test_without_prometheus_client_metrics_say_what_is_missing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_prometheus_client_get_501(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
     answer = web.get("/metrics")
     assert (answer.status, answer.code) == (501, "not-implemented")
     assert "pip install 'wschat[metrics]'" in answer.json["text"]
 
 
-def test_the_dashboard_has_samples_of_this_server(monkeypatch: pytest.MonkeyPatch, open_web: OpenWeb) -> None:
+def test_the_dashboard_shows_samples_of_this_server(monkeypatch: pytest.MonkeyPatch, open_web: OpenWeb) -> None:
     monkeypatch.setattr(dashboard, "SECONDS", 0.02)
     web = open_web()
     web.guests.v1("alice", "tea")
@@ -180,7 +178,7 @@ def test_the_dashboard_has_samples_of_this_server(monkeypatch: pytest.MonkeyPatc
         assert (answer.status, answer.code) == (400, "bad-field")
 
 
-# Below a prefix
+# Path prefixes
 
 
 def test_everything_is_below_the_prefix(open_web: OpenWeb) -> None:
@@ -195,7 +193,7 @@ def test_everything_is_below_the_prefix(open_web: OpenWeb) -> None:
 
 
 @pytest.mark.parametrize(("target", "location"), [("/chat", "/chat/"), ("/chat?name=alice&x=1", "/chat/?name=alice&x=1")])
-def test_the_bare_prefix_leads_to_the_page(open_web: OpenWeb, target: str, location: str) -> None:
+def test_the_bare_prefix_redirects_to_the_page(open_web: OpenWeb, target: str, location: str) -> None:
     web = open_web(server_options={"path_prefix": "/chat"})
     http = web.connect()
     answer = http.get(target)
@@ -207,13 +205,13 @@ def test_the_bare_prefix_leads_to_the_page(open_web: OpenWeb, target: str, locat
 
 
 def get(host: str, port: int, path: str) -> Answer:
-    with closing(HTTPConnection(host, port, timeout=PATIENCE)) as connection:
+    with closing(HTTPConnection(host, port, timeout=TIMEOUT)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 
-def test_the_command_serves_it_all() -> None:
+def test_the_command_serves_the_site() -> None:
     with running("--port", "0", "--path-prefix", "/chat/") as command:
         assert f"on http://127.0.0.1:{command.port}/chat/ and ws://127.0.0.1:{command.port}/chat/" in command.start_line
         assert get(command.host, command.port, "/chat/").headers["content-type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""What the tests of the HTTP side share: raw requests and their answers, and streams of events. Tests do not belong here."""
+"""Helpers for the tests of the HTTP side: raw requests and their responses, and event streams."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from urllib.parse import urlencode
 
 import wschat
 from tests.chat.wiring import Guests
-from tests.server.raw import PATIENCE, Raw
+from tests.concurrency import TIMEOUT
+from tests.server.raw import Raw
 from wschat.chat.chat import Chat
 
 
 def plain(method: str = "GET", target: str = "/", body: bytes = b"", *, version: str = "HTTP/1.1", **headers: str) -> bytes:
-    """A request that is no opening; `X_Name` is the header X-Name. A body has its length with it, unless it is in chunks."""
+    """Return a plain request. The keyword `X_Name` is the header X-Name. A body gets a Content-Length unless it is chunked."""
     fields = {"Host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}}
     if body and not {"Content-Length", "Transfer-Encoding"} & fields.keys():
         fields["Content-Length"] = str(len(body))
@@ -26,12 +27,12 @@ def plain(method: str = "GET", target: str = "/", body: bytes = b"", *, version:
 
 
 def chunked(*parts: bytes) -> bytes:
-    """A body in chunks."""
+    """Return a chunked body."""
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
 class Answer(NamedTuple):
-    """An answer; header names are in lower case. One that breaks off is not whole."""
+    """A response. Header names are in lower case. `is_whole` is False if it breaks off."""
 
     status: int
     headers: dict[str, str]
@@ -45,18 +46,18 @@ class Answer(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Of an error, which has nothing but this and a sentence."""
+        """The code of an error, which has no other fields than this and a text."""
         assert self.json.keys() == {"code", "text"}
         assert self.json["text"]
         return str(self.json["code"])
 
 
 class Http(Raw):
-    """A connection on which requests are written by hand, and answers read by the rules of RFC 9112."""
+    """A connection for raw requests, whose responses are read by the rules of RFC 9112."""
 
     @classmethod
     def to(cls, server: wschat.WebSocketServer) -> Http:
-        return cls(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+        return cls(socket.create_connection(("127.0.0.1", server.port), TIMEOUT))
 
     def __enter__(self) -> Http:
         return self
@@ -65,12 +66,12 @@ class Http(Raw):
         return self.call(plain("GET", target, b"", **headers))
 
     def call(self, data: bytes) -> Answer:
-        """Send a request and read the answer."""
+        """Send a request and read the response."""
         self.send(data)
         return self.answer(data.split(b" ", 1)[0].decode())
 
     def answer(self, method: str = "GET") -> Answer:
-        """The next answer, to a request with this method."""
+        """Read the response to a request with this method."""
         status, headers = self.head()
         if method == "HEAD" or status < 200 or status in (204, 304):
             return Answer(status, headers, b"")
@@ -83,7 +84,7 @@ class Http(Raw):
         return Answer(status, headers, self.rest())
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the headers, none of which comes twice."""
+        """Read the status and the headers, which must be unique."""
         line = self._input.readline()
         assert line.startswith(b"HTTP/1.1 "), line
         headers: dict[str, str] = {}
@@ -94,15 +95,15 @@ class Http(Raw):
         return int(line.split()[1]), headers
 
     def line(self) -> bytes:
-        """The next line of a body without its end; nothing at the end of the stream."""
+        """Read a line of a body without its line end. Return b"" at the end of the stream."""
         return self._input.readline().rstrip(b"\r\n")
 
     def lines(self) -> Iterator[bytes]:
-        """All lines until the end of the stream, with their ends."""
+        """Read all lines until the end of the stream, with their line ends."""
         return iter(self._input.readline, b"")
 
     def is_over(self) -> bool:
-        """Whether the server has ended the connection and sends nothing more. Waits for one or the other."""
+        """Return True if the server ends the connection without sending anything more, False if it sends something."""
         return self.rest() == b""
 
     def _chunks(self) -> tuple[bytes, bool]:
@@ -116,7 +117,7 @@ class Http(Raw):
 
 
 class ServerEvent(NamedTuple):
-    """One event, as a browser's EventSource has it."""
+    """An event, as a browser's EventSource delivers it."""
 
     type: str
     data: str
@@ -128,7 +129,7 @@ class ServerEvent(NamedTuple):
 
 
 class Events:
-    """An EventSource (WHATWG HTML, section 9.2.6) over a connection whose answer has begun."""
+    """An EventSource (WHATWG HTML, section 9.2.6) over a connection with a pending response."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
@@ -138,7 +139,7 @@ class Events:
         self.comments = 0
 
     def __iter__(self) -> Iterator[ServerEvent]:
-        """All events until the stream ends. What is cut off in the middle is none."""
+        """Yield events until the stream ends. An incomplete event is dropped."""
         fields: dict[str, list[str]] = {}
         for raw in self.http.lines():
             line = raw.decode().rstrip("\n")
@@ -157,16 +158,16 @@ class Events:
                     yield ServerEvent(event_type, data, self.last_id)
 
     def next(self, wanted: str = "message") -> ServerEvent:
-        """The next event of this type."""
+        """Return the next event of this type."""
         return next(event for event in self if event.type == wanted)
 
     def texts(self, number: int) -> list[str]:
-        """What the next so many messages say."""
+        """Return the texts of the next messages."""
         return [self.next().json["text"] for _ in range(number)]
 
 
 class Web:
-    """A chat with its site, and clients that end with the test."""
+    """A chat with its site, and clients that are closed after the test."""
 
     def __init__(self, chat: Chat, server: wschat.WebSocketServer, stack: ExitStack) -> None:
         self.chat = chat
@@ -175,13 +176,13 @@ class Web:
         self._stack = stack
 
     def connect(self, source: str = "127.0.0.1") -> Http:
-        """A connection that nothing has been said on."""
+        """Open a connection without sending anything."""
         address = ("127.0.0.1", self.server.port)
-        return self._stack.enter_context(Http(socket.create_connection(address, PATIENCE, source_address=(source, 0))))
+        return self._stack.enter_context(Http(socket.create_connection(address, TIMEOUT, source_address=(source, 0))))
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request, as a program makes it that knows nothing of the server."""
-        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
+        """Send a request with http.client."""
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=TIMEOUT)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
@@ -190,24 +191,24 @@ class Web:
             connection.close()
 
     def get(self, path: str, /, **query: object) -> Answer:
-        """GET, with these parameters."""
+        """Send a GET request with query parameters."""
         return self.ask("GET", f"{path}?{urlencode(query)}" if query else path)
 
     def post(
         self, text: object = "hello", room: str = "tea", /, query: str = "", headers: Mapping[str, str] | None = None, **fields: object
     ) -> Answer:
-        """Say something, by a POST."""
+        """Post a message to a room."""
         body = json.dumps({"text": text, **fields}).encode()
         return self.ask("POST", f"/api/rooms/{room}/messages{query}", body, headers)
 
     def texts(self, room: str = "tea") -> list[str]:
-        """All that is kept of a room, by its export."""
+        """Return the texts of all messages of a room, from its export."""
         lines = self.get(f"/api/rooms/{room}/export").body.decode().split("\n")
         assert lines.pop() == ""
         return [json.loads(line)["text"] for line in lines]
 
     def follow(self, room: str = "tea", last_event_id: str | None = None, query: str = "", **headers: str) -> Events:
-        """A stream of the events in a room, once it has begun."""
+        """Open the event stream of a room and wait for its headers."""
         http = self.connect()
         if last_event_id is not None:
             headers["Last_Event_ID"] = last_event_id
