@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.sqlite.wiring import open_database
 from tests.brokers.test_clock import DAY, NOW, FakeTime
 from tests.concurrency import TIMEOUT, eventually
 from tests.connection.wiring import Wiring
@@ -61,13 +62,6 @@ def moderating(path: Path) -> Iterator[Moderation]:
     """Open the moderation kept in a file, which is closed after the block."""
     with contextlib.closing(SqliteBroker(path)) as broker:
         yield Moderation(broker)
-
-
-@contextlib.contextmanager
-def open_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file as another program sees it."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
-        yield database
 
 
 def refusal(moderation: Moderation, kind: str, session: Session, room: str = "lobby") -> Rejected:

@@ -78,7 +78,7 @@ def test_starting_takes_little_processor_time(arguments: list[str], seconds: flo
 
     def processor_time() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], env=env, stdout=subprocess.DEVNULL, check=True, timeout=PATIENCE)
+        subprocess.run([sys.executable, *arguments], env=env, stdout=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 import wschat
+from tests.brokers.wiring import IgnoringPublisher
 from tests.chat.conftest import ChatFactory
 from tests.conftest import ServerFactory, url_of
-from wschat.brokers.base import TOPIC, Broker, Draft, Outcome
+from wschat.brokers.base import TOPIC, Broker, Draft
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
@@ -30,13 +31,6 @@ def chat(serve: ServerFactory) -> wschat.WebSocketServer:
 def connections() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-class Nobody:
-    """A publisher who does not care."""
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
 
 
 class PlainClients:
@@ -143,13 +137,13 @@ def test_a_topic_is_a_line_for_everyone_in_the_room_and_for_who_joins(serve: Ser
     guest = PlainClients(chat, connections)
     stays, comes = guest("/rooms/tea"), guest()
     for text in ("green: or black?", ""):
-        broker.append(Draft("tea", "alice", text, kind=TOPIC), Nobody())
+        broker.append(Draft("tea", "alice", text, kind=TOPIC), IgnoringPublisher())
     assert stays.recv(timeout=5) == "alice changed the topic to: green: or black?"
     assert stays.recv(timeout=5) == "alice cleared the topic"
     assert ask(comes, "/join tea") == "You are now in tea."
     assert ask(comes, "/who") == "In tea: 2 without a name."
     assert ask(comes, "/join lobby") == "You are now in lobby."
-    broker.append(Draft("tea", "bob", "white", kind=TOPIC), Nobody())
+    broker.append(Draft("tea", "bob", "white", kind=TOPIC), IgnoringPublisher())
     topic = "Topic of tea, set by bob: white"
     assert ask(comes, "/join tea") == f"You are now in tea.\n{topic}"
     assert ask(comes, "/who") == f"In tea: 2 without a name.\n{topic}"
