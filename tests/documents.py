@@ -55,10 +55,11 @@ HTTP_API = Document("docs/http-api.md")
 WIRE_PROTOCOL = Document("docs/wire-protocol.md")
 SERVING = Document("docs/serving.md")
 TESTING = Document("docs/testing.md")
+CONNECT = Document("docs/connect.md")
 ARCHITECTURE = Document("ARCHITECTURE.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
 
-DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, ARCHITECTURE, CONTRIBUTING]
+DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, CONNECT, ARCHITECTURE, CONTRIBUTING]
 """All documents but the changelog."""
 
 

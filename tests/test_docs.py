@@ -8,18 +8,24 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import MISSING, fields
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import click
 import pytest
 
 import wschat
-from tests.documents import ARCHITECTURE, DOCUMENTS, HTTP_API, OPERATING, ROOT, SERVING, WIRE_PROTOCOL, Document, Example, code_in
+from tests.conftest import ServerFactory, echo
+from tests.documents import ARCHITECTURE, CONNECT, DOCUMENTS, HTTP_API, OPERATING, ROOT, SERVING, WIRE_PROTOCOL, Document, Example, code_in
 from tests.programs import free_port, run_program, running_program
 from tests.server.command import running
+from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.chat.actions import ACTIONS
+from wschat.chat.chat import SUBPROTOCOLS, Chat
+from wschat.cli.connect import main as connect
 from wschat.counters import Load
 from wschat.events import Event, Gap
 from wschat.server.__main__ import main
@@ -91,6 +97,35 @@ def test_the_transcripts_of_curl() -> None:
                 for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", example.code, re.MULTILINE):
                     shell = subprocess.run(["bash", "-c", command.replace("8080", str(port))], capture_output=True, text=True, timeout=20)
                     assert without_variables(shell.stdout) == without_variables(output), command
+
+
+def test_the_transcripts_of_wschat_connect(serve: ServerFactory, tmp_path: Path) -> None:
+    with closing(Chat(MemoryBroker())) as chat:
+        chat_server = serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS)
+        ports = {"8080": str(chat_server.port), "8081": str(serve(echo).port)}
+        for example in CONNECT.examples:
+            code = re.sub("|".join(ports), lambda port: ports[port[0]], example.code)
+            for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", code, re.MULTILINE):
+                script = f'wschat() {{ {shlex.quote(sys.executable)} -m wschat.cli "$@"; }}; {command}'
+                shell = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=20)
+                printed = shell.stdout.replace("exit code", f"{shell.stderr}exit code")
+                assert without_times(printed) == without_times(output), command
+        chat_server.stop()
+
+
+def without_times(text: str) -> str:
+    """Return a text without the times of JSON lines."""
+    return re.sub(r'"(time|at)": [^,]*', r'"\1": ...', text)
+
+
+def test_the_table_of_the_options_of_wschat_connect_is_complete() -> None:
+    shown = {name: row[1].strip("`") for row in CONNECT.table("option") for name in code_in(row[0])}
+    options = [parameter for parameter in connect.params if isinstance(parameter, click.Option)]
+    assert shown.keys() - {"--help"} == {name for option in options for name in (*option.opts, *option.secondary_opts)}
+    for option in options:
+        default = shown[option.opts[0]]
+        if isinstance(option.default, (int, float)) and not option.is_flag:
+            assert default == f"{option.default:g}", option.opts
 
 
 def test_every_call_of_the_api_has_a_transcript() -> None:
