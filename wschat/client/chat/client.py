@@ -83,6 +83,7 @@ class ChatClient:
         rooms: Iterable[str] = (),
         token: str | Callable[[], str | None] | None = None,
         password: str | None = None,
+        secret: str | None = None,
         headers: Mapping[str, str] | None = None,
         max_pending: int = MAX_PENDING,
         max_events: int = MAX_EVENTS,
@@ -94,9 +95,10 @@ class ChatClient:
         """Nothing is connected before `start`, or before the `with` block is entered.
 
         `name` is the name to take, None for one that a token or the URL gives. `rooms` are joined first. `password` is that of a moderator
-        of this name. At most `max_pending` requests wait for their replies; another one waits for one of them, up to its timeout. At most
-        `max_events` events wait for the caller, 2 or more. The other arguments are those of `reconnect`; `on_attempt` is called by the
-        client's thread.
+        of this name. `secret`, 22 to 128 letters, digits, `-` or `_`, proves that a guest is the one who had the name before, because a
+        name is reserved for five minutes when its guest leaves; by default, the server gives one. At most `max_pending` requests wait for
+        their replies; another one waits for one of them, up to its timeout. At most `max_events` events wait for the caller, 2 or more.
+        The other arguments are those of `reconnect`; `on_attempt` is called by the client's thread.
 
         Raises UsageError if an argument is invalid.
         """
@@ -112,7 +114,7 @@ class ChatClient:
         self._lock = threading.RLock()
         self._requests = Requests(self._lock, max_pending)
         self._inbox = Inbox(self._lock, max_events)
-        self._identity = Identity(name, list(rooms))
+        self._identity = Identity(name, list(rooms), secret)
         self._callbacks: list[tuple[type[Event], Callable[[Event], object]]] = []
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None

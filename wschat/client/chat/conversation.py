@@ -26,11 +26,13 @@ _EXITS = ("kick", "ban")
 class Identity:
     """The name of a client, and what proves that it is the same guest on the next connection. The lock of the client guards it."""
 
-    def __init__(self, name: str | None, rooms: list[str]) -> None:
+    def __init__(self, name: str | None, rooms: list[str], secret: str | None) -> None:
         self.name = name
         """The name to take; None for one that the server gives."""
-        self.secret: str | None = None
-        """The secret of the guest, as the first welcome has it."""
+        self.secret = secret
+        """The secret of the guest: the one that was given, or that of the first welcome."""
+        self.may_replace = secret is not None
+        """True if another connection with the name may be this client's own."""
         self.has_name = False
         """True if the client has had its name on an earlier connection."""
         self.new_rooms = rooms
@@ -71,13 +73,14 @@ class Conversation:
         if welcome.name is not None and (identity.name is None or is_same_name(welcome.name, identity.name)):
             identity.name = welcome.name
         elif identity.name is not None:
-            fields = {"name": identity.name, "secret": identity.secret, "replace": identity.has_name or None}
+            fields = {"name": identity.name, "secret": identity.secret, "replace": identity.may_replace or None}
             reply = self._ask("nick", fields)
             if isinstance(reply, Error):
                 if reply.code == "name-taken" and identity.has_name:
                     return False
                 raise Rejected(reply.code, reply.text, reply.seconds)
         identity.has_name = identity.name is not None
+        identity.may_replace = identity.may_replace or identity.has_name
         return True
 
     def _join_new_rooms(self) -> None:
