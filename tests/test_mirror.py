@@ -12,6 +12,7 @@ TESTS = ROOT / "tests"
 # The test file that covers a module without one of its own.
 COVERED_BY = {
     "apps": "test_docs.py",
+    "callables": "server/test_handlers.py",
     "chat/action": "chat/test_registry.py",
     "chat/actions/ban": "chat/test_moderating.py",
     "chat/actions/help": "chat/dialects/test_v1.py",
@@ -48,10 +49,8 @@ COVERED_BY = {
     "chat/sessions": "chat/test_users.py",
     "chat/state": "chat/dialects/test_v1.py",
     "chat/text": "chat/test_parser_commands.py",
-    "cli/client/conversing": "cli/client/test_conversation.py",
     "cli/client/exit_codes": "cli/test_connect.py",
     "cli/client/input": "cli/test_connect.py",
-    "cli/client/raw_conversation": "cli/client/test_conversation.py",
     "cli/client/transcript": "cli/client/test_script.py",
     "cli/loading": "cli/test_serve.py",
     "client/__main__": "cli/test_connect.py",

@@ -24,6 +24,7 @@ import wschat.dependencies  # noqa: F401  # before the modules that import them
 
 __all__ = [
     "Attempt",
+    "Bot",
     "ChatClient",
     "CloseCode",
     "Connection",
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from wschat.client.bot.bot import Bot
     from wschat.client.chat.client import ChatClient
     from wschat.client.connect import connect
     from wschat.client.reconnect import Attempt, Reconnect, reconnect
@@ -80,6 +82,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
     # Each is imported when it is first used (PEP 562), so that commands and the pytest plugin load only what they need.
     _MODULES = {
         "Attempt": "wschat.client.reconnect",
+        "Bot": "wschat.client.bot.bot",
         "ChatClient": "wschat.client.chat.client",
         "CloseCode": "wschat.protocol.frames",
         "Connection": "wschat.connection.connection",

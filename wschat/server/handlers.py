@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from wschat.callables import check_runs_when_called, name_of
 from wschat.errors import UsageError
 
 
@@ -25,7 +26,7 @@ def check_function(function: Callable[[Any], object], role: str, argument: str) 
     try:
         signature.bind(argument)
     except TypeError as error:
-        raise UsageError(f"{role} {_name_of(function)} must take one argument, {argument}: {error}") from None
+        raise UsageError(f"{role} {name_of(function)} must take one argument, {argument}: {error}") from None
 
 
 def check_class(handler_class: Any, base: type) -> None:
@@ -39,23 +40,8 @@ def check_class(handler_class: Any, base: type) -> None:
         raise UsageError(f"{cls.__qualname__} must have a method `handle`")
 
 
-def check_runs_when_called(function: Callable[..., object], role: str) -> None:
-    """Raise UsageError for an async or a generator function."""
-    for code in (function, type(function).__call__):
-        if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
-            raise UsageError(f"{role} {_name_of(function)} must be a plain function (`def`), which may block: it is async")
-        if inspect.isgeneratorfunction(code):
-            raise UsageError(f"{role} {_name_of(function)} must be a plain function: it has a `yield`, so a call does not run it")
-
-
 def check_has_run(result: object, role: str) -> None:
     """Raise UsageError if a function returned a coroutine or generator, as a lambda that calls an `async def` function does."""
     if result is not None and (inspect.isawaitable(result) or inspect.isasyncgen(result) or inspect.isgenerator(result)):
         getattr(result, "close", lambda: None)()
         raise UsageError(f"{role} must run when it is called: it returned {result!r}, which is never run")
-
-
-def _name_of(function: object) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return f"{getattr(function, '__qualname__', None) or type(function).__qualname__}()"

@@ -1,0 +1,142 @@
+"""Which events are messages and members to handle."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chat.wiring import Clock
+from wschat.client.bot.incoming import Incoming, Outages
+from wschat.client.bot.message import Member, Message
+from wschat.client.bot.recorder import Recorder
+from wschat.client.chat.event_queue import Dropped
+from wschat.client.reconnect import Attempt
+from wschat.events import Error, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
+
+URL = "ws://chat"
+
+
+def said(sender: str, text: str = "hi", seq: int = 8) -> MessageEvent:
+    return MessageEvent("tea", seq, sender, text, 3.0)
+
+
+def joined(last: int = 7, *moderators: str) -> Joined:
+    return Joined("tea", "epoch", last, ["dice"], [], False, False, moderators=moderators)
+
+
+class Told:
+    """A bot by the name `name` that is told of events."""
+
+    def __init__(self, catch_up: float = 60.0) -> None:
+        self.name = "dice"
+        self.clock = Clock()
+        self.outages = Outages(clock=self.clock)
+        self.incoming = Incoming(lambda: self.name, Recorder(), self.outages, catch_up)
+        self.take = self.incoming.take
+        self.take(joined(7, "root"))
+
+    def lose(self, seconds: float, last: int) -> None:
+        """Lose the connection for some seconds, in which messages up to a number were sent."""
+        self.outages.on_attempt(Attempt(1, URL, OSError("lost"), 1.0))
+        self.clock.now += seconds / 2
+        self.outages.on_attempt(Attempt(2, URL, OSError("still lost"), 1.0))
+        self.clock.now += seconds / 2
+        self.outages.on_attempt(Attempt(3, URL, None, None))
+        self.take(joined(last, "root"))
+
+
+def test_a_message() -> None:
+    message = Told().take(said("alice"))
+    assert isinstance(message, Message)
+    assert (message.room, message.sender, message.text, message.seq, message.time) == ("tea", "alice", "hi", 8, 3.0)
+    assert not message.is_moderator
+
+
+def test_a_message_of_a_moderator() -> None:
+    message = Told().take(said("root"))
+    assert isinstance(message, Message)
+    assert message.is_moderator
+
+
+def test_a_whisper_has_no_room_and_no_moderators() -> None:
+    message = Told().take(WhisperEvent("root", "dice", "hi", 3.0))
+    assert isinstance(message, Message)
+    assert (message.room, message.seq, message.is_moderator) == ("", 0, False)
+
+
+@pytest.mark.parametrize("name", ["dice", "Dice", "DICE"])
+def test_its_own_messages_whispers_and_joins_are_left_out(name: str) -> None:
+    told = Told()
+    assert told.take(said(name)) is None
+    assert told.take(WhisperEvent(name, "dice", "hi", 3.0)) is None
+    assert told.take(MemberEvent("tea", name, "join")) is None
+
+
+def test_a_message_by_its_former_name_that_comes_after_the_rename_is_its_own() -> None:
+    told = Told()
+    told.name = "cube"
+    told.take(MemberEvent("tea", "dice", "rename", "cube"))
+    assert told.take(said("dice")) is None
+    assert told.take(said("cube")) is None
+    told.take(MemberEvent("tea", "alice", "rename", "carol"))
+    assert told.take(said("alice")) is not None
+
+
+def test_members_who_join() -> None:
+    told = Told()
+    bob, eve = told.take(MemberEvent("tea", "bob", "join", moderator=True)), told.take(MemberEvent("tea", "eve", "join"))
+    assert isinstance(bob, Member)
+    assert isinstance(eve, Member)
+    assert [(member.room, member.name, member.is_moderator) for member in (bob, eve)] == [("tea", "bob", True), ("tea", "eve", False)]
+    assert told.take(MemberEvent("tea", "bob", "leave")) is None
+
+
+def test_messages_missed_for_a_short_time_are_handled_without_moderators() -> None:
+    told = Told()
+    told.lose(59, last=9)
+    missed, new = told.take(said("root", seq=9)), told.take(said("root", seq=10))
+    assert isinstance(missed, Message)
+    assert isinstance(new, Message)
+    assert (missed.is_moderator, new.is_moderator) == (False, True)
+
+
+def test_messages_missed_for_a_long_time_are_left_out() -> None:
+    told = Told()
+    told.lose(61, last=9)
+    assert told.take(said("alice", seq=9)) is None
+    assert told.take(said("alice", seq=10)) is not None
+    told.lose(1, last=11)
+    assert told.take(said("alice", seq=11)) is not None
+
+
+def test_dropped_events_leave_no_moderators() -> None:
+    told = Told()
+    told.take(Dropped(3))
+    message = told.take(said("root"))
+    assert isinstance(message, Message)
+    assert not message.is_moderator
+
+
+def test_what_the_server_says_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "wschat.bot")
+    told = Told()
+    for event in (Error("forbidden", "No."), Notice("root muted you."), Gap("tea", 5), MemberEvent("tea", "dice", "kick")):
+        assert told.take(event) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "the server says: No.",
+        "the server says: root muted you.",
+        "messages before number 5 of tea were missed: the server no longer has them",
+        "the bot is no longer in tea: kick",
+    ]
+
+
+def test_attempts_are_logged_and_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "wschat.bot")
+    attempts: list[Attempt] = []
+    outages = Outages(attempts.append)
+    for attempt in (Attempt(1, URL, OSError("refused"), 1.5), Attempt(2, URL, None, None), Attempt(1, URL, OSError("final"), None)):
+        outages.on_attempt(attempt)
+    assert [attempt.number for attempt in attempts] == [1, 2, 1]
+    assert [record.getMessage() for record in caplog.records] == [
+        "no connection to ws://chat: refused; the next attempt is in 1.5 s",
+        "connected to ws://chat",
+    ]

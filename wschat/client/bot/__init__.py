@@ -1,0 +1,1 @@
+"""`Bot`: commands, handlers and timers on top of a `ChatClient`."""

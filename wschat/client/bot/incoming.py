@@ -1,0 +1,114 @@
+"""What a bot is told: which events of its client are messages and members to handle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from wschat.client.bot.message import Member, Message, Outlet
+from wschat.client.bot.moderators import Moderators
+from wschat.client.chat.conversation import comparable
+from wschat.client.chat.event_queue import Dropped
+from wschat.client.reconnect import Attempt
+from wschat.events import Error, Event, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
+
+logger = logging.getLogger("wschat.bot")
+
+_KEPT_SECONDS = 60.0  # after a rename, a message by the old name may still come
+_EXITS = ("kick", "ban")
+
+
+class Outages:
+    """How long the last lost connection took to replace. Written by the thread of the client, read by that of the bot."""
+
+    def __init__(self, on_attempt: Callable[[Attempt], object] | None = None, clock: Callable[[], float] = monotonic) -> None:
+        """`on_attempt` is called with each attempt, too."""
+        self._on_attempt = on_attempt
+        self._clock = clock
+        # Guards the two below. No other lock is taken while it is held.
+        self._lock = threading.Lock()
+        self._lost_at: float | None = None
+        self._seconds = 0.0
+
+    def on_attempt(self, attempt: Attempt) -> None:
+        """Take note of an attempt to connect, and log it."""
+        with self._lock:
+            now = self._clock()
+            if attempt.error is not None:
+                self._lost_at = now if self._lost_at is None else self._lost_at
+            else:
+                self._seconds = 0.0 if self._lost_at is None else now - self._lost_at
+                self._lost_at = None
+        if attempt.error is None:
+            logger.info("connected to %s", attempt.url)
+        elif attempt.pause is not None:
+            logger.warning("no connection to %s: %s; the next attempt is in %.1f s", attempt.url, attempt.error, attempt.pause)
+        if self._on_attempt is not None:
+            self._on_attempt(attempt)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds between the loss and the connection that has replaced it."""
+        with self._lock:
+            return self._seconds
+
+
+class Incoming:
+    """Takes the events of a client, in one thread, and returns what the bot is to handle.
+
+    Left out are the bot's own messages, and those it has missed if the connection was lost for more than `catch_up` seconds.
+    """
+
+    def __init__(self, own_name: Callable[[], str | None], outlet: Outlet, outages: Outages, catch_up: float) -> None:
+        self._own_name = own_name
+        self._outlet = outlet
+        self._outages = outages
+        self._catch_up = catch_up
+        self._moderators = Moderators()
+        self._known: dict[str, int] = {}  # by room: the last number when the bot joined it
+        self._former_names: dict[str, float] = {}  # in their comparable form, with the time until which they are the bot's
+
+    def take(self, event: Event) -> Message | Member | None:
+        """Return what to handle for an event, None for nothing."""
+        if isinstance(event, MessageEvent):
+            return self._message(event)
+        if isinstance(event, WhisperEvent):
+            return None if self._is_own(event.sender) else Message("", event.sender, event.text, 0, event.time, False, self._outlet)
+        if isinstance(event, MemberEvent):
+            return self._member(event)
+        if isinstance(event, Joined):
+            self._moderators.on_joined(event)
+            self._known[event.room] = event.last
+        elif isinstance(event, Dropped):
+            logger.warning("%d events were dropped; the bot knows no moderators until it joins again", event.count)
+            self._moderators = Moderators()  # one who has left may have been among them
+        elif isinstance(event, Gap):
+            logger.warning("messages before number %d of %s were missed: the server no longer has them", event.first, event.room)
+        elif isinstance(event, (Error, Notice)):
+            logger.info("the server says: %s", event.text)
+        return None
+
+    def _message(self, event: MessageEvent) -> Message | None:
+        is_missed = event.seq <= self._known.get(event.room, 0)
+        if self._is_own(event.sender) or (is_missed and self._outages.seconds > self._catch_up):
+            return None
+        # Who moderated the room when a missed message was sent is not known: another one may have had the name.
+        is_moderator = not is_missed and self._moderators.contains(event.room, event.sender)
+        return Message(event.room, event.sender, event.text, event.seq, event.time, is_moderator, self._outlet)
+
+    def _member(self, event: MemberEvent) -> Member | None:
+        if event.event == "rename" and event.new_name is not None and self._is_own(event.new_name):
+            self._former_names[comparable(event.name)] = monotonic() + _KEPT_SECONDS
+        self._moderators.on_member(event)
+        is_own = self._is_own(event.name)
+        if is_own and event.event in _EXITS:
+            logger.warning("the bot is no longer in %s: %s", event.room, event.event)
+        if event.event != "join" or is_own:
+            return None
+        return Member(event.room, event.name, bool(event.moderator), self._outlet)
+
+    def _is_own(self, name: str) -> bool:
+        own, key = self._own_name(), comparable(name)
+        return (own is not None and key == comparable(own)) or self._former_names.get(key, 0.0) > monotonic()

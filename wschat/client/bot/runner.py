@@ -1,0 +1,147 @@
+"""One run of a bot: its client, the thread that takes the client's events, and the threads of its handlers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+
+from wschat.callables import name_of
+from wschat.client.bot.commands import Call
+from wschat.client.bot.handlers import Handlers, Periodic
+from wschat.client.bot.incoming import Incoming
+from wschat.client.bot.loop_guard import LoopGuard
+from wschat.client.bot.message import Member, Message, Outlet
+from wschat.client.bot.schedule import Schedule
+from wschat.client.bot.workers import Workers
+from wschat.client.chat.client import ChatClient
+from wschat.daemons import join_daemon, start_daemon
+from wschat.errors import ConnectionClosed, OutcomeUnknown
+
+logger = logging.getLogger("wschat.bot")
+
+_DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was stopped
+
+
+class CountingOutlet:
+    """Sends texts by another outlet, and counts the handler's first one as an answer."""
+
+    def __init__(self, outlet: Outlet, count: Callable[[], object]) -> None:
+        self._outlet = outlet
+        self._count: Callable[[], object] | None = count
+
+    def say(self, room: str, text: str, *, id: str | None = None) -> int:  # noqa: A002
+        """Send a text to a room, and return its number."""
+        self._note()
+        return self._outlet.say(room, text, id=id)
+
+    def whisper(self, name: str, text: str) -> None:
+        """Send a text to one user."""
+        self._note()
+        self._outlet.whisper(name, text)
+
+    def _note(self) -> None:
+        if self._count is not None:
+            self._count()
+            self._count = None
+
+
+class Runner:
+    """Runs the handlers of a bot until `close`. `on_end` is called with the error that has ended the client."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        client: ChatClient,
+        incoming: Incoming,
+        workers: Workers,
+        guard: LoopGuard,
+        speak_by: Callable[[Outlet], AbstractContextManager[None]],
+        on_end: Callable[[Exception], object],
+    ) -> None:
+        self._handlers = handlers
+        self._client = client
+        self._incoming = incoming
+        self._workers = workers
+        self._guard = guard
+        self._speak_by = speak_by
+        self._on_end = on_end
+        self._schedule = Schedule(handlers.periodic, self._submit_periodic)
+        self._refused = 0  # since the last message that was accepted; for the thread that takes the events
+
+    def start(self) -> None:
+        """Start the threads. Raises OSError if one cannot be started."""
+        self._workers.start()
+        try:
+            self._schedule.start()
+        except OSError:
+            self._workers.stop(0)
+            raise
+        self._client.start()
+        self._thread = start_daemon(self._run, "wschat-bot")
+
+    def close(self) -> None:
+        """Handle what was received, at most 5 seconds long, close the connection, and wait for the threads."""
+        self._schedule.stop()
+        unfinished = self._workers.stop(_DRAIN_SECONDS)
+        if unfinished:
+            logger.warning("%d handlers and messages were not finished within %g s", unfinished, _DRAIN_SECONDS)
+        self._client.close()
+        join_daemon(self._thread)
+
+    def _run(self) -> None:
+        try:
+            for event in self._client:
+                received = self._incoming.take(event)
+                if received is not None and (isinstance(received, Member) or self._handlers.wants(received)):
+                    self._submit(_origin(received), partial(self._handle, received))
+        except Exception as error:
+            logger.error("the bot has no connection any more: %s", error)
+            self._on_end(error)
+
+    def _submit(self, key: Hashable, job: Callable[[], object]) -> None:
+        if not self._workers.submit(key, job):
+            self._refused += 1
+            if self._refused == 1:
+                logger.warning("too many messages are waiting: those that come are not handled")
+        elif self._refused:
+            logger.warning("messages are handled again; %d were not", self._refused)
+            self._refused = 0
+
+    def _submit_periodic(self, periodic: Periodic) -> None:
+        if not self._workers.is_busy(periodic):
+            call = Call(name_of(periodic.function), periodic.function, is_answered=False)
+            self._workers.submit(periodic, partial(self._run_calls, [call], self._client, None))
+
+    def _handle(self, received: Message | Member) -> None:
+        room, name = _origin(received)
+        outlet = CountingOutlet(self._client, partial(self._guard.count_answer, room, name))
+        received = replace(received, outlet=outlet)
+        message = received if isinstance(received, Message) else None
+        calls = self._handlers.calls_for_member(received) if isinstance(received, Member) else self._handlers.calls_for_message(received)
+        if calls and self._guard.is_admitted(room, name):
+            self._run_calls(calls, outlet, message)
+
+    def _run_calls(self, calls: Sequence[Call], outlet: Outlet, message: Message | None) -> None:
+        with self._speak_by(outlet):
+            for call in calls:
+                try:
+                    call.run()
+                except (ConnectionClosed, OutcomeUnknown) as error:
+                    logger.warning("%s could not answer: %s", call.name, error)
+                except Exception:
+                    logger.exception("%s failed", call.name)
+                    if message is not None and call.is_answered:
+                        self._apologize(call, message)
+
+    def _apologize(self, call: Call, message: Message) -> None:
+        try:
+            message.reply(f"Sorry, {call.name} failed.")
+        except Exception as error:
+            logger.warning("%s could not answer that it has failed: %s", call.name, error)
+
+
+def _origin(received: Message | Member) -> tuple[str, str]:
+    return received.room, received.sender if isinstance(received, Message) else received.name
