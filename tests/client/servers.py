@@ -1,4 +1,4 @@
-"""Servers and proxies for the tests of the client, each with its own threads. Contains no tests."""
+"""Servers and proxies for the tests of the client, each with its own threads."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ def test_the_server_sees_the_path(serve: ServerFactory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoken", "offered", "chosen"),
+    ("supported", "offered", "chosen"),
     [(["a", "B"], ["x", "B"], "B"), (["a"], ["x"], None), ([], ["x"], None), (["a"], [], None)],
 )
 def test_the_server_chooses_one_subprotocol_or_none(
-    serve: ServerFactory, spoken: list[str], offered: list[str], chosen: str | None
+    serve: ServerFactory, supported: list[str], offered: list[str], chosen: str | None
 ) -> None:
-    server = serve(lambda ws: ws.send(str(ws.subprotocol)), subprotocols=spoken)
+    server = serve(lambda ws: ws.send(str(ws.subprotocol)), subprotocols=supported)
     with wschat.connect(url_of(server), subprotocols=offered) as ws:
         assert ws.subprotocol == chosen
         assert ws.recv(timeout=5) == str(chosen)
@@ -188,7 +188,7 @@ def test_an_opening_timeout_of_0_is_none(serve: ServerFactory) -> None:
         assert ws.recv(timeout=5) == "hi"
 
 
-def test_a_peer_that_leaves_at_once_has_opened(raw: RawServerFactory) -> None:
+def test_a_server_may_disconnect_right_after_opening(raw: RawServerFactory) -> None:
     def answer(connection: socket.socket, head: bytes) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(accepting(head) + b"\x81\x02hi")

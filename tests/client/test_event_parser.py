@@ -1,4 +1,4 @@
-"""Reading events: every record that the server writes, what is unknown, and what is wrong."""
+"""Parsing events: all events of the server, unknown types and fields, and invalid input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
-def test_an_event_is_read_as_it_was_written(event: Event) -> None:
+def test_an_event_survives_a_round_trip_through_json(event: Event) -> None:
     assert parse_event(event.as_json()) == event
 
 
@@ -56,6 +56,6 @@ def test_an_entry_of_a_list_needs_no_type() -> None:
         '{"type":"message","room":"tea","seq":"1","from":"alice","text":"Hello!","time":12.5}',
     ],
 )
-def test_what_is_not_an_event_is_refused(text: str) -> None:
+def test_an_invalid_event_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting value|must be a JSON object|is missing or has a wrong type"):
         parse_event(text)

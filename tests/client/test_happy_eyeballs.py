@@ -56,7 +56,7 @@ def refusing() -> tuple[str, int]:
         return address
 
 
-# The kernel itself says that these cannot be reached: nothing goes to any network.
+# The kernel reports these as unreachable without sending anything.
 UNREACHABLE = [("255.255.255.255", 1), ("224.0.0.1", 1)]
 
 
@@ -84,7 +84,7 @@ def test_a_slow_address_is_used_when_the_next_one_fails(names: Addresses, black_
     thread.start()
     thread.join(2 * ATTEMPT_DELAY)
     assert thread.is_alive()
-    for _ in range(2):  # there is room in the backlog again, and the system repeats what it sent
+    for _ in range(2):  # now the backlog has room, and the kernel retransmits the request
         black_hole.accept()[0].close()
     thread.join(30)
     assert connected[0].getpeername() == black_hole.getsockname()
@@ -102,7 +102,7 @@ def test_one_deadline_holds_for_the_resolver(names: Addresses, monkeypatch: pyte
     look_up = socket.getaddrinfo
 
     def getaddrinfo(host: str, *arguments: Any, **options: Any) -> Any:
-        if options:  # an address in figures is asked for first
+        if options:  # the first look-up is for a numeric address
             return look_up(host, *arguments, **options)
         answered.wait(30)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")

@@ -33,7 +33,7 @@ def start() -> Iterator[Start]:
     [
         ({"http_proxy": "http://p:1"}, "ws://h/", "p"),
         ({"http_proxy": "p:1"}, "ws://h/", "p"),
-        ({"HTTP_PROXY": "http://p:1"}, "ws://h/", None),  # which in CGI is a header of the request
+        ({"HTTP_PROXY": "http://p:1"}, "ws://h/", None),  # in CGI this variable is a header of the request
         ({"http_proxy": "http://p:1"}, "wss://h/", None),
         ({"https_proxy": "http://p:1"}, "wss://h/", "p"),
         ({"HTTPS_PROXY": "http://p:1"}, "wss://h/", "p"),

@@ -136,7 +136,7 @@ def test_cookies_of_a_redirect_are_sent_to_its_target(start: Callable[..., RawSe
     target = start(opens())
     server = start(redirects_to(target.url, "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Secure"))
     wschat.connect(server.url).close()
-    assert "Cookie: a=1\r\n" in target.heads[0]  # cookies belong to a host, with all its ports
+    assert "Cookie: a=1\r\n" in target.heads[0]  # cookies belong to all ports of a host
 
 
 def test_a_redirect_of_a_unix_socket_is_not_followed(serve: Any, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_body_without_end_is_cut(raw: RawServerFactory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"\n\n  first \nsecond\n", ": first"),
         (b"", ""),
@@ -78,8 +78,8 @@ def test_a_body_without_end_is_cut(raw: RawServerFactory) -> None:
         (b"x" * 1000, f": {'x' * 200}..."),
     ],
 )
-def test_the_error_contains_the_first_line_of_the_body(raw: RawServerFactory, body: bytes, said: str) -> None:
-    assert str(failure(raw, says(HEAD + b"\r\n" + body))).endswith(f" answered 403 Forbidden{said}")
+def test_the_error_contains_the_first_line_of_the_body(raw: RawServerFactory, body: bytes, message: str) -> None:
+    assert str(failure(raw, says(HEAD + b"\r\n" + body))).endswith(f" answered 403 Forbidden{message}")
 
 
 def test_the_error_does_not_contain_html(raw: RawServerFactory) -> None:
@@ -93,7 +93,7 @@ def test_a_status_without_a_reason_gets_the_usual_one(raw: RawServerFactory) -> 
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (b"", "closed the connection without a response"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer in HTTP .*'SSH-2.0-OpenSSH_9.2'"),
@@ -103,9 +103,9 @@ def test_a_status_without_a_reason_gets_the_usual_one(raw: RawServerFactory) -> 
         (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS: use wss:// instead of ws://"),
     ],
 )
-def test_what_is_not_http_has_no_status(raw: RawServerFactory, answer: bytes, said: str) -> None:
+def test_a_response_that_is_not_http_has_no_status(raw: RawServerFactory, answer: bytes, message: str) -> None:
     server = raw(says(answer))
-    with pytest.raises(wschat.OpeningFailed, match=said) as failed:
+    with pytest.raises(wschat.OpeningFailed, match=message) as failed:
         wschat.connect(server.url)
     assert failed.value.status is None
     assert "\x1b" not in str(failed.value)

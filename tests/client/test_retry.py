@@ -18,7 +18,7 @@ def test_a_client_error_is_final(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [None, 200, 302, 408, 425, 429, 500, 502, 503, 504])
-def test_other_responses_are_not(status: int | None) -> None:
+def test_other_responses_are_not_final(status: int | None) -> None:
     assert not is_final(OpeningFailed("no", status))
 
 
@@ -47,7 +47,7 @@ def test_errors_of_the_network_are_not_final_but_a_bad_certificate_is() -> None:
         ("Wed, 21 Oct 9999999 07:28:00 GMT", 0),
     ],
 )
-def test_the_seconds_to_wait(value: str, seconds: float) -> None:
+def test_retry_after_gives_the_seconds_to_wait(value: str, seconds: float) -> None:
     assert retry_after(OpeningFailed("busy", 503, {"retry-after": value})) == seconds
 
 

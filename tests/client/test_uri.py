@@ -36,7 +36,7 @@ from wschat.client.uri import WebSocketURI, parse_uri
         ("ws://[fe80::1%25br-1]/", "fe80::1%br-1", 80, "/"),
     ],
 )
-def test_a_text_becomes_host_port_and_target(text: str, host: str, port: int, target: str) -> None:
+def test_a_uri_is_parsed_to_host_port_and_target(text: str, host: str, port: int, target: str) -> None:
     assert parse_uri(text) == WebSocketURI(text.lower().startswith("wss"), host, port, target)
 
 
