@@ -28,6 +28,7 @@ def busy(server: Served, windows: Windows, **options: Any) -> Guest:
     alice = windows.enter(server, "alice", **options)
     bob.say("Hello alice, see https://example.org/")
     bob.say("/me waves")
+    bob.say("/topic of everything, see https://example.org/ " + "and so on " * 10)
     bob.say("/msg alice psst")
     alice.say("Hello!")
     alice.say("/nonsense")

@@ -16,13 +16,22 @@ declare namespace V1 {
     secret?: string;
   }
 
+  /** An entry of a room's log: a message or, of the type "topic", a change of the topic. */
   interface Message {
-    type?: "message";
+    type?: "message" | "topic";
     room: string;
     seq: number;
     from: string;
     text: string;
     /** In seconds since 1970. */
+    time: number;
+  }
+
+  /** The topic of a room. */
+  interface RoomTopic {
+    seq: number;
+    from: string;
+    text: string;
     time: number;
   }
 
@@ -33,6 +42,7 @@ declare namespace V1 {
     last: number;
     members: string[];
     moderators?: string[];
+    topic?: RoomTopic;
     messages: Message[];
     more: boolean;
     gap: boolean;
@@ -76,6 +86,14 @@ declare namespace V1 {
     room: string;
     members: string[];
     unnamed: number;
+    topic?: RoomTopic;
+  }
+
+  /** The reply to `topic`. Without a topic, the text is empty and the others are missing. */
+  interface Topic extends Partial<RoomTopic> {
+    type: "topic";
+    room: string;
+    text: string;
   }
 
   interface RoomSummary {
@@ -129,8 +147,8 @@ declare namespace V1 {
     type: "pong";
   }
 
-  type Reply = Ack | Joined | History | Members | RoomList | Notice | Commands | Pong;
-  type Event = Welcome | Message | Member | Typing | Whisper | Error | Reply;
+  type Reply = Ack | Joined | History | Members | Topic | RoomList | Notice | Commands | Pong;
+  type Event = Welcome | Message | Member | Typing | Whisper | Error | Exclude<Reply, Topic>;
 
   /** The replies to requests, by the type of the request. A `say` may be a command, so it may have any reply. */
   interface Replies {

@@ -15,6 +15,7 @@ import { asRefusal } from "./refusal.js";
 import { showRefusal, showReply } from "./replies.js";
 import { Rooms } from "./rooms.js";
 import { hideStatus, showStatus } from "./status.js";
+import { showTopic } from "./topic.js";
 import { Typing } from "./typing.js";
 
 /** @typedef {import("./room.js").Room} Room */
@@ -57,6 +58,7 @@ const outbox = new Outbox(connection, {
 const rooms = new Rooms(connection, {
   me: () => identity,
   onMembers: (room) => room === rooms.current && showRoomMembers(room),
+  onTopic: (room) => room === rooms.current && showTopic(room),
   onMessage: handleMessage,
   onPastMessage: (message) => outbox.matchMessage(message),
   onRefused: (name, why) => outbox.failRoom(name, why),
@@ -71,7 +73,7 @@ const page = { identity, outbox, rooms, edit, whisperTo };
 
 /** @param {V1.Event} event an event that is no reply */
 function handleEvent(event) {
-  if (event.type === "message") rooms.find(event.room)?.receive(event);
+  if (event.type === "message" || event.type === "topic") rooms.find(event.room)?.receive(event);
   else if (event.type === "member") rooms.find(event.room)?.updateMember(event);
   else if (event.type === "typing") typing.begin(event.room, event.name);
   else if (event.type === "notice") rooms.showNotice(event);
@@ -162,6 +164,7 @@ function showRoom(room, before) {
   composer.text = drafts.get(room.name);
   typing.show(room.name);
   showRoomMembers(room);
+  showTopic(room);
   showUnsent(room.name);
   closeDrawers();
   if (before) composer.focus();

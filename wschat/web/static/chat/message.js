@@ -30,10 +30,11 @@ const STATES = {
  */
 export function itemsFor(message, before, me, { isParted = false, time = before?.time } = {}) {
   const isNewDay = time === undefined || !isSameDay(time, message.time);
-  const isOwn = message.from === me.name;
-  const mention = !isOwn && me.mention && message.text.search(me.mention) >= 0 ? me.mention : undefined;
+  const isTopic = message.type === "topic";
+  const isOwn = message.from === me.name && !isTopic;
+  const mention = !isOwn && !isTopic && me.mention && message.text.search(me.mention) >= 0 ? me.mention : undefined;
   const isGrouped = !isNewDay && !isParted && before !== null && continues(message, before);
-  const item = itemOf(message, isGrouped, mention);
+  const item = isTopic ? itemForNotice(sentenceOf(message), "news") : itemOf(message, isGrouped, mention);
   item.message = message;
   item.dataset.seq = `${message.seq}`;
   item.classList.toggle("mention", mention !== undefined);
@@ -93,11 +94,12 @@ export function itemForNotice(content, kind, ...actions) {
 }
 
 /**
- * Return a message as one sentence.
+ * Return an entry of a log as one sentence.
  *
- * @param {Pick<V1.Message, "from" | "text">} message
+ * @param {Pick<V1.Message, "type" | "from" | "text">} message
  */
-export function sentenceOf({ from, text }) {
+export function sentenceOf({ type, from, text }) {
+  if (type === "topic") return text ? sentence`${from} changed the topic to: ${text}` : sentence`${from} cleared the topic`;
   return text.startsWith(ACTION) ? sentence`${from} ${text.slice(ACTION.length)}` : sentence`${from}: ${text}`;
 }
 
@@ -106,8 +108,8 @@ export function sentenceOf({ from, text }) {
  * @param {V1.Message} before
  */
 function continues(message, before) {
-  const isAction = message.text.startsWith(ACTION) || before.text.startsWith(ACTION);
-  return before.from === message.from && message.time - before.time < GROUP_SECONDS && !isAction;
+  const isAlone = [message, before].some(({ type, text }) => type === "topic" || text.startsWith(ACTION));
+  return before.from === message.from && message.time - before.time < GROUP_SECONDS && !isAlone;
 }
 
 /**

@@ -150,7 +150,8 @@ export class Outbox {
    *
    * @param {V1.Message} message
    */
-  matchMessage({ room, seq, from, text }) {
+  matchMessage({ type, room, seq, from, text }) {
+    if (type === "topic") return; // the command that set it is shown until it is acknowledged
     const item = this.#items.find((other) => isPending(other) && other.room === room);
     if (!item?.wasTried || seq <= (item.after ?? 0) || item.from !== from || messageText(item.text) !== text) return;
     if (from !== this.#hooks.me().name) return this.discard(item);

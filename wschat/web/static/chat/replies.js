@@ -62,6 +62,9 @@ function showList(room, reply) {
     const names = reply.members.length ? [...reply.members].sort() : ["nobody"];
     const unnamed = reply.unnamed ? [`and ${reply.unnamed} without a name`] : [];
     room.showNotice(sentence`In ${room.name}: ${[...names, ...unnamed]}.`);
+  } else if (reply.type === "topic") {
+    const { from = "", text } = reply;
+    room.showNotice(text ? sentence`Topic of ${room.name}, set by ${from}: ${text}` : sentence`${room.name} has no topic.`);
   } else if (reply.type === "rooms") {
     room.showNotice(sentence`Rooms: ${reply.rooms.map((other) => `${other.room} (${other.members})`)}.`);
   } else if (reply.type === "history") {

@@ -14,6 +14,7 @@ import { sentence } from "./text.js";
  * @property {(room: Room) => number | null} lastRead returns the number of the last message that was read, or null
  * @property {(room: Room) => void} onMove called when the log was scrolled or drawn
  * @property {(room: Room) => void} onMembers called when the members have changed
+ * @property {(room: Room) => void} onTopic called when the topic may have changed
  * @property {(room: Room, message: V1.Message) => void} onMessage called for a new message
  * @property {(message: V1.Message) => void} onPastMessage called for each message that the room had when it was joined first
  * @property {(room: Room) => void} onRejoin called when the user wants to join the room again
@@ -36,6 +37,8 @@ export class Room {
   members = new Set();
   /** @type {Set<string>} */
   moderators = new Set();
+  /** @type {Pick<V1.RoomTopic, "text"> | null} its text is empty after it was cleared */
+  topic = null;
   isJoined = false;
   isJoining = false;
   isRemoved = false; // a moderator removed the user, so the room is not joined without them
@@ -101,7 +104,7 @@ export class Room {
    *
    * @param {V1.Joined} joined
    */
-  applyJoined({ epoch, last, members, moderators = [], messages, more, gap }) {
+  applyJoined({ epoch, last, members, moderators = [], topic, messages, more, gap }) {
     const isSameLog = epoch === this.epoch && last >= this.#last;
     const isNewLog = !isSameLog && this.epoch !== null;
     const before = this.members;
@@ -110,6 +113,7 @@ export class Room {
     this.#removalItem = null;
     if (before.size <= CROWD) this.#news.resume(this.members, before);
     this.#hooks.onMembers(this);
+    this.#setTopic(topic ?? null);
     this.#held = null;
     if (isSameLog) {
       const next = messages[0]?.seq ?? last + 1;
@@ -134,6 +138,7 @@ export class Room {
    */
   receive(message) {
     this.head = Math.max(this.head, message.seq);
+    if (message.type === "topic") this.#setTopic(message);
     if (this.#held) this.#held.push(message);
     else if (message.seq === this.#last + 1) this.#append([message]);
     else if (message.seq > this.#last) {
@@ -216,6 +221,12 @@ export class Room {
     this.#news.endLine();
     item.time = Date.now() / 1000;
     this.log.append(item);
+  }
+
+  /** @param {Room["topic"]} topic */
+  #setTopic(topic) {
+    this.topic = topic;
+    this.#hooks.onTopic(this);
   }
 
   #showMembers() {

@@ -9,7 +9,7 @@ import { Room } from "./room.js";
 import { local, tab } from "./storage.js";
 
 /** @typedef {import("./directory.js").Row} Row */
-/** @typedef {Pick<import("./room.js").RoomHooks, "me" | "onMembers" | "onMessage" | "onPastMessage">} SharedHooks */
+/** @typedef {Pick<import("./room.js").RoomHooks, "me" | "onMembers" | "onTopic" | "onMessage" | "onPastMessage">} SharedHooks */
 
 /**
  * @typedef {object} OwnHooks
