@@ -97,3 +97,17 @@ def test_what_was_sent_before_can_be_recalled(server: Served, windows: Windows) 
     alice.field.fill("something else")
     alice.field.press("ArrowUp")
     expect(alice.field).to_have_value("something else")
+
+
+def test_the_field_is_as_high_as_its_text(server: Served, windows: Windows) -> None:
+    alice = windows.enter(server, "alice")
+
+    def height() -> int:
+        return int(alice.field.evaluate("field => field.clientHeight"))
+
+    empty = height()
+    alice.field.fill("one\ntwo\nthree")
+    assert height() > 2 * empty
+    alice.field.press("Enter")
+    alice.hears("one\ntwo\nthree")
+    assert height() == empty
