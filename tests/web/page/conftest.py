@@ -1,4 +1,4 @@
-"""What the tests of the pages share: Chromium, windows that tell what went wrong in them, and a chat server to open."""
+"""Fixtures for the tests of the pages: Chromium, windows whose errors are collected, and chat servers."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(open_web: OpenWeb) -> Served:
-    """A chat with its history in memory and no rate limit. It runs in the process of the tests: that saves a process for each test."""
+    """A chat server with its history in memory and no rate limit, in the process of the tests."""
     return served(open_web(MemoryBroker(Retention(0, 0))))
 
 
 @pytest.fixture
 def guarded(open_web: OpenWeb) -> Served:
-    """A chat for clients with a token."""
+    """A chat server that needs a token from its clients, in the process of the tests."""
     return served(open_web(access=Access(SECRET)))
 
 
@@ -46,7 +46,7 @@ def served(web: Web) -> Served:
 
 @pytest.fixture
 def windows(browser: Browser) -> Iterator[Windows]:
-    """Opens windows; at the end, none of them may have had an error or have broken the policy of its page."""
+    """Opens windows; at the end of the test, no window may have logged an error or a violation of the page's content policy."""
     windows = Windows(browser)
     try:
         yield windows
@@ -57,7 +57,7 @@ def windows(browser: Browser) -> Iterator[Windows]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """The checks of accessibility that npm's axe-core makes, as JavaScript."""
+    """The accessibility checks of npm's axe-core, as JavaScript."""
     path = NODE_MODULES / "axe-core/axe.min.js"
     if not path.exists():
         pytest.skip("needs npm's axe-core: npm install --prefix .cache/node axe-core@4, which scripts/test does")

@@ -1,4 +1,4 @@
-"""The cards of the dashboard: what each makes of the counts, and how one points at a time."""
+"""The cards of the dashboard: the values and charts that they show for given counts, and pointing at a time."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ DESCRIPTIONS = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Command]:
-    """It only has the page: the figures are ours."""
+    """Serves the page; the counts are the test's own."""
     with running("--port", "0") as server:
         yield server
 
 
 @pytest.fixture
 def page(server: Served, windows: Windows) -> Page:
-    """A dashboard of a server that was busy six seconds ago, and is quiet now."""
+    """The dashboard of a server that was busy six seconds ago, and is idle now."""
     samples = [{"time": NOW + 2 * number, **sample} for number, sample in enumerate([QUIET, BUSY, QUIET, QUIET, QUIET])]
 
     def answer(route: Route) -> None:
@@ -77,11 +77,11 @@ def page(server: Served, windows: Windows) -> Page:
 
 
 def figure(page: Page, title: str) -> str:
-    """What a card shows large, and the note beside it."""
+    """The large value of a card, with the note beside it."""
     return card(page, title).locator(".figure").text_content() or ""
 
 
-def test_each_card_says_what_there_is_now_and_what_there_was(page: Page) -> None:
+def test_each_card_describes_the_current_least_and_greatest_values(page: Page) -> None:
     described = {title: card(page, title).get_by_role("img").get_attribute("aria-label") for title in DESCRIPTIONS}
     assert described == {title: f"{title}, the last five minutes: {words}." for title, words in DESCRIPTIONS.items()}
     expect(card(page, "Connections")).to_contain_text("5 minutes ago")
@@ -91,14 +91,14 @@ def test_each_card_says_what_there_is_now_and_what_there_was(page: Page) -> None
     assert figure(page, "CPU").split() == ["1", "%"]
 
 
-def test_events_are_counted_by_their_reasons(page: Page) -> None:
+def test_evictions_and_refusals_are_counted_by_reason(page: Page) -> None:
     assert figure(page, "Evicted peers").split() == ["3", "in", "5", "minutes"]
     assert figure(page, "Refused requests").split() == ["11", "in", "5", "minutes"]
     rows = card(page, "Refused requests").locator("dl div")
     assert [row.split() for row in rows.all_text_contents()] == [["4034"], ["too", "many", "connections3"], ["4292"], ["others2"]]
 
 
-def test_a_fan_out_that_was_a_while_ago_is_shown_with_its_time(page: Page) -> None:
+def test_the_last_known_fan_out_is_shown_with_its_time(page: Page) -> None:
     fan_out = card(page, "Fan-out time, to the last member")
     expect(fan_out.locator("strong")).to_have_text("2 ms")
     expect(fan_out.locator("strong")).to_have_class("old")
@@ -107,7 +107,7 @@ def test_a_fan_out_that_was_a_while_ago_is_shown_with_its_time(page: Page) -> No
     expect(card(page, "Messages").locator(".old")).to_have_count(0)
 
 
-def test_a_time_can_be_pointed_at_with_the_mouse_and_by_keyboard(page: Page) -> None:
+def test_the_mouse_and_the_keyboard_select_a_time(page: Page) -> None:
     deliveries = card(page, "Deliveries")
     chart = deliveries.locator(".chart")
     box = chart.bounding_box()

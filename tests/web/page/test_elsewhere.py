@@ -1,4 +1,4 @@
-"""One name in several tabs or devices, a name after a lost connection, and forms for what a chat wants to know of who comes."""
+"""One name in several tabs or devices, a name after a lost connection, and the forms for tokens and passwords."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.server.command import Served, running
-from tests.server.raw import PATIENCE
-from tests.web.page.between import Between
+from tests.web.page.faulty_network import FaultyNetwork
 from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.tokens import mint
 
 
-def kept(guest: Guest, text: str) -> None:
+def say_and_wait(guest: Guest, text: str) -> None:
     guest.say(text)
     expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
 def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Served, windows: Windows) -> None:
     first = windows.enter(server, "alice")
-    between = Between(first.page)
+    network = FaultyNetwork(first.page)
     first.page.reload()
     expect(first.members).to_contain_text("alice (you)")
     second = Guest(first.page.context.new_page())
@@ -32,20 +32,20 @@ def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Served, win
     expect(second.members).to_contain_text("alice (you)")
     status = first.page.get_by_role("status")
     expect(status).to_have_text("You are now alice in another tab or on another device.")
-    openings = len(between.asked("commands"))
+    openings = len(network.asked("commands"))
     for event in ("online", "pageshow"):
         first.page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
-    kept(second, "from the second")
-    assert len(between.asked("commands")) == openings  # it does not come back by itself, or they would take it in turns
+    say_and_wait(second, "from the second")
+    assert len(network.asked("commands")) == openings  # it does not reconnect by itself, or the tabs would replace each other forever
     expect(status).to_have_text("You are now alice in another tab or on another device.")
     expect(first.log.locator(".error")).to_have_count(0)
     first.page.get_by_role("button", name="Use it here").click()
     expect(status).to_be_empty()
-    kept(first, "from the first")
+    say_and_wait(first, "from the first")
     expect(second.page.get_by_role("status")).to_contain_text("in another tab")
 
 
-def test_who_goes_on_elsewhere_may_take_another_name_here(server: Served, windows: Windows) -> None:
+def test_a_replaced_tab_can_continue_with_another_name(server: Served, windows: Windows) -> None:
     first = windows.enter(server, "alice")
     second = Guest(first.page.context.new_page())
     second.page.goto(http(server))
@@ -58,22 +58,22 @@ def test_who_goes_on_elsewhere_may_take_another_name_here(server: Served, window
     expect(second.members).to_contain_text("alice (you)")
 
 
-def test_who_was_cut_off_has_their_name_again_at_once(server: Served, windows: Windows) -> None:
+def test_a_user_gets_the_name_of_a_lost_connection_back_at_once(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     secret = alice.page.evaluate("JSON.parse(localStorage.getItem('wschat / secret'))")
     alice.page.goto("about:blank")
-    # As if the server had not noticed that the connection is gone.
+    # As if the server had not yet noticed that the connection is lost.
     with wschat.connect(f"{server.url}?name=alice&secret={secret}&replace=1", subprotocols=["wschat.v1"]) as ws:
-        ws.recv(PATIENCE)
+        ws.recv(TIMEOUT)
         alice.page.goto(http(server))
         expect(alice.members).to_contain_text("alice (you)", timeout=3000)
-        kept(alice, "back")
+        say_and_wait(alice, "back")
         with pytest.raises(wschat.ConnectionClosed) as closed:
-            all(ws.recv(PATIENCE) for _ in range(100))
+            all(ws.recv(TIMEOUT) for _ in range(100))
         assert closed.value.code == 4001
 
 
-def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Served, windows: Windows) -> None:
+def test_a_name_is_reserved_for_its_user_after_leaving(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     other = windows.enter(server, "bob")
     alice.page.goto("about:blank")
@@ -87,8 +87,8 @@ def test_a_name_is_kept_for_its_guest_and_for_nobody_else(server: Served, window
     expect(alice.members).to_contain_text("alice (you)")
 
 
-def complains_of_401(windows: Windows) -> None:
-    """A browser logs each refusal, of which the page cannot keep it."""
+def check_complaints_are_401(windows: Windows) -> None:
+    """Check that only refusals with 401 were logged. The browser logs each, which a page cannot prevent."""
     assert all("401" in complaint for complaint in windows.complaints)
     windows.complaints.clear()
 
@@ -116,10 +116,10 @@ def test_a_chat_that_needs_a_token_asks_for_it(guarded: Served, windows: Windows
     expect(page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
     page.reload()
     expect(alice.members).to_contain_text("alice (you)")
-    complains_of_401(windows)
+    check_complaints_are_401(windows)
 
 
-def test_a_wrong_password_is_said_to_be_wrong_and_can_be_corrected(windows: Windows, tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_and_can_be_corrected(windows: Windows, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("sesame")
     with running("--port", "0", "--history", "memory", "--moderator", f"root:{tmp_path / 'password'}") as server:
         page = windows.open(http(server))
@@ -138,10 +138,10 @@ def test_a_wrong_password_is_said_to_be_wrong_and_can_be_corrected(windows: Wind
         page.keyboard.press("Enter")
         expect(Guest(page).members).to_contain_text("root (you)")
         expect(field).to_have_value("")
-    complains_of_401(windows)
+    check_complaints_are_401(windows)
 
 
-def test_who_has_tried_too_many_passwords_is_told_so_and_does_not_try_on(windows: Windows, tmp_path: Path) -> None:
+def test_after_too_many_wrong_passwords_the_page_says_so_and_does_not_retry(windows: Windows, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("sesame")
     with running("--port", "0", "--history", "memory", "--moderator", f"root:{tmp_path / 'password'}") as server:
         page = windows.open(http(server))

@@ -1,4 +1,4 @@
-"""A browser's own EventSource as a client of the API."""
+"""A browser's EventSource as a client of the API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLLOW = """() => {
 }"""
 
 
-CONNECTING = 0  # and not CLOSED, as after an error status
+CONNECTING = 0  # the readyState while it retries; after an error that it does not retry, it is CLOSED
 
 
 def post(server: Served, *texts: str) -> None:
@@ -33,14 +33,14 @@ def post(server: Served, *texts: str) -> None:
         urllib.request.urlopen(f"{http(server)}api/rooms/tea/messages", json.dumps({"text": text}).encode()).close()
 
 
-def test_it_follows_a_room_and_misses_nothing_while_the_server_is_away(windows: Windows, tmp_path: Path) -> None:
+def test_it_misses_no_message_while_the_server_is_restarted(windows: Windows, tmp_path: Path) -> None:
     options = ["--port", str(free_port()), "--history", str(tmp_path / "history.sqlite")]
     with running(*options) as server:
         page = windows.open(http(server))
         page.evaluate(FOLLOW)
         until(page, "window.opened === 1")
     with running(*options) as server:
-        # It comes back by itself after two seconds: with the id of a place where nothing had been said yet.
+        # It reconnects by itself after two seconds, with the id of the position before the first message.
         post(server, "one", "two")
         until(page, "window.opened === 2 && window.heard.length === 2")
         post(server, "three")
@@ -48,25 +48,25 @@ def test_it_follows_a_room_and_misses_nothing_while_the_server_is_away(windows: 
         assert page.evaluate("window.heard") == ["one", "two", "three"]
 
 
-def test_it_comes_back_when_a_server_behind_nginx_does(windows: Windows, nginx: Proxy) -> None:
+def test_it_reconnects_when_a_server_behind_nginx_is_back(windows: Windows, nginx: Proxy) -> None:
     page = windows.open(f"http://127.0.0.1:{nginx.port}/chat/")
     nginx.server.stop()
-    page.evaluate(FOLLOW)  # which nginx cannot pass on
+    page.evaluate(FOLLOW)  # nginx answers with an error, as the server is stopped
     until(page, "window.failures.length > 0")
     with server_behind_a_proxy("--port", str(nginx.server.port), "--rate", "off") as server:
-        # What nginx answers for the server counts as opened, too: only a message tells that the server itself is followed.
+        # A response of nginx itself also counts as opened: only a message shows that the stream is the server's.
         numbers = itertools.count()
         while not page.evaluate("window.heard.length"):
             post(server, f"{next(numbers)}")
     assert set(page.evaluate("window.failures")) == {CONNECTING}
 
 
-def test_it_is_not_given_up_when_it_is_one_too_many(windows: Windows) -> None:
+def test_it_retries_when_the_server_has_too_many_connections(windows: Windows) -> None:
     with running("--port", "0", "--max-connections", "2") as server, ExitStack() as others:
-        page = windows.open(f"{http(server)}healthz")  # a page that has no connection of its own afterwards
+        page = windows.open(f"{http(server)}healthz")  # a page that keeps no connection open
         opened = 0
         while opened < 2:
-            with suppress(wschat.OpeningFailed):  # until what the page has asked for is answered
+            with suppress(wschat.OpeningFailed):  # until the page's own request has been answered
                 others.enter_context(wschat.connect(server.url))
                 opened += 1
         page.evaluate(FOLLOW)

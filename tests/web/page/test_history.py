@@ -1,4 +1,4 @@
-"""The page and a long history: scrolling back does not jump, and everything is there once."""
+"""The page and a long history: scrolling back does not jump, and each message is shown once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 MESSAGES = 1050
 TEXTS = [f"message {number}" + "\nof several lines" * (number % 4) + ", long ones" * (number % 5 * 9) for number in range(1, MESSAGES + 1)]
 
-# What is in sight at the top, and where; wheel events scroll as people do.
+# The topmost visible message, and its distance from the top.
 TOPMOST = """log => {
     const top = log.getBoundingClientRect().top;
     const item = [...log.querySelectorAll("[data-seq]")].find((other) => other.getBoundingClientRect().bottom > top);
@@ -40,12 +40,12 @@ def scroll_up(guest: Guest, by: int) -> None:
     guest.page.mouse.wheel(0, -by)
 
 
-def frames(guest: Guest) -> None:
-    """Let the page draw what it has to after it was scrolled or has another size."""
+def wait_for_frames(guest: Guest) -> None:
+    """Wait until the page has drawn some frames after it was scrolled or resized."""
     guest.page.evaluate("async () => { for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame); }")
 
 
-def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Served, windows: Windows) -> None:
+def test_scrolling_up_shows_the_whole_history_each_message_once(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
     beginning = carol.log.get_by_text("This is the beginning of lobby.")
@@ -58,7 +58,7 @@ def test_all_of_it_can_be_scrolled_to_and_is_there_once(server: Served, windows:
     assert carol.texts() == TEXTS
 
 
-def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Served, windows: Windows) -> None:
+def test_the_visible_messages_do_not_move_when_older_ones_are_loaded(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     first = carol.log.locator("[data-seq]").first
     expect(first).to_be_attached()
@@ -71,17 +71,17 @@ def test_what_is_looked_at_stays_where_it_is_when_older_ones_come(server: Served
     assert abs(distance - place[1]) <= 1
 
 
-def test_what_is_looked_at_stays_where_it_is_when_the_window_becomes_wider_or_narrower(server: Served, windows: Windows) -> None:
+def test_the_visible_messages_do_not_move_when_the_window_is_resized(server: Served, windows: Windows) -> None:
     carol = windows.enter(server, "carol")
     expect(carol.log.locator("[data-seq]").last).to_be_in_viewport()
     while int(carol.log.locator("[data-seq]").first.get_attribute("data-seq") or 0) > MESSAGES - 400:
         scroll_up(carol, 4000)
     carol.log.evaluate("log => log.scrollTo(0, log.scrollHeight / 2)")
-    frames(carol)
+    wait_for_frames(carol)
     seq, distance = carol.log.evaluate(TOPMOST)
     for width in (700, 375, 961, 1600, 1100):
         carol.page.set_viewport_size({"width": width, "height": 700})
         until(carol.page, f"innerWidth === {width}")
-        frames(carol)
+        wait_for_frames(carol)
         assert carol.log.evaluate(TOPMOST)[0] == seq, width
     assert abs(carol.log.evaluate(TOPMOST)[1] - distance) <= 5

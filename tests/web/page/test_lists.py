@@ -1,4 +1,4 @@
-"""The lists of the page: rooms, members, and what could not be sent, which can be used whatever changes in them."""
+"""The lists of rooms, members and unsent messages can be used even while they change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
 
 
-def test_a_click_on_a_room_counts_even_while_messages_come(server: Served, windows: Windows) -> None:
+def test_a_click_on_a_room_works_even_while_messages_arrive(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.join("tea")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
@@ -29,7 +29,7 @@ def test_a_click_on_a_room_counts_even_while_messages_come(server: Served, windo
     expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
 
 
-def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Served, windows: Windows) -> None:
+def test_a_click_on_a_member_works_even_while_others_join_and_leave(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "carol"):
         alice.members.get_by_role("button", name="Mention carol").hover()
@@ -40,7 +40,7 @@ def test_a_click_on_a_member_counts_even_while_others_come_and_go(server: Served
             expect(alice.field).to_have_value("carol: ")
 
 
-def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(server: Served, windows: Windows) -> None:
+def test_a_refused_message_can_be_discarded_even_while_others_are_sent(server: Served, windows: Windows) -> None:
     def spoil(ws: WebSocketRoute) -> None:
         server = ws.connect_to_server()
         ws.on_message(lambda request: server.send(str(request).replace('"wrong"', "0")))
@@ -61,7 +61,7 @@ def test_what_was_refused_can_be_discarded_even_while_other_lines_are_sent(serve
     expect(button).to_have_count(0)
 
 
-def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: Path) -> None:
+def test_a_room_can_be_searched_for_among_many(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     broker = SqliteBroker(path)
     append(broker, *(Draft(f"room-{number}", "bob", "Hello!") for number in range(300)))
@@ -77,7 +77,7 @@ def test_of_very_many_rooms_every_one_can_be_found(windows: Windows, tmp_path: P
         expect(alice.page.get_by_role("heading", name="room-299", exact=True)).to_be_visible()
 
 
-def test_where_not_all_rooms_are_listed_that_is_said(windows: Windows, tmp_path: Path) -> None:
+def test_the_page_says_so_if_it_does_not_list_all_rooms(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     broker = SqliteBroker(path)
     append(broker, *(Draft(f"room-{number:04}", "bob", f"It is {number}") for number in range(1100)))
@@ -92,7 +92,7 @@ def test_where_not_all_rooms_are_listed_that_is_said(windows: Windows, tmp_path:
         alice.hears("It is 1099")
 
 
-def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: Windows, tmp_path: Path) -> None:
+def test_the_search_field_does_not_move_while_a_name_is_typed(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     broker = SqliteBroker(path)
     append(broker, *(Draft(f"class-{number}", "bob", "Hello!") for number in (1, 11, 6, 20)))
@@ -113,7 +113,7 @@ def test_the_field_stays_where_it_is_while_one_types_a_part_of_a_name(windows: W
         expect(alice.page.locator("#joined bdi")).to_have_text(["class-6", "class-11", "lobby"])
 
 
-def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Served, windows: Windows) -> None:
+def test_a_hidden_button_takes_no_space_from_a_name(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     name = "a-name-of-23-characters"
     with chatting(server, name):
@@ -129,7 +129,7 @@ def test_a_button_that_is_not_seen_takes_no_room_from_a_name(server: Served, win
         expect(alice.field).to_have_value(f"/msg {name} ")
 
 
-def test_the_only_room_can_be_left_too(server: Served, windows: Windows) -> None:
+def test_the_last_room_can_be_left_too(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", "tea")
     leave = alice.page.get_by_role("button", name="Leave")
     leave.click()

@@ -1,4 +1,4 @@
-"""The list of messages: what is seen of it, what counts as read, and what the page puts between the messages."""
+"""The log of messages: scrolling, unread counts, and the lines between messages."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 TALL = "so much" + "\n" * 20 + "that it has to be scrolled"
 
 
-def look_elsewhere(page: Page) -> None:
-    """Have a page hidden, as that of another tab is."""
+def hide(page: Page) -> None:
+    """Hide a page, as when another tab is in front."""
     page.evaluate("""() => {
         Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
     }""")
 
 
-def look_here(page: Page) -> None:
+def show(page: Page) -> None:
     page.evaluate("""() => {
         delete document.hidden;
         document.dispatchEvent(new Event("visibilitychange"));
@@ -41,14 +41,14 @@ def look_here(page: Page) -> None:
 
 @contextlib.contextmanager
 def chatting(server: Served, name: str) -> Iterator[wschat.Connection]:
-    """Somebody who is in the lobby by plain text, which takes less than another window."""
+    """A plain-text client in the lobby, which is faster than another window."""
     with wschat.connect(f"{server.url}?name={quote(name)}") as ws:
-        ws.recv()  # a welcome
+        ws.recv()  # the welcome
         yield ws
 
 
 def scroll_up(guest: Guest) -> None:
-    """Look at what was said before, and not at the newest."""
+    """Scroll up from the newest message to older ones."""
     guest.say(TALL)
     guest.hears(TALL)
     guest.say("the last")
@@ -77,17 +77,17 @@ def test_a_whisper_that_is_out_of_sight_is_counted(server: Served, windows: Wind
 
 def test_whispers_count_in_the_title_of_a_hidden_page(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
-    look_elsewhere(alice.page)
+    hide(alice.page)
     with chatting(server, "bob") as bob:
         bob.send("/msg alice It is a secret.")
         expect(alice.page).to_have_title(re.compile(r"^\(1\) "))
         bob.send("Said to all.")
         expect(alice.page).to_have_title(re.compile(r"^\(2\) "))
-    look_here(alice.page)
+    show(alice.page)
     expect(alice.page).to_have_title(re.compile(r"^lobby"))
 
 
-def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(server: Served, windows: Windows) -> None:
+def test_right_to_left_names_do_not_change_the_direction_of_sentences(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     names = ("אבג-123", "דהו-456")
     with contextlib.ExitStack() as guests:
@@ -107,9 +107,9 @@ def test_names_that_are_written_from_right_to_left_turn_nothing_else_round(serve
             assert first["x"] < second["x"]
 
 
-def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Served, windows: Windows) -> None:
+def test_a_screen_reader_gets_errors_even_while_messages_arrive(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
-    expect(alice.page.get_by_role("status")).to_be_attached()  # even now that it has nothing to say
+    expect(alice.page.get_by_role("status")).to_be_attached()  # even while it is empty
     alice.say("/nonsense")
     with chatting(server, "bob") as bob:
         for number in range(10):
@@ -118,7 +118,7 @@ def test_what_goes_wrong_is_read_aloud_whatever_is_said_meanwhile(server: Served
     expect(alice.page.locator("[aria-live=polite]")).to_contain_text("command /nonsense")
 
 
-def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybody(server: Served, windows: Windows) -> None:
+def test_consecutive_messages_of_one_author_keep_author_and_time_accessible(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", "lobby", **PHONE)
     alice.say("one")
     alice.say("two")
@@ -134,11 +134,11 @@ def test_the_time_and_the_author_of_a_message_that_goes_on_are_there_for_everybo
     alice.field.hover()
     expect(time).to_have_css("opacity", "0")
     alice.field.press("Shift")
-    alice.log.focus()  # as by the Tab key: it was a key that was used last
+    alice.log.focus()  # as with the Tab key: the last input was a key
     expect(time).to_have_css("opacity", "1")
 
 
-def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Served, windows: Windows) -> None:
+def test_a_long_name_of_a_room_fits_into_the_window_of_a_phone(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", "m" * 32, **PHONE)
     edge = alice.log.get_by_text("No messages in")
     expect(edge).to_be_visible()
@@ -149,7 +149,7 @@ def test_a_long_name_of_a_room_stays_in_the_window_of_a_phone(server: Served, wi
     assert box["x"] + box["width"] <= 375
 
 
-def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(server: Served, windows: Windows) -> None:
+def test_a_room_in_the_background_keeps_its_scroll_position_and_unread_count(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     scroll_up(alice)
     alice.join("tea")
@@ -167,7 +167,7 @@ def test_a_room_keeps_its_place_and_its_count_however_much_comes_elsewhere(serve
     expect(alice.message(TALL)).to_be_in_viewport()
 
 
-def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server: Served, windows: Windows) -> None:
+def test_a_room_in_the_background_keeps_its_scroll_position_and_draft(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for number in range(3):
         alice.say(f"{number}{TALL}")
@@ -186,7 +186,7 @@ def test_a_room_keeps_its_place_and_its_draft_while_another_one_is_shown(server:
     assert alice.log.evaluate("log => log.scrollTop") == 500
 
 
-def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Served, windows: Windows) -> None:
+def test_messages_count_as_read_when_they_have_been_visible_at_the_bottom(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     scroll_up(alice)
@@ -194,7 +194,7 @@ def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Served
         bob.send("one")
         bob.send("two")
         expect(lobby).to_have_accessible_name("lobby 2 unread")
-        alice.page.reload()  # which goes to the bottom
+        alice.page.reload()  # which scrolls to the bottom
         alice.hears("two")
         expect(lobby).to_have_accessible_name("lobby")
         alice.log.evaluate("log => log.scrollTo(0, 0)")
@@ -202,15 +202,15 @@ def test_messages_are_read_when_they_have_been_seen_at_the_bottom(server: Served
         alice.page.get_by_role("button", name="1 new message").click()
         expect(alice.message("three")).to_be_in_viewport()
         expect(lobby).to_have_accessible_name("lobby")
-        look_elsewhere(alice.page)
+        hide(alice.page)
         bob.send("four")
         alice.hears("four")
         expect(lobby).to_have_accessible_name("lobby 1 unread")
-        look_here(alice.page)
+        show(alice.page)
         expect(lobby).to_have_accessible_name("lobby")
 
 
-def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: Served, windows: Windows) -> None:
+def test_the_focus_stays_at_a_long_message_that_was_unfolded_by_keyboard(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("and so on " * 300 + "https://example.org/")
     button = alice.log.locator("[data-seq]").get_by_role("button", name="Show all")
@@ -224,19 +224,19 @@ def test_who_shows_all_of_a_long_message_by_keyboard_goes_on_from_there(server: 
     expect(link).to_be_focused()
 
 
-def test_the_history_says_what_somebody_did_as_the_log_does(server: Served, windows: Windows) -> None:
+def test_the_history_command_shows_actions_as_the_log_does(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for text in ("Hello!", "/me jumps", "/history"):
         alice.say(text)
     expect(alice.log.locator(".notice")).to_have_text("alice: Hello!\nalice jumps\n", use_inner_text=False)
 
 
-def test_what_one_has_said_oneself_is_not_new(server: Served, windows: Windows) -> None:
+def test_own_messages_do_not_count_as_unread(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     lobby = alice.rooms.get_by_role("link", name=re.compile("^lobby"))
     alice.say("before")
     alice.hears("before")
-    look_elsewhere(alice.page)
+    hide(alice.page)
     alice.say("mine")
     alice.hears("mine")
     with chatting(server, "bob") as bob:
@@ -244,10 +244,10 @@ def test_what_one_has_said_oneself_is_not_new(server: Served, windows: Windows) 
         expect(lobby).to_have_accessible_name("lobby 1 unread")
         alice.say("mine, too")
         alice.hears("mine, too")
-    expect(lobby).to_have_accessible_name("lobby 2 unread")  # since nobody knows whether his has been read
+    expect(lobby).to_have_accessible_name("lobby 2 unread")  # since it is not known whether his has been read
 
 
-def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(server: Served, windows: Windows) -> None:
+def test_the_line_above_new_messages_is_below_own_messages(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.join("tea")
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
@@ -268,7 +268,7 @@ def test_the_line_above_what_is_new_is_not_above_what_one_has_said_oneself(serve
     expect(alice.log.locator(".new, .message .text")).to_have_text(["before", "mine", "New", "his"])
 
 
-def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it(windows: Windows, tmp_path: Path) -> None:
+def test_dates_separate_days_and_pointing_at_a_message_shows_its_time(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     broker = SqliteBroker(path)
     append(broker, *(Draft("lobby", "bob", text) for text in ("old", "not so old", "of the next day", "of the same")))
@@ -294,7 +294,7 @@ def test_days_stand_between_messages_and_each_tells_its_time_to_who_points_at_it
         expect(goes_on.locator("time")).to_have_attribute("title", re.compile("29 February 2024.*01:01:00"))
 
 
-def test_a_line_stands_above_what_was_said_while_another_room_was_shown(server: Served, windows: Windows) -> None:
+def test_a_line_is_above_messages_that_arrived_while_another_room_was_shown(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     items = alice.log.locator(".new, .message .text")
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))

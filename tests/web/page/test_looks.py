@@ -1,4 +1,4 @@
-"""How the page looks and how it is used: by keyboard, on a phone, in the dark, by a screen reader; and what it weighs."""
+"""The page by keyboard, on a phone, in a dark colour scheme and with a screen reader; and its size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MAX_BYTES = 60 * 1024
 
 
 def problems(page: Page, axe: str) -> list[Any]:
-    """What axe-core has to say against a page."""
-    # By the tool, which the policy of the page does not bind: it lets no script in that is not the server's.
+    """The accessibility problems that axe-core finds in a page."""
+    # Through Playwright, as the content policy of the page allows only the server's own scripts.
     page.evaluate(f"() => {{ {axe} }}")
     found = page.evaluate("async () => (await axe.run()).violations")
     return [(problem["id"], [node["html"] for node in problem["nodes"]]) for problem in found]
 
 
 def busy(server: Served, windows: Windows, **options: Any) -> Guest:
-    """Somebody in a room where there is something of everything."""
+    """A user in a room with all kinds of messages."""
     bob = windows.enter(server, "bob")
     alice = windows.enter(server, "alice", **options)
     bob.say("Hello alice, see https://example.org/")
@@ -38,7 +38,7 @@ def busy(server: Served, windows: Windows, **options: Any) -> Guest:
 
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE, {**PHONE, "color_scheme": "dark"}], ids=str)
-def test_nothing_is_in_the_way_of_anybody(server: Served, windows: Windows, axe: str, options: dict[str, Any]) -> None:
+def test_axe_finds_no_accessibility_problem(server: Served, windows: Windows, axe: str, options: dict[str, Any]) -> None:
     fresh = windows.open(http(server), **options)
     expect(fresh.get_by_role("dialog")).to_be_visible()
     assert problems(fresh, axe) == []
@@ -49,7 +49,7 @@ def test_nothing_is_in_the_way_of_anybody(server: Served, windows: Windows, axe:
     assert problems(alice.page, axe) == []
 
 
-def test_dark_is_dark_and_light_is_light(server: Served, windows: Windows) -> None:
+def test_the_page_follows_the_colour_scheme(server: Served, windows: Windows) -> None:
     brightness = {}
     for scheme in ("light", "dark"):
         page = windows.open(http(server), color_scheme=scheme)
@@ -64,7 +64,7 @@ def test_dark_is_dark_and_light_is_light(server: Served, windows: Windows) -> No
     assert brightness["dark"] < 200 < 600 < brightness["light"]
 
 
-def test_on_a_phone_there_is_one_column_and_the_others_come_when_they_are_asked_for(server: Served, windows: Windows) -> None:
+def test_a_phone_shows_one_column_and_the_others_on_demand(server: Served, windows: Windows) -> None:
     alice = busy(server, windows, **PHONE)
     assert alice.page.evaluate("document.documentElement.scrollWidth") == 375
     expect(alice.rooms).to_be_hidden()
@@ -78,7 +78,7 @@ def test_on_a_phone_there_is_one_column_and_the_others_come_when_they_are_asked_
     expect(alice.members).to_contain_text("bob")
 
 
-def test_on_a_phone_the_time_until_the_next_try_is_on_one_line(windows: Windows) -> None:
+def test_on_a_phone_the_countdown_to_the_next_attempt_is_on_one_line(windows: Windows) -> None:
     with running("--port", "0", "--history", "memory") as server:
         alice = windows.enter(server, "alice", "lobby", **PHONE)
     rows = alice.page.evaluate("""async () => {
@@ -92,7 +92,7 @@ def test_on_a_phone_the_time_until_the_next_try_is_on_one_line(windows: Windows)
     assert alice.page.evaluate("document.documentElement.scrollWidth") == 375
 
 
-def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(server: Served, windows: Windows) -> None:
+def test_pointing_at_a_truncated_name_shows_all_of_it(server: Served, windows: Windows) -> None:
     names = ("a" * 32, "b" * 32)
     alice, _ = [windows.enter(server, name) for name in names]
     for name in names:
@@ -101,7 +101,7 @@ def test_who_points_at_a_name_that_is_too_long_for_its_column_sees_all_of_it(ser
         assert shown.evaluate("name => name.scrollWidth > name.clientWidth")
 
 
-def test_where_nothing_can_be_said_it_does_not_look_as_if_it_could(server: Served, windows: Windows, axe: str) -> None:
+def test_a_disabled_message_field_looks_disabled(server: Served, windows: Windows, axe: str) -> None:
     alice = windows.enter(server, "alice")
     send = alice.page.get_by_role("button", name="Send")
     colours = [part.evaluate("part => getComputedStyle(part).backgroundColor") for part in (alice.field, send)]
@@ -134,7 +134,7 @@ def test_everything_can_be_done_by_keyboard(server: Served, windows: Windows) ->
     expect(page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
 
 
-def test_what_is_focused_is_seen(server: Served, windows: Windows) -> None:
+def test_the_focused_element_is_visible(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.focus()
     seen = []
@@ -149,7 +149,7 @@ def test_what_is_focused_is_seen(server: Served, windows: Windows) -> None:
     assert all(seen)
 
 
-def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(server: Served, windows: Windows) -> None:
+def test_a_screen_reader_gets_new_messages_but_not_the_history(server: Served, windows: Windows) -> None:
     bob = windows.enter(server, "bob")
     bob.say("an old one")
     bob.hears("an old one")
@@ -163,7 +163,7 @@ def test_a_screen_reader_is_told_what_is_said_and_not_what_was_said_before(serve
     expect(announced).not_to_contain_text("an old one")
 
 
-def test_the_page_is_light(server: Served, windows: Windows) -> None:
+def test_the_page_is_small(server: Served, windows: Windows) -> None:
     sizes: dict[str, int] = {}
     page = windows.open("about:blank")
     page.on("requestfinished", lambda request: sizes.update({request.url: request.sizes()["responseBodySize"]}))
@@ -174,7 +174,7 @@ def test_the_page_is_light(server: Served, windows: Windows) -> None:
     assert all(url.startswith(http(server)) for url in sizes)
 
 
-def test_the_page_is_there_before_the_socket(server: Served, windows: Windows) -> None:
+def test_the_page_is_drawn_before_the_websocket_is_open(server: Served, windows: Windows) -> None:
     page = windows.open("about:blank")
     page.route_web_socket("**", lambda _: None)  # it is never opened
     page.goto(http(server))

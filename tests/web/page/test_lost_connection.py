@@ -1,4 +1,4 @@
-"""The page while its server is gone and after it is back: nothing is lost, nothing comes twice, and everything in order."""
+"""The page while its server is down and after its restart: no message is lost or repeated, and the order is kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Restart = Callable[[], Command]
 
 @pytest.fixture
 def restart(tmp_path: Path) -> Iterator[Restart]:
-    """Starts a server that keeps what is said in a file, always on the same port; the one before is killed."""
+    """Starts a server with its history in a file, always on the same port, after the test has killed the previous one."""
     port = free_port()
     with ExitStack() as started:
 
@@ -37,19 +37,19 @@ def kill(server: Command) -> None:
     server.process.wait()
 
 
-def hurry(*guests: Guest) -> None:
-    """Have them try again at once, as when their network is back; nothing happens to those who are connected."""
+def reconnect_now(*guests: Guest) -> None:
+    """Have pages without a connection retry at once, as when their network is back."""
     for guest in guests:
         guest.page.evaluate("window.dispatchEvent(new Event('online'))")
 
 
 def said_in(server: Command, room: str) -> list[tuple[str, str]]:
-    """Who said what, by the server's own log."""
+    """The senders and texts of all messages, from the server's export."""
     with urllib.request.urlopen(f"{http(server)}api/rooms/{room}/export") as lines:
         return [(message["from"], message["text"]) for message in map(json.loads, lines)]
 
 
-def test_what_two_say_while_the_server_is_killed_and_comes_back_is_there_once_and_in_order(restart: Restart, windows: Windows) -> None:
+def test_messages_of_two_users_survive_restarts_of_the_server_once_and_in_order(restart: Restart, windows: Windows) -> None:
     server = restart()
     guests = [windows.enter(server, "alice"), windows.enter(server, "bob")]
     texts: dict[str, list[str]] = {"alice": [], "bob": []}
@@ -62,13 +62,13 @@ def test_what_two_say_while_the_server_is_killed_and_comes_back_is_there_once_an
 
     both_say(10)
     for _ in range(2):
-        kill(server)  # while the last of it is still on its way
+        kill(server)  # while the last messages are still in transit
         both_say(5)
         for guest in guests:
             expect(guest.page.get_by_role("status").filter(has_text="connection")).to_be_visible()
         server = restart()
         both_say(5)
-        hurry(*guests)
+        reconnect_now(*guests)
         for guest in guests:
             guest.hears(texts["alice"][-1])
             guest.hears(texts["bob"][-1])
@@ -79,7 +79,7 @@ def test_what_two_say_while_the_server_is_killed_and_comes_back_is_there_once_an
         assert guest.texts() == [text for _, text in log]
 
 
-def test_what_others_said_meanwhile_comes_in_its_place(restart: Restart, windows: Windows) -> None:
+def test_messages_that_others_sent_meanwhile_are_shown_in_order(restart: Restart, windows: Windows) -> None:
     server = restart()
     alice = windows.enter(server, "alice")
     alice.say("before")
@@ -97,7 +97,7 @@ def test_what_others_said_meanwhile_comes_in_its_place(restart: Restart, windows
     assert sorted(alice.texts()) == sorted(text for _, text in said_in(server, "lobby"))
 
 
-def test_what_could_not_be_sent_outlives_the_page(restart: Restart, windows: Windows) -> None:
+def test_unsent_messages_survive_leaving_the_page(restart: Restart, windows: Windows) -> None:
     server = restart()
     alice = windows.enter(server, "alice")
     alice.say("first")
@@ -113,20 +113,20 @@ def test_what_could_not_be_sent_outlives_the_page(restart: Restart, windows: Win
     assert alice.texts() == [text for _, text in said_in(server, "lobby")] == ["first", "one", "two"]
 
 
-def test_a_log_that_was_lost_is_said_to_be(windows: Windows) -> None:
+def test_the_page_says_so_if_the_history_was_lost(windows: Windows) -> None:
     port = free_port()
     with running("--port", str(port), "--history", "memory") as server:
         alice = windows.enter(server, "alice")
         alice.say("this will be forgotten")
         alice.hears("this will be forgotten")
     with running("--port", str(port), "--history", "memory"):
-        hurry(alice)
+        reconnect_now(alice)
         expect(alice.log).to_contain_text(re.compile("history of this room was lost"))
         alice.say("a new beginning")
         alice.hears("a new beginning")
 
 
-def test_a_name_that_somebody_has_taken_meanwhile_can_be_changed_and_what_was_typed_is_sent(restart: Restart, windows: Windows) -> None:
+def test_if_the_name_was_taken_meanwhile_unsent_messages_are_sent_with_another_name(restart: Restart, windows: Windows) -> None:
     server = restart()
     alice = windows.enter(server, "alice")
     alice.page.context.set_offline(True)
@@ -135,7 +135,7 @@ def test_a_name_that_somebody_has_taken_meanwhile_can_be_changed_and_what_was_ty
     server = restart()
     windows.enter(server, "alice")
     alice.page.context.set_offline(False)
-    hurry(alice)
+    reconnect_now(alice)
     alice.page.get_by_role("button", name="Choose another name").click()
     alice.page.get_by_label("Name", exact=True).fill("alicia")
     alice.page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""What the page tells of others: who comes and goes, what moderators do, who they are, and in which colours names are."""
+"""Joins, departures and actions of moderators in the log, the list of members, and the colours of names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.server.command import Command, Served, running
-from tests.web.page.between import enter
+from tests.web.page.faulty_network import enter
 from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Guest, Windows, http
 
@@ -21,14 +21,14 @@ COMMANDS = {"muted": "mute", "removed": "kick", "banned": "ban"}
 
 @pytest.fixture
 def moderated(tmp_path: Path) -> Iterator[Command]:
-    """A chat that root moderates."""
+    """A chat server with the moderator root."""
     (tmp_path / "password").write_text("sesame")
     options = ("--port", "0", "--history", "memory", "--rate", "off", "--moderator", f"root:{tmp_path / 'password'}")
     with running(*options) as server:
         yield server
 
 
-def come_as_root(windows: Windows, server: Served) -> Guest:
+def enter_as_root(windows: Windows, server: Served) -> Guest:
     root = Guest(windows.open(http(server)))
     root.page.get_by_text("I am a moderator").click()
     root.page.get_by_label("Name", exact=True).fill("root")
@@ -42,8 +42,8 @@ def news(guest: Guest) -> Locator:
     return guest.log.locator(".news")
 
 
-def test_who_is_back_within_some_seconds_has_never_left(server: Served, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+def test_a_member_who_returns_within_seconds_is_not_reported(server: Served, windows: Windows) -> None:
+    alice, network = enter(windows, server, "alice", clock=True)
     bob = windows.enter(server, "bob")
     expect(news(alice)).to_have_text("bob joined.")
     for _ in range(3):
@@ -53,7 +53,7 @@ def test_who_is_back_within_some_seconds_has_never_left(server: Served, windows:
     alice.hears("still here")
     alice.page.clock.run_for(2 * BACK_WITHIN)
     expect(news(alice)).to_have_text(["bob joined."])
-    between.cut()  # as after a restart of the server
+    network.cut()  # as after a restart of the server
     alice.page.clock.run_for(2000)
     bob.say("and now")
     alice.hears("and now")
@@ -61,7 +61,7 @@ def test_who_is_back_within_some_seconds_has_never_left(server: Served, windows:
     expect(news(alice)).to_have_text(["bob joined."])
 
 
-def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: Served, windows: Windows) -> None:
+def test_joins_and_departures_are_merged_into_one_line_with_the_current_state(server: Served, windows: Windows) -> None:
     alice, _ = enter(windows, server, "alice", clock=True)
     with ExitStack() as guests:
         guests.enter_context(chatting(server, "bob"))
@@ -78,7 +78,7 @@ def test_several_who_come_and_go_are_one_line_and_the_last_is_the_truth(server: 
             expect(news(alice)).to_have_text("bob, carol and dave joined.")
 
 
-def test_a_day_stands_above_all_that_is_of_that_day(server: Served, windows: Windows) -> None:
+def test_the_date_is_above_all_lines_of_that_day(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "bob") as bob:
         expect(news(alice)).to_have_count(1)
@@ -88,11 +88,11 @@ def test_a_day_stands_above_all_that_is_of_that_day(server: Served, windows: Win
     assert kinds == ["day", "news", "message"]
 
 
-def test_news_after_midnight_are_below_the_new_day(server: Served, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+def test_a_join_after_midnight_is_below_the_new_date(server: Served, windows: Windows) -> None:
+    alice, network = enter(windows, server, "alice", clock=True)
     alice.say("Good night!")
     alice.hears("Good night!")
-    between.wait_for_answers()
+    network.wait_for_answers()
     alice.page.clock.fast_forward("24:00:00")
     with chatting(server, "bob"):
         expect(news(alice)).to_have_text("bob joined.")
@@ -100,12 +100,12 @@ def test_news_after_midnight_are_below_the_new_day(server: Served, windows: Wind
     assert kinds == ["day", "message", "day", "news"]
 
 
-def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows) -> None:
-    root = come_as_root(windows, moderated)
+def test_each_action_of_a_moderator_is_shown_once(moderated: Command, windows: Windows) -> None:
+    root = enter_as_root(windows, moderated)
     bob, carol = windows.enter(moderated, "bob"), windows.enter(moderated, "carol")
     expect(root.members).to_contain_text("carol")
 
-    def told(guest: Guest, about: str) -> list[str]:
+    def lines_about(guest: Guest, about: str) -> list[str]:
         lines = guest.log.locator(".news, .notice, .error").all_text_contents()
         return [line for line in lines if about in line]
 
@@ -113,7 +113,7 @@ def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows
     expect(bob.log).to_contain_text("muted you in lobby")
     root.say("/kick bob")
     removed = bob.log.locator(".notice").filter(has=bob.page.get_by_role("button", name="Join again"))
-    expect(removed).to_contain_text("root")  # the server's notice, in place of the page's own
+    expect(removed).to_contain_text("root")  # the server's notice instead of the page's own
     removed.get_by_role("button").click()
     expect(bob.members).to_contain_text("bob (you)")
     root.say("/ban bob 60")
@@ -124,13 +124,13 @@ def test_what_a_moderator_does_is_told_once(moderated: Command, windows: Windows
     for guest in (root, carol):
         guest.hears("that was it")
     expect(removed).to_have_count(2)
-    assert len(told(bob, "banned")) == 1
-    assert told(bob, "no longer in lobby") == []
+    assert len(lines_about(bob, "banned")) == 1
+    assert lines_about(bob, "no longer in lobby") == []
     for guest in (root, carol):
-        lines = " ".join(told(guest, "bob"))
+        lines = " ".join(lines_about(guest, "bob"))
         for what in COMMANDS:
             assert lines.count(f"bob was {what}") + lines.count(f"Done: /{COMMANDS[what]}") == 1, lines
-    assert "Done: /kick" not in " ".join(told(root, "bob"))
+    assert "Done: /kick" not in " ".join(lines_about(root, "bob"))
 
 
 def test_a_whisper_to_oneself_is_shown_once(server: Served, windows: Windows) -> None:
@@ -143,7 +143,7 @@ def test_a_whisper_to_oneself_is_shown_once(server: Served, windows: Windows) ->
 
 
 def test_moderators_are_marked_and_members_are_counted(moderated: Command, windows: Windows) -> None:
-    root = come_as_root(windows, moderated)
+    root = enter_as_root(windows, moderated)
     alice = windows.enter(moderated, "alice")
     windows.enter(moderated, "aaron")
     marked = alice.page.locator("#people li").filter(has=alice.page.get_by_role("img", name="Moderator"))
@@ -157,7 +157,7 @@ def test_moderators_are_marked_and_members_are_counted(moderated: Command, windo
     expect(marked).to_have_count(1)
 
 
-def test_who_goes_on_typing_after_a_message_is_shown_to_be_typing(server: Served, windows: Windows) -> None:
+def test_typing_is_shown_again_after_a_message(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     typing = bob.page.get_by_text("alice is typing")
     for text in ("one", "two"):
@@ -169,7 +169,7 @@ def test_who_goes_on_typing_after_a_message_is_shown_to_be_typing(server: Served
         expect(alice.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_what_is_copied_is_names_times_and_texts(server: Served, windows: Windows) -> None:
+def test_copied_messages_are_names_times_and_texts(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for text in ("one", "two"):
         alice.say(text)
@@ -190,7 +190,7 @@ def hues(guest: Guest) -> dict[str, float]:
     return dict(authors)
 
 
-def test_six_people_have_six_colours_that_cannot_be_mistaken(server: Served, windows: Windows) -> None:
+def test_six_members_have_six_distinguishable_colours(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     rooms = [[f"{name}{room}" for name in ("anna", "ben", "clara", "david", "eva")] for room in range(5)]
     for names in rooms:

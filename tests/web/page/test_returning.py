@@ -1,4 +1,4 @@
-"""Coming back to the page: what is new is shown, what was typed is still there, and what is typed next goes where it should."""
+"""Returning to the page: new messages are marked, drafts are kept, and typing goes into the message field."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 
 from tests.brokers.wiring import append
 from tests.server.command import Served, running
-from tests.web.page.between import enter
-from tests.web.page.test_log import TALL, chatting, look_elsewhere, look_here
+from tests.web.page.faulty_network import enter
+from tests.web.page.test_log import TALL, chatting, hide, show
 from tests.web.page.wiring import Guest, Windows, http, until
 from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -22,22 +22,22 @@ LOW = {"width": 1100, "height": 400}
 
 
 def items(guest: Guest) -> list[str]:
-    """The texts of all messages, and the line above those that are new."""
+    """The texts of all messages, and the line above the new ones."""
     return guest.log.locator(".new, .message .text").all_text_contents()
 
 
-def away(guest: Guest) -> None:
-    """Leave the page, once what has been seen is remembered."""
+def leave_page(guest: Guest) -> None:
+    """Leave the page, which remembers what has been read."""
     guest.page.goto("about:blank")
 
 
 @pytest.mark.parametrize("number", [7, 150])
-def test_what_was_said_while_nobody_was_there_is_below_a_line_and_counted(server: Served, windows: Windows, number: int) -> None:
+def test_messages_since_the_last_visit_are_below_a_line_and_counted(server: Served, windows: Windows, number: int) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     for text in ("seen", "seen, too"):
         alice.say(text)
         alice.hears(text)
-    away(alice)
+    leave_page(alice)
     with chatting(server, "bob") as bob:
         for count in range(number):
             bob.send(f"alice: {count} is new")
@@ -57,11 +57,11 @@ def test_what_was_said_while_nobody_was_there_is_below_a_line_and_counted(server
     expect(alice.log.locator(".new")).to_have_count(0)
 
 
-def test_where_all_that_is_new_is_in_sight_it_has_been_read(server: Served, windows: Windows) -> None:
+def test_new_messages_that_are_all_visible_count_as_read(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("seen")
     alice.hears("seen")
-    away(alice)
+    leave_page(alice)
     with chatting(server, "bob") as bob:
         bob.send("new")
         bob.recv()
@@ -69,27 +69,27 @@ def test_where_all_that_is_new_is_in_sight_it_has_been_read(server: Served, wind
     alice.hears("new")
     assert items(alice) == ["seen", "New", "new"]
     expect(alice.rooms.get_by_role("link", name=re.compile("^lobby"))).to_have_accessible_name("lobby")
-    away(alice)
+    leave_page(alice)
     alice.page.goto(http(server))
     alice.hears("new")
     assert items(alice) == ["seen", "new"]
 
 
-def test_of_very_much_that_is_new_the_last_is_shown_and_the_rest_can_be_scrolled_to(windows: Windows, tmp_path: Path) -> None:
+def test_of_very_many_new_messages_the_last_are_shown_and_the_rest_can_be_scrolled_to(windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
 
-    def said(*texts: str) -> None:
+    def store(*texts: str) -> None:
         broker = SqliteBroker(path)
         append(broker, *(Draft("lobby", "bob", text) for text in texts))
         broker.close()
 
-    said("seen")
+    store("seen")
     with running("--port", "0", "--history", str(path)) as server:
         alice = windows.enter(server, "alice", viewport=LOW)
         alice.hears("seen")
-        away(alice)
+        leave_page(alice)
         state = alice.page.context.storage_state()
-    said(*(f"number {count}" for count in range(1500)))
+    store(*(f"number {count}" for count in range(1500)))
     with running("--port", str(server.port), "--history", str(path)) as server:
         alice = Guest(windows.open(http(server), viewport=LOW, storage_state=state))
         expect(alice.page.get_by_role("button", name="1,500 new messages")).to_be_visible()
@@ -101,7 +101,7 @@ def test_of_very_much_that_is_new_the_last_is_shown_and_the_rest_can_be_scrolled
         assert len(items(alice)) == 1502
 
 
-def test_a_room_with_a_badge_opens_at_what_is_new(server: Served, windows: Windows) -> None:
+def test_a_room_with_unread_messages_opens_at_the_first_of_them(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     alice.say("seen")
     alice.hears("seen")
@@ -119,27 +119,27 @@ def test_a_room_with_a_badge_opens_at_what_is_new(server: Served, windows: Windo
         alice.log.evaluate("log => log.scrollTo(0, 150)")
         until(alice.page, "document.querySelector('.log:not([hidden])').scrollTop === 150")
         tea.click()
-        lobby.click()  # nothing has come since: it is where it was
+        lobby.click()  # no new messages: the scroll position is kept
         until(alice.page, "document.querySelector('.log:not([hidden])').scrollTop === 150")
 
 
-def test_who_looks_at_the_page_again_finds_what_has_come_meanwhile(server: Served, windows: Windows) -> None:
+def test_a_page_that_is_shown_again_is_at_the_first_new_message(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice", viewport=LOW)
     alice.say("seen")
     alice.hears("seen")
-    look_elsewhere(alice.page)
+    hide(alice.page)
     with chatting(server, "bob") as bob:
         for count in range(30):
             bob.send(f"number {count}")
             bob.recv()
         alice.hears("number 29")
-    look_here(alice.page)
+    show(alice.page)
     expect(alice.log.locator(".new")).to_be_in_viewport()
     expect(alice.message("number 0")).to_be_in_viewport()
     expect(alice.page.get_by_role("button", name="30 new messages")).to_be_visible()
 
 
-def test_a_draft_outlives_the_page_in_each_room(server: Served, windows: Windows) -> None:
+def test_the_draft_of_each_room_survives_a_reload(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.fill("half a sen")
     alice.join("tea")
@@ -157,7 +157,7 @@ def test_a_draft_outlives_the_page_in_each_room(server: Served, windows: Windows
     expect(alice.field).to_have_value("")
 
 
-def test_what_is_typed_after_something_else_was_done_goes_into_the_field(server: Served, windows: Windows) -> None:
+def test_typing_goes_into_the_message_field_wherever_the_focus_was(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     keyboard = alice.page.keyboard
     alice.join("tea")
@@ -170,7 +170,7 @@ def test_what_is_typed_after_something_else_was_done_goes_into_the_field(server:
     expect(alice.field).to_have_value("changed")
     alice.log.click()
     keyboard.type(" clicked")
-    expect(alice.field).to_have_value("changedclicked")  # a blank scrolls
+    expect(alice.field).to_have_value("changedclicked")  # a space scrolls instead
     alice.page.get_by_role("heading", name="lobby").click()
     keyboard.press("Control+a")
     expect(alice.field).not_to_be_focused()
@@ -181,7 +181,7 @@ def test_what_is_typed_after_something_else_was_done_goes_into_the_field(server:
 
 @contextlib.contextmanager
 def pasted(guest: Guest, text: str) -> Iterator[None]:
-    """Paste a text into the field, and take it out again."""
+    """Paste a text into the message field, and remove it afterwards."""
     guest.field.focus()
     guest.page.keyboard.insert_text(text)
     yield
@@ -189,7 +189,7 @@ def pasted(guest: Guest, text: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", ["line\n" * 40, "x" * 70_000], ids=["40 lines", "70 KB"])
-def test_the_log_stays_at_its_end_whatever_is_pasted(server: Served, windows: Windows, text: str) -> None:
+def test_the_log_stays_scrolled_to_its_end_while_a_long_text_is_pasted(server: Served, windows: Windows, text: str) -> None:
     alice = windows.enter(server, "alice")
     for number in range(4):
         alice.say(f"{number}{TALL}")
@@ -205,14 +205,14 @@ def test_the_log_stays_at_its_end_whatever_is_pasted(server: Served, windows: Wi
     expect(jump).to_be_hidden()
 
 
-def test_a_network_that_is_gone_is_noticed_at_once_and_so_is_one_that_is_back(server: Served, windows: Windows) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
+def test_an_offline_event_makes_the_page_check_its_connection(server: Served, windows: Windows) -> None:
+    alice, network = enter(windows, server, "alice", clock=True)
     status = alice.page.get_by_role("status")
-    between.wait_for_answers()
-    alice.page.evaluate("window.dispatchEvent(new Event('offline'))")  # which is not true
+    network.wait_for_answers()
+    alice.page.evaluate("window.dispatchEvent(new Event('offline'))")  # although the network is there
     alice.page.clock.run_for(4000)
     expect(status).to_be_empty()
-    between.is_silent = True
+    network.is_silent = True
     alice.page.evaluate("window.dispatchEvent(new Event('offline'))")
     alice.page.clock.run_for(4000)
     expect(status).not_to_be_empty()
@@ -222,11 +222,11 @@ def test_a_network_that_is_gone_is_noticed_at_once_and_so_is_one_that_is_back(se
     "wake_up",
     ["window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))", "document.dispatchEvent(new Event('resume'))", ""],
 )
-def test_who_wakes_up_without_a_connection_is_told_soon(server: Served, windows: Windows, wake_up: str) -> None:
-    alice, between = enter(windows, server, "alice", clock=True)
-    between.wait_for_answers()
-    between.is_silent = True
-    alice.page.clock.fast_forward(20_000)  # as a computer that sleeps: no timer has run
+def test_a_page_that_wakes_up_without_a_connection_shows_that_soon(server: Served, windows: Windows, wake_up: str) -> None:
+    alice, network = enter(windows, server, "alice", clock=True)
+    network.wait_for_answers()
+    network.is_silent = True
+    alice.page.clock.fast_forward(20_000)  # as while a computer sleeps: no timer has run
     if wake_up:
         alice.page.evaluate(wake_up)
     alice.page.clock.run_for(7000)

@@ -1,4 +1,4 @@
-"""What a page is loaded with: few requests, none of them again, and what it does when a part of it cannot be loaded."""
+"""Loading the page: the number of requests, caching, and parts that cannot be loaded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Route, expect
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.programs import free_port
 from tests.server.command import Command, running
-from tests.server.raw import PATIENCE
 from tests.web.page.wiring import Guest, Windows, http
 from tests.web.wiring import Http, plain
 
@@ -21,12 +21,12 @@ SCRIPT, STYLE_SHEET = re.compile(r"\.js$"), re.compile(r"\.css$")
 
 
 def answered(server: Command) -> list[str]:
-    """What the server has answered by HTTP, by its log: the kinds of files with the status of each, in order of their names."""
+    """The file extensions and status codes of all HTTP responses in the server's log, sorted."""
     return sorted(f"{Path(path).suffix} {status}" for path, status in re.findall(r" GET (\S+): (\d+)", server.errors()))
 
 
 @pytest.mark.parametrize("prefix", ["", "/chat"])
-def test_a_page_is_four_requests_and_one_when_it_is_opened_again(windows: Windows, prefix: str) -> None:
+def test_a_page_takes_four_requests_and_one_when_it_is_opened_again(windows: Windows, prefix: str) -> None:
     with running("--port", "0", "--history", "memory", "--log-level", "debug", "--path-prefix", prefix) as server:
         page = windows.open(http(server))
         Guest(page).take_name("alice")
@@ -45,9 +45,7 @@ def test_a_page_is_four_requests_and_one_when_it_is_opened_again(windows: Window
 
 
 @pytest.mark.parametrize("part", [SCRIPT, STYLE_SHEET], ids=["script", "style sheet"])
-def test_a_part_that_cannot_be_loaded_is_said_to_be_missing_and_loaded_later(
-    server: Command, windows: Windows, part: re.Pattern[str]
-) -> None:
+def test_a_part_that_cannot_be_loaded_is_reported_and_retried(server: Command, windows: Windows, part: re.Pattern[str]) -> None:
     page = windows.open("about:blank")
     page.clock.install()
     left = 3
@@ -75,7 +73,7 @@ def test_a_part_that_cannot_be_loaded_is_said_to_be_missing_and_loaded_later(
     Guest(page).take_name("alice")
 
 
-def test_a_shell_whose_server_has_been_updated_meanwhile_begins_anew(windows: Windows) -> None:
+def test_a_page_whose_server_has_been_updated_meanwhile_is_reloaded(windows: Windows) -> None:
     port = free_port()
     with running("--port", str(port), "--history", "memory") as server:
         page = windows.open("about:blank")
@@ -89,14 +87,14 @@ def test_a_shell_whose_server_has_been_updated_meanwhile_begins_anew(windows: Wi
     windows.complaints = [complaint for complaint in windows.complaints if "404" not in complaint]
 
 
-def test_thirty_browsers_at_one_address_leave_room_for_the_next(windows: Windows) -> None:
+def test_thirty_browsers_at_one_address_do_not_exclude_the_next(windows: Windows) -> None:
     with running("--port", "0", "--history", "memory") as server, ExitStack() as open_sockets:
         for number in range(30):
-            for _ in range(6):  # as many as a browser has for HTTP, which it keeps open when it has the page
-                browser = open_sockets.enter_context(Http(socket.create_connection((server.host, server.port), PATIENCE)))
+            for _ in range(6):  # a browser keeps up to six HTTP connections open
+                browser = open_sockets.enter_context(Http(socket.create_connection((server.host, server.port), TIMEOUT)))
                 browser.send(plain("GET", "/", b""))
                 assert browser.answer().status == 200
-            open_sockets.enter_context(wschat.connect(f"{server.url}?name=guest-{number}", subprotocols=["wschat.v1"])).recv(PATIENCE)
+            open_sockets.enter_context(wschat.connect(f"{server.url}?name=guest-{number}", subprotocols=["wschat.v1"])).recv(TIMEOUT)
         page = windows.open(http(server))
         alice = Guest(page)
         alice.take_name("alice")
@@ -104,11 +102,11 @@ def test_thirty_browsers_at_one_address_leave_room_for_the_next(windows: Windows
         alice.hears("There is room.")
 
 
-def test_a_page_that_there_is_no_room_for_is_asked_for_again(windows: Windows) -> None:
+def test_a_page_that_is_refused_for_too_many_connections_is_requested_again(windows: Windows) -> None:
     with running("--port", "0", "--history", "memory", "--max-connections", "8") as server:
         with ExitStack() as guests:
             for number in range(8):
-                guests.enter_context(wschat.connect(f"{server.url}?name=guest-{number}")).recv(PATIENCE)
+                guests.enter_context(wschat.connect(f"{server.url}?name=guest-{number}")).recv(TIMEOUT)
             page = windows.open("about:blank")
             answer = page.goto(http(server))
             assert answer is not None

@@ -12,7 +12,7 @@ from tests.web.page.wiring import Guest, Windows, http
 from tests.web.proxies import Proxy
 
 
-def test_two_people_talk(server: Served, windows: Windows) -> None:
+def test_two_users_talk(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.say("Hello, bob!")
     bob.hears("Hello, bob!")
@@ -22,18 +22,18 @@ def test_two_people_talk(server: Served, windows: Windows) -> None:
     expect(alice.message("Hello, bob!").get_by_role("img", name="Sent", exact=True)).to_be_visible()
 
 
-def test_they_talk_behind_nginx_too(nginx: Proxy, windows: Windows) -> None:
+def test_two_users_talk_through_nginx(nginx: Proxy, windows: Windows) -> None:
     page = windows.open(f"http://127.0.0.1:{nginx.port}/chat")
     alice = Guest(page)
     alice.take_name("alice")
-    bob = windows.enter(nginx.server, "bob")  # who goes past it
+    bob = windows.enter(nginx.server, "bob")  # directly, without nginx
     alice.say("Hello, bob!")
     bob.hears("Hello, bob!")
     bob.say("Hello, alice!")
     alice.hears("Hello, alice!")
 
 
-def test_a_name_that_is_taken_or_none_is_asked_for_again(server: Served, windows: Windows) -> None:
+def test_a_taken_or_invalid_name_is_asked_for_again(server: Served, windows: Windows) -> None:
     windows.enter(server, "alice")
     other = Guest(windows.open(http(server)))
     for name, problem in (("alice", "taken"), ("<script>alert(1)</script>", "letters, digits")):
@@ -64,7 +64,7 @@ def test_a_name_can_be_changed(server: Served, windows: Windows) -> None:
     expect(bob.members).to_contain_text("alicia")
 
 
-def test_rooms_are_joined_left_and_counted_while_one_is_elsewhere(server: Served, windows: Windows) -> None:
+def test_rooms_are_joined_and_left_and_their_unread_messages_counted(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob", "tea")
     alice.rooms.get_by_label("Room to join").fill("tea")
     alice.rooms.get_by_role("button", name="Join the room").click()
@@ -81,7 +81,7 @@ def test_rooms_are_joined_left_and_counted_while_one_is_elsewhere(server: Served
     expect(alice.page.get_by_role("heading", name="lobby", exact=True)).to_be_visible()
 
 
-def test_whispers_are_for_one_and_can_be_answered(server: Served, windows: Windows) -> None:
+def test_a_whisper_is_shown_to_its_recipient_only_and_can_be_answered(server: Served, windows: Windows) -> None:
     alice, bob, carol = (windows.enter(server, name) for name in ("alice", "bob", "carol"))
     alice.say("/msg bob It is a secret.")
     expect(alice.log.locator(".whisper")).to_contain_text("You whispered to bob")
@@ -121,7 +121,7 @@ def test_names_are_completed_with_tab(server: Served, windows: Windows) -> None:
     expect(alice.field).to_have_value(re.compile("^Hello bobby"))
 
 
-def test_a_command_that_is_wrong_says_how_it_is_right(server: Served, windows: Windows) -> None:
+def test_a_wrong_command_is_answered_with_its_usage(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/msg bob")
     expect(alice.log).to_contain_text("/msg NAME TEXT")
@@ -131,7 +131,7 @@ def test_a_command_that_is_wrong_says_how_it_is_right(server: Served, windows: W
     alice.hears("/nonsense")
 
 
-def test_who_is_typing_is_shown(server: Served, windows: Windows) -> None:
+def test_the_page_shows_who_types(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.field.press_sequentially("Well")
     expect(bob.page.get_by_text("alice is typing")).to_be_visible()
@@ -149,7 +149,7 @@ def test_actions_days_and_times(server: Served, windows: Windows) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", action.locator("time").get_attribute("datetime") or "")
 
 
-def test_links_lead_elsewhere_and_tell_nothing(server: Served, windows: Windows) -> None:
+def test_links_open_in_a_new_tab_without_a_referrer(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("See https://example.org/a_(b)?c=d#e, or (http://example.com/). Not javascript:alert(1).")
     links = alice.log.get_by_role("link")
@@ -162,7 +162,7 @@ def test_links_lead_elsewhere_and_tell_nothing(server: Served, windows: Windows)
     assert links.nth(0).get_attribute("target") == "_blank"
 
 
-def test_who_is_mentioned_sees_it_even_while_looking_elsewhere(server: Served, windows: Windows) -> None:
+def test_a_mention_is_shown_in_the_title_of_a_hidden_page(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     bob.page.evaluate("""() => {
         Object.defineProperty(document, "visibilityState", { get: () => "hidden", configurable: true });
@@ -186,7 +186,7 @@ def test_who_is_mentioned_sees_it_even_while_looking_elsewhere(server: Served, w
 @pytest.mark.parametrize(
     "text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<style>*{display:none}</style>", "&lt;b&gt;"]
 )
-def test_markup_stays_text(server: Served, windows: Windows, text: str) -> None:
+def test_markup_in_messages_is_shown_as_text(server: Served, windows: Windows, text: str) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.say(text)
     bob.hears(text)
@@ -198,7 +198,7 @@ def test_markup_stays_text(server: Served, windows: Windows, text: str) -> None:
     assert bob.page.locator("main script, main img, main style").count() == 0
 
 
-def test_a_very_long_message_is_folded_and_breaks_nothing(server: Served, windows: Windows) -> None:
+def test_a_very_long_message_is_folded_and_fits_into_the_window(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("x" * 50_000)
     expect(alice.log.locator("[data-seq]")).to_have_count(1)

@@ -1,4 +1,4 @@
-"""Writing: commands that are refused, completion, what is kept of it, and what a text becomes when it is shown."""
+"""Writing messages: refused commands, completion, input history, and how a text is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.web.page.test_log import chatting
 from tests.web.page.wiring import Windows, http
 
 
-def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Served, windows: Windows) -> None:
+def test_a_refused_command_can_be_corrected_and_is_not_kept(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/nonsense and more")
     error = alice.log.locator(".error")
@@ -29,15 +29,15 @@ def test_a_command_that_was_refused_can_be_corrected_and_is_not_kept(server: Ser
     expect(alice.log).not_to_contain_text("nonsense")
 
 
-def test_an_enter_that_confirms_what_is_being_composed_sends_nothing(server: Served, windows: Windows) -> None:
+def test_an_enter_that_ends_a_composition_sends_nothing(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.field.fill("かんじ")
-    # As Safari does it: the composition has ended just before.
+    # As in Safari, where the composition has ended just before.
     alice.field.evaluate("field => field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true }))")
     expect(alice.field).to_have_value("かんじ")
 
 
-def test_an_at_sign_stays_before_a_name_that_is_completed(server: Served, windows: Windows) -> None:
+def test_an_at_sign_stays_before_a_completed_name(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     with chatting(server, "bobby"):
         expect(alice.members).to_contain_text("bobby")
@@ -47,7 +47,7 @@ def test_an_at_sign_stays_before_a_name_that_is_completed(server: Served, window
             expect(alice.field).to_have_value(completed)
 
 
-def test_neither_names_nor_links_are_what_only_looks_like_them(server: Served, windows: Windows) -> None:
+def test_parts_of_other_words_are_neither_mentions_nor_links(server: Served, windows: Windows) -> None:
     bob = windows.enter(server, "bob")
     with chatting(server, "alice") as alice:
         alice.send("https://example.org@elsewhere.example/ and https://a:b@elsewhere.example/")
@@ -59,7 +59,7 @@ def test_neither_names_nor_links_are_what_only_looks_like_them(server: Served, w
     expect(bob.log.get_by_role("link")).to_have_count(0)
 
 
-def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windows: Windows, tmp_path: Path) -> None:
+def test_errors_of_the_server_are_explained_in_the_words_of_the_page(windows: Windows, tmp_path: Path) -> None:
     (password := tmp_path / "password").write_text("open sesame")
     with running("--port", "0", "--moderator", f"mod:{password}") as server:
         page = windows.open(http(server))
@@ -77,11 +77,11 @@ def test_what_the_server_says_to_programs_is_said_to_people_in_their_words(windo
     with running("--port", "0", "--auth-secret-file", str(secret)) as server:
         page = windows.open(http(server))
         expect(page.get_by_role("dialog", name="This chat needs a token")).to_be_visible()
-    assert all("401" in complaint for complaint in windows.complaints)  # a browser logs that
+    assert all("401" in complaint for complaint in windows.complaints)  # the browser logs each
     windows.complaints.clear()
 
 
-def test_what_was_sent_before_can_be_recalled(server: Served, windows: Windows) -> None:
+def test_earlier_input_can_be_recalled(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("one")
     alice.say("two\nof two lines")

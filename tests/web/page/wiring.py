@@ -1,4 +1,4 @@
-"""Windows of a browser, and people who look at the chat in them. Tests do not belong here."""
+"""Windows of a browser, and users of the chat page in them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.server.command import Served
 
 NODE_MODULES = Path(__file__).parents[3] / ".cache/node/node_modules"
 
-# What a browser itself logs when a connection is refused or lost, or a server is stopping: nothing that a page could keep it from.
-_NO_FAULT_OF_THE_PAGE = (
+# What the browser itself logs when a connection is refused or lost, or a server is stopping. A page cannot prevent it.
+_LOGGED_BY_THE_BROWSER = (
     "WebSocket connection to",
     "ERR_CONNECTION_REFUSED",
     "ERR_CONNECTION_RESET",
@@ -23,7 +23,7 @@ _NO_FAULT_OF_THE_PAGE = (
     "a status of 503",
 )
 
-# Without a network of its own, and for any user: these keep it from asking for anything but our pages.
+# These let any user run the browser, and keep it from requesting anything but the pages under test.
 _OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,8 +32,8 @@ _OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Each window would make ready two pages for what is typed into its location bar, which costs three times what ours does. The
-    # others are Playwright's, of which the last list counts alone.
+    # The first two: each window would otherwise load two pages for its location bar, which takes three times as long as the page
+    # under test. The others are Playwright's own list, repeated here because only the last such option counts.
     "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,"
     "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,LensOverlay,"
     "MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,"
@@ -41,12 +41,12 @@ _OPTIONS = [
 ]
 
 SECRET = b"0123456789abcdef0123456789abcdef"
-"""What the tokens of a chat that wants some are signed with."""
+"""The secret that signs the tokens of a chat that needs tokens."""
 
 expect.set_options(timeout=10_000)
 
 
-# In order of preference. The headless shell has no window of its own to draw, which halves the processor time of a test.
+# In order of preference. The headless shell draws no window, which halves the processor time of a test.
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -56,12 +56,12 @@ def chromium() -> str | None:
 
 
 def launch(playwright: Playwright) -> Browser:
-    """Start it, headless."""
+    """Start the system's Chromium, headless."""
     return playwright.chromium.launch(executable_path=chromium(), args=_OPTIONS)
 
 
 class Windows:
-    """Opens windows, each of somebody else, and writes down what goes wrong in them."""
+    """Opens browser windows, each with a profile of its own, and collects the errors that they log."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -69,7 +69,7 @@ class Windows:
         self.complaints: list[str] = []
 
     def open(self, url: str, **options: Any) -> Page:
-        """A window of a browser that has never been here."""
+        """Open a page in a window with an empty profile."""
         context = self._browser.new_context(**{"viewport": {"width": 1100, "height": 700}, "reduced_motion": "reduce", **options})
         self._contexts.append(context)
         context.set_default_timeout(10_000)
@@ -81,7 +81,7 @@ class Windows:
         return page
 
     def enter(self, server: Served, name: str, room: str = "lobby", **options: Any) -> Guest:
-        """Somebody who has come to the chat by a name, and is in a room."""
+        """Open the chat page in a window, and join a room with a name."""
         guest = Guest(self.open(f"{http(server)}#/{room}", **options))
         guest.take_name(name)
         return guest
@@ -91,12 +91,12 @@ class Windows:
             context.close()
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not any(text in message.text for text in _NO_FAULT_OF_THE_PAGE):
+        if message.type in ("error", "warning") and not any(text in message.text for text in _LOGGED_BY_THE_BROWSER):
             self.complaints.append(f"{message.type}: {message.text} ({message.location['url']})")
 
 
 class Guest:
-    """Somebody at a page of the chat."""
+    """A user of the chat page."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -113,7 +113,7 @@ class Guest:
         self.page.get_by_label("Name", exact=True).fill(name)
         self.page.get_by_role("button", name="Join the chat").click()
         expect(self.page.get_by_role("dialog")).to_be_hidden()
-        expect(self.page.locator("#members")).to_contain_text(name)  # which a phone shows only when it is asked for
+        expect(self.page.locator("#members")).to_contain_text(name)  # not visible on a phone until opened
 
     def say(self, text: str) -> None:
         self.field.fill(text)
@@ -124,24 +124,24 @@ class Guest:
         self.page.keyboard.press("Enter")
 
     def message(self, text: str) -> Locator:
-        """The messages with just this text."""
+        """The messages with exactly this text."""
         return self.log.locator(".message").filter(has=self.page.get_by_text(text, exact=True))
 
     def hears(self, text: str) -> None:
-        """Wait until the server has said this, once: one's own messages are there before that, too."""
+        """Wait until the page shows this message once, and as sent by the server: own messages are shown before that."""
         expect(self.message(text).and_(self.log.locator("[data-seq]"))).to_have_count(1)
         expect(self.message(text)).to_have_count(1)
 
     def texts(self) -> list[str]:
-        """The texts of all messages that are there, in order."""
+        """The texts of all messages in the log, in order."""
         return self.log.locator(".message .text").all_text_contents()
 
 
 def http(server: Served) -> str:
-    """Where the page of a chat is."""
+    """The address of the chat page of a server."""
     return f"http://{server.host}:{server.port}{server.prefix}/"
 
 
 def until(page: Page, condition: str) -> None:
-    """Wait until this holds in a page. (Playwright's own way to wait for that takes `eval`, which no page here lets anybody use.)"""
+    """Wait until a condition is true in a page. (`Page.wait_for_function` needs `eval`, which the policy of our pages forbids.)"""
     page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")

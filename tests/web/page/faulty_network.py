@@ -1,4 +1,4 @@
-"""What stands between a page and its server, for faults that no server has to order. Tests do not belong here."""
+"""A connection between a page and its server that can lose, delay, refuse and invent messages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
 
+from tests.concurrency import TIMEOUT
 from tests.server.command import Served
-from tests.server.raw import PATIENCE
 from tests.web.page.wiring import Guest, Windows, http
 
 Event = dict[str, Any]
@@ -21,13 +21,13 @@ Fault = Callable[[Event], Event | None]
 _numbers = itertools.count()
 
 
-def someone() -> str:
-    """A name that nobody has had: a server that several tests share may not know yet that somebody has gone."""
-    return f"someone{next(_numbers)}"
+def new_name() -> str:
+    """Return a name that no test has used: a server that several tests share may not yet have noticed that a client has left."""
+    return f"user{next(_numbers)}"
 
 
 def refuse(code: str, text: str = "Sorry.", times: int = 1, **wanted: Any) -> Fault:
-    """A fault: so many requests with these fields are refused, and never come to the server."""
+    """Return a fault that refuses so many requests with these fields, without passing them to the server."""
     left = times
 
     def answer(request: Event) -> Event | None:
@@ -41,24 +41,24 @@ def refuse(code: str, text: str = "Sorry.", times: int = 1, **wanted: Any) -> Fa
 
 
 def ignore(**wanted: Any) -> Fault:
-    """A fault: requests with these fields are never answered."""
+    """Return a fault that leaves requests with these fields without an answer."""
     return lambda request: {"type": "typing", "room": "", "name": ""} if wanted.items() <= request.items() else None
 
 
-class Between:
-    """Passes on what a page and its server say to each other."""
+class FaultyNetwork:
+    """Passes on what a page and its server send to each other, except for the faults that a test has set."""
 
     def __init__(self, page: Page) -> None:
         self.requests: list[Event] = []
         self.faults: list[Fault] = []
         self.is_silent = False
-        """As a network that is gone: nothing arrives, and nothing says so."""
+        """If true, nothing is passed on, and the connection stays open, as when the network is gone."""
         self.loses: set[str] = set()
-        """The types of events that do not arrive."""
+        """The types of events that are not passed on to the page."""
         self.lost: list[Event] = []
-        """Those that did not."""
+        """The events that were not passed on because of `loses`."""
         self.hides: set[int] = set()
-        """The numbers of messages that get lost on their way."""
+        """The sequence numbers of messages that are not passed on to the page."""
         self._page: WebSocketRoute | None = None
         self._waiting: set[str] = set()
         self._window = page
@@ -71,29 +71,29 @@ class Between:
         self._page.close(code=1012)
 
     def tell(self, event: Event) -> None:
-        """Tell the page something."""
+        """Send an event to the page that is not from the server."""
         assert self._page is not None
         self._page.send(json.dumps(event))
 
     def asked(self, kind: str) -> list[Event]:
-        """The requests of a kind that there have been."""
+        """The requests of a type that the page has sent so far."""
         return [request for request in self.requests if request["type"] == kind]
 
     def wait_for(self, kind: str, times: int) -> None:
-        """Wait until there have been so many requests of a kind."""
+        """Wait until the page has sent so many requests of a type."""
         self._wait(lambda: len(self.asked(kind)) >= times)
 
     def wait_for_loss(self, kind: str) -> Event:
-        """Wait until an event of a type has not arrived."""
+        """Wait until an event of a type has been lost; return it."""
         self._wait(lambda: any(event["type"] == kind for event in self.lost))
         return next(event for event in self.lost if event["type"] == kind)
 
     def wait_for_answers(self) -> None:
-        """Wait until the page has come to rest, with an answer to everything."""
+        """Wait until all requests of the page have been answered."""
         self._wait(lambda: bool(self.asked("commands")) and self._waiting == set())
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline, f"lost was {self.lost}, the requests are {self.requests}"
             self._window.evaluate("0")
@@ -125,13 +125,13 @@ class Between:
             server.send(text)
 
 
-def enter(windows: Windows, server: Served, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, Between]:
-    """Somebody who has come to the chat through something between; with `clock`, time goes as fast there as the test says."""
+def enter(windows: Windows, server: Served, name: str, room: str = "lobby", *, clock: bool = False) -> tuple[Guest, FaultyNetwork]:
+    """Join a room from a page behind a faulty network; with `clock`, the test controls the clock of the page."""
     page = windows.open("about:blank")
     if clock:
         page.clock.install()
-    between = Between(page)
+    network = FaultyNetwork(page)
     page.goto(f"{http(server)}#/{room}")
     guest = Guest(page)
     guest.take_name(name)
-    return guest, between
+    return guest, network
