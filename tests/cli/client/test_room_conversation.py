@@ -80,6 +80,11 @@ def test_a_replay_says_the_lines_again(url: str, tmp_path: Path) -> None:
     assert other.err.splitlines()[1:] == ["    bob: a", "    bob: b"]
 
 
+def test_a_line_is_acknowledged_although_the_last_message_was_received(url: str) -> None:
+    for _ in range(20):
+        assert run(url, "--room", "tea", "--name", "anna", "--count", "1", given="a\nb\nc\n").code == 0
+
+
 def test_json_has_all_events(url: str) -> None:
     done = run(url, "--room", "tea", "--name", "anna", "--json", "--send", "hi", "--count", "1")
     entries = [json.loads(line) for line in done.lines]
@@ -125,6 +130,7 @@ def test_a_line_that_is_rejected_is_told_and_others_are_said(open_chat: ChatFact
     assert rejected.startswith(f"wschat: {url}: bad-field: ")
     assert rejected.endswith(f"Not said: {BLANK[:40]}...")
     assert total == f"wschat: {url}: lines not said: 1"
+    assert run(url, "--room", "tea", "--name", "anna", "--quiet", given=BLANK) == (1, b"", "")
     scripted = run(url, "--room", "tea", "--name", "anna", "--send", BLANK)
     assert scripted.code == 1
     assert "(step 1 of 1): bad-field: " in scripted.err

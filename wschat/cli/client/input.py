@@ -28,6 +28,11 @@ class Lines:
         """True once the input has ended and its last line was dropped."""
         return self._has_ended and not self._lines
 
+    @property
+    def unsent(self) -> int:
+        """The number of lines that were read and not dropped."""
+        return len(self._lines)
+
     def first(self, stopped: socket.socket) -> bytes | None:
         """Wait for a line and return it, without its end. It stays the first until it is dropped.
 
@@ -70,13 +75,18 @@ class LineSender:
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="wschat-input")
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> LineSender:
         self._thread.start()
+        return self
 
     def __exit__(self, *error: object) -> None:
-        self._stop.close()
-        self._thread.join()
+        self.finish(None)
         self._stopped.close()
+
+    def finish(self, timeout: float | None) -> None:
+        """Read no more lines, and wait until the one that is being sent is sent, for at most `timeout` seconds."""
+        self._stop.close()
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         try:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from wschat.cli.client.conversation import Conversation, note_retry, opening
 from wschat.cli.client.conversing import conversing
+from wschat.cli.client.exit_codes import CommandExit, ExitCode
 from wschat.cli.client.input import Lines, LineSender
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.output import Output
 from wschat.cli.client.raw_conversation import RawConversation
 from wschat.cli.client.recording import Recording
+
+# For a line that is being sent when the last message that was asked for has been received.
+_SECONDS_TO_SEND = 5.0
 
 
 def run_pipe(options: ConnectOptions) -> None:
@@ -16,8 +20,11 @@ def run_pipe(options: ConnectOptions) -> None:
     if options.reconnect and options.room is None:
         _run_reconnecting(options)
         return
+    lines = Lines()
     with conversing(options) as conversation:
-        _pipe(conversation, Lines())
+        _pipe(conversation, lines)
+    if lines.unsent and not conversation.is_complete:
+        raise CommandExit(ExitCode.UNMET, f"{options.place}: lines not sent: {lines.unsent}")
 
 
 def _run_reconnecting(options: ConnectOptions) -> None:
@@ -34,8 +41,9 @@ def _run_reconnecting(options: ConnectOptions) -> None:
 
 
 def _pipe(conversation: Conversation, lines: Lines) -> None:
-    with LineSender(lines, conversation.send_line, conversation.end_input):
+    with LineSender(lines, conversation.send_line, conversation.end_input) as sender:
         try:
             conversation.receive_all()
+            sender.finish(_SECONDS_TO_SEND)
         finally:
-            conversation.stop()  # the sender may be waiting
+            conversation.stop()  # the sender may still be waiting

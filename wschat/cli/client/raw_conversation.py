@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from wschat.cli.client.conversation import Conversation, header_lines
 from wschat.cli.client.options import ConnectOptions
@@ -11,6 +11,8 @@ from wschat.cli.client.output import Output
 from wschat.cli.client.recording import Message, Recording
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed
+
+_SECONDS_TO_STOP = 1.0
 
 
 class RawConversation(Conversation):
@@ -25,9 +27,11 @@ class RawConversation(Conversation):
         """Close the connection after the block."""
         self._note_opening("connection opened", header_lines(self._ws.headers), self._ws.subprotocol)
         try:
-            with closing(self._ws), suppress(ConnectionClosed):
+            with suppress(ConnectionClosed):
                 yield
         finally:
+            self.stop()
+            self._ws.close()
             self._note_end()
 
     def end_input(self) -> None:
@@ -36,8 +40,8 @@ class RawConversation(Conversation):
             self._ws.begin_close()
 
     def stop(self) -> None:
-        """Begin to close the connection."""
-        self._ws.begin_close()
+        """Begin to close the connection. A server that does not answer is not waited for long: nothing that it sends is wanted."""
+        self._ws.begin_close(timeout=_SECONDS_TO_STOP)
 
     def _send(self, message: Message, until: float | None) -> None:
         self._ws.send(message)

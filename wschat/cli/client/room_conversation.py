@@ -75,6 +75,8 @@ class RoomConversation(Conversation):
             super().send_line(line)
         except (Rejected, OutcomeUnknown) as error:
             self._unsaid += 1
+            if self._options.quiet:
+                return
             text = line.decode(errors="replace")
             shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
             note(f"{self._options.place}: {error} Not said: {shown}")
