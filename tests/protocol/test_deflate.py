@@ -1,4 +1,4 @@
-"""Compressed messages as bytes (RFC 7692, sections 7.2 and 8). What is agreed on about them is in `test_negotiation`."""
+"""Compressed messages as bytes (RFC 7692, sections 7.2 and 8). The negotiation is in `test_negotiation`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = 1 << 20
 
 
 def inflate(*parts: str | bytes) -> bytes:
-    """A message that comes in these parts (hexadecimal where they are str)."""
+    """Inflate a message from these parts; parts of type str are hexadecimal."""
     inflater = Inflater(15, keep_context=True)
     data = [bytes.fromhex(part) if isinstance(part, str) else part for part in parts]
     return b"".join(inflater.inflate(part, LIMIT, number == len(data) - 1) for number, part in enumerate(data))
@@ -55,28 +55,28 @@ def test_an_empty_message_is_one_byte_however_often_it_is_sent() -> None:
     assert deflater.deflate(b"") == deflater.deflate(b"") == b"\x00"
 
 
-# Random enough not to be compressed in itself; only the largest window is sure to see it come again.
+# Random, so that only the repetition can be compressed, for which the largest window is needed.
 FAR_APART = os.urandom(1 << 14) * 2
-# Each line comes again within 512 bytes, and much farther away.
+# Repetitive within 512 bytes as well as over long distances.
 LINES = b"".join(b"line %05d of a log that says the same again and again\n" % (i % 700) for i in range(2000))
 
 
 def inflate_with_window(compressed: bytes, bits: int) -> bytes:
-    """What zlib makes of it with a window of this size, a few bytes at a time: what it inflates at once needs no window."""
+    """Inflate with zlib and a window of this size, a few bytes at a time: data that is inflated at once needs no window."""
     inflater = zlib.decompressobj(-bits)
     return b"".join(inflater.decompress(piece) for piece in pieces(compressed + DEFLATE_TAIL, range(0, len(compressed), 50)))
 
 
 @pytest.mark.parametrize("bits", range(9, 16))
 @pytest.mark.parametrize("payload", [FAR_APART, LINES, b"", b"Hello"], ids=["far apart", "lines", "empty", "short"])
-def test_what_is_deflated_needs_no_larger_window_than_agreed(bits: int, payload: bytes) -> None:
+def test_a_deflater_uses_no_larger_window_than_negotiated(bits: int, payload: bytes) -> None:
     compressed = Deflater(bits, keep_context=False).deflate(payload)
     assert not compressed.endswith(DEFLATE_TAIL)
     assert inflate_with_window(compressed, bits) == payload
     assert Inflater(bits, keep_context=False).inflate(compressed, len(payload), True) == payload
 
 
-def test_a_larger_window_is_made_use_of() -> None:
+def test_a_deflater_uses_a_larger_window() -> None:
     compressed = Deflater(15, keep_context=False).deflate(FAR_APART)
     assert len(compressed) < 0.6 * len(FAR_APART)
     with pytest.raises(zlib.error, match="too far back"):
@@ -85,8 +85,8 @@ def test_a_larger_window_is_made_use_of() -> None:
 
 @pytest.mark.parametrize("bits", range(8, 16))
 @pytest.mark.parametrize("keep_context", [True, False])
-def test_what_zlib_deflates_with_a_window_is_inflated_with_that_window(bits: int, keep_context: bool) -> None:
-    # zlib has no window of 8 bits for raw deflate, but what is short needs no larger one.
+def test_data_that_zlib_deflated_is_inflated_with_the_same_window(bits: int, keep_context: bool) -> None:
+    # zlib has no window of 8 bits for raw deflate, but short data needs no larger one.
     payloads = [FAR_APART, LINES, LINES, FAR_APART] if bits > 8 else [b"Hello", b"", b"Hello" * 10]
     inflater = Inflater(bits, keep_context=keep_context)
     compressor = zlib.compressobj(wbits=-max(bits, 9))
@@ -110,7 +110,7 @@ def test_without_context_every_message_is_inflated_by_itself() -> None:
         assert zlib.decompressobj(-15).decompress(deflater.deflate(LINES) + DEFLATE_TAIL) == LINES
 
 
-def test_with_context_what_is_said_again_costs_next_to_nothing() -> None:
+def test_with_context_a_repeated_message_takes_few_bytes() -> None:
     deflater = Deflater(15, keep_context=True)
     payload = os.urandom(1000)
     assert len(deflater.deflate(payload)) > 1000
@@ -118,20 +118,20 @@ def test_with_context_what_is_said_again_costs_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_client", [True, False])
-@pytest.mark.parametrize("client_keeps", [True, False])
-@pytest.mark.parametrize("server_keeps", [True, False])
-def test_each_side_uses_its_own_window_and_context(is_client: bool, client_keeps: bool, server_keeps: bool) -> None:
-    agreed = Deflate(
-        server_no_context_takeover=not server_keeps,
-        client_no_context_takeover=not client_keeps,
+@pytest.mark.parametrize("client_keeps_context", [True, False])
+@pytest.mark.parametrize("server_keeps_context", [True, False])
+def test_each_side_uses_its_own_window_and_context(is_client: bool, client_keeps_context: bool, server_keeps_context: bool) -> None:
+    negotiated = Deflate(
+        server_no_context_takeover=not server_keeps_context,
+        client_no_context_takeover=not client_keeps_context,
         server_max_window_bits=15,
         client_max_window_bits=9,
     )
-    keeps = client_keeps if is_client else server_keeps
-    assert agreed.window_bits(is_client=is_client) == (9 if is_client else 15)
-    assert agreed.keeps_context(is_client=is_client) is keeps
-    deflater = agreed.deflater(is_client=is_client)
-    inflater = agreed.inflater(is_client=not is_client)
+    keeps_context = client_keeps_context if is_client else server_keeps_context
+    assert negotiated.window_bits(is_client=is_client) == (9 if is_client else 15)
+    assert negotiated.keeps_context(is_client=is_client) is keeps_context
+    deflater = negotiated.deflater(is_client=is_client)
+    inflater = negotiated.inflater(is_client=not is_client)
     short = os.urandom(100)
     sizes = []
     for payload in (FAR_APART, short, short):
@@ -139,7 +139,7 @@ def test_each_side_uses_its_own_window_and_context(is_client: bool, client_keeps
         sizes.append(len(compressed))
         assert inflater.inflate(compressed, LIMIT, True) == payload
     assert (sizes[0] < 0.6 * len(FAR_APART)) is not is_client
-    assert (sizes[2] < sizes[1]) is keeps
+    assert (sizes[2] < sizes[1]) is keeps_context
 
 
 @settings(deadline=None)
@@ -165,17 +165,17 @@ def test_compressed_bytes_may_be_cut_anywhere(keep_context: bool, messages: list
         assert inflated + inflater.inflate(last, LIMIT, True) == message
 
 
-# Blocks that say they are the last one (RFC 7692, section 7.2.3.4)
+# Messages that contain final blocks (RFC 7692, section 7.2.3.4)
 
 
 def ended(payload: bytes, window: bytes = b"") -> bytes:
-    """A part of a message that ends with a final block; it may refer to what is in the window already."""
+    """A part of a message that ends with a final block; it may refer to data in the window."""
     compressor = zlib.compressobj(wbits=-15, zdict=window)
     return compressor.compress(payload) + compressor.flush(zlib.Z_FINISH)
 
 
 def continued(payload: bytes, window: bytes) -> bytes:
-    """The last part of a message, which refers to what is in the window already."""
+    """The last part of a message, which refers to data in the window."""
     compressor = zlib.compressobj(wbits=-15, zdict=window)
     return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(DEFLATE_TAIL)
 
@@ -187,28 +187,28 @@ BLOB = os.urandom(100)
     ("parts", "message"),
     [
         pytest.param([ended(b"Hel") + ended(b"lo") + b"\x00"], b"Hello", id="two final blocks"),
-        pytest.param([ended(b"Hel"), ended(b"lo"), b"\x00"], b"Hello", id="each in a fragment"),
-        pytest.param([ended(b"Hel") + deflated(b"lo")], b"Hello", id="another block after it"),
+        pytest.param([ended(b"Hel"), ended(b"lo"), b"\x00"], b"Hello", id="two final blocks in two fragments"),
+        pytest.param([ended(b"Hel") + deflated(b"lo")], b"Hello", id="a block after a final block"),
         pytest.param([ended(b"") + ended(b"") + b"\x00"], b"", id="empty"),
-        pytest.param([ended(BLOB) + continued(BLOB, BLOB)], BLOB * 2, id="what follows refers to what came before"),
-        pytest.param([ended(BLOB), continued(BLOB, BLOB)], BLOB * 2, id="what follows in a fragment refers to what came before"),
+        pytest.param([ended(BLOB) + continued(BLOB, BLOB)], BLOB * 2, id="a reference to data before the final block"),
         pytest.param(
-            [deflated(BLOB) + DEFLATE_TAIL, ended(b""), continued(BLOB, BLOB)], BLOB * 2, id="what follows refers to an earlier fragment"
+            [ended(BLOB), continued(BLOB, BLOB)], BLOB * 2, id="a reference to data before the final block from the next fragment"
         ),
+        pytest.param([deflated(BLOB) + DEFLATE_TAIL, ended(b""), continued(BLOB, BLOB)], BLOB * 2, id="a reference to an earlier fragment"),
         pytest.param(
             [deflated(FAR_APART) + DEFLATE_TAIL, ended(b"Hello"), continued(FAR_APART, FAR_APART + b"Hello")],
             FAR_APART + b"Hello" + FAR_APART,
-            id="what follows refers to an earlier fragment and far back",
+            id="a distant reference to an earlier fragment",
         ),
-        pytest.param([*[ended(b"x")] * 100, b"\x00"], b"x" * 100, id="one in each of many fragments"),
-        pytest.param([ended(FAR_APART) + continued(FAR_APART, FAR_APART)], FAR_APART * 2, id="as far back as the window goes"),
+        pytest.param([*[ended(b"x")] * 100, b"\x00"], b"x" * 100, id="a final block in each of many fragments"),
+        pytest.param([ended(FAR_APART) + continued(FAR_APART, FAR_APART)], FAR_APART * 2, id="a reference across the whole window"),
     ],
 )
-def test_a_message_goes_on_after_a_final_block(parts: list[bytes], message: bytes) -> None:
+def test_a_message_may_continue_after_a_final_block(parts: list[bytes], message: bytes) -> None:
     assert inflate(*parts) == message
 
 
-def test_the_next_message_goes_on_after_a_final_block() -> None:
+def test_the_next_message_may_refer_to_data_before_a_final_block() -> None:
     inflater = Inflater(15, keep_context=True)
     assert inflater.inflate(deflated(BLOB), LIMIT, True) == BLOB
     assert inflater.inflate(ended(b"Hello") + b"\x00", LIMIT, True) == b"Hello"
@@ -230,8 +230,8 @@ def test_a_final_block_does_not_lift_the_limit() -> None:
     assert caught.value.code == 1009
 
 
-def test_many_final_blocks_are_refused_or_cost_no_more_than_their_number() -> None:
-    def cost(count: int) -> float:
+def test_many_final_blocks_are_refused_or_take_linear_time() -> None:
+    def processor_time(count: int) -> float:
         began = time.process_time()
         try:
             Inflater(15, keep_context=False).inflate(ended(b"") * count + b"\x00", LIMIT, True)
@@ -239,26 +239,26 @@ def test_many_final_blocks_are_refused_or_cost_no_more_than_their_number() -> No
             pass
         return time.process_time() - began
 
-    few = min(cost(5_000) for _ in range(5))
-    assert cost(200_000) < 80 * few + 0.1
+    few = min(processor_time(5_000) for _ in range(5))
+    assert processor_time(200_000) < 80 * few + 0.1
 
 
-# What is wrong, and what is too much
+# Invalid and too large data
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"\x06", id="no such kind of block"),
+        pytest.param(b"\x06", id="reserved type of block"),
         pytest.param(b"\x00\x05\x00\x00\x00Hello", id="stored block with a wrong length"),
-        pytest.param(bytes.fromhex("f200110000"), id="refers to what was never said"),
-        pytest.param(b"\xff" * 20, id="noise"),
-        pytest.param(deflated(b"Hello") + DEFLATE_TAIL + b"\x06", id="wrong after the end of a block"),
-        pytest.param(ended(b"Hello") + b"\x06", id="wrong after the end of the last block"),
+        pytest.param(bytes.fromhex("f200110000"), id="reference to data before the first message"),
+        pytest.param(b"\xff" * 20, id="random bytes"),
+        pytest.param(deflated(b"Hello") + DEFLATE_TAIL + b"\x06", id="invalid after the end of a block"),
+        pytest.param(ended(b"Hello") + b"\x06", id="invalid after a final block"),
     ],
 )
 @pytest.mark.parametrize("final", [True, False])
-def test_data_that_is_not_valid_is_refused(data: bytes, final: bool) -> None:
+def test_invalid_data_is_refused(data: bytes, final: bool) -> None:
     with pytest.raises(ProtocolViolation) as caught:
         Inflater(15, keep_context=True).inflate(data, LIMIT, final)
     assert caught.value.code == 1007
@@ -272,8 +272,8 @@ def inflated_or_refused(inflater: Inflater, data: bytes, max_bytes: int, final: 
 
 
 @pytest.mark.parametrize("length", range(len(deflated(LINES[:200]))))
-def test_data_that_ends_too_early_does_no_harm(length: int) -> None:
-    # Nothing shows for sure that a message is cut short: what could be inflated comes out, or it is refused.
+def test_truncated_data_is_inflated_in_part_or_refused(length: int) -> None:
+    # Truncation cannot always be detected: the inflater returns what it could inflate, or refuses the data.
     inflater = Inflater(15, keep_context=False)
     inflated, code = inflated_or_refused(inflater, deflated(LINES[:200])[:length], LIMIT, True)
     assert len(inflated) < 1000
@@ -291,7 +291,7 @@ def test_any_bytes_are_inflated_within_the_limit_or_refused(data: bytes, final: 
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 16384, 65536])
-def test_a_message_may_be_inflated_to_the_limit_and_no_further(size: int) -> None:
+def test_a_message_may_be_inflated_up_to_the_limit(size: int) -> None:
     compressed = deflated(b"x" * size)
     assert Inflater(15, keep_context=False).inflate(compressed, size, True) == b"x" * size
     if size:

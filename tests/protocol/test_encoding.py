@@ -1,4 +1,4 @@
-"""Messages as bytes that can be made once and sent to many."""
+"""Messages encoded once as frames that can be sent to many peers."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ class Data(bytes):
         (memoryview(array("H", [0x6161, 0x6262])), Opcode.BINARY, b"aabb"),
     ],
 )
-def test_text_is_str_and_binary_is_bytes_or_the_like(message: object, opcode: Opcode, payload: bytes) -> None:
+def test_str_is_text_and_bytes_like_objects_are_binary(message: object, opcode: Opcode, payload: bytes) -> None:
     assert payload_of(message) == (opcode, payload)
     assert isinstance(payload_of(message)[1], bytes)
 
 
-NO_MESSAGES = [None, 1, 1.5, ["a"], {"a": 1}, object(), str, array("b", [1]), "\ud800", "a" * 125 + "\udfff", "x" * 1000 + "\ud800"]
+INVALID_MESSAGES = [None, 1, 1.5, ["a"], {"a": 1}, object(), str, array("b", [1]), "\ud800", "a" * 125 + "\udfff", "x" * 1000 + "\ud800"]
 
 
-@pytest.mark.parametrize("message", NO_MESSAGES, ids=lambda message: type(message).__name__)
-def test_anything_else_is_an_error_of_the_caller(message: object) -> None:
+@pytest.mark.parametrize("message", INVALID_MESSAGES, ids=lambda message: type(message).__name__)
+def test_other_objects_and_lone_surrogates_are_usage_errors(message: object) -> None:
     with pytest.raises(UsageError):
         payload_of(message)
     for encoding in ENCODINGS:
@@ -69,7 +69,7 @@ def test_anything_else_is_an_error_of_the_caller(message: object) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, MIN_BYTES_TO_DEFLATE - 1, MIN_BYTES_TO_DEFLATE, 65535, 65536])
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
-def test_the_peer_reads_what_was_encoded(encoding: Encoding, length: int) -> None:
+def test_the_peer_reads_the_encoded_messages(encoding: Encoding, length: int) -> None:
     deflate = Deflate() if encoding.window_bits else None
     messages: list[str | bytes] = ["x" * length, os.urandom(length), "é" * (length // 2)]
     sent = b"".join(encoding.encode(message) for message in messages)
@@ -78,7 +78,7 @@ def test_the_peer_reads_what_was_encoded(encoding: Encoding, length: int) -> Non
 
 @pytest.mark.parametrize("encoding", [PLAIN, DEFLATED], ids=str)
 @pytest.mark.parametrize("message", ["", "Hello", b"Hello", "x" * 125, "x" * 126, "x" * 255])
-def test_a_short_message_is_the_same_for_all_who_are_not_masked_to(encoding: Encoding, message: str | bytes) -> None:
+def test_an_unmasked_short_message_is_one_uncompressed_frame(encoding: Encoding, message: str | bytes) -> None:
     first, payload = (0x81, message.encode()) if isinstance(message, str) else (0x82, message)
     assert encoding.encode(message) == frame(first, payload, masked=False)
 
@@ -95,7 +95,7 @@ def test_equal_encodings_make_the_same_bytes(bits: int) -> None:
 
 
 @pytest.mark.parametrize("bits", range(9, 16))
-def test_a_long_message_is_compressed_and_refers_to_nothing_said_before(bits: int) -> None:
+def test_a_long_message_is_compressed_without_context(bits: int) -> None:
     encoding = Encoding(False, bits)
     message = os.urandom(2000).hex()
     for encoded in (encoding.encode(message), encoding.encode(message)):
@@ -106,7 +106,7 @@ def test_a_long_message_is_compressed_and_refers_to_nothing_said_before(bits: in
 
 @pytest.mark.parametrize("encoding", [PLAIN_CLIENT, DEFLATED_CLIENT], ids=str)
 @pytest.mark.parametrize("message", ["Hello" * 5, "Hello" * 1000])
-def test_a_clients_frames_are_masked_with_a_new_key_each(encoding: Encoding, message: str) -> None:
+def test_each_frame_of_a_client_is_masked_with_a_new_key(encoding: Encoding, message: str) -> None:
     frames = [encoding.encode(message) for _ in range(5)]
     assert all(encoded[1] & 0x80 for encoded in frames)
     assert len(set(frames)) == 5
@@ -122,7 +122,7 @@ messages = st.one_of(
 
 
 @given(messages, st.sampled_from(ENCODINGS))
-def test_an_encoder_does_what_encode_does(message: object, encoding: Encoding) -> None:
+def test_an_encoder_returns_the_same_frames_as_encode(message: object, encoding: Encoding) -> None:
     try:
         expected = encoding.encode(message)
     except UsageError:
@@ -133,12 +133,12 @@ def test_an_encoder_does_what_encode_does(message: object, encoding: Encoding) -
         if not encoding.masks:
             assert encoded == expected
         deflate = Deflate() if encoding.window_bits else None
-        said = read([expected], masked=encoding.masks, deflate=deflate)
-        assert read([encoded], masked=encoding.masks, deflate=deflate) == said
-        assert len(said.messages) == 1
+        outcome = read([expected], masked=encoding.masks, deflate=deflate)
+        assert read([encoded], masked=encoding.masks, deflate=deflate) == outcome
+        assert len(outcome.messages) == 1
 
 
-# Messages in parts
+# Fragmented messages
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_encoder_does_what_encode_does(message: object, encoding: Encoding) -
         ([b"a", bytearray(b"b"), memoryview(b"c")], [(0x02, b"a"), (0x00, b"b"), (0x80, b"c")]),
     ],
 )
-def test_a_message_in_parts_is_a_frame_for_each(parts: list[object], frames: list[Frame]) -> None:
+def test_each_part_of_a_message_is_a_frame(parts: list[object], frames: list[Frame]) -> None:
     assert list(encode_fragments(parts, masks=False)) == [frame(first, payload, masked=False) for first, payload in frames]
 
 
@@ -164,14 +164,14 @@ def test_the_peer_reads_the_parts_as_one_message(masks: bool, parts: list[str] |
 
 
 @pytest.mark.parametrize("wrong", [b"binary", None, 7, "\ud800"], ids=ascii)
-def test_a_part_of_another_kind_is_an_error_when_it_comes_to_it(wrong: object) -> None:
+def test_a_part_of_another_type_is_an_error_when_it_is_reached(wrong: object) -> None:
     frames = encode_fragments(["a", "b", wrong, "c"], masks=False)
     assert next(frames) == frame(0x01, b"a", masked=False)
     with pytest.raises(UsageError):
         next(frames)
 
 
-def test_a_part_is_framed_as_soon_as_it_is_known_not_to_be_the_last() -> None:
+def test_a_part_is_encoded_as_soon_as_the_next_one_is_available() -> None:
     taken = []
 
     def parts() -> Iterator[str]:

@@ -22,13 +22,13 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize(("length", "field"), LENGTHS)
-def test_a_length_takes_as_few_bytes_as_it_can(length: int, field: str) -> None:
+def test_a_length_is_encoded_in_the_fewest_bytes(length: int, field: str) -> None:
     payload = b"\xa5" * length
     assert encode_frame(Opcode.BINARY, payload) == b"\x82" + bytes.fromhex(field) + payload
 
 
 @pytest.mark.parametrize(("length", "field"), LENGTHS)
-def test_a_masked_frame_has_the_same_length_its_key_and_a_masked_payload(length: int, field: str) -> None:
+def test_a_masked_frame_has_its_key_and_a_masked_payload(length: int, field: str) -> None:
     payload = bytes(range(256)) * 257
     payload = payload[:length]
     length_field = bytearray.fromhex(field)
@@ -56,7 +56,7 @@ def test_the_examples_of_the_rfcs(encoded: bytes, expected: str) -> None:
 
 
 @pytest.mark.parametrize("length", [*range(10), 124, 125, 126, 127, 128, 129, 65535, 65536, 65537])
-def test_masking_works_the_same_for_every_length(length: int) -> None:
+def test_payloads_of_every_length_are_masked(length: int) -> None:
     payload = (bytes(range(255, -1, -1)) * 257)[:length]
     assert apply_mask(payload, KEY) == xor(payload, KEY)
 
@@ -68,7 +68,7 @@ def test_masking_twice_gives_back_the_payload(payload: bytes, key: bytes) -> Non
     assert apply_mask(masked, key) == payload
 
 
-def test_a_new_masking_key_is_another_one() -> None:
+def test_new_masking_keys_differ() -> None:
     keys = {new_masking_key() for _ in range(10)}
     assert len(keys) == 10
     assert {len(key) for key in keys} == {4}
@@ -101,15 +101,15 @@ def test_which_codes_a_close_frame_may_carry(code: int, may_be_sent: bool) -> No
         (1000, "x" + "€" * 41, b"\x03\xe8x" + "€".encode() * 40),
         (1000, "😀" * 31, b"\x03\xe8" + "😀".encode() * 30),
         (CloseCode.NO_STATUS, "", b""),
-        (CloseCode.NO_STATUS, "nobody reads this", b""),
+        (CloseCode.NO_STATUS, "this is not sent", b""),
     ],
 )
-def test_what_a_close_frame_carries(code: int, reason: str, payload: bytes) -> None:
+def test_a_close_frame_has_a_code_and_a_reason_that_fits(code: int, reason: str, payload: bytes) -> None:
     assert encode_close(code, reason) == payload
 
 
 @given(st.text(st.sampled_from("aé€😀"), max_size=130))
-def test_a_long_reason_is_cut_between_characters_and_no_shorter_than_needed(reason: str) -> None:
+def test_a_long_reason_is_cut_at_the_last_character_that_fits(reason: str) -> None:
     payload = encode_close(1000, reason)
     sent = payload[2:].decode()
     assert reason.startswith(sent)

@@ -1,4 +1,4 @@
-"""What a reader makes of streams that one can write down. Streams that nobody thought of are in `test_streams`."""
+"""`MessageReader` with handwritten streams of frames. Generated streams are in `test_streams`."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ VALID: list[tuple[str, list[Frame], Outcome]] = [
     ("close between fragments", [(TEXT_PART, b"Hel"), (CLOSE, b"")], Outcome([], [("Close", 1005, "")])),
     ("messages before a close", [(TEXT, b"bye"), (CLOSE, b"")], Outcome(["bye"], [("Close", 1005, "")])),
     ("messages after a close", [(CLOSE, b""), (TEXT, b"?"), (PING, b""), (CLOSE, b"")], Outcome([], [("Close", 1005, "")])),
-    ("nonsense after a close", [(CLOSE, b""), (0xF3, b"?"), (CONTINUATION, b"\xff")], Outcome([], [("Close", 1005, "")])),
+    ("invalid frames after a close", [(CLOSE, b""), (0xF3, b"?"), (CONTINUATION, b"\xff")], Outcome([], [("Close", 1005, "")])),
 ]
 
 
 @pytest.mark.parametrize(("frames", "expected"), [pytest.param(*case, id=name) for name, *case in VALID])
-def test_what_frames_mean(masked: bool, frames: list[Frame], expected: Outcome) -> None:
+def test_frames_are_read_as_messages_and_control_frames(masked: bool, frames: list[Frame], expected: Outcome) -> None:
     for chunks in whole_and_bytewise(frames, masked):
         assert read(chunks, masked=masked) == expected
 
@@ -108,7 +108,7 @@ def test_messages_of_every_length(masked: bool, length: int, parts: int) -> None
         assert read(chunks, masked=masked) == Outcome([text, data], [])
 
 
-def test_control_frames_say_what_they_are() -> None:
+def test_control_frames_have_types() -> None:
     reader = MessageReader(masked=False)
     reader.feed(stream([(PING, b"a"), (PONG, b"b"), (CLOSE, b"\x03\xe9c")], masked=False))
     assert [(type(control), control) for control in reader.control] == [(Ping, Ping(b"a")), (Pong, Pong(b"b")), (Close, Close(1001, "c"))]
@@ -146,8 +146,8 @@ WRONG: list[tuple[str, list[Frame], int]] = [
     *((f"control frame {first:02x} of 126 bytes", [(first, b"x" * 126)], 1002) for first in (CLOSE, PING, PONG)),
     ("control frame of 65536 bytes", [(PING, b"x" * 65536)], 1002),
     ("continuation of nothing", [(CONTINUATION, b"a")], 1002),
-    ("continuation of nothing, and more to come", [(CONTINUATION_PART, b"a")], 1002),
-    ("continuation of a message that is whole", [(TEXT_PART, b"a"), (CONTINUATION, b"b"), (CONTINUATION, b"c")], 1002),
+    ("continuation of nothing, fragmented", [(CONTINUATION_PART, b"a")], 1002),
+    ("continuation of a complete message", [(TEXT_PART, b"a"), (CONTINUATION, b"b"), (CONTINUATION, b"c")], 1002),
     *(
         (f"{second:02x} inside of {first:02x}", [(first, b"a"), (PING, b""), (second, b"b")], 1002)
         for first in (TEXT_PART, BINARY_PART)
@@ -169,7 +169,7 @@ WRONG: list[tuple[str, list[Frame], int]] = [
 
 
 @pytest.mark.parametrize(("frames", "code"), [pytest.param(*case, id=name) for name, *case in WRONG])
-def test_what_breaks_the_protocol_is_refused_after_what_came_before_is_handed_out(masked: bool, frames: list[Frame], code: int) -> None:
+def test_a_violation_is_reported_after_the_messages_before_it(masked: bool, frames: list[Frame], code: int) -> None:
     for chunks in whole_and_bytewise(frames, masked):
         assert read(chunks, masked=masked).violation == code
     before: list[Frame] = [(TEXT, b"one"), (PING, b"two"), (BINARY_PART, b"th"), (CONTINUATION, b"ree")]
@@ -180,7 +180,7 @@ def test_what_breaks_the_protocol_is_refused_after_what_came_before_is_handed_ou
         assert outcome.violation == code
 
 
-def test_a_violation_is_the_peers_fault_and_says_what_was_wrong() -> None:
+def test_a_violation_is_a_peer_error_with_a_code_and_a_reason() -> None:
     with pytest.raises(ProtocolViolation, match="opcode 3") as caught:
         MessageReader(masked=False).feed(b"\x83\x00")
     assert isinstance(caught.value, PeerError)
@@ -189,12 +189,12 @@ def test_a_violation_is_the_peers_fault_and_says_what_was_wrong() -> None:
 
 
 @pytest.mark.parametrize("first", [TEXT, BINARY, PING, CLOSE])
-def test_a_client_has_to_mask_and_a_server_must_not(masked: bool, first: int) -> None:
+def test_a_client_must_mask_and_a_server_must_not(masked: bool, first: int) -> None:
     assert read([frame(first, b"", masked=not masked)], masked=masked).violation == 1002
 
 
-# (first byte, length, bytes that the length is written in, close code): the head alone is enough to refuse all of these.
-REFUSED_HEADS = [
+# (first byte, length, size of the extended length, close code): all of these are refused before the payload arrives.
+REFUSED_HEADERS = [
     *((BINARY, length, 2, 1002) for length in (0, 1, 125)),
     *((BINARY, length, 8, 1002) for length in (0, 125, 126, 65535)),
     *((BINARY, length, 8, 1002) for length in (1 << 63, (1 << 64) - 1)),
@@ -213,8 +213,8 @@ REFUSED_HEADS = [
 ]
 
 
-@pytest.mark.parametrize(("first", "length", "field", "code"), REFUSED_HEADS)
-def test_a_bad_head_is_refused_before_the_payload_comes(masked: bool, first: int, length: int, field: int, code: int) -> None:
+@pytest.mark.parametrize(("first", "length", "field", "code"), REFUSED_HEADERS)
+def test_an_invalid_header_is_refused_before_the_payload_arrives(masked: bool, first: int, length: int, field: int, code: int) -> None:
     data = head(first, length, masked=masked, field=field)
     for chunks in ([data], bytewise(data)):
         assert read(chunks, masked=masked, max_bytes=100, deflate=Deflate()).violation == code
@@ -222,7 +222,7 @@ def test_a_bad_head_is_refused_before_the_payload_comes(masked: bool, first: int
 
 @pytest.mark.parametrize("limit", [1, 100, 125, 126, 65535, 65536])
 @pytest.mark.parametrize("first", [TEXT, BINARY])
-def test_a_message_may_be_as_big_as_the_limit_and_no_bigger(masked: bool, limit: int, first: int) -> None:
+def test_a_message_may_be_as_large_as_the_limit_and_no_larger(masked: bool, limit: int, first: int) -> None:
     assert read([frame(first, b"x" * limit, masked=masked)], masked=masked, max_bytes=limit).violation is None
     assert read([frame(first, b"x" * (limit + 1), masked=masked)], masked=masked, max_bytes=limit) == Outcome([], [], 1009)
 
@@ -236,7 +236,7 @@ def test_the_size_of_a_message_is_that_of_all_its_fragments(masked: bool, first:
     assert read([announced], masked=masked, max_bytes=100) == Outcome([], [("Ping", b"p" * 100)], 1009)
 
 
-def test_a_limit_on_messages_does_not_bind_control_frames(masked: bool) -> None:
+def test_the_limit_on_messages_does_not_apply_to_control_frames(masked: bool) -> None:
     assert read([frame(PING, b"x" * 125, masked=masked)], masked=masked, max_bytes=1).violation is None
 
 
@@ -245,7 +245,7 @@ def fragments(count: int, *, finished: bool) -> list[Frame]:
 
 
 @pytest.mark.parametrize("limit", [2, 3, 50])
-def test_a_message_may_come_in_as_many_fragments_as_the_limit_and_no_more(masked: bool, limit: int) -> None:
+def test_a_message_may_have_as_many_fragments_as_the_limit_and_no_more(masked: bool, limit: int) -> None:
     allowed: list[Frame] = [*fragments(limit, finished=True), (PING, b""), *fragments(limit, finished=True)]
     assert read([stream(allowed, masked=masked)], masked=masked, max_fragments=limit).messages == ["x" * limit] * 2
     too_many = [*allowed, *fragments(limit + 1, finished=True)]
@@ -265,7 +265,7 @@ def test_control_frames_do_not_count_as_fragments(masked: bool) -> None:
     assert read([stream(frames, masked=masked)], masked=masked, max_fragments=2).messages == ["ab"]
 
 
-def test_limits_of_zero_are_none(masked: bool) -> None:
+def test_a_limit_of_zero_is_no_limit(masked: bool) -> None:
     size = 300_000
     data = frame(BINARY, b"x" * size, masked=masked)
     data += stream(fragments(3000, finished=True), masked=masked)
@@ -273,7 +273,7 @@ def test_limits_of_zero_are_none(masked: bool) -> None:
     assert read([data], masked=masked, deflate=Deflate()).messages == [b"x" * size, "x" * 3000, "y" * size]
 
 
-def test_there_are_no_limits_unless_they_are_set() -> None:
+def test_there_are_no_limits_by_default() -> None:
     reader = MessageReader(masked=False)
     reader.feed(stream(fragments(1000, finished=True), masked=False))
     assert list(reader.messages) == ["x" * 1000]
@@ -295,7 +295,7 @@ INFLATED: list[tuple[str, list[Frame], list[str | bytes]]] = [
         ["Hello"],
     ),
     (
-        "turn and turn about",
+        "compressed and uncompressed in turn",
         [(TEXT | COMPRESSED, HELLO), (TEXT, b"a"), (BINARY | COMPRESSED, HELLO), (TEXT_PART, b"b"), (CONTINUATION, b"c")],
         ["Hello", "a", b"Hello", "bc"],
     ),
@@ -303,32 +303,32 @@ INFLATED: list[tuple[str, list[Frame], list[str | bytes]]] = [
 
 
 @pytest.mark.parametrize(("frames", "messages"), [pytest.param(*case, id=name) for name, *case in INFLATED])
-def test_what_compressed_frames_mean(masked: bool, frames: list[Frame], messages: list[str | bytes]) -> None:
+def test_compressed_frames_are_read_as_messages(masked: bool, frames: list[Frame], messages: list[str | bytes]) -> None:
     for chunks in whole_and_bytewise(frames, masked):
         outcome = read(chunks, masked=masked, deflate=Deflate())
         assert (outcome.messages, outcome.violation) == (messages, None)
 
 
 WRONG_WHEN_COMPRESSED: list[tuple[str, list[Frame], int]] = [
-    ("bit in a continuation", [(TEXT_PART | COMPRESSED, HELLO[:3]), (CONTINUATION | COMPRESSED, HELLO[3:])], 1002),
-    ("bit in an uncompressed message's continuation", [(TEXT_PART, b"a"), (CONTINUATION | COMPRESSED, HELLO)], 1002),
-    *((f"bit in control frame {first:02x}", [(first | COMPRESSED, b"")], 1002) for first in (CLOSE, PING, PONG)),
+    ("RSV1 in a continuation", [(TEXT_PART | COMPRESSED, HELLO[:3]), (CONTINUATION | COMPRESSED, HELLO[3:])], 1002),
+    ("RSV1 in an uncompressed message's continuation", [(TEXT_PART, b"a"), (CONTINUATION | COMPRESSED, HELLO)], 1002),
+    *((f"RSV1 in control frame {first:02x}", [(first | COMPRESSED, b"")], 1002) for first in (CLOSE, PING, PONG)),
     ("another reserved bit", [(0xA1, b"")], 1002),
     ("another reserved bit as well", [(0xE1, HELLO)], 1002),
-    ("no such block", [(BINARY | COMPRESSED, b"\x07")], 1007),
-    ("no such block in a fragment", [(BINARY_PART | COMPRESSED, HELLO + DEFLATE_TAIL), (CONTINUATION_PART, b"\x07")], 1007),
+    ("reserved type of block", [(BINARY | COMPRESSED, b"\x07")], 1007),
+    ("reserved type of block in a fragment", [(BINARY_PART | COMPRESSED, HELLO + DEFLATE_TAIL), (CONTINUATION_PART, b"\x07")], 1007),
     *((f"text with {what}", [(TEXT | COMPRESSED, deflated(text))], 1007) for what, text in (NOT_UTF8 | TRUNCATED_UTF8).items()),
     ("first fragment is not UTF-8", [(TEXT_PART | COMPRESSED, deflated(b"\xff") + DEFLATE_TAIL)], 1007),
 ]
 
 
 @pytest.mark.parametrize(("frames", "code"), [pytest.param(*case, id=name) for name, *case in WRONG_WHEN_COMPRESSED])
-def test_what_breaks_the_protocol_when_compressed(masked: bool, frames: list[Frame], code: int) -> None:
+def test_violations_in_compressed_messages(masked: bool, frames: list[Frame], code: int) -> None:
     for chunks in whole_and_bytewise([(TEXT, b"before"), *frames], masked):
         assert read(chunks, masked=masked, deflate=Deflate()) == Outcome(["before"], [], code)
 
 
-def test_the_limit_is_on_the_message_after_inflation(masked: bool) -> None:
+def test_the_limit_applies_to_the_inflated_message(masked: bool) -> None:
     payload = b"x" * 10_000
     for frames in (
         [(TEXT | COMPRESSED, deflated(payload))],
@@ -340,7 +340,7 @@ def test_the_limit_is_on_the_message_after_inflation(masked: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 10, 1000, 100_000])
-def test_what_cannot_be_compressed_may_be_as_big_as_the_limit(size: int) -> None:
+def test_an_incompressible_message_may_be_as_large_as_the_limit(size: int) -> None:
     payload = os.urandom(size)
     compressed = deflated(payload)
     assert len(compressed) > size
@@ -348,7 +348,7 @@ def test_what_cannot_be_compressed_may_be_as_big_as_the_limit(size: int) -> None
         assert read([stream(frames, masked=False)], masked=False, max_bytes=size, deflate=Deflate()).messages == [payload]
 
 
-def test_compressed_fragments_that_are_far_too_long_are_refused_before_they_come(masked: bool) -> None:
+def test_much_too_long_compressed_fragments_are_refused_by_their_header(masked: bool) -> None:
     empty_block = b"\x00\x00\x00\xff\xff"
     begun = frame(BINARY_PART | COMPRESSED, empty_block * 25, masked=masked)
     assert read([begun], masked=masked, max_bytes=100, deflate=Deflate()).violation is None

@@ -1,4 +1,4 @@
-"""What is agreed on about compression in the opening (RFC 7692, sections 5 and 7.1; RFC 6455, section 9.1)."""
+"""The negotiation of compression in the opening handshake (RFC 7692, sections 5 and 7.1; RFC 6455, section 9.1)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_extensions_are_read_in_order_with_their_parameters(
 
 
 @pytest.mark.parametrize("header", ["foo, ", ", foo", "foo, , bar", ",", " "])
-def test_empty_elements_of_a_list_say_nothing(header: str) -> None:
-    # RFC 9110, section 5.6.1.2: they are to be read and ignored; joining several headers, one of them empty, makes them.
+def test_empty_list_elements_are_ignored(header: str) -> None:
+    # RFC 9110, section 5.6.1.2. They occur when several headers are joined and one of them is empty.
     assert [name for name, _ in parse_extensions(header)] == [name.strip() for name in header.split(",") if name.strip()]
 
 
@@ -73,36 +73,36 @@ any_headers = st.text() | st.lists(bits_of_headers, max_size=12).map("".join)
 
 
 @given(any_headers)
-def test_no_offer_is_too_strange_to_be_answered(header: str) -> None:
+def test_any_offer_is_accepted_or_declined(header: str) -> None:
     accepted = accept_offer(header, Deflate())
     if accepted is not None:
-        answer, agreed = accepted
+        answer, negotiated = accepted
         assert [name for name, _ in parse_extensions(answer)] == [PMD]
-        assert agreed.deflater(is_client=False).deflate(b"") == b"\x00"
+        assert negotiated.deflater(is_client=False).deflate(b"") == b"\x00"
 
 
 @given(any_headers)
-def test_an_answer_however_strange_is_agreed_on_or_an_error(header: str) -> None:
+def test_any_answer_is_accepted_or_an_error(header: str) -> None:
     try:
-        agreed = accept_answer(header, Deflate())
+        negotiated = accept_answer(header, Deflate())
     except ValueError:
         return
-    assert agreed is None or agreed.deflater(is_client=True).deflate(b"") == b"\x00"
+    assert negotiated is None or negotiated.deflater(is_client=True).deflate(b"") == b"\x00"
 
 
 # Server side
 
 
-ACCEPTED = [
-    pytest.param(PMD, Deflate(), PMD, Deflate(), id="nothing special"),
-    pytest.param(f"{PMD}; client_max_window_bits", Deflate(), PMD, Deflate(), id="what browsers offer"),
-    pytest.param(f" {PMD.upper()} ;Client_Max_Window_Bits ", Deflate(), PMD, Deflate(), id="another spelling"),
+ACCEPTED_OFFERS = [
+    pytest.param(PMD, Deflate(), PMD, Deflate(), id="no parameters"),
+    pytest.param(f"{PMD}; client_max_window_bits", Deflate(), PMD, Deflate(), id="the offer of browsers"),
+    pytest.param(f" {PMD.upper()} ;Client_Max_Window_Bits ", Deflate(), PMD, Deflate(), id="case and spaces"),
     pytest.param(
         f"{PMD}; server_no_context_takeover",
         Deflate(),
         f"{PMD}; server_no_context_takeover",
         Deflate(server_no_context_takeover=True),
-        id="server_no_context_takeover is asked for",
+        id="server_no_context_takeover is requested",
     ),
     pytest.param(
         f"{PMD}; client_no_context_takeover",
@@ -137,14 +137,14 @@ ACCEPTED = [
         Deflate(server_max_window_bits=9),
         f"{PMD}; server_max_window_bits=9",
         Deflate(server_max_window_bits=9),
-        id="the server uses less than it may",
+        id="the server uses a smaller window than requested",
     ),
     pytest.param(
         f"{PMD}; server_max_window_bits=10",
         Deflate(server_max_window_bits=12),
         f"{PMD}; server_max_window_bits=10",
         Deflate(server_max_window_bits=10),
-        id="the server uses less than it would",
+        id="the server uses the smaller requested window",
     ),
     pytest.param(
         PMD,
@@ -161,22 +161,22 @@ ACCEPTED = [
         Deflate(client_max_window_bits=10),
         f"{PMD}; client_max_window_bits=10",
         Deflate(client_max_window_bits=10),
-        id="the client may be limited and is",
+        id="the window of the client is limited",
     ),
-    pytest.param(PMD, Deflate(client_max_window_bits=10), PMD, Deflate(), id="the client may not be limited"),
+    pytest.param(PMD, Deflate(client_max_window_bits=10), PMD, Deflate(), id="the window of the client cannot be limited"),
     pytest.param(
         f"{PMD}; client_max_window_bits=9",
         Deflate(client_max_window_bits=12),
         f"{PMD}; client_max_window_bits=9",
         Deflate(client_max_window_bits=9),
-        id="the client limits itself more",
+        id="the client uses a smaller window than the server wants",
     ),
     pytest.param(
         f"{PMD}; client_max_window_bits=14",
         Deflate(client_max_window_bits=12),
         f"{PMD}; client_max_window_bits=12",
         Deflate(client_max_window_bits=12),
-        id="the client limits itself less",
+        id="the client uses the smaller window that the server wants",
     ),
     pytest.param(
         f"{PMD}; client_max_window_bits=8",
@@ -186,21 +186,21 @@ ACCEPTED = [
         id="the smallest client_max_window_bits",
     ),
     pytest.param(f"x-webkit-deflate-frame, {PMD}", Deflate(), PMD, Deflate(), id="after another extension"),
-    pytest.param(f"{PMD}; server_max_window_bits=8, {PMD}", Deflate(), PMD, Deflate(), id="a second offer, the first asks too much"),
+    pytest.param(f"{PMD}; server_max_window_bits=8, {PMD}", Deflate(), PMD, Deflate(), id="a second offer, the first is impossible"),
     pytest.param(f"{PMD}; unknown, {PMD}", Deflate(), PMD, Deflate(), id="a second offer, the first is unknown"),
     pytest.param(
         f"{PMD}; server_no_context_takeover, {PMD}",
         Deflate(),
         f"{PMD}; server_no_context_takeover",
         Deflate(server_no_context_takeover=True),
-        id="the first offer that will do",
+        id="the first acceptable offer",
     ),
 ]
 
 
-@pytest.mark.parametrize(("header", "wanted", "answer", "agreed"), ACCEPTED)
-def test_an_offer_that_can_be_served_is_accepted(header: str, wanted: Deflate, answer: str, agreed: Deflate) -> None:
-    assert accept_offer(header, wanted) == (answer, agreed)
+@pytest.mark.parametrize(("header", "wanted", "answer", "negotiated"), ACCEPTED_OFFERS)
+def test_the_first_acceptable_offer_is_accepted(header: str, wanted: Deflate, answer: str, negotiated: Deflate) -> None:
+    assert accept_offer(header, wanted) == (answer, negotiated)
 
 
 INVALID_PARAMETERS = [
@@ -216,7 +216,7 @@ INVALID_PARAMETERS = [
     *(f"{name}_max_window_bits={bits}" for name in ("server", "client") for bits in ("0", "7", "16", "010", "+9", "-9", "9.0", "a", "100")),
     'server_max_window_bits="7"',
 ]
-DECLINED = [
+DECLINED_OFFERS = [
     "",
     "foo",
     "permessage-bzip2",
@@ -227,12 +227,12 @@ DECLINED = [
 ]
 
 
-@pytest.mark.parametrize("header", DECLINED)
-def test_an_offer_that_cannot_be_served_is_declined(header: str) -> None:
+@pytest.mark.parametrize("header", DECLINED_OFFERS)
+def test_an_unacceptable_offer_is_declined(header: str) -> None:
     assert accept_offer(header, Deflate()) is None
 
 
-def test_a_server_that_may_use_no_window_that_zlib_has_declines() -> None:
+def test_a_server_with_a_window_that_zlib_lacks_declines() -> None:
     assert accept_offer(PMD, Deflate(server_max_window_bits=8)) is None
 
 
@@ -251,11 +251,11 @@ def test_a_server_that_may_use_no_window_that_zlib_has_declines() -> None:
         (Deflate(client_max_window_bits=11), f"{PMD}; client_max_window_bits=11"),
     ],
 )
-def test_what_a_client_offers(wanted: Deflate, header: str) -> None:
+def test_a_client_offers_its_settings(wanted: Deflate, header: str) -> None:
     assert offer(wanted) == header
 
 
-AGREED = [
+ACCEPTED_ANSWERS = [
     ("", Deflate(), None),
     (PMD, Deflate(), Deflate()),
     (f"{PMD}; server_no_context_takeover", Deflate(), Deflate(server_no_context_takeover=True)),
@@ -276,12 +276,12 @@ AGREED = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "wanted", "agreed"), AGREED)
-def test_what_an_answer_agrees_on(answer: str, wanted: Deflate, agreed: Deflate | None) -> None:
-    assert accept_answer(answer, wanted) == agreed
+@pytest.mark.parametrize(("answer", "wanted", "negotiated"), ACCEPTED_ANSWERS)
+def test_an_acceptable_answer_is_accepted(answer: str, wanted: Deflate, negotiated: Deflate | None) -> None:
+    assert accept_answer(answer, wanted) == negotiated
 
 
-REFUSED = [
+REFUSED_ANSWERS = [
     ("foo", Deflate()),
     (f"{PMD}, {PMD}", Deflate()),
     (f"{PMD}, foo", Deflate()),
@@ -295,8 +295,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "wanted"), REFUSED)
-def test_an_answer_that_fails_the_opening(answer: str, wanted: Deflate) -> None:
+@pytest.mark.parametrize(("answer", "wanted"), REFUSED_ANSWERS)
+def test_an_unacceptable_answer_is_an_error(answer: str, wanted: Deflate) -> None:
     with pytest.raises(ValueError, match=r"malformed|the server"):
         accept_answer(answer, wanted)
 
@@ -305,20 +305,20 @@ settings_of_a_side = st.builds(Deflate, st.booleans(), st.booleans(), st.integer
 
 
 @given(settings_of_a_side, settings_of_a_side)
-def test_both_sides_agree_on_the_same_and_each_gets_what_it_asked_for(client: Deflate, server: Deflate) -> None:
+def test_both_sides_negotiate_the_same_within_the_settings_of_each(client: Deflate, server: Deflate) -> None:
     accepted = accept_offer(offer(client), server)
     assert accepted is not None
-    answer, agreed = accepted
-    assert accept_answer(answer, client) == agreed
+    answer, negotiated = accepted
+    assert accept_answer(answer, client) == negotiated
     for wanted in (client, server):
-        assert agreed.server_max_window_bits <= wanted.server_max_window_bits
-        assert agreed.client_max_window_bits <= wanted.client_max_window_bits
-        assert agreed.server_no_context_takeover >= wanted.server_no_context_takeover
-        assert agreed.client_no_context_takeover >= wanted.client_no_context_takeover
+        assert negotiated.server_max_window_bits <= wanted.server_max_window_bits
+        assert negotiated.client_max_window_bits <= wanted.client_max_window_bits
+        assert negotiated.server_no_context_takeover >= wanted.server_no_context_takeover
+        assert negotiated.client_no_context_takeover >= wanted.client_no_context_takeover
 
 
 @pytest.mark.parametrize("bits", [-15, 0, 7, 16])
-def test_a_window_that_does_not_exist_is_refused_at_once(bits: int) -> None:
+def test_an_invalid_window_is_refused_at_once(bits: int) -> None:
     with pytest.raises(UsageError, match="window bits"):
         Deflate(server_max_window_bits=bits)
     with pytest.raises(UsageError, match="window bits"):

@@ -1,6 +1,6 @@
-"""Any stream, however it is cut, and what another implementation (wsproto) makes of it.
+"""Generated streams, split at any offsets, and compared with another implementation (wsproto).
 
-Streams are valid, or valid ones with some bytes changed, or frames of any kind, or any bytes at all.
+Streams are valid, or valid with some bytes changed, or frames of any kind, or any bytes.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from wschat.protocol.frames import Opcode, encode_frame
 from .wire import CLOSE, COMPRESSED, CONTINUATION, DEFLATE_TAIL, KEY, PING, PONG, Frame, Outcome, bytewise, frame, pieces, read
 
 FIN = 0x80
-# Whoever sends: with no compression, with one context for all its messages, with a new one for each.
+# No compression, one context for all messages of the sender, and a new context for each message.
 COMPRESSION = [None, Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True)]
 
 
 class Stream(NamedTuple):
-    """The bytes of one direction of a connection, what the connection is like, and what a valid stream says."""
+    """The bytes of one direction of a connection, its parameters, and the expected outcome of a valid stream."""
 
     data: bytes
     masked: bool
     deflate: Deflate | None
-    meaning: Outcome
+    expected: Outcome
 
     def outcome(self, chunks: Iterable[bytes], *, max_bytes: int = 0, max_fragments: int = 0) -> Outcome:
         return read(chunks, masked=self.masked, deflate=self.deflate, max_bytes=max_bytes, max_fragments=max_fragments)
 
 
-# Short, as that is where most can go wrong; and now and then with a length that takes two bytes.
+# Mostly short, to cover many combinations, and sometimes with an extended length of two bytes.
 messages = st.one_of(
     st.text(max_size=8),
     st.binary(max_size=8),
@@ -55,7 +55,7 @@ keys = st.sampled_from([KEY, bytes(4), b"\xff\xff\xff\xff", b"\x00\x01\x02\x03"]
 
 
 def compressor_for(deflate: Deflate | None) -> Iterator[zlib._Compress]:
-    """The compressors of one message after the other."""
+    """The compressor of each successive message."""
     compressor = zlib.compressobj(wbits=-15)
     while True:
         yield compressor
@@ -70,8 +70,8 @@ def streams(draw: st.DrawFn, messages: st.SearchStrategy[str | bytes], control_f
     deflate = draw(st.sampled_from(COMPRESSION))
     compressors = compressor_for(deflate)
     frames: list[Frame] = draw(control_frames)
-    said = draw(st.lists(messages, max_size=4))
-    for message in said:
+    sent_messages = draw(st.lists(messages, max_size=4))
+    for message in sent_messages:
         first = Opcode.TEXT if isinstance(message, str) else Opcode.BINARY
         payload = message.encode() if isinstance(message, str) else message
         head = int(first)
@@ -90,11 +90,11 @@ def streams(draw: st.DrawFn, messages: st.SearchStrategy[str | bytes], control_f
     if close:
         code, reason = close
         frames.append((CLOSE, b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()))
-        frames += draw(control_frames)  # which nobody reads
+        frames += draw(control_frames)  # which are ignored
         control.append(("Close", code, reason))
     key = draw(keys)
     data = b"".join(frame(first, payload, masked=masked, key=key) for first, payload in frames)
-    return Stream(data, masked, deflate, Outcome(list(said), control))
+    return Stream(data, masked, deflate, Outcome(list(sent_messages), control))
 
 
 valid_streams = streams(messages, control_frames)
@@ -103,7 +103,7 @@ short_streams = streams(short_messages, short_control_frames)
 
 @st.composite
 def damaged_streams(draw: st.DrawFn) -> Stream:
-    """A stream that was valid, some bytes of which are changed, lost or new."""
+    """A valid stream in which some bytes were changed, removed or inserted."""
     valid = draw(short_streams)
     data = bytearray(valid.data)
     for _ in range(draw(st.integers(1, 3))):
@@ -114,7 +114,7 @@ def damaged_streams(draw: st.DrawFn) -> Stream:
 
 @st.composite
 def frames_of_any_kind(draw: st.DrawFn) -> Stream:
-    """Frames that are whole, each of which is likely to be wrong after those before it."""
+    """Complete frames, each of which is likely to be invalid after the previous ones."""
     masked = draw(st.booleans())
     firsts = st.sampled_from([0x01, 0x02, 0x00, 0x80, 0x81, 0x82, 0x41, 0xC2, 0x88, 0x89, 0x8A]) | st.integers(0, 255)
     payloads = st.one_of(
@@ -134,34 +134,34 @@ any_bytes = st.builds(Stream, st.binary(max_size=60), st.booleans(), st.sampled_
 any_streams = st.one_of(short_streams, damaged_streams(), frames_of_any_kind(), any_bytes)
 
 
-# However it is cut
+# Any split
 
 
 @settings(deadline=None)
 @given(valid_streams, st.data())
-def test_a_valid_stream_says_the_same_however_it_is_cut(stream: Stream, data: st.DataObject) -> None:
-    assert stream.outcome([stream.data]) == stream.meaning
+def test_a_valid_stream_has_the_same_outcome_however_it_is_split(stream: Stream, data: st.DataObject) -> None:
+    assert stream.outcome([stream.data]) == stream.expected
     cuts = data.draw(st.lists(st.integers(0, len(stream.data)), max_size=8))
-    assert stream.outcome(pieces(stream.data, cuts)) == stream.meaning
+    assert stream.outcome(pieces(stream.data, cuts)) == stream.expected
 
 
 @settings(deadline=None)
 @given(short_streams)
-def test_a_valid_stream_says_the_same_cut_anywhere_or_everywhere(stream: Stream) -> None:
-    assert stream.outcome(bytewise(stream.data)) == stream.meaning
+def test_a_valid_stream_has_the_same_outcome_split_anywhere_or_everywhere(stream: Stream) -> None:
+    assert stream.outcome(bytewise(stream.data)) == stream.expected
     for place in range(len(stream.data)):
-        assert stream.outcome(pieces(stream.data, [place])) == stream.meaning
+        assert stream.outcome(pieces(stream.data, [place])) == stream.expected
 
 
 @settings(deadline=None, max_examples=200)
 @given(any_streams, st.sampled_from([0, 1, 5, 120, 200]), st.sampled_from([0, 1, 2, 3]))
-def test_any_bytes_have_one_meaning_or_one_violation_however_they_are_cut(stream: Stream, max_bytes: int, max_fragments: int) -> None:
+def test_any_bytes_have_the_same_outcome_however_they_are_split(stream: Stream, max_bytes: int, max_fragments: int) -> None:
     whole = stream.outcome([stream.data], max_bytes=max_bytes, max_fragments=max_fragments)
     for chunks in (bytewise(stream.data), *(pieces(stream.data, [place]) for place in range(len(stream.data)))):
         assert stream.outcome(chunks, max_bytes=max_bytes, max_fragments=max_fragments) == whole
 
 
-# What wsproto makes of it
+# Comparison with wsproto
 
 
 def wsproto_connection(deflate: Deflate | None, *, is_client: bool) -> Connection:
@@ -173,13 +173,13 @@ def wsproto_connection(deflate: Deflate | None, *, is_client: bool) -> Connectio
             client_max_window_bits=deflate.client_max_window_bits,
             server_max_window_bits=deflate.server_max_window_bits,
         )
-        extension.finalize("permessage-deflate")  # which makes it take part
+        extension.finalize("permessage-deflate")  # which activates it
         extensions.append(extension)
     return Connection(ConnectionType.CLIENT if is_client else ConnectionType.SERVER, extensions)
 
 
 def read_by_wsproto(data: bytes, *, masked: bool, deflate: Deflate | None) -> Outcome:
-    """What wsproto reads; it hands out messages in parts as they come, which are joined here."""
+    """Read a stream with wsproto, and join the parts of messages that it returns."""
     connection = wsproto_connection(deflate, is_client=not masked)
     connection.receive_data(data)
     outcome = Outcome([], [])
@@ -194,7 +194,7 @@ def read_by_wsproto(data: bytes, *, masked: bool, deflate: Deflate | None) -> Ou
         elif isinstance(event, Ping | Pong):
             outcome.control.append((type(event).__name__, bytes(event.payload)))
         elif isinstance(event, CloseConnection) and connection.state is ConnectionState.OPEN:
-            # Not a close frame, which would have changed the state, but wsproto's way to say that it refuses the stream.
+            # Not a close frame, which would have changed the state: wsproto refuses the stream.
             return outcome._replace(violation=int(event.code))
         elif isinstance(event, CloseConnection):
             outcome.control.append(("Close", int(event.code), event.reason or ""))
@@ -202,11 +202,11 @@ def read_by_wsproto(data: bytes, *, masked: bool, deflate: Deflate | None) -> Ou
 
 
 def whole_frames(data: bytes) -> tuple[list[Frame], bytes]:
-    """The frames in these bytes, going by the lengths only, and the bytes that they are.
+    """Split bytes into frames by their lengths only; return the frames and their bytes.
 
-    The payload of a last one that is not whole is filled up with zeros: wsproto looks into payloads that it has only a part
-    of, and into the order of frames only when there is a payload. A last frame without a whole head is left out, and so is
-    one of more than 64 KiB, which would take too long.
+    An incomplete payload of the last frame is padded with zeros: wsproto checks payloads that have only arrived in part, but
+    checks the order of frames only once there is a payload. A last frame with an incomplete header is left out, and so is one
+    of more than 64 KiB, which would take too long.
     """
     frames: list[Frame] = []
     at = 0
@@ -227,16 +227,16 @@ def whole_frames(data: bytes) -> tuple[list[Frame], bytes]:
 
 
 def wsproto_is_wrong_about(frames: list[Frame], deflate: Deflate | None) -> bool:
-    """The three things in which wsproto differs and should not."""
+    """Return True if the stream contains one of the three things that wsproto reads wrongly."""
     inflater = zlib.decompressobj(-15)
     is_compressed = False
     for first, payload in frames:
         is_last = bool(first & FIN)
         if first & 0x08:
             if is_compressed and deflate:
-                return True  # It takes the rest of a compressed message for uncompressed once a control frame came in between.
+                return True  # After a control frame, it reads the rest of a compressed message as uncompressed.
             if first == CLOSE and payload[:2] == (1014).to_bytes(2, "big"):
-                return True  # It does not know this close code, which was registered later than the others.
+                return True  # It does not know this close code, which was registered after the others.
             continue
         if first & 0x0F:
             is_compressed = bool(first & COMPRESSED)
@@ -244,9 +244,9 @@ def wsproto_is_wrong_about(frames: list[Frame], deflate: Deflate | None) -> bool
             try:
                 inflater.decompress(payload + (DEFLATE_TAIL if is_last else b""))
             except zlib.error:
-                return False  # Nobody reads on from here.
+                return False  # Both refuse the stream here.
             if inflater.eof:
-                return True  # It reads nothing that comes after a block that says it is the last one (RFC 7692, section 7.2.3.4).
+                return True  # It ignores data after a final block (RFC 7692, section 7.2.3.4).
         if is_last:
             is_compressed = False
             inflater = inflater if deflate == Deflate() else zlib.decompressobj(-15)
@@ -259,7 +259,7 @@ def test_wsproto_reads_the_same_from_a_valid_stream(stream: Stream) -> None:
     frames, data = whole_frames(stream.data)
     assume(not wsproto_is_wrong_about(frames, stream.deflate))
     assert data == stream.data
-    assert read_by_wsproto(data, masked=stream.masked, deflate=stream.deflate) == stream.meaning == stream.outcome([data])
+    assert read_by_wsproto(data, masked=stream.masked, deflate=stream.deflate) == stream.expected == stream.outcome([data])
 
 
 @settings(deadline=None, max_examples=200)
@@ -269,21 +269,21 @@ def test_wsproto_reads_the_same_from_any_bytes_or_refuses_them_too(stream: Strea
     assume(not wsproto_is_wrong_about(frames, stream.deflate))
     ours = stream.outcome([data])
     theirs = read_by_wsproto(data, masked=stream.masked, deflate=stream.deflate)
-    # A frame that is wrong in two ways may be refused for either, so the close codes are not compared.
+    # A frame with two errors may be refused for either, so the close codes are not compared.
     assert (ours.messages, ours.control, ours.violation is None) == (theirs.messages, theirs.control, theirs.violation is None)
 
 
-# Compression, both directions and all windows
+# Compression with all settings, in both directions
 
-agreements = st.builds(Deflate, st.booleans(), st.booleans(), st.integers(9, 15), st.integers(9, 15))
+deflate_settings = st.builds(Deflate, st.booleans(), st.booleans(), st.integers(9, 15), st.integers(9, 15))
 
 
 @settings(deadline=None)
-@given(agreements, st.booleans(), st.lists(messages, max_size=5), st.data())
-def test_wsproto_inflates_what_we_deflate(deflate: Deflate, masked: bool, said: list[str | bytes], data: st.DataObject) -> None:
+@given(deflate_settings, st.booleans(), st.lists(messages, max_size=5), st.data())
+def test_wsproto_inflates_our_messages(deflate: Deflate, masked: bool, sent_messages: list[str | bytes], data: st.DataObject) -> None:
     deflater = deflate.deflater(is_client=masked)
     sent = b""
-    for message in said:
+    for message in sent_messages:
         payload = message.encode() if isinstance(message, str) else message
         opcode = Opcode.TEXT if isinstance(message, str) else Opcode.BINARY
         parts = pieces(payload, data.draw(st.lists(st.integers(0, len(payload)), max_size=2)))
@@ -292,25 +292,27 @@ def test_wsproto_inflates_what_we_deflate(deflate: Deflate, masked: bool, said: 
             compressed = deflater.deflate(part, fin)
             kind = Opcode.CONTINUATION if number else opcode
             sent += encode_frame(kind, compressed, fin=fin, rsv1=not number, key=KEY if masked else None)
-    assert read_by_wsproto(sent, masked=masked, deflate=deflate) == Outcome(said, [])
+    assert read_by_wsproto(sent, masked=masked, deflate=deflate) == Outcome(sent_messages, [])
 
 
 @settings(deadline=None)
-@given(agreements, st.booleans(), st.lists(messages, max_size=5), st.data())
-def test_we_inflate_what_wsproto_deflates(deflate: Deflate, masked: bool, said: list[str | bytes], data: st.DataObject) -> None:
+@given(deflate_settings, st.booleans(), st.lists(messages, max_size=5), st.data())
+def test_our_reader_inflates_messages_of_wsproto(
+    deflate: Deflate, masked: bool, sent_messages: list[str | bytes], data: st.DataObject
+) -> None:
     connection = wsproto_connection(deflate, is_client=masked)
     sent = b""
-    for message in said:
+    for message in sent_messages:
         cut = data.draw(st.integers(0, len(message)))
         for part, is_last in ((message[:cut], False), (message[cut:], True)):
             if isinstance(part, str):
                 sent += connection.send(TextMessage(data=part, message_finished=is_last))
             else:
                 sent += connection.send(BytesMessage(data=part, message_finished=is_last))
-    assert read([sent], masked=masked, deflate=deflate) == Outcome(said, [])
+    assert read([sent], masked=masked, deflate=deflate) == Outcome(sent_messages, [])
 
 
 @pytest.mark.parametrize(("frames", "expected"), [([(CONTINUATION, b"")], 1002), ([(0x81, b"\xff")], 1007), ([(0x81, b"a")], None)])
-def test_the_comparison_can_tell_a_refusal(frames: list[Frame], expected: int | None) -> None:
+def test_the_comparison_recognizes_refusals(frames: list[Frame], expected: int | None) -> None:
     data = b"".join(frame(first, payload, masked=True) for first, payload in frames)
     assert read_by_wsproto(data, masked=True, deflate=None).violation == expected
