@@ -129,12 +129,17 @@ class Runner:
             for call in calls:
                 try:
                     call.run()
-                except (ConnectionClosed, OutcomeUnknown) as error:
-                    logger.warning("%s could not answer: %s", call.name, error)
-                except Exception:
-                    logger.exception("%s failed", call.name)
-                    if message is not None and call.is_answered:
-                        self._apologize(call, message)
+                except Exception as error:
+                    self._report(call, message, error)
+
+    def _report(self, call: Call, message: Message | None, error: Exception) -> None:
+        """Log the error of a handler, and tell the sender who waits for an answer."""
+        if isinstance(error, (ConnectionClosed, OutcomeUnknown)) or (isinstance(error, TimeoutError) and not self._client.connected):
+            logger.warning("%s could not answer: %s", call.name, error)
+            return
+        logger.error("%s failed", call.name, exc_info=error)
+        if message is not None and call.is_answered:
+            self._apologize(call, message)
 
     def _apologize(self, call: Call, message: Message) -> None:
         try:

@@ -1,0 +1,102 @@
+"""The commands of the bots: options, signals and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+import pytest
+from click.testing import Result
+
+import wschat
+from tests.chat.wiring import Guests
+from tests.concurrency import TIMEOUT
+from tests.conftest import ServerFactory, url_of
+from tests.server.command import environment
+from wschat.bots.command import bot_command
+from wschat.bots.dice import main
+
+NAMES = ["dice", "logtail", "reminders", "webhook"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_bot_explains_its_options(name: str, invoke: Callable[..., Result]) -> None:
+    result = invoke(import_module(f"wschat.bots.{name}").main, ["--help"])
+    assert result.exit_code == 0
+    assert "URL" in result.output
+    for option in ("--name", "--room", "--token", "--password", "--secret", f"[default: {name}]"):
+        assert option in result.output
+
+
+def test_the_options_reach_the_bot(invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    @bot_command("greeter")
+    @click.option("--text", default="hello")
+    def command(**options: Any) -> wschat.Bot:
+        given.update(options)
+        raise wschat.UsageError("enough")
+
+    monkeypatch.setenv("WSCHAT_BOT_TOKEN", "from the environment")
+    assert invoke(command, ["ws://chat", "--room", "tea", "--room", "coffee", "--text", "hi"]).exit_code == 2
+    assert given == {
+        "url": "ws://chat",
+        "name": "greeter",
+        "rooms": ("tea", "coffee"),
+        "token": "from the environment",
+        "password": None,
+        "secret": None,
+        "text": "hi",
+    }
+
+
+def test_a_wrong_use_ends_with_2(invoke: Callable[..., Result]) -> None:
+    result = invoke(main, ["http://chat"])
+    assert result.exit_code == 2
+    assert "the URL of a WebSocket must begin with ws:// or wss://" in result.output
+
+
+def test_a_refusal_ends_with_3(invoke: Callable[..., Result], chat: Guests, caplog: pytest.LogCaptureFixture) -> None:
+    assert invoke(main, [url_of(chat.server), "--name", "root"]).exit_code == 3
+    assert "the bot has no connection any more" in caplog.text
+
+
+def test_a_server_of_something_else_ends_with_3(
+    invoke: Callable[..., Result], serve: ServerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert invoke(main, [url_of(serve(lambda ws: None))]).exit_code == 3
+    assert "does not speak wschat.v1" in caplog.text
+
+
+def test_a_bot_whose_name_is_taken_over_ends_with_4(chat: Guests, invoke: Callable[..., Result]) -> None:
+    secret = "a-secret-of-22-letters-or-more"
+
+    def take_over(member: object) -> None:
+        chat.v1("dice", path=f"/?name=dice&secret={secret}&replace=1")
+
+    @bot_command("dice")
+    def command(**options: Any) -> wschat.Bot:
+        bot = wschat.Bot(**options)
+        bot.every(0.05)(lambda: take_over(None) if bot.client.connected else None)
+        return bot
+
+    assert invoke(command, [url_of(chat.server), "--secret", secret]).exit_code == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0(chat: Guests, number: int) -> None:
+    alice = chat.v1("alice", "tea")
+    command = [sys.executable, "-m", "wschat.bots.dice", url_of(chat.server), "--room", "tea"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert alice.next("member")["name"] == "dice"
+        while not alice.ask(type="who", room="tea")["members"][1:]:
+            pass
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert "Traceback" not in errors

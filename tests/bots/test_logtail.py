@@ -1,0 +1,135 @@
+"""The bot that follows a log file."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.bots.conftest import until_connected
+from tests.chat.wiring import Guests
+from tests.concurrency import eventually
+from tests.conftest import url_of
+from wschat import UsageError
+from wschat.bots.logtail import Batches, LogTail, make_bot
+
+
+def append(path: Path, text: str | bytes) -> None:
+    with path.open("ab") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "app.log"
+    path.write_text("old\n")
+    return path
+
+
+def test_new_lines_are_read_when_they_are_complete(log: Path) -> None:
+    tail = LogTail(log)
+    assert tail.read() == []
+    append(log, "one\ntwo\nthr")
+    assert tail.read() == ["one", "two"]
+    append(log, "ee\r\n\n")
+    assert tail.read() == ["three", ""]
+    tail.close()
+
+
+def test_a_file_that_is_created_later_is_read_from_its_beginning(tmp_path: Path) -> None:
+    tail = LogTail(tmp_path / "later.log")
+    assert tail.read() == []
+    append(tmp_path / "later.log", "one\n")
+    assert tail.read() == ["one"]
+    tail.close()
+
+
+def test_a_file_that_was_renamed_is_read_to_its_end_and_then_the_new_one(log: Path) -> None:
+    tail = LogTail(log)
+    append(log, "one\n")
+    log.rename(log.with_suffix(".1"))
+    append(log.with_suffix(".1"), "two\nunfinished")
+    assert tail.read() == ["one", "two"]
+    assert tail.read() == []  # there is no other file yet
+    append(log, "three\n")
+    assert tail.read() == ["unfinished"]
+    assert tail.read() == ["three"]
+    tail.close()
+
+
+def test_a_file_that_was_truncated_is_read_from_its_beginning(log: Path) -> None:
+    append(log, "a long line\n")
+    tail = LogTail(log)
+    os.truncate(log, 0)
+    append(log, "new\n")
+    assert tail.read() == ["new"]
+    tail.close()
+
+
+def test_what_is_not_utf_8_is_escaped_and_a_line_without_an_end_is_cut(log: Path) -> None:
+    tail = LogTail(log)
+    append(log, b"caf\xe9\n")
+    assert tail.read() == [r"caf\xe9"]
+    append(log, "x" * 100_000)
+    assert tail.read() == ["x" * 100_000]
+    tail.close()
+
+
+def test_lines_are_sent_in_batches_that_are_repeated_until_they_are_sent() -> None:
+    batches = Batches(2)
+    assert batches.next() is None
+    batches.add(["one", "two", "three"])
+    first = batches.next()
+    assert first is not None
+    assert first[0] == "one\ntwo"
+    batches.add(["four"])
+    assert batches.next() == first
+    batches.sent()
+    second = batches.next()
+    assert second is not None
+    assert second[0] == "three\nfour"
+    assert second[1] != first[1]
+    batches.sent()
+    assert batches.next() is None
+
+
+def test_lines_that_are_too_many_or_too_long_are_cut_and_it_says_so() -> None:
+    batches = Batches(1)
+    batches.add(["x" * 600, *map(str, range(1500))])
+    batch = batches.next()
+    assert batch is not None
+    assert batch[0] == "(501 lines are left out)\n500"
+    batches = Batches(1)
+    batches.add(["x" * 600])
+    batch = batches.next()
+    assert batch is not None
+    assert batch[0] == "x" * 500 + " …"
+
+
+def test_a_wrong_pattern_is_an_error(log: Path) -> None:
+    with closing(LogTail(log)) as tail, pytest.raises(UsageError, match=r"--match must be a regular expression, not '\('"):
+        make_bot("ws://chat", tail, name="logtail", match="(")
+
+
+def test_lines_arrive_in_the_rooms(chat: Guests, log: Path, caplog: pytest.LogCaptureFixture) -> None:
+    alice, bob = chat.v1("alice", "tea"), chat.v1("bob", "coffee")
+    options = {"name": "logtail", "rooms": ["tea", "coffee"], "match": "ERROR", "seconds": 0.02}
+    with closing(LogTail(log)) as tail, make_bot(url_of(chat.server), tail, **options) as bot:  # type: ignore[arg-type]
+        until_connected(bot)
+        append(log, "ERROR one\nINFO two\n/ERROR three\n")
+        received: list[str] = []
+        while len(received) < 2:
+            received += alice.next("message")["text"].splitlines()
+        assert received == ["ERROR one", "/ERROR three"]
+        assert bob.next("message")["text"].startswith("ERROR one")
+        log.rename(log.with_suffix(".1"))
+        append(log, "ERROR four\n")
+        assert alice.next("message")["text"] == "ERROR four"
+        chat.v1(path="/?name=root&password=secret", room="tea").ask(type="kick", room="tea", name="logtail")
+        assert alice.next(lambda event: event.get("event") == "kick")
+        append(log, "ERROR five\n")
+        while bob.next("message")["text"] != "ERROR five":
+            pass
+    eventually(lambda: "1 lines cannot be sent to tea: not-in-room" in caplog.text)
