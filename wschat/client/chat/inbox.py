@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wschat.client.chat.event_queue import EventQueue
 from wschat.client.chat.requests import Request, wait_until
-from wschat.client.chat.room_log import RoomLog, room_of, seq_of
+from wschat.client.chat.room_log import RoomLog, entries_in, room_of, seq_of
 from wschat.events import Error, Event, HistoryEvent, Joined
 
 _MAX_PAGE = 1000
@@ -62,11 +62,12 @@ class Inbox:
         """Follow a room that was joined, after a number of an epoch, or from now on. Does nothing for a room that is followed already."""
         with self._lock:
             if joined.room not in self._rooms:
-                log = self._rooms[joined.room] = RoomLog(joined, since, epoch)
+                log = RoomLog(joined, since, epoch)
                 self._resume(log, joined, is_first=since is None)
+                self._rooms[joined.room] = log
 
     def resume(self, log: RoomLog, joined: Joined) -> None:
-        """Go on following a room that was joined again."""
+        """Go on following a room that was joined again. Raises ValueError, as `enter` does, if a message is wrong."""
         with self._lock:
             self._resume(log, joined, is_first=False)
 
@@ -96,7 +97,7 @@ class Inbox:
         """Receive the reply to such a request. Raises ValueError."""
         with self._lock:
             if isinstance(reply, HistoryEvent):
-                log.receive_page(reply, self._events.put)
+                log.receive_page(entries_in(reply.messages), reply.more, self._events.put)
             else:
                 log.abandon_page(is_lost=not (isinstance(reply, Error) and reply.code == "unavailable"))
             self._is_behind = self._is_behind or log.is_behind
@@ -109,8 +110,9 @@ class Inbox:
         return request
 
     def _resume(self, log: RoomLog, joined: Joined, *, is_first: bool) -> None:
+        entries = entries_in(joined.messages)
         # The messages of the first time are the past; later ones are delivered as events.
         self._events.offer(joined if is_first else replace(joined, messages=(), more=False))
-        log.resume(joined, self._events.put)
+        log.resume(joined, entries, self._events.put)
         self._is_behind = self._is_behind or log.is_behind
         self._has_changed.notify_all()

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from wschat.client.event_parser import OtherEvent, event_from
-from wschat.events import Event, Gap, HistoryEvent, Joined
+from wschat.events import Event, Gap, Joined
 
 # The most entries that are kept while earlier ones are being fetched. Beyond it, they are fetched as well.
 _MAX_HELD = 256
 
+Entry = tuple[int, Event]
+"""An entry of a log, with its number."""
 Put = Callable[[Event], bool]
 """Delivers an event. Returns False if there is no room for it now."""
 
@@ -33,20 +35,20 @@ class RoomLog:
         self._is_fetching = False
         self._last_when_fetching = 0
         self._is_gap_due = False
-        self._held: deque[tuple[int, Event]] = deque(maxlen=_MAX_HELD)
+        self._held: deque[Entry] = deque(maxlen=_MAX_HELD)
 
     @property
     def is_behind(self) -> bool:
         """True if entries are missing, and are not being fetched."""
         return self.delivered < self._last and not self._is_fetching
 
-    def resume(self, joined: Joined, put: Put) -> None:
+    def resume(self, joined: Joined, entries: Sequence[Entry], put: Put) -> None:
         """Go on after joining with the number `delivered` as `since`."""
         self._held.clear()
         self._last = joined.last
         if joined.epoch == self.epoch and self.delivered <= joined.last:
             self.begin_page()
-            self._add_page(joined.messages, joined.more, put)
+            self.receive_page(entries, joined.more, put)
             return
         # The numbers begin anew: everything in the new log is news. In the same epoch, a part of the log was lost.
         self._is_fetching = False
@@ -67,9 +69,15 @@ class RoomLog:
         self._is_fetching = True
         self._last_when_fetching = self._last
 
-    def receive_page(self, page: HistoryEvent, put: Put) -> None:
-        """Receive the entries that were fetched."""
-        self._add_page(page.messages, page.more, put)
+    def receive_page(self, entries: Sequence[Entry], more: bool, put: Put) -> None:
+        """Receive the entries that were fetched. `more` is true if there are more after them."""
+        self._is_fetching = False
+        if not self._deliver(entries, put) or (more and entries):
+            return
+        known = self._last_when_fetching  # the page would have had what is kept up to here
+        if self._deliver(self._take_held(known), put) and self.delivered < known:
+            self.delivered = known
+            self._is_gap_due = True
 
     def abandon_page(self, *, is_lost: bool) -> None:
         """Note that the entries could not be fetched, now or, if they are lost, ever."""
@@ -78,19 +86,19 @@ class RoomLog:
             self.delivered = self._last
             self._is_gap_due = True
 
-    def _add_page(self, messages: Sequence[object], more: bool, put: Put) -> None:
-        self._is_fetching = False
-        if not self._deliver(entries_in(messages), put) or (more and messages):
-            return
-        if self.delivered < self._last_when_fetching:  # the last ones are not kept
-            self.delivered = self._last_when_fetching
-            self._is_gap_due = True
+    def _take_held(self, known: int) -> list[Entry]:
+        """Return the entries that were held back, up to the first one before which entries above `known` are missing."""
+        last = max(self.delivered, known)
+        ready = []
         for seq, entry in self._held:
-            if seq == self.delivered + 1 and not self._deliver([(seq, entry)], put):
+            if seq > last + 1:
                 break
+            ready.append((seq, entry))
+            last = max(last, seq)
         self._held.clear()
+        return ready
 
-    def _deliver(self, entries: Iterable[tuple[int, Event]], put: Put) -> bool:
+    def _deliver(self, entries: Iterable[Entry], put: Put) -> bool:
         """Deliver entries between which none is kept. Return False if there was no room for all."""
         for seq, entry in entries:
             if seq <= self.delivered:
@@ -106,7 +114,7 @@ class RoomLog:
         return True
 
 
-def entries_in(messages: Sequence[object]) -> list[tuple[int, Event]]:
+def entries_in(messages: Sequence[object]) -> list[Entry]:
     """Return the entries of a `joined` or `history` event, with their numbers. Raises ValueError if one is not an entry."""
     entries = []
     for fields in messages:

@@ -1,0 +1,75 @@
+"""Clients of a chat, and of a server that the test plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import pytest
+
+from tests.chat.conftest import broker, guests, open_chat
+from tests.client.chat.peers import Peer, Script
+from tests.conftest import ServerFactory
+from wschat import ChatClient, Limits
+
+__all__ = ["broker", "guests", "open_chat"]
+
+# The server that the test plays does not answer a close frame, because nothing reads there any more.
+_QUICK = {"name": "alice", "max_pause": 0.02, "limits": Limits(close_timeout=0.1)}
+
+
+class ClientFactory(Protocol):
+    """Starts a client, which ends with the test."""
+
+    def __call__(self, url: str, **options: Any) -> ChatClient: ...
+
+
+@pytest.fixture
+def start_client() -> Iterator[ClientFactory]:
+    """Return a function that starts clients, which reconnect quickly."""
+    with ExitStack() as clients:
+
+        def start(url: str, **options: Any) -> ChatClient:
+            return clients.enter_context(ChatClient(url, **{**_QUICK, **options}))
+
+        yield start
+
+
+@pytest.fixture
+def script(serve: ServerFactory) -> Iterator[Script]:
+    """Return a server that the test plays."""
+    script = Script(serve, ["wschat.v1"])
+    yield script
+    script.end()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Return threads for calls that wait."""
+    with ThreadPoolExecutor(20) as pool:
+        yield pool
+
+
+class Signed:
+    """A client that has its name and the room `tea`, and the server's side of its connection."""
+
+    def __init__(self, script: Script, client: ChatClient) -> None:
+        self.script = script
+        self.client = client
+        self.peer = self.accept()
+
+    def accept(self, **joined: Any) -> Peer:
+        """Accept a connection of the client, up to its requests."""
+        peer = self.script.accept()
+        peer.sign_in()
+        peer.joined(peer.next("join"), **joined)
+        self.peer = peer
+        return peer
+
+
+@pytest.fixture
+def signed(script: Script, start_client: ClientFactory) -> Signed:
+    """Return a client that is in the room `tea`."""
+    return Signed(script, start_client(script.url, rooms=["tea"]))

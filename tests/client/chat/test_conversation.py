@@ -1,0 +1,344 @@
+"""One connection after the other: the name, the rooms, what is final, and what is tried again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.client.chat.conftest import ClientFactory, Signed
+from tests.client.chat.peers import Script
+from tests.concurrency import TIMEOUT, eventually
+from tests.conftest import ServerFactory
+from wschat import Attempt, ChatClient, ConnectionClosed, OpeningFailed, Rejected
+from wschat.client.chat.event_queue import Dropped
+from wschat.client.event_parser import OtherEvent
+from wschat.events import Error, Event, Gap, Joined, MemberEvent, MessageEvent, Notice, Pong, TopicEvent, Welcome, WhisperEvent
+
+SECRET = "s" * 32
+
+
+def fields(seq: int) -> dict[str, Any]:
+    return {"room": "tea", "seq": seq, "from": "bob", "text": f"text {seq}", "time": 1.0}
+
+
+def message(seq: int) -> MessageEvent:
+    return MessageEvent("tea", seq, "bob", f"text {seq}", 1.0)
+
+
+def next_of(client: ChatClient, *kinds: type[Event]) -> Event:
+    """Return the next event that is of one of these types."""
+    while not isinstance(event := client.recv(TIMEOUT), kinds):
+        pass
+    return event
+
+
+def messages(client: ChatClient, count: int) -> list[Event]:
+    return [next_of(client, MessageEvent, Gap, Dropped) for _ in range(count)]
+
+
+# The name
+
+
+def test_a_guest_asks_for_its_name_with_the_secret_of_its_first_welcome(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url)
+    peer = script.accept()
+    request = peer.sign_in(SECRET)
+    assert {**request, "id": None} == {"type": "nick", "name": "alice", "secret": SECRET, "id": None}
+    eventually(lambda: client.connected)
+    peer.close()
+    again = script.accept().sign_in("t" * 32)
+    assert {**again, "id": None} == {"type": "nick", "name": "alice", "secret": SECRET, "replace": True, "id": None}
+    eventually(lambda: client.connected)
+    assert client.name == "alice"
+
+
+def test_a_name_that_the_server_gives_is_taken(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url, name=None)
+    script.accept().welcome("Alice")
+    eventually(lambda: client.connected)
+    assert client.name == "Alice"
+
+
+def test_a_name_that_the_client_has_already_is_not_asked_for(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url, name="\uff21lice")
+    peer = script.accept()
+    peer.welcome("Alice")
+    assert peer.is_quiet()
+    assert client.name == "Alice"
+
+
+def test_without_any_name_a_client_only_reads(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
+    client = start_client(script.url, name=None)
+    peer = script.accept()
+    peer.welcome()
+    pong = pool.submit(client.run, "ping")
+    peer.reply(peer.next("ping"), "pong")
+    assert isinstance(pong.result(TIMEOUT), Pong)
+    assert client.name is None
+
+
+def test_a_name_that_is_taken_at_first_is_final(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url)
+    peer = script.accept()
+    peer.welcome(None, SECRET)
+    peer.reject(peer.next("nick"), "name-taken")
+    with pytest.raises(Rejected, match="name-taken"):
+        list(client)
+    with pytest.raises(Rejected, match="name-taken"):
+        client.say("tea", "Hello!")
+    assert isinstance(client.closed, Rejected)
+
+
+def test_the_clients_own_name_that_is_taken_later_is_asked_for_again(signed: Signed) -> None:
+    signed.peer.close()
+    peer = signed.script.accept()
+    peer.welcome(None, SECRET)
+    peer.reject(peer.next("nick"), "name-taken")
+    signed.accept()
+    eventually(lambda: signed.client.connected)
+
+
+def test_another_name_is_asked_for_again(signed: Signed, pool: ThreadPoolExecutor) -> None:
+    done = pool.submit(signed.client.run, "nick", name="carol")
+    signed.peer.reply(signed.peer.next("nick"))
+    done.result(TIMEOUT)
+    assert signed.client.name == "carol"
+    signed.peer.send("member", room="tea", name="carol", event="rename", new_name="dora")
+    next_of(signed.client, MemberEvent)
+    signed.peer.close()
+    assert signed.script.accept().sign_in()["name"] == "dora"
+
+
+def test_a_client_that_was_replaced_ends(signed: Signed) -> None:
+    signed.peer.send("error", code="replaced", text="Another connection has taken over your name.")
+    signed.peer.close(4001)
+    with pytest.raises(ConnectionClosed, match=r"^4001"):
+        list(signed.client)
+    assert isinstance(signed.client.closed, ConnectionClosed)
+
+
+# The rooms
+
+
+def test_rooms_are_joined_again_after_the_last_message(signed: Signed) -> None:
+    for seq in (1, 2):
+        signed.peer.send("message", **fields(seq))
+    assert messages(signed.client, 2) == [message(1), message(2)]
+    signed.peer.close()
+    peer = signed.script.accept()
+    peer.sign_in()
+    request = peer.next("join")
+    assert (request["room"], request["since"], request["epoch"]) == ("tea", 2, "e")
+    peer.joined(request, 4, messages=[fields(3), fields(4)])
+    assert messages(signed.client, 2) == [message(3), message(4)]
+
+
+def test_the_joined_event_has_the_past_at_first_and_not_later(signed: Signed, pool: ThreadPoolExecutor) -> None:
+    joining = pool.submit(signed.client.join, "milk")
+    signed.peer.joined(signed.peer.next("join"), 7, messages=[{**fields(7), "room": "milk"}], topic={"text": "Milk"})
+    joined = joining.result(TIMEOUT)
+    assert [entry["seq"] for entry in joined.messages] == [7]
+    assert joined.topic == {"text": "Milk"}
+    assert next_of(signed.client, Joined).fields()["room"] == "tea"
+    assert next_of(signed.client, Joined) == joined
+    signed.peer.close()
+    signed.accept()
+    signed.peer.joined(signed.peer.next("join"), 7)
+    assert [next_of(signed.client, Joined).fields()["messages"] for _ in range(2)] == [(), ()]
+
+
+def test_a_room_can_be_joined_from_a_number_on(signed: Signed, pool: ThreadPoolExecutor) -> None:
+    joining = pool.submit(signed.client.join, "milk", since=5, epoch="e")
+    request = signed.peer.next("join")
+    assert (request["since"], request["epoch"]) == (5, "e")
+    signed.peer.joined(request, 6, messages=[{**fields(6), "room": "milk"}])
+    joining.result(TIMEOUT)
+    assert messages(signed.client, 1) == [MessageEvent("milk", 6, "bob", "text 6", 1.0)]
+
+
+def test_joining_twice_delivers_nothing_twice(signed: Signed, pool: ThreadPoolExecutor) -> None:
+    signed.peer.send("message", **fields(1))
+    joining = pool.submit(signed.client.join, "tea", since=0)
+    signed.peer.joined(signed.peer.next("join"), 1, messages=[fields(1)])
+    joining.result(TIMEOUT)
+    signed.peer.send("message", **fields(2))
+    assert messages(signed.client, 2) == [message(1), message(2)]
+
+
+@pytest.mark.parametrize("how", ["left", "kick", "ban"])
+def test_a_room_that_the_client_is_out_of_is_not_joined_again(signed: Signed, pool: ThreadPoolExecutor, how: str) -> None:
+    if how == "left":
+        leaving = pool.submit(signed.client.leave, "Tea")
+        signed.peer.reply(signed.peer.next("leave"))
+        leaving.result(TIMEOUT)
+    else:
+        signed.peer.send("member", room="tea", name="ALICE", event=how)
+        next_of(signed.client, MemberEvent)
+    signed.peer.close()
+    peer = signed.script.accept()
+    peer.sign_in()
+    assert peer.is_quiet()
+    eventually(lambda: signed.client.connected)
+
+
+def test_a_room_that_may_not_be_joined_at_first_is_final(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url, rooms=["tea"])
+    peer = script.accept()
+    peer.sign_in()
+    peer.reject(peer.next("join"), "banned")
+    with pytest.raises(Rejected, match="banned"):
+        list(client)
+
+
+def test_a_room_that_may_not_be_joined_later_is_an_event(signed: Signed) -> None:
+    signed.peer.close()
+    peer = signed.script.accept()
+    peer.sign_in()
+    peer.reject(peer.next("join"), "banned")
+    error = next_of(signed.client, Error)
+    assert isinstance(error, Error)
+    assert error.code == "banned"
+    peer.close()
+    peer = signed.script.accept()
+    peer.sign_in()
+    assert peer.is_quiet()
+
+
+def test_a_room_that_cannot_be_read_is_joined_again_and_again(
+    script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wschat.client.chat.requests._SECONDS_IF_UNAVAILABLE", 0.01)
+    client = start_client(script.url, rooms=["tea"])
+    peer = script.accept()
+    peer.sign_in()
+    peer.reject(peer.next("join"), "unavailable")
+    peer.reject(peer.next("join"), "too-fast", seconds=0.01)
+    peer.joined(peer.next("join"))
+    eventually(lambda: client.connected)
+
+
+def test_what_was_missed_comes_in_pages(signed: Signed) -> None:
+    signed.peer.close()
+    peer = signed.accept(last=4, messages=[fields(1), fields(2)], more=True)
+    request = peer.next("history")
+    assert (request["room"], request["since"]) == ("tea", 2)
+    peer.send("message", **fields(5))
+    peer.reply(request, "history", room="tea", messages=[fields(3), fields(4)], more=False, gap=False)
+    assert messages(signed.client, 5) == [message(seq) for seq in range(1, 6)]
+
+
+def test_a_page_that_cannot_be_read_is_asked_for_again(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wschat.client.chat.requests._SECONDS_IF_UNAVAILABLE", 0.01)
+    signed.peer.send("message", **fields(2))  # the first one did not come
+    signed.peer.reject(signed.peer.next("history"), "unavailable")
+    request = signed.peer.next("history")
+    signed.peer.reply(request, "history", room="tea", messages=[fields(1), fields(2)], more=False, gap=False)
+    assert messages(signed.client, 2) == [message(1), message(2)]
+
+
+def test_a_page_that_is_refused_is_a_gap(signed: Signed) -> None:
+    signed.peer.send("message", **fields(2))
+    signed.peer.reject(signed.peer.next("history"), "forbidden")
+    signed.peer.send("message", **fields(3))
+    assert messages(signed.client, 2) == [Gap("tea", 3), message(3)]
+
+
+def test_what_is_not_kept_is_a_gap(signed: Signed) -> None:
+    signed.peer.close()
+    signed.accept(last=9, messages=[fields(8), fields(9)], gap=True)
+    assert messages(signed.client, 3) == [Gap("tea", 8), message(8), message(9)]
+
+
+def test_a_lost_log_is_a_gap_and_the_new_one_is_delivered_whole(signed: Signed) -> None:
+    signed.peer.send("message", **fields(1))
+    signed.peer.close()
+    peer = signed.accept(last=2, messages=[fields(2)], epoch="f", more=True, gap=True)
+    request = peer.next("history")
+    assert request["since"] == 0
+    peer.reply(request, "history", room="tea", messages=[fields(1), fields(2)], more=False, gap=False)
+    assert messages(signed.client, 4) == [message(1), Gap("tea", 1), message(1), message(2)]
+
+
+# Events
+
+
+def test_events_are_records(signed: Signed) -> None:
+    signed.peer.send("topic", **{**fields(1), "text": "Green tea"})
+    signed.peer.send("member", room="tea", name="bob", event="join")
+    signed.peer.send("whisper", **{"from": "bob", "to": "alice", "text": "psst", "time": 1.0})
+    signed.peer.send("notice", text="Mind the gap.")
+    signed.peer.send("poll", room="tea", text="Who?")
+    signed.peer.send("poll", room="tea", seq=2)
+    received = [signed.client.recv(TIMEOUT) for _ in range(8)]
+    assert isinstance(received[0], Welcome)
+    assert isinstance(received[1], Joined)
+    assert received[2:] == [
+        TopicEvent("tea", 1, "bob", "Green tea", 1.0),
+        MemberEvent("tea", "bob", "join"),
+        WhisperEvent("bob", "alice", "psst", 1.0),
+        Notice("Mind the gap."),
+        OtherEvent({"type": "poll", "room": "tea", "text": "Who?"}),
+        OtherEvent({"type": "poll", "room": "tea", "seq": 2}),
+    ]
+
+
+def test_messages_of_rooms_that_the_client_has_left_are_dropped(signed: Signed) -> None:
+    signed.peer.send("message", **{**fields(1), "room": "milk"})
+    signed.peer.send("message", **fields(1))
+    assert messages(signed.client, 1) == [message(1)]
+
+
+# Servers that are wrong
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"type":"message"}', "[" * 100_000])
+def test_what_is_no_event_ends_the_connection_and_another_is_opened(signed: Signed, text: str) -> None:
+    signed.peer.ws.send(text)
+    signed.accept()
+    eventually(lambda: signed.client.connected)
+
+
+@pytest.mark.parametrize("wrong", [{"messages": [7]}, {"messages": [{}]}, {"last": "one"}])
+def test_so_does_a_wrong_reply(script: Script, start_client: ClientFactory, wrong: dict[str, object]) -> None:
+    client = start_client(script.url, rooms=["tea"])
+    for fields_of_reply in (wrong, {}):
+        peer = script.accept()
+        peer.sign_in()
+        peer.joined(peer.next("join"), **fields_of_reply)  # type: ignore[arg-type]
+    eventually(lambda: client.connected)
+
+
+def test_so_does_another_event_than_a_welcome(script: Script, start_client: ClientFactory) -> None:
+    client = start_client(script.url)
+    script.accept().send("pong")
+    script.accept().sign_in()
+    eventually(lambda: client.connected)
+
+
+def test_a_server_without_a_welcome_is_left(script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wschat.client.chat.conversation._REPLY_TIMEOUT", 0.1)
+
+    def be_patient(attempt: Attempt) -> None:
+        if attempt.error is not None:
+            monkeypatch.setattr("wschat.client.chat.conversation._REPLY_TIMEOUT", TIMEOUT)
+
+    client = start_client(script.url, on_attempt=be_patient)
+    script.accept()
+    script.accept().sign_in()
+    eventually(lambda: client.connected)
+
+
+def test_a_server_of_something_else_is_final(serve: ServerFactory, start_client: ClientFactory) -> None:
+    script = Script(serve, [])
+    with pytest.raises(OpeningFailed, match=r"does not speak wschat\.v1"):
+        list(start_client(script.url))
+    script.end()
+
+
+def test_late_and_unknown_replies_are_no_events(signed: Signed) -> None:
+    signed.peer.send("ack", id="unknown", seq=7)
+    signed.peer.send("error", id=7, code="muted", text="late")
+    signed.peer.send("message", **fields(1))
+    assert next_of(signed.client, MessageEvent, Error) == message(1)
