@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.chat.conftest import broker, guests, open_chat
+from tests.chat.conftest import guests, open_chat
 from tests.client.chat.peers import Peer, Script
 from tests.conftest import ServerFactory
 from wschat import ChatClient, Limits
+from wschat.brokers.base import Broker
+from wschat.brokers.memory import MemoryBroker
 
-__all__ = ["broker", "guests", "open_chat"]
+__all__ = ["guests", "open_chat"]
 
 # The server that the test plays does not answer a close frame, because nothing reads there any more.
 _QUICK = {"name": "alice", "max_pause": 0.02, "limits": Limits(close_timeout=0.1)}
@@ -24,6 +26,12 @@ class ClientFactory(Protocol):
     """Starts a client, which ends with the test."""
 
     def __call__(self, url: str, **options: Any) -> ChatClient: ...
+
+
+@pytest.fixture
+def broker() -> Broker:
+    """Return a broker for the chat that `guests` opens."""
+    return MemoryBroker()
 
 
 @pytest.fixture

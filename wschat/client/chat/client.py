@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 E = TypeVar("E", bound=Event)
-R = TypeVar("R", bound=Event)
+R = TypeVar("R")
 
 MAX_PENDING = 100
 """The requests that may wait for their replies by default."""
