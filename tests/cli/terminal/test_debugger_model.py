@@ -71,4 +71,4 @@ def test_help_names_commands_and_keys(model: DebuggerModel) -> None:
 
 def test_the_title_is_the_place(model: DebuggerModel) -> None:
     model.opened(OPENED)
-    assert "".join(text for _, text in model.title()) == " ws://host/path  soap"
+    assert model.title() == ([("", " ws://host/path")], [("class:dim nobold", "soap ")])

@@ -30,8 +30,8 @@ class Toy:
         self.keys: list[str] = []
         self.tops = 0
 
-    def title(self) -> Row:
-        return [("bold", "title")]
+    def title(self) -> tuple[Row, Row]:
+        return [("bold", "title")], []
 
     def status(self) -> tuple[Row, Row]:
         return [("", "left")], [("", "right")]

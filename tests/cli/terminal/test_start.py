@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import wschat
 from tests.cli.terminal.wiring import CTRL_D, ENTER, Terminal, drive, open_terminal
 from tests.conftest import ServerFactory, url_of
 from tests.programs import free_port
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
+from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.cli.client.exit_codes import CommandExit, ExitCode
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.terminal.start import run
@@ -67,3 +71,71 @@ def test_no_screen_is_shown_without_a_server(terminal: Terminal) -> None:
         run(ConnectOptions(url=f"ws://127.0.0.1:{free_port()}", subprotocols=["soap"]))
     assert raised.value.code == ExitCode.NOT_CONNECTED
     assert terminal.written == ""
+
+
+def serve_chat(serve: ServerFactory) -> str:
+    chat = Chat(MemoryBroker(), access=Access(moderators={"mod": "pw"}))
+    return url_of(serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS))
+
+
+def test_a_chat_gets_the_chat(serve: ServerFactory, tmp_path: Path) -> None:
+    url = serve_chat(serve)
+    # The second time at once: the name is reserved for the guest, which the secret proves the user to be.
+    for options in (ConnectOptions(url=url, name="alice", room="tea"), ConnectOptions(url=f"{url}rooms/tea?name=alice")):
+        with open_terminal() as terminal:
+            assert drive(terminal, partial(run, options), partial(say_hello, terminal)) == 0
+            assert "Hello, tea!" in terminal.written.rpartition("\x1b[?1049l")[2]
+    assert "+Hello, tea!" in (tmp_path / "wschat/chat-history").read_text()
+
+
+def say_hello(terminal: Terminal) -> None:
+    terminal.wait_for("alice\u203a", " 1 tea")
+    terminal.press(f"Hello, tea!{ENTER}")
+    terminal.wait_for("alice  Hello, tea!")
+    terminal.press(CTRL_D)
+
+
+def test_a_user_without_a_name_gets_one_that_is_free(serve: ServerFactory, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "alice")
+    url = serve_chat(serve)
+
+    def user() -> None:
+        terminal.wait_for("alice2\u203a")
+        terminal.press(CTRL_D)
+
+    with wschat.ChatClient(url, name="alice") as alice:
+        assert alice.rooms() == []
+        assert drive(terminal, lambda: run(ConnectOptions(url=url)), user) == 0
+
+
+def test_a_name_that_is_taken_is_told(serve: ServerFactory, terminal: Terminal) -> None:
+    url = serve_chat(serve)
+    with wschat.ChatClient(url, name="alice") as alice:
+        assert alice.rooms() == []
+        with pytest.raises(CommandExit, match="The name alice is taken") as raised:
+            run(ConnectOptions(url=url, name="alice"))
+    assert raised.value.code == ExitCode.NOT_CONNECTED
+
+
+def test_a_proven_name_needs_no_other(serve: ServerFactory, terminal: Terminal) -> None:
+    def user() -> None:
+        terminal.wait_for("mod\u203a", " 1 lobby")
+        terminal.press(CTRL_D)
+
+    assert drive(terminal, lambda: run(ConnectOptions(url=f"{serve_chat(serve)}?name=mod&password=pw")), user) == 0
+
+
+def test_a_room_needs_a_chat(echo_url: str) -> None:
+    with pytest.raises(CommandExit, match="is no chat of wschat"):
+        run(ConnectOptions(url=echo_url, room="tea"))
+
+
+@pytest.mark.parametrize("given", [{"reconnect": True}, {}])
+def test_another_server_gets_the_debugger_without_a_subprotocol(echo_url: str, terminal: Terminal, given: dict[str, bool]) -> None:
+    def user() -> None:
+        terminal.wait_for("\u25cf connected")
+        terminal.press(f"hello{ENTER}")
+        terminal.wait_for("\u2190 hello")
+        terminal.press(CTRL_D)
+
+    assert drive(terminal, lambda: run(ConnectOptions(url=echo_url, **given)), user) == 0  # type: ignore[arg-type]

@@ -93,8 +93,8 @@ class Debugger:
         """The lines."""
         return self.model.transcript
 
-    def title(self) -> Row:
-        """Return the row at the top."""
+    def title(self) -> tuple[Row, Row]:
+        """Return the parts of the row at the top."""
         return self.model.title()
 
     def status(self) -> tuple[Row, Row]:

@@ -114,10 +114,10 @@ class DebuggerModel:
         for usage, text in usages:
             self._add(" ", "", [("bold", usage.ljust(width + 2)), ("class:info", text)])
 
-    def title(self) -> Row:
-        """Return the row at the top."""
+    def title(self) -> tuple[Row, Row]:
+        """Return the parts of the row at the top: the URL, and the subprotocol."""
         subprotocol = self.connection.subprotocol if self.connection else None
-        return [("", f" {one_row(self.place)}"), ("class:dim nobold", f"  {one_row(subprotocol)}" if subprotocol else "")]
+        return [("", f" {one_row(self.place)}")], [("class:dim nobold", f"{one_row(subprotocol)} ")] if subprotocol else []
 
     def state(self) -> Row:
         """Return the state of the connection."""

@@ -35,8 +35,8 @@ _MENU_ROWS = 10
 class Parts:
     """Where the parts of the screen get their contents. Each is called at each drawing."""
 
-    title: Callable[[], Row]
-    """Returns the row at the top."""
+    title: Callable[[], tuple[Row, Row]]
+    """Returns the left and the right part of the row at the top."""
     status: Callable[[], tuple[Row, Row]]
     """Returns the left and the right part of the status line."""
     prompt: Callable[[], Row]
@@ -54,7 +54,8 @@ class Rows(UIControl):
     def create_content(self, width: int, height: int) -> UIContent:
         """Make the rows."""
         rows = self._make(width, height)
-        return UIContent(get_line=lambda number: list(rows[number]), line_count=len(rows), show_cursor=False)
+        # The space ends a mark at the end of a row, which prompt_toolkit would put into the next cell as well.
+        return UIContent(get_line=lambda number: [*rows[number], ("", " ")], line_count=len(rows), show_cursor=False)
 
 
 def make_layout(parts: Parts, buffer: Buffer) -> Layout:
@@ -65,7 +66,7 @@ def make_layout(parts: Parts, buffer: Buffer) -> Layout:
     body = HSplit(
         [
             ConditionalContainer(
-                Window(Rows(lambda width, _: [clip(parts.title(), width)]), height=1, style="class:title"), filter=is_high
+                Window(Rows(lambda width, _: [status_row(*parts.title(), width)]), height=1, style="class:title"), filter=is_high
             ),
             Window(Rows(lambda width, height: bottom_aligned(parts.messages(width, height), height)), height=Dimension(min=1)),
             Window(Rows(lambda width, _: [status_row(*parts.status(), width)]), height=1, style="class:status"),

@@ -44,8 +44,8 @@ class View(Protocol):
     def completer(self) -> Completer:
         """Completes what the user types."""
 
-    def title(self) -> Row:
-        """Return what the first row shows."""
+    def title(self) -> tuple[Row, Row]:
+        """Return the left and the right part of the first row."""
 
     def status(self) -> tuple[Row, Row]:
         """Return the left and the right part of the status line."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from wschat.cli.terminal.rows import Fragment, Row, width_of, wrap
 
 MAX_LINES = 10_000
-_MAX_HEAD_SHARE = 3  # a head wider than this part of the screen does not indent the rows below it
+_MAX_HEAD_SHARE = 2  # a head wider than this part of the screen does not indent the rows below it
 
 
 @dataclass(eq=False)
@@ -84,6 +84,17 @@ class Transcript:
         self._lines.extendleft(reversed(older))
         self._first -= len(older)
 
+    def remove_first(self, line: Line) -> None:
+        """Remove the oldest line, if it is this one."""
+        if self._lines and self._lines[0] is line:
+            self._lines.popleft()
+            self._first += 1
+
+    def remove_last(self, line: Line) -> None:
+        """Remove the newest line, if it is this one."""
+        if self._lines and self._lines[-1] is line:
+            self._lines.pop()
+
     def clear(self) -> None:
         """Remove all lines."""
         self._lines.clear()
@@ -147,7 +158,7 @@ class Transcript:
         """Return the line and the row at the bottom. They may have been dropped, or wrapped anew."""
         if self._bottom is None:
             return self._end()
-        number, row = max(self._bottom, self._top_place())
+        number, row = min(max(self._bottom, self._top_place()), self._end())
         return number, min(row, self._last_row(number))
 
     def _top_place(self) -> tuple[int, int]:
