@@ -26,7 +26,7 @@ ServerFactory = Callable[..., wschat.WebSocketServer]
 # With this variable, coverage measures a subprocess too.
 _MEASURES_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
 # What only a process of its own can run. Elsewhere a server or a script as a subprocess is not measured: that takes twice the time.
-_MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py")
+_MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py", "tests/testing/test_plugin.py")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -105,11 +105,14 @@ class FaultProxy:
         return sock
 
     def _run(self) -> None:
-        while not self._is_closed:
-            with _Selector() as selector:
-                timeout = self._register(selector)
-                for key, events in selector.select(timeout):
-                    key.data(events)
+        try:
+            while not self._is_closed:
+                with _Selector() as selector:
+                    timeout = self._register(selector)
+                    for key, events in selector.select(timeout):
+                        key.data(events)
+        finally:
+            self._release()
 
     def _register(self, selector: selectors.BaseSelector) -> float | None:
         """Write what is due, and register what to wait for. Return the seconds to wait at most, or None for no limit."""
@@ -145,8 +148,11 @@ class FaultProxy:
     def _close(self) -> None:
         with self._calls_lock:
             self._is_closed = True
-            calls, self._calls = self._calls, []
-        for call in calls:
+
+    def _release(self) -> None:
+        """Close everything, and make the calls that came too late."""
+        self._close()
+        for call in self._calls:
             call()
         for link in self.links:
             link.close()
