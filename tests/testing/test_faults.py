@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT, eventually
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.limits import Limits
 from wschat.protocol.frames import Opcode, encode_close, encode_frame
@@ -27,24 +27,24 @@ class Wire:
 
     def __init__(self, seed: str = "seed") -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(PATIENCE)
+        self._listener.settimeout(TIMEOUT)
         self.proxy = FaultProxy(self._listener.getsockname(), seed)
         self.faults = Faults(self.proxy)
         self._sockets: list[socket.socket] = []
 
     def client(self) -> socket.socket:
-        """A new client, whose connection has not been forwarded yet."""
-        return self._keep(socket.create_connection(("127.0.0.1", self.proxy.port), PATIENCE))
+        """Connect a client. Its connection need not have been forwarded yet."""
+        return self._keep(socket.create_connection(("127.0.0.1", self.proxy.port), TIMEOUT))
 
     def server(self) -> socket.socket:
-        """The server's end of the next connection."""
+        """Accept the next connection at the server."""
         return self._keep(self._listener.accept()[0])
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
         return self.client(), self.server()
 
     def _keep(self, sock: socket.socket) -> socket.socket:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         self._sockets.append(sock)
         return sock
 
@@ -62,7 +62,7 @@ def wire() -> Iterator[Wire]:
 
 
 def everything(sock: socket.socket) -> bytes:
-    """What comes until the end of the stream."""
+    """Return all bytes up to the end of the stream."""
     received = b""
     while data := sock.recv(65536):
         received += data
@@ -79,14 +79,14 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def is_quiet(sock: socket.socket) -> bool:
-    """Return True if nothing comes for a moment. A proxy that is at fault would need far less."""
+    """Return True if nothing comes within 50 ms, which is far more than a proxy needs."""
     sock.settimeout(0.05)
     try:
         sock.recv(1)
     except TimeoutError:
         return True
     finally:
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
     return False
 
 
@@ -121,6 +121,7 @@ def test_a_reset_of_one_end_resets_the_other(wire: Wire) -> None:
     client.close()
     with pytest.raises(ConnectionResetError):
         server.recv(1)
+    assert "reset by an end" in wire.proxy.log()[0]
 
 
 def test_a_cut_ends_both_directions(wire: Wire) -> None:
@@ -201,7 +202,7 @@ def test_delayed_bytes_are_late_and_in_order(wire: Wire) -> None:
     client.sendall(b"2")
     client.close()
     assert everything(server) == b"12"
-    assert 0.1 <= monotonic() - began < PATIENCE
+    assert 0.1 <= monotonic() - began < TIMEOUT
 
 
 def test_clearing_a_delay_forwards_what_waits(wire: Wire) -> None:
@@ -302,13 +303,33 @@ def test_an_opening_that_is_late(wire: Wire) -> None:
     wire.faults.delay_opening(0.1)
     began = monotonic()
     wire.pair()
-    assert 0.1 <= monotonic() - began < PATIENCE
+    assert 0.1 <= monotonic() - began < TIMEOUT
+
+
+def test_a_connection_is_cut_before_it_is_forwarded(wire: Wire) -> None:
+    wire.faults.delay_opening(0.1)
+    client = wire.client()
+    eventually(lambda: wire.faults.connections)
+    wire.faults.cut()
+    assert everything(client) == b""
+    wire.faults.clear()
+    wire.pair()
+    assert len(wire.faults.connections) == 1
+
+
+def test_a_connection_that_was_cut_is_not_open(wire: Wire) -> None:
+    wire.pair()
+    wire.faults.cut()
+    assert wire.faults.connections == []
+    with pytest.raises(UsageError, match="no connection is open"):
+        wire.faults.cut()
 
 
 def test_a_server_that_is_gone(wire: Wire) -> None:
     wire._listener.close()
     with pytest.raises(ConnectionResetError):
         wire.client().recv(1)
+    assert "reset because an end has gone" in wire.proxy.log()[0]
 
 
 @pytest.mark.parametrize(
@@ -319,9 +340,12 @@ def test_a_server_that_is_gone(wire: Wire) -> None:
         (lambda faults: faults.half_close("both"), "give to_server or to_client, or call cut"),
         (lambda faults: faults.half_close("up"), "way must be to_server, to_client or both, not 'up'"),
         (lambda faults: faults.silence("up"), "way must be to_server, to_client or both, not 'up'"),
-        (lambda faults: faults.cut(after_bytes=-1), "after_bytes must be a number from 0, or a range"),
-        (lambda faults: faults.split(0), "size must be a number from 1, or a range"),
-        (lambda faults: faults.split((3, 2)), r"size must be a number from 1, or a range \(LOW, HIGH\), not \(3, 2\)"),
+        (lambda faults: faults.cut(after_bytes=-1), "after_bytes must be an integer from 0, or a range"),
+        (lambda faults: faults.split(0), "size must be an integer from 1, or a range"),
+        (lambda faults: faults.split((3, 2)), r"size must be an integer from 1, or a range \(LOW, HIGH\), not \(3, 2\)"),
+        (lambda faults: faults.corrupt(0.5), "after_bytes must be an integer from 0, or a range"),
+        (lambda faults: faults.corrupt((1, 2, 3)), "after_bytes must be an integer from 0, or a range"),
+        (lambda faults: faults.delay_opening(-1), "seconds must be a number from 0, or a range"),
         (lambda faults: faults.delay("long"), "seconds must be a number from 0, or a range"),
     ],
 )
@@ -365,7 +389,7 @@ def test_a_server_and_a_client_find_a_cut(wschat_server: Servers, ws_connect: Co
     server.faults.cut()
     with pytest.raises(ConnectionClosed) as caught:
         ws.recv()
-    assert (caught.value.code, ends.get(timeout=PATIENCE)) == (1006, 1006)
+    assert (caught.value.code, ends.get(timeout=TIMEOUT)) == (1006, 1006)
 
 
 def test_messages_one_byte_at_a_time(wschat_server: Servers, ws_connect: Connections) -> None:

@@ -9,8 +9,8 @@ from urllib.request import urlopen
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import echo
-from tests.connection.wiring import PATIENCE
 from wschat.server.responses import Response
 from wschat.testing.connections import Connections
 from wschat.testing.servers import Servers
@@ -21,11 +21,11 @@ class Broken(Exception):
 
 
 def wait_for_a_message(ws: wschat.Connection) -> None:
-    ws.recv(timeout=PATIENCE)
+    ws.recv(timeout=TIMEOUT)
 
 
 def broken(ws: wschat.Connection) -> None:
-    raise Broken(ws.recv(timeout=PATIENCE))
+    raise Broken(ws.recv(timeout=TIMEOUT))
 
 
 def test_an_error_of_a_handler_is_raised_when_the_server_stops(wschat_server: Servers) -> None:
@@ -33,7 +33,7 @@ def test_an_error_of_a_handler_is_raised_when_the_server_stops(wschat_server: Se
     with wschat.connect(server.url) as ws:
         ws.send("first")
         with pytest.raises(wschat.ConnectionClosed, match="1011"):
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
     with pytest.raises(Broken, match="first") as caught:
         server.stop()
     assert "broken" in [entry.name for entry in caught.traceback]
@@ -108,18 +108,18 @@ def test_a_handler_that_does_not_return_is_reported_with_its_stack(wschat_server
 
     def stuck(ws: wschat.Connection) -> None:
         ws.send("I wait")
-        released.wait(PATIENCE)
+        released.wait(TIMEOUT)
 
     servers = Servers("seed", timeout=0.1)
     with wschat.connect(servers(stuck).url) as ws:
-        assert ws.recv(PATIENCE) == "I wait"
+        assert ws.recv(TIMEOUT) == "I wait"
         with pytest.raises(AssertionError, match=r"still runs after the server was stopped:\n(.*\n)*.*in stuck"), servers:
             pass
     released.set()
 
 
 def test_all_servers_are_stopped_and_the_first_error_is_raised() -> None:
-    servers = Servers("seed", timeout=PATIENCE)
+    servers = Servers("seed", timeout=TIMEOUT)
     for number in ("first", "second"):
         with wschat.connect(servers(broken).url) as ws:
             ws.send(number)

@@ -17,7 +17,7 @@ from wschat.testing.servers import Servers
 
 @pytest.fixture
 def pair(ws_pair: Pair) -> Pair:
-    """A pair whose deadlines are short."""
+    """Return a pair with short deadlines."""
     for ws in ws_pair:
         ws.timeout = 0.05
     return ws_pair

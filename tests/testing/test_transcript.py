@@ -13,7 +13,7 @@ KEY = b"key!"
 
 
 def lines(transcript: Transcript) -> list[str]:
-    """The lines without their times."""
+    """Return the lines without their times."""
     return [re.sub(r"^ +[0-9.]+ s ", "", line).strip() for line in str(transcript).splitlines()]
 
 

@@ -37,12 +37,13 @@ class End(Enum):
 class Direction:
     """Bytes from `source` to `target`, both non-blocking. For the thread of the proxy."""
 
-    def __init__(self, name: str, source: socket.socket, target: socket.socket, random: Random, note: Callable[[str], None]) -> None:
+    def __init__(self, name: str, source: socket.socket, target: socket.socket, seed: str, note: Callable[[str], None]) -> None:
         """`note` is called with a description of each fault as it takes effect."""
         self.name = name
         self.source = source
         self.target = target
-        self._random = random
+        self.random = Random(f"{seed} {name}")
+        """Draws the numbers of this direction, so that they do not depend on the other."""
         self._note = note
         self._waiting: deque[tuple[float, bytes | End]] = deque()  # segments, and the time before which none is written
         self._waiting_bytes = 0
@@ -59,7 +60,7 @@ class Direction:
         self._waiting = deque((0.0, segment) for _, segment in self._waiting)
         self.is_silent = False
         """True to forward nothing."""
-        self.delay: tuple[float, float] = (0, 0)
+        self.delay = (0.0, 0.0)
         """The range of seconds that bytes are late."""
         self.segment: tuple[int, int] | None = None
         """The range of sizes of the segments; None for as they come."""
@@ -128,7 +129,7 @@ class Direction:
             index = at - self._read_bytes
             if index < len(data):
                 self._flips.discard(at)
-                bit = 1 << self._random.randrange(8)
+                bit = 1 << self.random.randrange(8)
                 self._note(f"flipped bit {bit:#04x} of byte {at} {self.name}")
                 data = data[:index] + bytes((data[index] ^ bit,)) + data[index + 1 :]
         return data
@@ -136,7 +137,7 @@ class Direction:
     def _queue_segments(self, data: bytes) -> None:
         at = 0
         while at < len(data):
-            size = len(data) if self.segment is None else drawn(self._random, self.segment)
+            size = len(data) if self.segment is None else drawn(self.random, self.segment)
             self._queue(data[at : at + size])
             at += size
 
@@ -147,7 +148,7 @@ class Direction:
 
     def _queue(self, segment: bytes | End) -> None:
         earliest = self._waiting[-1][0] if self._waiting else 0.0  # none overtakes another
-        self._waiting.append((max(earliest, monotonic() + drawn(self._random, self.delay)), segment))
+        self._waiting.append((max(earliest, monotonic() + drawn(self.random, self.delay)), segment))
         self._waiting_bytes += 0 if isinstance(segment, End) else len(segment)
 
     # Writing

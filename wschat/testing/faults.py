@@ -45,7 +45,7 @@ class ConnectionFaults:
             self._do(lambda link: link.reset() if reset else link.cut())
         else:
             bounds, end = _bounds("after_bytes", after_bytes), End.RESET if reset else End.CUT
-            self._add(way, lambda link, direction: direction.end_after(drawn(link.random, bounds), end))
+            self._add(way, lambda direction: direction.end_after(drawn(direction.random, bounds), end))
 
     def half_close(self, way: Way) -> None:
         """Send a TCP FIN in one direction, and drop what follows. The other direction goes on.
@@ -59,26 +59,26 @@ class ConnectionFaults:
 
     def silence(self, way: Way = "both") -> None:
         """Forward nothing until `clear`, as a network does that loses all packets."""
-        self._add(way, lambda _, direction: setattr(direction, "is_silent", True))
+        self._add(way, lambda direction: setattr(direction, "is_silent", True))
 
     def delay(self, seconds: Seconds, way: Way = "both") -> None:
         """Forward bytes that many seconds late, in order. A range is drawn from for each read."""
-        bounds = _bounds("seconds", seconds)
-        self._add(way, lambda _, direction: setattr(direction, "delay", bounds))
+        bounds = _bounds("seconds", seconds, (int, float))
+        self._add(way, lambda direction: setattr(direction, "delay", tuple(map(float, bounds))))
 
     def split(self, size: Count = 1, way: Way = "both") -> None:
         """Forward bytes in TCP segments of that size. A range is drawn from for each segment."""
         bounds = _bounds("size", size, least=1)
-        self._add(way, lambda _, direction: setattr(direction, "segment", bounds))
+        self._add(way, lambda direction: setattr(direction, "segment", bounds))
 
     def corrupt(self, after_bytes: Count = (0, 63), way: Way = "both") -> None:
         """Flip one bit, which is drawn, of the byte that follows that many more bytes."""
         bounds = _bounds("after_bytes", after_bytes)
-        self._add(way, lambda link, direction: direction.flip_after(drawn(link.random, bounds)))
+        self._add(way, lambda direction: direction.flip_after(drawn(direction.random, bounds)))
 
     def ignore_close(self, way: Way = "both") -> None:
         """Drop a close frame and all that follows it, so that a closing handshake is not answered. Has no effect on TLS."""
-        self._add(way, lambda _, direction: setattr(direction, "drops_close", True))
+        self._add(way, lambda direction: setattr(direction, "drops_close", True))
 
     def clear(self) -> None:
         """Remove all faults. What was held back is forwarded; what was cut, dropped or changed stays so."""
@@ -86,16 +86,16 @@ class ConnectionFaults:
 
     def _do(self, fault: Callable[[Link], object]) -> None:
         """Apply a fault once, to what is open."""
-        if not self._proxy.call(lambda: [fault(link) for link in self._links() if not link.is_closed]):
+        if not self._proxy.call(lambda: [fault(link) for link in self._links() if link.is_open]):
             raise UsageError("no connection is open that could be cut")
 
-    def _add(self, way: Way, fault: Callable[[Link, Direction], object]) -> None:
+    def _add(self, way: Way, fault: Callable[[Direction], object]) -> None:
         """Add a fault of some directions."""
         _check(way)
 
         def rule(link: Link) -> None:
             for direction in link.directions if way == "both" else [getattr(link, way)]:
-                fault(link, direction)
+                fault(direction)
 
         self._proxy.call(partial(self._add_rule, rule))
 
@@ -120,7 +120,7 @@ class Faults(ConnectionFaults):
     @property
     def connections(self) -> list[ConnectionFaults]:
         """The faults of each open connection, in the order in which they were accepted."""
-        return self._proxy.call(lambda: [ConnectionFaults(self._proxy, link) for link in self._proxy.links if not link.is_closed])
+        return self._proxy.call(lambda: [ConnectionFaults(self._proxy, link) for link in self._proxy.links if link.is_open])
 
     def refuse(self) -> None:
         """Refuse TCP connections until `clear`. Those that are open stay so."""
@@ -128,7 +128,7 @@ class Faults(ConnectionFaults):
 
     def delay_opening(self, seconds: float = inf) -> None:
         """Accept TCP connections, but forward them to the server only that many seconds later; by default, never."""
-        low, _ = _bounds("seconds", seconds)
+        low, _ = _bounds("seconds", seconds, (int, float))
         self._proxy.call(lambda: setattr(self._proxy, "opening_delay", low))
 
     def clear(self) -> None:
@@ -158,12 +158,10 @@ def _check(way: str) -> None:
         raise UsageError(f"way must be to_server, to_client or both, not {way!r}")
 
 
-def _bounds(name: str, value: Number | tuple[Number, Number], least: int = 0) -> tuple[Number, Number]:
-    """Return a number or a range as a range. Raises UsageError unless it is one of numbers that are large enough."""
-    try:
-        low, high = value if isinstance(value, tuple) else (value, value)
-        if least <= low <= high:
-            return low, high
-    except (TypeError, ValueError):
-        pass
-    raise UsageError(f"{name} must be a number from {least}, or a range (LOW, HIGH), not {value!r}")
+def _bounds(name: str, value: Number | tuple[Number, Number], kinds: tuple[type, ...] = (int,), *, least: int = 0) -> tuple[Number, Number]:
+    """Return a number or a range as a range. Raises UsageError unless its numbers are of these types and large enough."""
+    bounds = value if isinstance(value, tuple) else (value, value)
+    if len(bounds) == 2 and all(isinstance(bound, kinds) for bound in bounds) and least <= bounds[0] <= bounds[1]:
+        return bounds
+    kind = "a number" if float in kinds else "an integer"
+    raise UsageError(f"{name} must be {kind} from {least}, or a range (LOW, HIGH), not {value!r}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import inf
 
-from wschat.protocol.frames import LENGTH_BITS, LENGTH_IN_2_BYTES, LENGTH_IN_8_BYTES, MASK_BIT, OPCODE_BITS, Opcode
+from wschat.protocol.frames import FIN, LENGTH_BITS, LENGTH_IN_2_BYTES, LENGTH_IN_8_BYTES, MASK_BIT, Opcode
 
 _LENGTH_BYTES = {LENGTH_IN_2_BYTES: 2, LENGTH_IN_8_BYTES: 8}
 _KEY_BYTES = 4
+_CLOSE = FIN | Opcode.CLOSE
 _END_OF_HEAD = b"\r\n\r\n"
 _MAX_HEAD_BYTES = 64 * 1024
 
@@ -58,7 +59,7 @@ class CloseFinder:
                 skipped = min(self._left, len(data) - at)
                 self._left -= skipped
                 at += int(skipped)
-            elif not self._head and data[at] & OPCODE_BITS == Opcode.CLOSE:
+            elif not self._head and data[at] == _CLOSE:
                 return at
             else:
                 self._head += data[at : at + 1]

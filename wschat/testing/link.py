@@ -9,7 +9,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from math import inf
-from random import Random
 from time import monotonic
 
 from wschat.testing.direction import Direction, End
@@ -36,17 +35,17 @@ class Link:
         self._note: Callable[[str], None] = lambda text: note(f"connection {number}: {text}")
         self._server_address = server_address
         self._opens_at = monotonic() + opening_delay
-        self.random = Random(f"{seed} {number}")
         self._client = client
         self._server = socket.socket()
         self._is_connected = False
-        self.is_closed = False
-        """True once both sockets are closed."""
+        self.is_open = True
+        """False once the connection was cut or both ends have closed it."""
+        self._is_closed = False  # both sockets are closed
         for sock in (client, self._server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setblocking(False)
-        self.to_server = Direction("to the server", client, self._server, self.random, self._note)
-        self.to_client = Direction("to the client", self._server, client, self.random, self._note)
+        self.to_server = Direction("to the server", client, self._server, f"{seed} {number}", self._note)
+        self.to_client = Direction("to the client", self._server, client, f"{seed} {number}", self._note)
         self.directions = (self.to_server, self.to_client)
         """Both directions."""
 
@@ -59,14 +58,17 @@ class Link:
     def cut(self) -> None:
         """Tell both ends the end of the stream (a TCP FIN), and drop what they still send."""
         self._note("cut")
+        self.is_open = False
+        if not self._is_connected:
+            self.close()
         for direction in self.directions:
             direction.drop_rest()
             with contextlib.suppress(OSError):  # it has left
                 direction.target.shutdown(socket.SHUT_WR)
 
-    def reset(self) -> None:
+    def reset(self, reason: str = "reset") -> None:
         """Close both connections, each with a TCP RST."""
-        self._note("reset")
+        self._note(reason)
         for direction in self.directions:
             direction.drop_rest()
             with contextlib.suppress(OSError):
@@ -75,12 +77,15 @@ class Link:
 
     def close(self) -> None:
         """Close both connections."""
-        self.is_closed = True
+        self.is_open = False
+        self._is_closed = True
         self._client.close()
         self._server.close()
 
     def proceed(self) -> float | None:
         """Write what is due, and close what has ended. Return the time at which there is more to do, or None if no time is known."""
+        if self._is_closed:
+            return None
         try:
             if not self._is_connected and not self._connect():
                 return None if self._opens_at == inf else self._opens_at
@@ -89,16 +94,16 @@ class Link:
                 if end is not None:
                     self.cut() if end is End.CUT else self.reset()
                     break
-        except OSError:
-            self.reset()
-        if not self.is_closed and all(direction.is_over() for direction in self.directions):
+        except OSError as error:
+            self.reset(f"reset because an end has gone ({error})")
+        if not self._is_closed and all(direction.is_over() for direction in self.directions):
             self.close()
-        dues = [] if self.is_closed else [due for direction in self.directions if (due := direction.due()) is not None]
+        dues = [] if self._is_closed else [due for direction in self.directions if (due := direction.due()) is not None]
         return min(dues, default=None)
 
     def interests(self) -> Iterator[tuple[socket.socket, int]]:
         """Yield each socket that is to be waited for, with the events of `selectors`."""
-        if self._is_connected and not self.is_closed:
+        if self._is_connected and not self._is_closed:
             for inward, outward in (self.directions, reversed(self.directions)):
                 events = (selectors.EVENT_READ if inward.wants_to_read() else 0) | (selectors.EVENT_WRITE if outward.is_blocked else 0)
                 if events:
@@ -109,11 +114,11 @@ class Link:
         for direction in self.directions:
             if events & selectors.EVENT_WRITE and direction.target is sock:
                 direction.is_blocked = False
-            if events & selectors.EVENT_READ and direction.source is sock and not self.is_closed:
+            if events & selectors.EVENT_READ and direction.source is sock and not self._is_closed:
                 try:
                     direction.read()
-                except OSError:
-                    self.reset()
+                except OSError as error:
+                    self.reset(f"reset by an end ({error})")
 
     def _connect(self) -> bool:
         """Connect to the server if it is time for that. Return False if it is too early. Raises OSError."""

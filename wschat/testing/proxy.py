@@ -116,7 +116,7 @@ class FaultProxy:
 
     def _register(self, selector: selectors.BaseSelector) -> float | None:
         """Write what is due, and register what to wait for. Return the seconds to wait at most, or None for no limit."""
-        times = [time for link in self.links if not link.is_closed and (time := link.proceed()) is not None]
+        times = [time for link in self.links if (time := link.proceed()) is not None]
         selector.register(self._wake_up, selectors.EVENT_READ, self._make_calls)
         if self._listener is not None:
             selector.register(self._listener, selectors.EVENT_READ, partial(self._accept, self._listener))
