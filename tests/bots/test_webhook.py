@@ -17,9 +17,12 @@ from click.testing import Result
 import wschat
 from tests.bots.conftest import until_connected
 from tests.chat.wiring import Client, Guests
-from tests.conftest import url_of
+from tests.conftest import ServerFactory, url_of
 from wschat import Bot, UsageError
+from wschat.bots import webhook
 from wschat.bots.webhook import TEMPLATES, Webhook, fill, main, open_server, parse_templates
+from wschat.chat.chat import SUBPROTOCOLS
+from wschat.events import Ack, Joined, Welcome
 
 SECRET = "a secret of the webhook"
 PUSH = {
@@ -115,6 +118,32 @@ def test_other_requests_are_refused(post: Post, arguments: dict[str, Any], statu
     answered, answer = post(**{"body": {"text": "hi"}, **arguments})
     assert answered == status
     assert text in json.dumps(answer, ensure_ascii=False).replace('\\"', '"')
+
+
+def test_any_host_name_will_do(post: Post, alice: Client) -> None:
+    assert post({"text": "hi"}, headers={"Host": "hooks.example.com"}) == (200, {"sent": True, "seq": 1})
+
+
+def silent_chat(ws: wschat.Connection) -> None:
+    """Answer all requests but `say`."""
+    ws.send(Welcome("silent", None, {}).as_json())
+    for text in ws:
+        request = json.loads(text)
+        if request["type"] == "join":
+            ws.send(Joined("tea", "epoch", 0, [], [], False, False, request["id"]).as_json())
+        elif request["type"] != "say":
+            ws.send(Ack(request["id"]).as_json())
+
+
+def test_without_a_reply_in_time_it_may_have_been_sent(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_TIMEOUT", 0.2)
+    server = serve(silent_chat, subprotocols=SUBPROTOCOLS)
+    with Bot(url_of(server), name="webhook", rooms=["tea"]) as bot, open_server(Webhook(bot, SECRET), "127.0.0.1", 0) as hook:
+        hook.start()
+        until_connected(bot)
+        status, answer = Post(hook.port)({"text": "hi"})
+    assert status == 504
+    assert "it may have been sent" in json.dumps(answer)
 
 
 def test_without_the_chat_it_is_to_be_tried_again(post: Post) -> None:

@@ -14,7 +14,7 @@ import click
 
 from wschat.bots.command import bot_command
 from wschat.client.bot.bot import Bot
-from wschat.errors import ConnectionClosed, Rejected, RequestRefused, UsageError
+from wschat.errors import OutcomeUnknown, Rejected, RequestRefused, UsageError, WSChatError
 from wschat.server.requests import Request
 from wschat.server.responses import Response, json_response
 from wschat.server.serve import serve
@@ -24,6 +24,7 @@ _MAX_BODY = 256 * 1024
 _MAX_TEXT = 4000
 _MIN_SECRET = 16
 _RETRY_SECONDS = 10
+_TIMEOUT = 8.0  # GitHub waits 10 seconds for a response
 _FIELD = re.compile(r"\{([\w.]+)\}")
 _ID = re.compile(r"[\w-]{1,48}", re.ASCII)
 
@@ -105,14 +106,16 @@ class Webhook:
         given = headers.get("idempotency-key") or headers.get("x-github-delivery") or ""
         message_id = f"webhook-{given}" if _ID.fullmatch(given) else None
         try:
-            return self._bot.say(room, text, id=message_id)
+            return self._bot.client.say(room, text, id=message_id, timeout=_TIMEOUT)
         except Rejected as error:
-            status = HTTPStatus.TOO_MANY_REQUESTS if error.code == "too-fast" else HTTPStatus.BAD_GATEWAY
-            raise RequestRefused(status, error.text, {"Retry-After": str(_RETRY_SECONDS)}) from None
-        except (ConnectionClosed, OSError, UsageError):  # TimeoutError is an OSError; UsageError if the bot does not run yet
+            raise RequestRefused(HTTPStatus.BAD_GATEWAY, error.text) from None
+        except OutcomeUnknown:
             raise RequestRefused(
-                HTTPStatus.SERVICE_UNAVAILABLE, "The chat cannot be reached.", {"Retry-After": str(_RETRY_SECONDS)}
+                HTTPStatus.GATEWAY_TIMEOUT, "The chat has not confirmed the text in time; it may have been sent."
             ) from None
+        except (WSChatError, OSError):  # the time is over, or the bot has not started or has ended
+            headers = {"Retry-After": str(_RETRY_SECONDS)}
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The chat cannot be reached.", headers) from None
 
 
 def open_server(webhook: Webhook, host: str, port: int) -> WebSocketServer:
@@ -121,7 +124,8 @@ def open_server(webhook: Webhook, host: str, port: int) -> WebSocketServer:
     def refuse(_: Request) -> None:
         raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no WebSocket here.")
 
-    return serve(lambda _: None, host, port, check_request=refuse, http=webhook.answer)
+    # Each request proves that it knows the secret, so no name of the host needs to be trusted.
+    return serve(lambda _: None, host, port, check_request=refuse, http=webhook.answer, allowed_hosts=["*"])
 
 
 def parse_templates(texts: Iterable[str]) -> dict[str, str]:

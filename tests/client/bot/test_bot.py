@@ -103,8 +103,8 @@ def test_its_own_message_is_not_handled() -> None:
         ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"max_pending": 0}, "max_pending must be at least 1, not 0"),
         ({"max_answers": 0}, "max_answers must be at least 1, not 0"),
-        ({"catch_up": -1}, "catch_up must be 0 seconds or more, not -1"),
-        ({"catch_up": float("nan")}, "catch_up must be 0 seconds or more, not nan"),
+        ({"catch_up": -1}, r"catch_up must be 0 to .* seconds, not -1"),
+        ({"catch_up": float("nan")}, r"catch_up must be 0 to .* seconds, not nan"),
     ],
 )
 def test_an_argument_that_could_not_work_is_an_error(arguments: dict[str, Any], why: str) -> None:
@@ -367,6 +367,15 @@ def test_a_started_bot_without_connection_ends_as_well(bot_of: BotFactory) -> No
     with bot:
         began = time.monotonic()
     assert time.monotonic() - began < TIMEOUT
+
+
+def test_no_handler_is_added_while_it_runs(bot_of: BotFactory) -> None:
+    bot = bot_of()
+    with bot:
+        for add in (bot.command("roll"), bot.on_message(), bot.on_join, bot.every(1)):
+            with pytest.raises(UsageError, match="add handlers before the bot runs"):
+                add(lambda message: None)
+    bot.on_join(lambda member: None)
 
 
 def test_handlers_of_members(chat: Guests, bot_of: BotFactory) -> None:

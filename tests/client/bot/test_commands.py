@@ -6,7 +6,7 @@ import pytest
 
 from wschat.client.bot.commands import Command, Commands, check_name
 from wschat.client.bot.message import Message
-from wschat.client.bot.recorder import Recorder, Reply
+from wschat.client.bot.outlets import Recorder, Reply
 from wschat.errors import UsageError
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from wschat.client.bot.handlers import Handlers
 from wschat.client.bot.message import Member, Message
-from wschat.client.bot.recorder import Recorder
+from wschat.client.bot.outlets import Recorder
 from wschat.errors import UsageError
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.chat.wiring import Clock
 from wschat.client.bot.incoming import Incoming, Outages
 from wschat.client.bot.message import Member, Message
-from wschat.client.bot.recorder import Recorder
+from wschat.client.bot.outlets import Recorder
 from wschat.client.chat.event_queue import Dropped
 from wschat.client.reconnect import Attempt
 from wschat.events import Error, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wschat.client.bot.message import Member, Message
-from wschat.client.bot.recorder import Recorder
+from wschat.client.bot.outlets import Recorder
 
 
 def test_a_message_is_answered_where_it_was_sent_or_to_its_author() -> None:

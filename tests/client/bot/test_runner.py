@@ -12,16 +12,6 @@ from tests.client.bot.conftest import BotFactory
 from tests.concurrency import TIMEOUT, eventually
 from wschat.client.bot import runner
 from wschat.client.bot.message import Message
-from wschat.client.bot.recorder import Recorder
-from wschat.client.bot.runner import CountingOutlet
-
-
-def test_the_first_text_of_a_handler_is_counted() -> None:
-    counted: list[int] = []
-    outlet = CountingOutlet(Recorder(), lambda: counted.append(1))
-    outlet.whisper("alice", "one")
-    outlet.say("tea", "two")
-    assert counted == [1]
 
 
 def test_what_is_too_much_is_not_handled_and_logged(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:

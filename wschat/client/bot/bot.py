@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import secrets
 import threading
 import time
@@ -16,17 +15,19 @@ from wschat.client.bot.handlers import Handlers
 from wschat.client.bot.incoming import Incoming, Outages
 from wschat.client.bot.loop_guard import LoopGuard
 from wschat.client.bot.message import Message, Outlet
-from wschat.client.bot.recorder import Recorder, Reply
+from wschat.client.bot.outlets import ClientOutlet, Recorder, Reply
 from wschat.client.bot.runner import Runner
 from wschat.client.bot.workers import Workers
 from wschat.client.chat.client import ChatClient
 from wschat.client.chat.conversation import is_same_name
 from wschat.errors import UsageError
+from wschat.limits import MAX_SECONDS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SECRET_BYTES = 24
+_MIN_SAY_TIMEOUT = 10.0
 
 
 class Bot(Handlers):
@@ -80,8 +81,8 @@ class Bot(Handlers):
         for argument, number in (("workers", workers), ("max_pending", max_pending), ("max_answers", max_answers)):
             if number < 1:
                 raise UsageError(f"{argument} must be at least 1, not {number}")
-        if math.isnan(catch_up) or catch_up < 0:
-            raise UsageError(f"catch_up must be 0 seconds or more, not {catch_up}")
+        if not 0 <= catch_up <= MAX_SECONDS:  # also refuses NaN
+            raise UsageError(f"catch_up must be 0 to {MAX_SECONDS:g} seconds, not {catch_up}")
         self.name = name
         """The name of the bot."""
         if isinstance(rooms, str) or not (rooms := tuple(rooms)):
@@ -94,6 +95,7 @@ class Bot(Handlers):
         self._url = url
         self._number_of_workers, self._max_pending = workers, max_pending
         self._max_answers, self._catch_up = max_answers, catch_up
+        self._say_timeout = max(_MIN_SAY_TIMEOUT, catch_up)
         self._make_client()  # for its checks of the arguments
         self._fed = itertools.count(1)
         self._local = threading.local()  # its `outlet` is that of the handler that runs in the thread
@@ -131,16 +133,18 @@ class Bot(Handlers):
         with self._state_lock:
             if self._client is not None:
                 raise UsageError("the bot runs already")
+            self.is_closed = True
             outages = Outages(self._options.get("on_attempt"))
             client = self._client = self._make_client(on_attempt=outages.on_attempt)
-        incoming = Incoming(lambda: client.name, client, outages, self._catch_up)
+        outlet = ClientOutlet(client, self._say_timeout)
+        incoming = Incoming(lambda: client.name, outlet, outages, self._catch_up)
         workers, guard = Workers(self._number_of_workers, self._max_pending), LoopGuard(self._max_answers)
-        runner = Runner(self, client, incoming, workers, guard, self._speak_by, self._ends.put)
+        runner = Runner(self, client, outlet, incoming, workers, guard, self._speak_by, self._ends.put)
         try:
             runner.start()
         except OSError:
             with self._state_lock:
-                self._client = None
+                self._client, self.is_closed = None, False
             raise
         with self._state_lock:
             self._runner = runner
@@ -160,7 +164,7 @@ class Bot(Handlers):
         if runner is not None:
             runner.close()
             with self._state_lock:
-                self._client = None
+                self._client, self.is_closed = None, False
             while not self._ends.empty():
                 self._ends.get()
 
@@ -184,8 +188,9 @@ class Bot(Handlers):
     def say(self, room: str, text: object, *, id: str | None = None) -> int:  # noqa: A002
         """Send a text to a room and return its number, once the server has made it durable. Any object is sent as its `str`.
 
-        From any thread. With an `id`, the text is said once however often this is called, also by the next run of the program. Raises what
-        `ChatClient.say` raises, and UsageError if the bot does not run.
+        From any thread. Waits `catch_up` seconds at most, 10 at least, in which a lost connection may come back. With an `id`, the text is
+        said once however often this is called, also by the next run of the program. Raises what `ChatClient.say` raises, and UsageError
+        if the bot does not run.
         """
         return self._outlet().say(room, str(text), id=id)
 
@@ -209,16 +214,17 @@ class Bot(Handlers):
 
     def _outlet(self) -> Outlet:
         outlet: Outlet | None = getattr(self._local, "outlet", None)
-        return self.client if outlet is None else outlet
+        return ClientOutlet(self.client, self._say_timeout) if outlet is None else outlet
 
     @contextmanager
     def _speak_by(self, outlet: Outlet) -> Iterator[None]:
         """Have what the calling thread says go to an outlet."""
+        before = getattr(self._local, "outlet", None)
         self._local.outlet = outlet
         try:
             yield
         finally:
-            self._local.outlet = None
+            self._local.outlet = before
 
     def _make_client(self, **options: Any) -> ChatClient:
         return ChatClient(self._url, **{**self._options, **options})

@@ -37,6 +37,8 @@ class Handlers:
         self._on_join: list[Callable[[Member], object]] = []
         self.periodic: list[Periodic] = []
         """The functions of `every`."""
+        self.is_closed = False
+        """True while the bot runs: no handlers can be added then."""
 
     def command(
         self,
@@ -59,6 +61,7 @@ class Handlers:
         check_name(name)
 
         def add(function: _Function) -> _Function:
+            self._check_is_open()
             self._commands.add(Command(name, function, help, moderators_only, cooldown))
             return function
 
@@ -79,6 +82,7 @@ class Handlers:
             raise UsageError(f"the pattern {pattern!r} of on_message is not a regular expression: {error}") from None
 
         def add(function: _Function) -> _Function:
+            self._check_is_open()
             _check(function, "an on_message handler", "the message")
             self._on_message.append((compiled, function))
             return function
@@ -87,6 +91,7 @@ class Handlers:
 
     def on_join(self, function: _Function) -> _Function:
         """Call a function with the `Member` whenever someone joins a room of the bot. As a decorator: `@bot.on_join`."""
+        self._check_is_open()
         _check(function, "an on_join handler", "the member")
         self._on_join.append(function)
         return function
@@ -100,6 +105,7 @@ class Handlers:
             raise UsageError(f"every takes a number of seconds, more than 0 and at most {MAX_SECONDS:g}, not {seconds!r}")
 
         def add(function: _Function) -> _Function:
+            self._check_is_open()
             _check(function, "a function for every")
             self.periodic.append(Periodic(seconds, function))
             return function
@@ -118,6 +124,10 @@ class Handlers:
     def calls_for_member(self, member: Member) -> list[Call]:
         """Return what is to be done for a member who has joined."""
         return [Call(name_of(function), partial(function, member), is_answered=False) for function in self._on_join]
+
+    def _check_is_open(self) -> None:
+        if self.is_closed:
+            raise UsageError("add handlers before the bot runs")
 
     def _pattern_calls(self, message: Message) -> list[Call]:
         calls = []

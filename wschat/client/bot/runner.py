@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from wschat.client.bot.handlers import Handlers, Periodic
 from wschat.client.bot.incoming import Incoming
 from wschat.client.bot.loop_guard import LoopGuard
 from wschat.client.bot.message import Member, Message, Outlet
+from wschat.client.bot.outlets import CountingOutlet
 from wschat.client.bot.schedule import Schedule
 from wschat.client.bot.workers import Workers
 from wschat.client.chat.client import ChatClient
@@ -25,29 +26,6 @@ logger = logging.getLogger("wschat.bot")
 _DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was stopped
 
 
-class CountingOutlet:
-    """Sends texts by another outlet, and counts the handler's first one as an answer."""
-
-    def __init__(self, outlet: Outlet, count: Callable[[], object]) -> None:
-        self._outlet = outlet
-        self._count: Callable[[], object] | None = count
-
-    def say(self, room: str, text: str, *, id: str | None = None) -> int:  # noqa: A002
-        """Send a text to a room, and return its number."""
-        self._note()
-        return self._outlet.say(room, text, id=id)
-
-    def whisper(self, name: str, text: str) -> None:
-        """Send a text to one user."""
-        self._note()
-        self._outlet.whisper(name, text)
-
-    def _note(self) -> None:
-        if self._count is not None:
-            self._count()
-            self._count = None
-
-
 class Runner:
     """Runs the handlers of a bot until `close`. `on_end` is called with the error that has ended the client."""
 
@@ -55,6 +33,7 @@ class Runner:
         self,
         handlers: Handlers,
         client: ChatClient,
+        outlet: Outlet,
         incoming: Incoming,
         workers: Workers,
         guard: LoopGuard,
@@ -63,6 +42,7 @@ class Runner:
     ) -> None:
         self._handlers = handlers
         self._client = client
+        self._outlet = outlet
         self._incoming = incoming
         self._workers = workers
         self._guard = guard
@@ -73,14 +53,15 @@ class Runner:
 
     def start(self) -> None:
         """Start the threads. Raises OSError if one cannot be started."""
-        self._workers.start()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._workers.stop, 0)
+            self._workers.start()
             self._schedule.start()
-        except OSError:
-            self._workers.stop(0)
-            raise
-        self._client.start()
-        self._thread = start_daemon(self._run, "wschat-bot")
+            undo.callback(self._schedule.stop)
+            self._client.start()
+            undo.callback(self._client.close)
+            self._thread = start_daemon(self._run, "wschat-bot")
+            undo.pop_all()
 
     def close(self) -> None:
         """Handle what was received, at most 5 seconds long, close the connection, and wait for the threads."""
@@ -113,11 +94,11 @@ class Runner:
     def _submit_periodic(self, periodic: Periodic) -> None:
         if not self._workers.is_busy(periodic):
             call = Call(name_of(periodic.function), periodic.function, is_answered=False)
-            self._workers.submit(periodic, partial(self._run_calls, [call], self._client, None))
+            self._workers.submit(periodic, partial(self._run_calls, [call], self._outlet, None))
 
     def _handle(self, received: Message | Member) -> None:
         room, name = _origin(received)
-        outlet = CountingOutlet(self._client, partial(self._guard.count_answer, room, name))
+        outlet = CountingOutlet(self._outlet, partial(self._guard.count_answer, room, name))
         received = replace(received, outlet=outlet)
         message = received if isinstance(received, Message) else None
         calls = self._handlers.calls_for_member(received) if isinstance(received, Member) else self._handlers.calls_for_message(received)

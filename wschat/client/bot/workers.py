@@ -34,13 +34,9 @@ class Workers:
         self._has_ended = False  # and no more are run
 
     def start(self) -> None:
-        """Start the threads."""
-        try:
-            while len(self._threads) < self._number:
-                self._threads.append(start_daemon(self._run, "wschat-handler"))
-        except OSError:
-            self.stop(0)
-            raise
+        """Start the threads. If that raises, `stop` must follow."""
+        while len(self._threads) < self._number:
+            self._threads.append(start_daemon(self._run, "wschat-handler"))
 
     def submit(self, key: Hashable, job: Callable[[], object]) -> bool:
         """Run a job soon. Return False, and do not run it, if too many are pending or the threads are stopping."""

@@ -1,8 +1,8 @@
-"""What a bot says in a test."""
+"""Where the texts of a bot go."""
 
 from __future__ import annotations
 
-from wschat.client.bot.recorder import Recorder
+from wschat.client.bot.outlets import CountingOutlet, Recorder
 
 
 def test_replies_are_texts_that_know_where_they_went() -> None:
@@ -11,3 +11,11 @@ def test_replies_are_texts_that_know_where_they_went() -> None:
     recorder.whisper("alice", "psst")
     assert recorder.replies == ["hello", "psst"]
     assert [(reply.room, reply.to) for reply in recorder.replies] == [("tea", ""), ("", "alice")]
+
+
+def test_the_first_text_of_a_handler_is_counted() -> None:
+    counted: list[int] = []
+    outlet = CountingOutlet(Recorder(), lambda: counted.append(1))
+    outlet.whisper("alice", "one")
+    outlet.say("tea", "two")
+    assert counted == [1]
