@@ -1,4 +1,4 @@
-"""Fixtures of all tests: real servers on free ports, and a check that no test leaves a thread behind."""
+"""Fixtures for all tests: servers on free ports, and a check that no test leaves a thread running."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["wire"]
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
 
-# With this variable, coverage measures a subprocess too.
+# If this environment variable is set, coverage measures a subprocess too.
 _MEASURES_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
-# What only a process of its own can run. Elsewhere a server or a script as a subprocess is not measured: that takes twice the time.
+# Tests of code that only runs in subprocesses. Other subprocesses are not measured, since that takes twice the time.
 _MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py", "tests/testing/test_plugin.py")
 
 
@@ -49,20 +49,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    """Fail a test that leaves a thread running: every thread has an owner that ends it."""
+    """Fail a test that leaves a thread running: every thread must be ended by its owner."""
     before = set(threading.enumerate())
     yield
     ends_at = monotonic() + 5
-    # Before Python 3.13, `threading` keeps a dummy object for each thread that it did not start and that asks for its name,
-    # as logging does. Dummies are no leftovers.
+    # Before Python 3.13, `threading` keeps a dummy object for each thread that it did not start and that requests its name,
+    # as logging does. Dummies need not be ended.
     for thread in {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy-")} - before:
         thread.join(max(0.0, ends_at - monotonic()))
-        assert not thread.is_alive(), f"{thread} is left over"
+        assert not thread.is_alive(), f"{thread} is still running"
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost and its key, in one file."""
+    """A self-signed certificate for localhost and its key, in one file."""
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 

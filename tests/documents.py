@@ -1,4 +1,4 @@
-"""The project's documents as tests read them: examples, tables and sections. Tests do not belong here."""
+"""Reads examples and tables from the project's documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Example(NamedTuple):
     language: str
     code: str
     output: str
-    """The text block that follows it; empty if there is none."""
+    """The text block that follows the code; empty if there is none."""
 
 
 class Document:
@@ -32,7 +32,7 @@ class Document:
             Example(language, code, next_code if next_language == "text" else "")
             for (language, code), (next_language, next_code) in zip(blocks, followers, strict=False)
         ]
-        """Its blocks of code, in order."""
+        """The blocks of code, in order."""
 
     def example(self, language: str, containing: str) -> Example:
         """Return the first example in a language that contains a text."""
@@ -65,5 +65,5 @@ DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, CONNE
 
 
 def code_in(cell: str) -> list[str]:
-    """Return the texts that are set as code in a table's cell."""
+    """Return the texts that are formatted as code in a table's cell."""
     return re.findall(r"`([^`]+)`", cell)

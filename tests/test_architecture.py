@@ -1,4 +1,4 @@
-"""The rules of the house: imports go one way, packages hold only names, files stay small."""
+"""The rules of the architecture: layers of imports, packages that only hold names, and small files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import wschat
 PACKAGE = Path(wschat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# A room may import from itself and from those above it.
-ROOMS = [
+# A layer may import from itself and from the layers above it in this list.
+LAYERS = [
     "dependencies",
     "stdio",
     "errors",
@@ -41,9 +41,9 @@ ROOMS = [
     "bots",
     "cli",
 ]
-# What a room may not know although it stands above.
-NOT_KNOWN = {"client": {"server"}, "bots": {"brokers", "chat", "testing", "web", "wsgi"}}
-# Run by `python -m`, each calls its command. No other module imports upward.
+# Layers that a layer may not import, although they are above it in the list.
+FORBIDDEN = {"client": {"server"}, "bots": {"brokers", "chat", "testing", "web", "wsgi"}}
+# Modules that are run by `python -m`; each calls a command. No other module imports from a layer below it in the list.
 COMMANDS = {"server.__main__": "cli.serve", "client.__main__": "cli.connect", "chat.mint": "cli.token"}
 
 
@@ -63,19 +63,19 @@ def imports_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_up_the_list_only(path: Path) -> None:
+def test_a_module_imports_only_from_layers_above_it(path: Path) -> None:
     name = name_of(path)
     if name == "__init__":
         return
     if name in COMMANDS:
         assert imports_of(path) == {f"{COMMANDS[name]}.main"}
         return
-    room = name.partition(".")[0]
-    imported = {target.partition(".")[0] for target in imports_of(path)} - {room}
-    assert imported <= set(ROOMS[: ROOMS.index(room)]) - NOT_KNOWN.get(room, set())
+    layer = name.partition(".")[0]
+    imported = {target.partition(".")[0] for target in imports_of(path)} - {layer}
+    assert imported <= set(LAYERS[: LAYERS.index(layer)]) - FORBIDDEN.get(layer, set())
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_there_are_no_import_cycles() -> None:
     graph = {
         name_of(path): {n for n in map(name_of, MODULES) for i in imports_of(path) if i == n or i.startswith(n + ".")} for path in MODULES
     }
@@ -94,14 +94,14 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 @pytest.mark.parametrize("layer", ["protocol"])
-def test_the_protocol_knows_no_sockets_threads_or_clocks(layer: str) -> None:
+def test_the_protocol_imports_no_sockets_threads_or_clocks(layer: str) -> None:
     for path in (PACKAGE / layer).glob("*.py"):
         imported = {alias.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import) for alias in node.names}
         assert not imported & {"socket", "threading", "time", "select", "selectors", "ssl"}, path
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
-def test_packages_hold_only_names(path: Path) -> None:
+def test_packages_only_import_names(path: Path) -> None:
     nodes = ast.parse(path.read_text()).body
     if path == PACKAGE / "__init__.py":
         *nodes, lazy = nodes

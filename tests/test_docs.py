@@ -64,7 +64,7 @@ def test_the_programs_of_the_serving_page(containing: str) -> None:
     assert run_program(program.code) == program.output
 
 
-def test_the_program_that_speaks_json() -> None:
+def test_the_program_that_uses_json() -> None:
     port = free_port()
     program = WIRE_PROTOCOL.example("python", "wschat.v1")
     with running_program("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
@@ -83,7 +83,7 @@ def test_creating_a_token(tmp_path: Path) -> None:
 
 
 def without_variables(transcript: str) -> str:
-    """Return a transcript without what differs in each run: times, the epoch of a log, and the seconds of `retry`."""
+    """Return a transcript without the values that differ in each run: times, the epoch of a log, and the seconds of `retry`."""
     return re.sub(r"\b[0-9a-f]{16}:", "EPOCH:", re.sub(r'("time":|retry: )[0-9.]+', r"\1...", transcript))
 
 
@@ -193,7 +193,7 @@ def test_the_table_of_metrics_is_complete() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.path)
-def test_every_link_leads_somewhere(document: Document) -> None:
+def test_every_link_has_a_target(document: Document) -> None:
     links = re.findall(r"\]\(([^)]+)\)", document.text) + re.findall(r'src(?:set)?="([^"]+)"', document.text)
     for link in links:
         if link.startswith("https://"):

@@ -1,4 +1,4 @@
-"""The table of limits: what may be in it."""
+"""Valid and invalid values of `Limits`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NAMES = [field.name for field in fields(Limits) if field.name != "slow_peer"]
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e30, "64K", None])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_limit_that_cannot_be_kept_is_refused(name: str, value: Any) -> None:
+def test_an_invalid_limit_is_refused(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"{name} must be a number from 0 "):
         Limits(**{name: value})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_0_lifts_a_limit(name: str) -> None:
+def test_0_is_a_valid_limit(name: str) -> None:
     assert getattr(Limits(**{name: 0}), name) == 0  # type: ignore[arg-type]
 
 
-def test_a_policy_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(UsageError, match="slow_peer"):
-        Limits(slow_peer="forgive")
+        Limits(slow_peer="ignore")

@@ -1,4 +1,4 @@
-"""The package as others get it: a wheel that has all it needs to run."""
+"""The wheel contains everything that the package needs to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    # With the checkout on the path, pip would find the package installed already.
+    # With the checkout on the path, pip would regard the package as installed.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -22,7 +22,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_the_wheel_installed_alone_runs(tmp_path: Path) -> None:
+def test_the_installed_wheel_works(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run(*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
     (wheel,) = tmp_path.glob("wschat-*.whl")
@@ -51,7 +51,7 @@ def test_the_wheel_installed_alone_runs(tmp_path: Path) -> None:
     assert "pip install 'wschat[metrics]'" in metrics
 
 
-# Without the extras: what needs one says so.
+# Without the extras, a request that needs one is answered with the command that installs it.
 PAGE = """
 import re, urllib.error, urllib.request
 import wschat

@@ -1,4 +1,4 @@
-"""What we did not write, against what we did: clients of others at our server, and our client at servers of others."""
+"""Interoperability: clients of other libraries with our server, and our client with servers of other libraries."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_threading
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
 from tests.server.command import running
-from tests.server.raw import PATIENCE
 from wschat import Connection, ConnectionClosed, Deflate, Limits
 
 LARGE_TEXT = "Größe 📏 " * 16_000  # 208 KB
 LARGE_BINARY = os.urandom(200_000)
 MESSAGES: list[str | bytes] = ["hello", "", "Grüße 👋", b"\x00\xff", b"", "x" * 125, "x" * 126, b"y" * 65_536, LARGE_TEXT, LARGE_BINARY]
-# What comes again and again, so that a window kept between messages shows, and breaks if the two sides differ.
+# Similar messages, so that compression with context is used and fails if the two sides differ.
 REPEATED = [f"message {number} of many that look alike, " * 20 for number in range(20)]
 
 Result = TypeVar("Result")
 
 NODE_MODULES = Path(__file__).parents[1] / ".cache/node/node_modules"
-# From the tutorial, word by word.
+# Verbatim from the tutorial.
 TUTORIAL_CLIENT = """\
 // Client-side JavaScript
 const ws = new WebSocket('ws://localhost:8080');
@@ -56,7 +56,7 @@ NODE_SERVER = """\
 const { WebSocketServer } = require('ws');
 const perMessageDeflate = JSON.parse(process.argv[1]);
 const server = new WebSocketServer({
-  host: '127.0.0.1', port: 0, perMessageDeflate, handleProtocols: (asked) => (asked.has('second') ? 'second' : false),
+  host: '127.0.0.1', port: 0, perMessageDeflate, handleProtocols: (offered) => (offered.has('second') ? 'second' : false),
 });
 server.on('listening', () => console.log(server.address().port));
 server.on('connection', (ws) => {
@@ -72,7 +72,7 @@ server.on('connection', (ws) => {
 
 @contextmanager
 def node(script: str, *arguments: str) -> Iterator[Iterator[str]]:
-    """Run JavaScript that may `require('ws')`; the lines that it prints. It is gone after the block."""
+    """Run JavaScript that may `require('ws')`; yield the lines that it prints. The process is killed at the end of the block."""
     executable = shutil.which("node")
     if executable is None or not (NODE_MODULES / "ws").is_dir():
         pytest.skip("needs Node (https://nodejs.org) and npm's ws: npm install --prefix .cache/node ws@8, which scripts/test does")
@@ -86,7 +86,7 @@ def node(script: str, *arguments: str) -> Iterator[Iterator[str]]:
             process.kill()
 
 
-def test_the_tutorials_client_under_node_talks_to_the_chat() -> None:
+def test_the_client_of_the_tutorial_works_under_node() -> None:
     with running("--port", "0") as command:
         script = "const WebSocket = require('ws');\n" + TUTORIAL_CLIENT.replace("8080", str(command.port))
         with node(script) as lines:
@@ -95,16 +95,16 @@ def test_the_tutorials_client_under_node_talks_to_the_chat() -> None:
 
 
 def run_in_a_loop(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run this in an event loop. That of a browser in another test may run in this thread, so it gets a thread of its own."""
+    """Run a coroutine in a new thread, since the event loop of Playwright may be running in this one."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(asyncio.run, work).result()
 
 
-# Clients of others
+# Clients of other libraries
 
 
 class EchoServer:
-    """Ours: it sends everything back, closes with 4001 when it is told `close!`, and remembers how connections ended."""
+    """Our server. It echoes all messages, closes with 4001 after the message `close!`, and records how connections ended."""
 
     def __init__(self, serve: ServerFactory) -> None:
         self._ends: SimpleQueue[tuple[int, str]] = SimpleQueue()
@@ -119,8 +119,8 @@ class EchoServer:
             self._ends.put((closed.code, closed.reason))
 
     def end(self) -> tuple[int, str]:
-        """How the next connection ended."""
-        return self._ends.get(timeout=PATIENCE)
+        """Return the code and the reason with which the next connection ended."""
+        return self._ends.get(timeout=TIMEOUT)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def echo_server(serve: ServerFactory) -> EchoServer:
 
 
 def test_websocket_client(echo_server: EchoServer) -> None:
-    ws = websocket.create_connection(echo_server.url, timeout=PATIENCE, subprotocols=["first", "second"])
+    ws = websocket.create_connection(echo_server.url, timeout=TIMEOUT, subprotocols=["first", "second"])
     assert ws.getsubprotocol() == "second"
     for message in MESSAGES:
         ws.send(message) if isinstance(message, str) else ws.send_binary(message)
@@ -139,10 +139,10 @@ def test_websocket_client(echo_server: EchoServer) -> None:
     ws.send_frame(websocket.ABNF.create_frame("ße".encode(), websocket.ABNF.OPCODE_CONT))
     assert ws.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"between")
     assert ws.recv() == "Grüße"
-    ws.close(4002, b"enough", timeout=PATIENCE)
+    ws.close(4002, b"enough", timeout=TIMEOUT)
     assert echo_server.end() == (4002, "enough")
 
-    ws = websocket.create_connection(echo_server.url, timeout=PATIENCE)
+    ws = websocket.create_connection(echo_server.url, timeout=TIMEOUT)
     ws.send("close!")
     assert ws.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_CLOSE, (4001).to_bytes(2, "big") + b"as you wish")
     ws.shutdown()  # type: ignore[no-untyped-call]
@@ -153,18 +153,18 @@ def test_simple_websocket(echo_server: EchoServer) -> None:
     assert ws.subprotocol == "second"
     for message in MESSAGES:
         ws.send(message)
-        assert ws.receive(PATIENCE) == message
+        assert ws.receive(TIMEOUT) == message
     ws.close(4002, "enough")
     assert echo_server.end() == (4002, "enough")
-    ws.thread.join(PATIENCE)
+    ws.thread.join(TIMEOUT)
     ws.sock.close()
 
     ws = simple_websocket.Client.connect(echo_server.url)
     ws.send("close!")
     with pytest.raises(simple_websocket.ConnectionClosed) as closed:
-        ws.receive(PATIENCE)
+        ws.receive(TIMEOUT)
     assert (closed.value.reason, closed.value.message) == (4001, "as you wish")
-    ws.thread.join(PATIENCE)
+    ws.thread.join(TIMEOUT)
     ws.sock.close()
 
 
@@ -188,12 +188,12 @@ def test_websockets_with_threads(serve: ServerFactory, extensions: list[ClientPe
         assert len(ws.protocol.extensions) == len(extensions)
         for message in [*MESSAGES, *REPEATED]:
             ws.send(message)
-            assert ws.recv(PATIENCE) == message
+            assert ws.recv(TIMEOUT) == message
         ws.send(["Grü", "ße ", "", "in parts " * 100])
-        assert ws.recv(PATIENCE) == "Grüße " + "in parts " * 100
+        assert ws.recv(TIMEOUT) == "Grüße " + "in parts " * 100
         ws.send([b"\x00", b"\xff"])
-        assert ws.recv(PATIENCE) == b"\x00\xff"
-        assert ws.ping().wait(PATIENCE)
+        assert ws.recv(TIMEOUT) == b"\x00\xff"
+        assert ws.ping().wait(TIMEOUT)
 
 
 def test_websockets_with_threads_and_close_codes(echo_server: EchoServer) -> None:
@@ -204,7 +204,7 @@ def test_websockets_with_threads_and_close_codes(echo_server: EchoServer) -> Non
     with connect_threading(echo_server.url, proxy=None) as ws:
         ws.send("close!")
         with pytest.raises(websockets.ConnectionClosed):
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
         assert (ws.close_code, ws.close_reason) == (4001, "as you wish")
 
 
@@ -225,11 +225,11 @@ def test_websockets_with_asyncio(echo_server: EchoServer, compression: str | Non
                 await ws.recv()
             assert (ws.close_code, ws.close_reason) == (4001, "as you wish")
 
-    run_in_a_loop(asyncio.wait_for(talk(), PATIENCE * 3))
+    run_in_a_loop(asyncio.wait_for(talk(), TIMEOUT * 3))
     assert echo_server.end() == (4002, "enough")
 
 
-# Servers of others
+# Servers of other libraries
 
 OUR_DEFLATE = {
     "none": None,
@@ -242,20 +242,20 @@ OUR_DEFLATE = {
 def check_echo(ws: Connection) -> None:
     for message in [*MESSAGES, *REPEATED]:
         ws.send(message)
-        assert ws.recv(PATIENCE) == message
+        assert ws.recv(TIMEOUT) == message
     for message in REPEATED:
         ws.send(message)
-    assert [ws.recv(PATIENCE) for _ in REPEATED] == REPEATED
+    assert [ws.recv(TIMEOUT) for _ in REPEATED] == REPEATED
     ws.send(part for part in ("Grü", "ße ", "", "in parts " * 100))
-    assert ws.recv(PATIENCE) == "Grüße " + "in parts " * 100
+    assert ws.recv(TIMEOUT) == "Grüße " + "in parts " * 100
     ws.send(iter([b"\x00", b"\xff"]))
-    assert ws.recv(PATIENCE) == b"\x00\xff"
+    assert ws.recv(TIMEOUT) == b"\x00\xff"
 
 
 def check_close(ws: Connection) -> None:
     ws.send("close!")
     with pytest.raises(ConnectionClosed) as closed:
-        ws.recv(PATIENCE)
+        ws.recv(TIMEOUT)
     assert (closed.value.code, closed.value.reason) == (4001, "as you wish")
 
 
@@ -269,13 +269,13 @@ NODE_DEFLATE = {
 
 @pytest.mark.parametrize("deflate", OUR_DEFLATE.values(), ids=list(OUR_DEFLATE))
 @pytest.mark.parametrize("theirs", NODE_DEFLATE.values(), ids=list(NODE_DEFLATE))
-def test_our_client_at_the_ws_of_node(theirs: str, deflate: Deflate | None) -> None:
+def test_our_client_with_the_ws_of_node(theirs: str, deflate: Deflate | None) -> None:
     with node(NODE_SERVER, theirs) as lines:
         url = f"ws://127.0.0.1:{next(lines)}/"
         with wschat.connect(url, deflate=deflate, limits=Limits(ping_interval=0)) as ws:
             check_echo(ws)
-            assert 0 < ws.ping(PATIENCE) < PATIENCE
-            assert str(ws.recv(PATIENCE)).startswith("ping of ")
+            assert 0 < ws.ping(TIMEOUT) < TIMEOUT
+            assert str(ws.recv(TIMEOUT)).startswith("ping of ")
             ws.close(4002, "enough")
         assert next(lines) == "closed 4002 enough"
         with wschat.connect(url, deflate=deflate, subprotocols=["first", "second"]) as ws:
@@ -294,7 +294,7 @@ SERVER_EXTENSIONS = {
 
 @pytest.mark.parametrize("deflate", OUR_DEFLATE.values(), ids=list(OUR_DEFLATE))
 @pytest.mark.parametrize("theirs", SERVER_EXTENSIONS.values(), ids=list(SERVER_EXTENSIONS))
-def test_our_client_at_websockets(theirs: list[ServerPerMessageDeflateFactory], deflate: Deflate | None) -> None:
+def test_our_client_with_websockets(theirs: list[ServerPerMessageDeflateFactory], deflate: Deflate | None) -> None:
     ends: SimpleQueue[tuple[int | None, str | None]] = SimpleQueue()
 
     def echo(ws: ServerConnection) -> None:
@@ -306,7 +306,7 @@ def test_our_client_at_websockets(theirs: list[ServerPerMessageDeflateFactory], 
             ends.put((ws.close_code, ws.close_reason))
 
     second = [websockets.Subprotocol("second")]
-    choose = {"subprotocols": second, "select_subprotocol": lambda ws, asked: "second" if "second" in asked else None}
+    choose = {"subprotocols": second, "select_subprotocol": lambda ws, offered: "second" if "second" in offered else None}
     with serve_threading(echo, "127.0.0.1", 0, compression=None, extensions=theirs, **choose) as server:  # type: ignore[arg-type]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -315,23 +315,23 @@ def test_our_client_at_websockets(theirs: list[ServerPerMessageDeflateFactory], 
             with wschat.connect(url, deflate=deflate) as ws:
                 assert ws.subprotocol is None
                 check_echo(ws)
-                assert 0 < ws.ping(PATIENCE) < PATIENCE
+                assert 0 < ws.ping(TIMEOUT) < TIMEOUT
                 ws.close(4002, "enough")
-            assert ends.get(timeout=PATIENCE) == (4002, "enough")
+            assert ends.get(timeout=TIMEOUT) == (4002, "enough")
             with wschat.connect(url, deflate=deflate, subprotocols=["first", "second"]) as ws:
                 assert ws.subprotocol == "second"
                 check_close(ws)
         finally:
             server.shutdown()
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
 
 # tornado
 
 
 @pytest.mark.parametrize("compression", ["off", "context"])
-def test_tornados_client_compresses_where_it_may_refer_to_what_it_has_sent(compression: str) -> None:
-    """It does not heed `client_no_context_takeover`, by which the default asks for messages that stand by themselves."""
+def test_the_client_of_tornado_with_and_without_compression(compression: str) -> None:
+    """It ignores `client_no_context_takeover`, which is why it does not work with the default compression."""
 
     async def talk(url: str) -> list[str | bytes | None]:
         ws = await tornado.websocket.websocket_connect(url, compression_options={})
@@ -341,8 +341,8 @@ def test_tornados_client_compresses_where_it_may_refer_to_what_it_has_sent(compr
             answers.append(await ws.read_message())
         ws.close()
         while await ws.read_message() is not None:
-            pass  # up to its end, which it does not wait for otherwise
+            pass  # wait for the end of the connection, which `close` does not
         return answers
 
     with running("--port", "0", "--app", "wschat.apps:echo", "--compression", compression) as command:
-        assert run_in_a_loop(asyncio.wait_for(talk(command.url), PATIENCE)) == REPEATED
+        assert run_in_a_loop(asyncio.wait_for(talk(command.url), TIMEOUT)) == REPEATED

@@ -1,4 +1,4 @@
-"""Servers and clients on a system without what only POSIX or Linux has, such as Windows: here, a Python that was robbed of it."""
+"""Servers and clients on a system without the features of POSIX and Linux, simulated by removing them from Python."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-# First the standard library and the packages that we use are imported, which look after themselves; then it is all taken away.
-ROBBED = """
+# The standard library and the other packages are imported first, since they handle missing features themselves.
+WITHOUT_POSIX = """
 import asyncio, http.cookiejar, importlib, logging, os, select, selectors, signal, socket, socketserver, sqlite3, ssl, subprocess, sys
 import tempfile, threading, urllib.request, click, h11, platformdirs, simple_websocket, websocket, wsproto
 
@@ -74,8 +74,8 @@ from wschat.server.__main__ import main
 process._PROC = Path("/nowhere")
 assert process.read_process().threads
 
-class Announced:
-    # Standard output, from which the address is read.
+class StandardOutput:
+    # Keeps the line with the address.
     def __init__(self):
         self.line, self.is_there = "", threading.Event()
     def write(self, text):
@@ -85,16 +85,17 @@ class Announced:
     def flush(self):
         pass
 
-standard_output, sys.stdout = sys.stdout, Announced()
+standard_output, sys.stdout = sys.stdout, StandardOutput()
 
 def talk():
     sys.stdout.is_there.wait(20)
     url = re.search(r"ws://\\S+", sys.stdout.line)[0]
     with wschat.connect(url + "?name=anna") as ws, wschat.connect(url) as other:
-        for said, speaker, hearers in (("one", ws, [ws]), ("two", other, [other, ws])):  # who hears itself is in the room
-            speaker.send(said)
-            for hearer in hearers:
-                while not hearer.recv(timeout=10).endswith(f": {said}"):
+        # A client that receives its own message has joined the room.
+        for text, sender, receivers in (("one", ws, [ws]), ("two", other, [other, ws])):
+            sender.send(text)
+            for receiver in receivers:
+                while not receiver.recv(timeout=10).endswith(f": {text}"):
                     pass
     page = urllib.request.urlopen(url.replace("ws", "http", 1), timeout=10).read()
     assert b"<title>" in page, page[:500]
@@ -113,25 +114,25 @@ standard_output.write("ended\\n")
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", ROBBED + program, *arguments]
+    command = [sys.executable, "-c", WITHOUT_POSIX + program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "output"),
     [
         (ECHO, "this system has no Unix sockets: give a host and a port\nserved\n"),
         (CHAT, "talked\nended\n"),
     ],
     ids=["echo", "chat"],
 )
-def test_it_serves_without_what_only_posix_has(program: str, said: str) -> None:
+def test_servers_and_clients_work_without_posix(program: str, output: str) -> None:
     done = run(program)
-    assert (done.returncode, done.stdout) == (0, said), done.stderr
+    assert (done.returncode, done.stdout) == (0, output), done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_history_says_in_one_line_what_it_lacks(tmp_path: object) -> None:
+def test_without_posix_a_history_in_a_file_is_refused_in_one_line(tmp_path: object) -> None:
     done = run("from wschat.server.__main__ import main\nmain()", "--port", "0", "--history", f"{tmp_path}/history")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

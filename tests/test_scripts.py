@@ -1,4 +1,4 @@
-"""The scripts of a checkout, where their surroundings are not as one would wish."""
+"""The scripts of a checkout when packages are missing or apt is locked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Dpkg::Options {{ "--root={root}"; "--force-not-root"; "--log=/dev/null"; }};
 
 @pytest.fixture
 def apt_root(tmp_path: Path) -> Path:
-    """A root folder of apt's own, with a repository of one package."""
+    """A root folder for apt, with a repository of one package."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         pytest.skip("needs apt-get and dpkg-deb")
     root = tmp_path / "root"
@@ -52,7 +52,7 @@ def apt_root(tmp_path: Path) -> Path:
 
 
 def apt_install(apt_root: Path, *packages: str, seconds: int = 60) -> subprocess.Popen[str]:
-    """`apt_install` of scripts/peers, below this root."""
+    """Start the function `apt_install` of scripts/peers with this root folder."""
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "APT_CONFIG": str(apt_root.parent / "apt.conf"),
@@ -66,7 +66,7 @@ def apt_install(apt_root: Path, *packages: str, seconds: int = 60) -> subprocess
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """A lock as apt and dpkg take it."""
+    """Lock a file as apt and dpkg do."""
     with path.open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -76,7 +76,7 @@ LOCKS = ["var/lib/apt/lists/lock", "var/cache/apt/archives/lock", "var/lib/dpkg/
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_packages_are_installed_once_another_process_gives_its_lock_back(apt_root: Path, lock: str) -> None:
+def test_packages_are_installed_once_another_process_releases_its_lock(apt_root: Path, lock: str) -> None:
     with locked(apt_root / lock):
         process = apt_install(apt_root, "tiny")
         assert process.stderr is not None
@@ -86,14 +86,14 @@ def test_packages_are_installed_once_another_process_gives_its_lock_back(apt_roo
     assert (apt_root / "tiny").exists()
 
 
-def test_what_cannot_be_installed_is_said_and_keeps_nothing_else_away(apt_root: Path) -> None:
+def test_a_package_that_cannot_be_installed_is_reported_and_others_are_installed(apt_root: Path) -> None:
     output, errors = (process := apt_install(apt_root, "no-such-package", "tiny")).communicate(timeout=60)
     assert (process.returncode, output) == (0, "went on\n"), errors
     assert "apt-get could not install no-such-package; its tests skip.\n" in errors
     assert (apt_root / "tiny").exists()
 
 
-def test_without_the_lock_for_too_long_the_tests_go_on(apt_root: Path) -> None:
+def test_the_script_continues_if_it_cannot_get_the_lock_in_time(apt_root: Path) -> None:
     with locked(apt_root / "var/lib/apt/lists/lock"), locked(apt_root / "var/lib/dpkg/lock-frontend"):
         output, errors = (process := apt_install(apt_root, "tiny", seconds=1)).communicate(timeout=60)
     assert (process.returncode, output) == (0, "went on\n"), errors

@@ -25,7 +25,7 @@ class Config:
         check_settings(self)
 
 
-def test_a_setting_is_an_ordinary_field() -> None:
+def test_a_setting_is_a_field_with_a_default() -> None:
     assert Config() == Config(1, ())
     assert Config(number=2).number == 2
     assert list(settings_of(Config)) == list(settings_of(Config())) == ["number", "names"]

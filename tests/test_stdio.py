@@ -12,8 +12,8 @@ from time import monotonic, sleep
 import pytest
 
 import wschat
+from tests.concurrency import TIMEOUT
 from tests.server.command import COMMAND, environment, running
-from tests.server.raw import PATIENCE
 
 
 def free_port() -> int:
@@ -21,15 +21,15 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def patient_connect(port: int, process: subprocess.Popen[str]) -> wschat.Connection:
-    """Connect once the process listens."""
-    gives_up_at = monotonic() + 2 * PATIENCE
+def connect_when_listening(port: int, process: subprocess.Popen[str]) -> wschat.Connection:
+    """Connect as soon as the process listens."""
+    deadline = monotonic() + 2 * TIMEOUT
     while True:
         try:
             return wschat.connect(f"ws://127.0.0.1:{port}/")
         except ConnectionRefusedError:
             assert process.poll() is None
-            assert monotonic() < gives_up_at
+            assert monotonic() < deadline
             sleep(0.02)
 
 
@@ -44,16 +44,16 @@ def test_a_server_without_a_standard_stream_serves_and_ends(redirection: str, nu
     command = ["bash", "-c", script, "bash", *COMMAND, "--port", str(port), "--log-level", "debug"]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in range(3):  # each leaves lines in the log
-            with patient_connect(port, process) as ws:
-                assert ws.recv(PATIENCE) == "Welcome to the chat!"
+        for _ in range(3):  # each adds lines to the log
+            with connect_when_listening(port, process) as ws:
+                assert ws.recv(TIMEOUT) == "Welcome to the chat!"
         with wschat.connect(f"ws://127.0.0.1:{port}/") as ws:
-            assert ws.recv(PATIENCE) == "Welcome to the chat!"
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
             process.send_signal(number)
             assert list(ws) == []
             assert ws.closed is not None
             assert ws.closed.code == wschat.CloseCode.GOING_AWAY
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
         process.communicate()
@@ -67,7 +67,7 @@ def test_no_socket_gets_the_number_of_a_standard_stream() -> None:
     command = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", *COMMAND, "--port", str(port)]
     process = subprocess.Popen(command, env=environment(), text=True)
     try:
-        with patient_connect(port, process):
+        with connect_when_listening(port, process):
             assert [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)] == [os.devnull] * 3
     finally:
         process.kill()
@@ -76,8 +76,8 @@ def test_no_socket_gets_the_number_of_a_standard_stream() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_a_path_that_cannot_be_printed_is_escaped(tmp_path: Path, encoding: str) -> None:
-    place = os.fsdecode(os.fsencode(tmp_path) + b"/\xc3\xbc\xff.sqlite")
-    with running("--port", "0", "--history", place, env={"PYTHONIOENCODING": encoding}) as command:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xc3\xbc\xff.sqlite")
+    with running("--port", "0", "--history", path, env={"PYTHONIOENCODING": encoding}) as command:
         assert ".sqlite) on http://" in command.start_line
         assert command.stop() == 0
 
@@ -94,7 +94,7 @@ def test_a_log_without_a_reader_does_not_stop_the_server() -> None:
         for _ in range(300):  # more than a buffer of lines
             wschat.connect(f"ws://127.0.0.1:{port}/").close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     finally:
         process.kill()
         process.communicate()

@@ -1,4 +1,4 @@
-"""Certificates for tests. Tests do not belong here."""
+"""Certificates for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def make_certificate(folder: Path, name: str = "localhost", password: str = "") -> Path:
-    """A certificate for this machine that nobody but its own key signs, and that key, in one PEM file."""
+    """Create a self-signed certificate for localhost; return a PEM file with the certificate and its key."""
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
     command += [
         "-subj",
@@ -29,5 +29,5 @@ def make_certificate(folder: Path, name: str = "localhost", password: str = "") 
 
 
 def client_context(certificate: Path) -> ssl.SSLContext:
-    """A client's, that trusts this certificate."""
+    """Return the TLS context of a client that trusts this certificate."""
     return ssl.create_default_context(cafile=certificate)

@@ -20,17 +20,19 @@ from time import monotonic, sleep
 from tests.bench.crowd import masked
 from tests.bench.report import Report
 from tests.bench.server import history_file, stop, watch
+from tests.brokers.wiring import IgnoringPublisher
+from tests.concurrency import TIMEOUT
 from tests.server.command import Command, running
-from tests.server.raw import PATIENCE, request
-from wschat.brokers.base import Draft, Outcome
+from tests.server.raw import request
+from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.dialects.v1 import SUBPROTOCOL
 
 _REQUIRED_SECONDS = 0.1
 _ATTACKERS = 20
 _SECONDS_BETWEEN = 0.1  # the server's default rate
-_SECONDS_BETWEEN_WORDS = 0.1  # of the bystander, which has the same rate
-_FEW = 25  # requests that a client may send at once
+_SECONDS_BETWEEN_MESSAGES = 0.1  # of the bystander, which has the same rate
+_BURST = 25  # requests that a client may send at once
 _READ_BYTES = 1 << 20
 _ANSWER = b'"id":"x"'  # in the reply to a request of `_Visitor.ask`; nothing is compressed
 _TOO_FAST = re.compile(rb'"code":"too-fast".*?"seconds":([\d.]+)')
@@ -77,7 +79,7 @@ ATTACKS = {
 
 
 def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
-    """Measure a server with these options. Return False if something other than slowness was wrong."""
+    """Measure a server with these options. Return True if no other error than slowness was found."""
     attack = ATTACKS[name]
     report = Report(
         f"attack by {name}: {_ATTACKERS} of {attack.members:,} visitors, for {seconds:g} s, the server with {' '.join(options)}"
@@ -87,32 +89,25 @@ def run(name: str, seconds: float, options: tuple[str, ...]) -> bool:
     with history_file() as file:
         with closing(SqliteBroker(file)) as broker:
             for number in range(attack.messages):
-                broker.append(Draft("old", "somebody", f"{number} is the number of this message, and this is its text."), _Nobody())
+                broker.append(Draft("old", "alice", f"{number} is the number of this message, and this is its text."), IgnoringPublisher())
         with running("--port", "0", "--history", str(file), "--max-connections-per-ip", "0", "--log-level", "warning", *options) as server:
             _measure(attack, server, seconds, report)
             stop(server, report)
     return report.show()
 
 
-class _Nobody:
-    """An author that ignores the outcome."""
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
-
-
 def _measure(attack: Attack, server: Command, seconds: float, report: Report) -> None:
     visitors = [_Visitor(server.port, number, compressed=attack.compressed) for number in range(attack.members)]
     crowd = _Crowd(visitors)
     for place, fields in enumerate(attack.begin):
-        sleep(_SECONDS_BETWEEN if place > _FEW else 0)
+        sleep(_SECONDS_BETWEEN if place > _BURST else 0)
         for visitor in visitors:
             visitor.ask(fields)
     crowd.wait_until_answered(len(attack.begin))
-    before = _heard(visitors)
+    before = _received_bytes(visitors)
     ends_at = monotonic() + seconds
     attackers = [
-        threading.Thread(target=visitor.go_on, args=(attack.requests(visitor.number), ends_at), daemon=True)
+        threading.Thread(target=visitor.attack_until, args=(attack.requests(visitor.number), ends_at), daemon=True)
         for visitor in visitors[:_ATTACKERS]
     ]
     bystander = [sys.executable, "-m", "tests.bench.attacks", str(server.port), str(seconds)]
@@ -125,13 +120,13 @@ def _measure(attack: Attack, server: Command, seconds: float, report: Report) ->
     crowd.stop()
     report.add("asked for", f"{sum(visitor.asked for visitor in visitors):,}")
     report.add("told to wait", f"{sum(visitor.told_to_wait for visitor in visitors):,}")
-    report.add("sent by the server", f"{(_heard(visitors) - before) / 2**20:,.1f} MiB")
+    report.add("sent by the server", f"{(_received_bytes(visitors) - before) / 2**20:,.1f} MiB")
     report.add_times("the bystander's say to ack", json.loads(done[0].stdout), _REQUIRED_SECONDS)
     usage.show_in(report)
 
 
-def _heard(visitors: list[_Visitor]) -> int:
-    return sum(visitor.heard for visitor in visitors)
+def _received_bytes(visitors: list[_Visitor]) -> int:
+    return sum(visitor.received_bytes for visitor in visitors)
 
 
 class _Visitor:
@@ -139,18 +134,18 @@ class _Visitor:
 
     def __init__(self, port: int, number: int, *, compressed: bool) -> None:
         self.number = number
-        self.heard = self.asked = self.answered = self.told_to_wait = 0
+        self.received_bytes = self.asked = self.answered = self.told_to_wait = 0
         self._tail = b""
         self.wait_until = 0.0
         # Each client has an address of its own; all of them are loopback addresses.
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (f"127.1.{number // 250}.{number % 250 + 1}", 0))
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT, (f"127.1.{number // 250}.{number % 250 + 1}", 0))
         headers: dict[str, str | None] = {
             "Sec-WebSocket-Protocol": SUBPROTOCOL,
             **({"Sec-WebSocket-Extensions": "permessage-deflate"} if compressed else {}),
         }
         self.socket.sendall(request(target=f"/?name=n{number}", headers=headers))
 
-    def go_on(self, requests: Requests, ends_at: float) -> None:
+    def attack_until(self, requests: Requests, ends_at: float) -> None:
         """Send requests as often as the rate permits."""
         while monotonic() < ends_at:
             try:
@@ -169,7 +164,7 @@ class _Visitor:
             data = self.socket.recv(_READ_BYTES)
         except OSError:
             return False
-        self.heard += len(data)
+        self.received_bytes += len(data)
         seen = self._tail + data
         self.answered += seen.count(_ANSWER)
         self._tail = seen[1 - len(_ANSWER) :]
@@ -218,7 +213,7 @@ class _Crowd:
 
 def _be_bystander(port: int, seconds: float) -> list[float]:
     """Send messages at intervals. Return the delay of each ack."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
         sock.sendall(request(target="/?name=bystander", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL}))
         sock.sendall(masked(b'{"type":"join","room":"quiet","id":"in"}'))
         _read_until(sock, b'"joined"')
@@ -227,11 +222,11 @@ def _be_bystander(port: int, seconds: float) -> list[float]:
         for number in itertools.count():
             if monotonic() >= ends_at:
                 return took
-            said_at = monotonic()
+            sent_at = monotonic()
             sock.sendall(masked(b'{"type":"say","room":"quiet","text":"hello","id":%d}' % number))
             _read_until(sock, b'"type":"ack","id":%d' % number)
-            took.append(monotonic() - said_at)
-            sleep(_SECONDS_BETWEEN_WORDS)
+            took.append(monotonic() - sent_at)
+            sleep(_SECONDS_BETWEEN_MESSAGES)
     raise AssertionError
 
 

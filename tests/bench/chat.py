@@ -1,4 +1,4 @@
-"""`chat`: a thousand plain-text clients in one room, all of them sending, with the history on disk."""
+"""`chat`: a thousand plain-text clients in one room, all of which send, with the history on disk."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def run(seconds: float, rate: int) -> bool:
     """Measure. Return True if no message was lost, repeated or out of order."""
     report = Report(f"chat: {_MEMBERS:,} plain-text members, all talking, {rate:,} messages a second in all for {seconds:g} s")
     with history_file() as file, serving(file) as server:
-        crowd = Crowd(come_in(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
+        crowd = Crowd(join_all(server.port), _MEMBERS, lambda number: masked(text_of(number)), acks=False)
         usage = watch(server, lambda: crowd.run(rate, seconds))
         crowd.close()
         stop(server, report)
-    heard = findings.read(crowd.transcript, _MESSAGE, report)
-    findings.check(crowd, heard, report)
-    report.add_rate("offered", findings.rate_of(crowd.said_at), _REQUIRED_MESSAGES)
-    findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
+    received = findings.read(crowd.transcript, _MESSAGE, report)
+    findings.check(crowd, received, report)
+    report.add_rate("offered", findings.rate_of(crowd.sent_at), _REQUIRED_MESSAGES)
+    findings.report_deliveries(crowd, received, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
     usage.show_in(report)
     findings.report_lag(crowd, report)
     return report.show()
 
 
-def come_in(port: int) -> list[Member]:
-    """Return the members when all are in the room and no message is on its way to any of them."""
+def join_all(port: int) -> list[Member]:
+    """Return the members when all are in the room and have received all earlier messages."""
     members = [Member(number, port, f"/?name=m{number}") for number in range(_MEMBERS)]
     for member in members:
         # A client that got the greeting is about to enter the room; a client that got a reply has entered it.

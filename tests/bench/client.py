@@ -1,7 +1,7 @@
-"""`client`: what a client costs, beside websocket-client, websockets' threading client and a bare socket.
+"""`client`: the speed of a client, beside websocket-client, websockets' threading client and a bare socket.
 
-Each client is measured in each round, one after the other, so that all of them meet the same noise. A rate is by the clock on the wall;
-beside it is the processor time of the whole process.
+Each round measures all clients, one after the other, so that the noise is the same for all. A rate is by wall-clock time; beside it is
+the processor time of the whole process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import wschat
 from tests.bench.crowd import masked, text_of
 from tests.bench.peer import TEXTS
 from tests.bench.report import Report
-from tests.server.raw import PATIENCE, request
+from tests.concurrency import TIMEOUT
+from tests.server.raw import request
 
 _MESSAGES = 50 * TEXTS
 _PINGS = 1000
@@ -35,7 +36,7 @@ _REQUIRED_TIMES_BARE = 1.2
 
 
 class Open(NamedTuple):
-    """What an open connection can do."""
+    """The functions of an open connection."""
 
     recv: Callable[[], object]
     send: Callable[[str], object]
@@ -57,7 +58,7 @@ def wschat_recv(url: str) -> Iterator[Open]:
 def wschat_timeout(url: str) -> Iterator[Open]:
     """wschat, with a timeout for each call."""
     with wschat.connect(url, deflate=None) as ws:
-        yield Open(partial(ws.recv, PATIENCE), ws.send, partial(ws.ping, PATIENCE))
+        yield Open(partial(ws.recv, TIMEOUT), ws.send, partial(ws.ping, TIMEOUT))
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def wschat_iteration(url: str) -> Iterator[Open]:
 @contextmanager
 def websocket_client(url: str) -> Iterator[Open]:
     """websocket-client."""
-    ws = websocket.create_connection(url, PATIENCE, sockopt=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
+    ws = websocket.create_connection(url, TIMEOUT, sockopt=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
     ws.settimeout(None)
 
     def ping() -> None:
@@ -94,7 +95,7 @@ def websockets_client(url: str) -> Iterator[Open]:
 def bare_socket(url: str) -> Iterator[Open]:
     """A socket that sends and receives the bytes of the frames."""
     _, _, port, path = url.replace(":", "/").rsplit("/", 3)
-    with socket.create_connection(("127.0.0.1", int(port)), PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", int(port)), TIMEOUT) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(request(target=f"/{path}"))
         sock.recv(4096)
@@ -113,7 +114,7 @@ OTHERS = {"websocket-client": websocket_client, "websockets": websockets_client}
 
 
 class Sample(NamedTuple):
-    """What one round took, in seconds for each message or ping."""
+    """The seconds of one round for each message or ping."""
 
     wall: float
     cpu: float
@@ -129,7 +130,7 @@ def run(rounds: int) -> bool:
             show_ratio(report, name, received, "websocket-client", _REQUIRED_TIMES_WEBSOCKET_CLIENT)
             show_ratio(report, name, received, "websockets", _REQUIRED_TIMES_WEBSOCKETS)
         show_rates(report, "send", measure({"wschat send()": wschat_recv, **OTHERS}, rounds, partial(send, url)))
-        with on_cores_of_their_own(pid, report):
+        with on_separate_cores(pid, report):
             pingers = {"bare socket": bare_socket, "wschat ping()": wschat_recv, "wschat ping(timeout)": wschat_timeout, **OTHERS}
             show_pings(report, measure(pingers, rounds, partial(ping, url)))
     return report.show()
@@ -147,8 +148,8 @@ def serving() -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def on_cores_of_their_own(pid: int, report: Report) -> Iterator[None]:
-    """Keep this process and the peer apart, as two machines are, for a round trip within one core takes a tenth of the time."""
+def on_separate_cores(pid: int, report: Report) -> Iterator[None]:
+    """Run this process and the peer on different cores, as on two machines: a round trip on one core takes a tenth of the time."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         report.remarks.append("the peer of the pings had no core of its own")

@@ -1,8 +1,8 @@
 """The crowd: many bare WebSockets in one loop that sends messages on schedule and checks every byte that arrives.
 
-All members of a room are sent the same bytes, in the same order, once their own acks have been taken out. So whoever is ahead
-adds to one transcript, and the others are compared with it, which takes a `memcmp`. What the transcript says is looked at
-once, after the run. That is cheap enough for a million deliveries a second in one thread of Python.
+Apart from their own acks, all members of a room receive the same bytes in the same order. The first member to receive them
+appends them to one transcript, and those of the others are compared with it, which takes a `memcmp`. The transcript is parsed
+once, after the run. That is fast enough for a million deliveries a second in one thread of Python.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from array import array
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from tests.server.raw import PATIENCE, request
+from tests.concurrency import TIMEOUT
+from tests.server.raw import request
 
-# What is due is said, and what has come is read, this often. To wait for each event instead would wake this process up thousands of
-# times a second, at the cost of the server, whose system calls would have to do it.
+# How often due messages are sent and arrived bytes are read. Waiting for each event instead would wake this process up thousands of
+# times a second, which would cost the server time in its system calls.
 _SECONDS_BETWEEN_TICKS = 0.001
 _READ_BYTES = 256 * 1024
 _WRITE_BYTES = 64 * 1024
 # Members read between two looks at the clock.
 _READS_TOGETHER = 64
 _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
-# Whose deliveries are timed: one in so many members would do; this many are enough.
+# The number of members whose deliveries are timed.
 _MEMBERS_TIMED = 10
 
 _CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"  # with the code 1000
@@ -45,7 +46,7 @@ def text_of(number: int) -> bytes:
 
 
 TEXT_PATTERN = rb"(?P<number>\d{8})-{54}-\."
-"""Matches what `text_of` makes."""
+"""Matches the texts of `text_of`."""
 
 
 def masked(payload: bytes) -> bytes:
@@ -70,7 +71,7 @@ class Member:
 
     def __init__(self, number: int, port: int, target: str, subprotocol: str | None = None) -> None:
         self.number = number
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(request(target=target, headers={"Sec-WebSocket-Protocol": subprotocol}))
         self.position = 0  # the number of bytes of the transcript that it has received
@@ -91,7 +92,7 @@ class Member:
 
     def begin_close(self) -> None:
         """Send a close frame. `close` must follow."""
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(TIMEOUT)
         if self.failure is None:
             self.socket.sendall(_CLOSE)
 
@@ -109,12 +110,12 @@ class Crowd:
         self.members = members
         self.talkers = members[:talkers]
         self.transcript = bytearray()
-        self.said_at = array("d")  # when each message was sent: its delay includes the time until the server reads it
+        self.sent_at = array("d")  # when each message was sent: its delay includes the time until the server reads it
         self.worst_lag = 0.0
         self.acks = 0
         self._frame_of = frame_of
         self._wants_acks = acks
-        self._heard = 0  # the number of messages in the transcript
+        self._received = 0  # the number of messages in the transcript
         self._congested: set[Member] = set()
         self._buffer = bytearray(_READ_BYTES)
         self._epoll = select.epoll()
@@ -135,10 +136,10 @@ class Crowd:
         next_tick = began_at
         while True:
             now = monotonic()
-            self._say_until(min(total, int((now - began_at) * rate) + 1), began_at, rate)
+            self._send_until(min(total, int((now - began_at) * rate) + 1), began_at, rate)
             if self._read(next_tick):
                 give_up_at = max(give_up_at, monotonic() + _SECONDS_TO_WAIT_FOR_THE_REST)
-            if len(self.said_at) == total and (self._has_everything(total) or monotonic() > give_up_at):
+            if len(self.sent_at) == total and (self._has_received_everything(total) or monotonic() > give_up_at):
                 break
             next_tick = max(next_tick + _SECONDS_BETWEEN_TICKS, now)
             time.sleep(max(0.0, next_tick - monotonic()))
@@ -152,27 +153,27 @@ class Crowd:
                 try:
                     step(member)
                 except OSError as error:
-                    member.failure = f"could not leave: {error!r}"
+                    member.failure = f"could not close: {error!r}"
 
-    def _has_everything(self, total: int) -> bool:
+    def _has_received_everything(self, total: int) -> bool:
         everywhere = len(self.transcript)
         return (
-            self._heard >= total
+            self._received >= total
             and (self.acks >= total or not self._wants_acks)
             and all(member.position == everywhere or member.failure for member in self.members)
         )
 
     # Sending
 
-    def _say_until(self, due: int, began_at: float, rate: int) -> None:
+    def _send_until(self, due: int, began_at: float, rate: int) -> None:
         """Send the messages that are due."""
         for member in tuple(self._congested):
             self._write_unsent(member)
-        said_at, talkers, frame_of = self.said_at, self.talkers, self._frame_of
-        if len(said_at) < due:
-            self.worst_lag = max(self.worst_lag, monotonic() - began_at - len(said_at) / rate)
-        for number in range(len(said_at), due):
-            said_at.append(monotonic())
+        sent_at, talkers, frame_of = self.sent_at, self.talkers, self._frame_of
+        if len(sent_at) < due:
+            self.worst_lag = max(self.worst_lag, monotonic() - began_at - len(sent_at) / rate)
+        for number in range(len(sent_at), due):
+            sent_at.append(monotonic())
             self._write(talkers[number % len(talkers)], frame_of(number))
 
     def _write(self, member: Member, frame: bytes) -> None:
@@ -253,7 +254,7 @@ class Crowd:
                 return
             seen_to = max(0, len(transcript) - len(_TEXT_END) + 1)  # the end of a text may be split
             transcript += data[known:]
-            self._heard += transcript.count(_TEXT_END, seen_to)
+            self._received += transcript.count(_TEXT_END, seen_to)
         member.position += len(data)
 
     def _fail(self, member: Member, failure: str) -> None:

@@ -17,10 +17,10 @@ import click
 import wschat
 from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop
-from tests.brokers.wiring import last_numbers
+from tests.brokers.wiring import IgnoringPublisher, last_numbers
+from tests.concurrency import TIMEOUT
 from tests.server.command import Command
-from tests.server.raw import PATIENCE
-from wschat.brokers.base import Draft, Outcome, Retention
+from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.dialects.v1 import SUBPROTOCOL
 
@@ -28,13 +28,6 @@ _TIMES = 200
 _LIMIT = 100
 _BACK = 1000
 _REQUIRED_SECONDS = 0.01
-
-
-class _Nobody:
-    """An author that ignores the outcome: the messages are counted at the end."""
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
 
 
 class Reader:
@@ -52,7 +45,7 @@ class Reader:
         request = json.dumps({**fields, "id": request_id})
         asked_at = monotonic()
         self._ws.send(request)
-        text = self._ws.recv(PATIENCE)
+        text = self._ws.recv(TIMEOUT)
         took = monotonic() - asked_at
         answer = json.loads(text)
         if answer.get("id") != request_id:
@@ -75,9 +68,7 @@ class Reader:
     def _check(self, answer: dict[str, Any], numbers: range) -> None:
         given = [(message["seq"], message["text"]) for message in answer["messages"]]
         if given != [(number + 1, text_of(number)) for number in numbers]:
-            self._report.problems.append(
-                f"the messages from {numbers[0] + 1} to {numbers[-1] + 1} were asked for; {len(given)} others came"
-            )
+            self._report.problems.append(f"instead of the messages from {numbers[0] + 1} to {numbers[-1] + 1}, {len(given)} others arrived")
 
 
 def run(messages: int) -> bool:
@@ -91,7 +82,7 @@ def run(messages: int) -> bool:
         report.add("the size of the file", f"{file.stat().st_size / 2**20:,.0f} MiB")
         with serving(file) as server:
             with wschat.connect(f"{server.url}?name=reader", subprotocols=[SUBPROTOCOL]) as ws:
-                ws.recv(PATIENCE)  # the welcome
+                ws.recv(TIMEOUT)  # the welcome
                 measure(Reader(ws, messages, report), file, messages, report)
             export(server, messages, report)
             stop(server, report)
@@ -100,12 +91,12 @@ def run(messages: int) -> bool:
 
 def measure(reader: Reader, file: Path, messages: int, report: Report) -> None:
     """Fill the report."""
-    dice = random.Random(messages)
-    places = [dice.randint(_LIMIT + 1, messages) for _ in range(_TIMES)]
+    generator = random.Random(messages)
+    places = [generator.randint(_LIMIT + 1, messages) for _ in range(_TIMES)]
     report.add_times("join, the last 100", [reader.join() for _ in range(_TIMES)], _REQUIRED_SECONDS)
     cold = []
     for place in places:
-        forget(file)
+        drop_from_cache(file)
         cold.append(reader.scroll(place))
     report.add_times("history, 100 from anywhere, cold", cold, _REQUIRED_SECONDS)
     report.add_times("history, 100 from anywhere, warm", [reader.scroll(place) for place in places], _REQUIRED_SECONDS)
@@ -133,21 +124,21 @@ def export(server: Command, messages: int, report: Report) -> None:
 
 def fill(file: Path, messages: int) -> None:
     """Append this number of messages to a room."""
-    nobody = _Nobody()
+    publisher = IgnoringPublisher()
     with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         for number in range(messages):
-            broker.append(Draft("bench", f"m{number % 100}", text_of(number)), nobody)
+            broker.append(Draft("bench", f"m{number % 100}", text_of(number)), publisher)
     with closing(SqliteBroker(file, Retention(0, 0))) as broker:
         if last_numbers(broker) != {"bench": messages}:
             raise RuntimeError(f"the history has {last_numbers(broker)}")
 
 
 def text_of(number: int) -> str:
-    """Return a text like a person's: no two are the same, and they can be compressed a little."""
+    """Return a text. No two are equal, and they can be compressed a little."""
     return f"{number:08d} " + random.Random(number).randbytes(18).hex() + " and that was all."
 
 
-def forget(file: Path) -> None:
+def drop_from_cache(file: Path) -> None:
     """Drop a file from the page cache of the system. The caches of the server stay."""
     descriptor = os.open(file, os.O_RDONLY)
     try:

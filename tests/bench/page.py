@@ -40,23 +40,23 @@ def run(rounds: int) -> bool:
         browser = launch(playwright)
         windows = Windows(browser)
         guest = windows.enter(server, "watcher", viewport={"width": 1280, "height": 800})
-        said = 0
+        sent = 0
         with talking(server) as talk:
-            while said < _IN_THE_ROOM:
-                talk(said)
-                said += _MESSAGES
-                until(guest.page, f"document.querySelector('.log [data-seq=\"{said}\"]')")
+            while sent < _IN_THE_ROOM:
+                talk(sent)
+                sent += _MESSAGES
+                until(guest.page, f"document.querySelector('.log [data-seq=\"{sent}\"]')")
             frames: list[float] = []
             for _ in range(rounds):
                 guest.page.evaluate(_WATCH_FRAMES)
-                talk(said)
-                said += _MESSAGES
-                until(guest.page, f"document.querySelector('.log [data-seq=\"{said}\"]')")
+                talk(sent)
+                sent += _MESSAGES
+                until(guest.page, f"document.querySelector('.log [data-seq=\"{sent}\"]')")
                 frames += guest.page.evaluate(_FRAMES)
-        report.add_times("frames while they come", frames, _REQUIRED_SECONDS)
+        report.add_times("frames while they arrive", frames, _REQUIRED_SECONDS)
         report.add("the longest frame", f"{1000 * max(frames):.0f} ms", required="100 ms", is_met=max(frames) <= _REQUIRED_SECONDS)
         report.add_times("frames while scrolling back", scroll(guest), _REQUIRED_SECONDS)
-        check(guest, said, report)
+        check(guest, sent, report)
         report.problems += windows.complaints
         windows.close()
         browser.close()
@@ -91,10 +91,10 @@ def scroll(guest: Guest) -> list[float]:
     return frames
 
 
-def check(guest: Guest, said: int, report: Report) -> None:
-    """Check that the page shows the last messages without a hole."""
+def check(guest: Guest, sent: int, report: Report) -> None:
+    """Check that the page shows the last messages without gaps."""
     expect(guest.log.locator("[data-seq]").first).to_be_attached()
     shown = guest.log.evaluate("log => [...log.querySelectorAll('[data-seq]')].map((item) => Number(item.dataset.seq))")
     report.add("messages in the page", f"{len(shown):,}")
-    if shown != list(range(shown[0], said + 1)):
-        report.problems.append(f"of {said:,} messages, {len(shown):,} are shown, from {shown[0]} to {shown[-1]}")
+    if shown != list(range(shown[0], sent + 1)):
+        report.problems.append(f"of {sent:,} messages, {len(shown):,} are shown, from {shown[0]} to {shown[-1]}")

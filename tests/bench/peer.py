@@ -1,10 +1,10 @@
 """The peer of a measured client: `python -m tests.bench.peer` prints its port and serves one connection after the other.
 
-What it does is decided by the path of the request:
+The path of the request selects what it does:
 
-    /texts/NUMBER    sends so many texts as fast as the kernel takes them, and a close frame
+    /texts/NUMBER    sends this number of texts as fast as the kernel takes them, and a close frame
     /pings           answers each ping, which must come alone in a read
-    /drop/NUMBER     drops so many texts of 64 bytes
+    /drop/NUMBER     drops this number of texts of 64 bytes
 
 The texts are made beforehand and sent by `sendall`, a loop in C: no client written in Python is as fast.
 """
@@ -19,10 +19,10 @@ import socket
 import click
 
 from tests.bench.crowd import TEXT_BYTES, text_of
-from tests.server.raw import PATIENCE
+from tests.concurrency import TIMEOUT
 
 TEXTS = 1000
-"""After so many texts, they begin again."""
+"""The number of different texts, after which they are repeated."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _CLOSE = b"\x88\x02\x03\xe8"
@@ -37,13 +37,13 @@ def main() -> None:
         while True:
             sock, _ = listener.accept()
             with sock, contextlib.suppress(OSError):
-                sock.settimeout(PATIENCE)
+                sock.settimeout(TIMEOUT)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 serve(sock)
 
 
 def serve(sock: socket.socket) -> None:
-    """Open a WebSocket and do what its path says."""
+    """Open a WebSocket, and do what the path of the request selects."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += sock.recv(_READ_BYTES)
@@ -64,7 +64,7 @@ def serve(sock: socket.socket) -> None:
 
 
 def send_texts(sock: socket.socket, number: int) -> None:
-    """Send so many texts of 64 bytes, a multiple of `TEXTS`, and wait for the reply to the close frame."""
+    """Send this number of texts of 64 bytes, a multiple of `TEXTS`, and wait for the reply to the close frame."""
     texts = b"".join(b"\x81\x40" + text_of(each) for each in range(TEXTS))
     for _ in range(number // TEXTS):
         sock.sendall(texts)
@@ -73,7 +73,7 @@ def send_texts(sock: socket.socket, number: int) -> None:
 
 
 def drop_texts(sock: socket.socket, number: int) -> None:
-    """Drop so many texts, and wait for the close frame."""
+    """Drop this number of texts, and wait for the close frame."""
     missing = number * (6 + TEXT_BYTES)
     while missing >= 0 and (data := sock.recv(_READ_BYTES)):
         missing -= len(data)

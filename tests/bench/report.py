@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import click
 
-# The last message need not be as quick as the first one, and then a rate that was kept looks a little lower than it was.
+# A rate measured from the first to the last message is a little too low if the last one was slower than the first.
 _TOLERANCE = 0.01
 
 

@@ -15,8 +15,9 @@ import wschat
 from tests.bench.crowd import Member, masked
 from tests.bench.report import Report
 from tests.bench.server import history_file, stop, watch
+from tests.brokers.wiring import IgnoringPublisher
 from tests.server.command import Command, running
-from wschat.brokers.base import Draft, Outcome, Retention
+from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.dialects.v1 import SUBPROTOCOL
 
@@ -26,13 +27,6 @@ _SECONDS_BETWEEN_MESSAGES = 0.15
 _REQUIRED_SECONDS = 0.1
 _SECONDS_TO_ANSWER = 120.0
 _READ_BYTES = 256 * 1024
-
-
-class _Nobody:
-    """An author that ignores the outcome."""
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        pass
 
 
 class Visitor(Member):
@@ -69,12 +63,12 @@ class Visitor(Member):
 
 def run(rooms: int, seconds: float, options: Sequence[str] = ()) -> bool:
     """Measure a server with these options. Return True if no request was refused and no message lost."""
-    report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors who list them at the default rate, for {seconds:g} s")
+    report = Report(f"rooms: {rooms:,} of them, {_VISITORS} visitors that list them at the default rate, for {seconds:g} s")
     with history_file() as file:
         click.echo(f"making {rooms:,} rooms ...")
         with closing(SqliteBroker(file, Retention(0, 0))) as broker:
             for number in range(rooms - 1):  # the talker adds one more
-                broker.append(Draft(f"room-{number:06}", "alice", "x"), _Nobody())
+                broker.append(Draft(f"room-{number:06}", "alice", "x"), IgnoringPublisher())
         began_at = monotonic()
         with running("--port", "0", "--history", str(file), "--log-level", "warning", *options) as server:
             report.add("the start of the server", f"{monotonic() - began_at:.1f} s")

@@ -38,27 +38,27 @@ def run(seconds: float, rate: int) -> bool:
     report = Report(f"say: {_MEMBERS} members, {_TALKERS} of them talking, {rate:,} messages a second for {seconds:g} s")
     with history_file() as file:
         with serving(file) as server:
-            crowd = Crowd(come_in(server.port), _TALKERS, _say, acks=True)
+            crowd = Crowd(join_all(server.port), _TALKERS, _say, acks=True)
             usage = watch(server, lambda: crowd.run(rate, seconds))
             crowd.close()
             stop(server, report)
         acks = read_acks(crowd, report)
-        heard = findings.read(crowd.transcript, _MESSAGE, report)
-        findings.check(crowd, heard, report)
-        if dict(zip(heard.numbers, heard.seqs, strict=True)) != {number: seq for number, (_, seq) in acks.items()}:
+        received = findings.read(crowd.transcript, _MESSAGE, report)
+        findings.check(crowd, received, report)
+        if dict(zip(received.numbers, received.seqs, strict=True)) != {number: seq for number, (_, seq) in acks.items()}:
             report.problems.append("not all messages were acknowledged with the number that they were delivered with")
         check_file(file, acks, report)
-    report.add_rate("offered", findings.rate_of(crowd.said_at), _REQUIRED_MESSAGES)
+    report.add_rate("offered", findings.rate_of(crowd.sent_at), _REQUIRED_MESSAGES)
     report.add_rate("acknowledged and durable", findings.rate_of([at for at, _ in acks.values()]), _REQUIRED_MESSAGES)
-    findings.report_deliveries(crowd, heard, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
-    report.add_times("say to ack", [at - crowd.said_at[number] for number, (at, _) in acks.items()], _REQUIRED_SECONDS)
+    findings.report_deliveries(crowd, received, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
+    report.add_times("say to ack", [at - crowd.sent_at[number] for number, (at, _) in acks.items()], _REQUIRED_SECONDS)
     usage.show_in(report)
     findings.report_lag(crowd, report)
     return report.show()
 
 
-def come_in(port: int) -> list[Member]:
-    """Return the members when all are in the room and no message is on its way to any of them."""
+def join_all(port: int) -> list[Member]:
+    """Return the members when all are in the room and have received all earlier messages."""
     members = [Member(number, port, f"/?name=m{number}", SUBPROTOCOL) for number in range(_MEMBERS)]
     for member in members:
         member.socket.sendall(masked(b'{"type":"join","room":"bench"}'))
@@ -81,11 +81,11 @@ def read_acks(crowd: Crowd, report: Report) -> Acks:
         for at, ack in member.acks:
             fields = json.loads(ack)
             number = int(fields["id"])
-            if number in acks or number >= len(crowd.said_at) or number % len(crowd.talkers) != member.number:
+            if number in acks or number >= len(crowd.sent_at) or number % len(crowd.talkers) != member.number:
                 report.problems.append(f"member {member.number} got an ack too many: {ack!r}")
             acks[number] = at, fields["seq"]
-    if len(acks) < len(crowd.said_at):
-        report.problems.append(f"{len(crowd.said_at) - len(acks):,} messages were not acknowledged")
+    if len(acks) < len(crowd.sent_at):
+        report.problems.append(f"{len(crowd.sent_at) - len(acks):,} messages were not acknowledged")
     return acks
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.bench.report import Report
 from tests.server.command import Command, running
 
-# Whoever measures is one client with a thousand connections, and does nothing but what it was asked for: nobody is limited or pinged.
+# The load generator has a thousand connections at one address, and does not answer pings: no client is limited or pinged.
 _OPTIONS = ("--rate", "off", "--max-connections-per-ip", "0", "--ping-interval", "0", "--log-level", "warning")
 _KEEP_ALL = ("--keep-messages", "0", "--keep-days", "0")
 

@@ -13,9 +13,9 @@ with atheris.instrument_imports(include=["wschat"]):
     from tests.fuzz.targets import CORPUS, TARGETS
 
 _MAX_MEMORY_MEGABYTES = 512
-# libFuzzer looks at the most memory that the process has had, which on Linux begins with that of the process which has started it.
+# libFuzzer checks the peak memory of the process, which on Linux starts at that of its parent process.
 _MEGABYTES_AT_START = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-_MAX_SECONDS_AN_INPUT = 10
+_MAX_SECONDS_PER_INPUT = 10
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     options = [
         f"-max_total_time={seconds}",
         f"-rss_limit_mb={_MEGABYTES_AT_START + _MAX_MEMORY_MEGABYTES}",
-        f"-timeout={_MAX_SECONDS_AN_INPUT}",
+        f"-timeout={_MAX_SECONDS_PER_INPUT}",
         "-max_len=20000",
         "-print_final_stats=1",
     ]

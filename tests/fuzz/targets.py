@@ -1,6 +1,6 @@
-"""What the fuzzer throws bytes at. A target returns whatever the bytes are, or raises what is a bug.
+"""The functions that the fuzzer calls with arbitrary bytes. An exception from one of them is a bug.
 
-`scripts/fuzz` runs them with atheris; the test beside this runs the corpus through them.
+`scripts/fuzz` runs them with atheris, and `test_fuzz` with the corpus.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _PROXIES = [Proxies.parse(["10.0.0.0/8", "::/16"], header) for header in PROXY_H
 
 
 def messages(data: bytes) -> None:
-    """Frames and messages: the first byte says who sends and what was agreed on, the second how the rest is cut.
+    """Read a stream of frames. The first byte selects the sender and the compression, the second the size of the chunks.
 
-    However they are cut, the same comes out, and no message is longer than the limit.
+    The outcome must not depend on the chunks, and no message may be longer than the limit.
     """
     if len(data) < 2:
         return
     choice, step, stream = data[0], data[1] + 1, data[2:]
-    agreed = _DEFLATES[choice >> 1 & 3]
+    deflate = _DEFLATES[choice >> 1 & 3]
 
     def outcome(cuts: range) -> object:
-        return read(pieces(stream, cuts), masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=agreed)
+        return read(pieces(stream, cuts), masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=deflate)
 
-    whole = read([stream], masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=agreed)
+    whole = read([stream], masked=bool(choice & 1), max_bytes=_MAX_MESSAGE_BYTES, max_fragments=choice >> 3, deflate=deflate)
     assert whole == outcome(range(step, len(stream), step))
     for message in whole.messages:
         assert len(message.encode() if isinstance(message, str) else message) <= _MAX_MESSAGE_BYTES
 
 
 def opening(data: bytes) -> None:
-    """The opening: a request over a socket, all that is asked of it, and the answer."""
+    """Read the request of an opening handshake from a socket, check it, and make the response."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(data[: 64 * 1024])

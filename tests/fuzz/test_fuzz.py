@@ -1,4 +1,4 @@
-"""The fuzzer's corpus goes through its targets, and the fuzzer runs."""
+"""The targets of the fuzzer with its corpus, and the fuzzer itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INPUTS = [(target, path) for target in TARGETS for path in sorted((CORPUS / targ
 
 
 @pytest.mark.parametrize(("target", "path"), INPUTS, ids=[f"{target}-{path.name}" for target, path in INPUTS])
-def test_the_corpus_is_harmless(target: str, path: Path) -> None:
+def test_no_target_fails_with_the_corpus(target: str, path: Path) -> None:
     TARGETS[target](path.read_bytes())
 
 

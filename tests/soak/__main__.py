@@ -10,21 +10,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
+from tests.soak.clients import OTHER_CLIENTS, Soak, listen, talk
 from tests.soak.footprint import Footprint
-from tests.soak.population import OTHERS, World, lurk, talk
 from tests.tls import client_context, make_certificate
 
 _TALKERS = 10
-_LURKERS = 20
+_LISTENERS = 20
 _SECONDS_TO_SETTLE = 20.0
-# How much the server may have grown at the end: its allocator keeps some memory of many connections.
+# How much the server may have grown at the end: the allocator keeps some memory after many connections.
 _MEGABYTES_OF_GROWTH = 30
-# Four connections to the history with two files each. They are opened when four threads read at once, and kept.
+# Four connections to the history with two files each, which are kept open after four threads have read at once.
 _DESCRIPTORS_OF_READERS = 8
 
 
 def main() -> int:
-    """Run the load for some minutes. Return 0 if nothing was wrong."""
+    """Run the soak. Return 0 if it found no error."""
     seconds = float(sys.argv[1]) * 60
     with tempfile.TemporaryDirectory() as folder:
         certificate = make_certificate(Path(folder) / "tls")
@@ -42,52 +42,52 @@ def main() -> int:
             assert server.stdin is not None
             assert server.stdout is not None
             plain_port, tls_port = map(int, server.stdout.readline().split())
-            # Run it for a few seconds first, so that everything that is allocated once is part of the first measurement.
-            live(World(plain_port, tls_port, client_context(certificate)), 5)
+            # Run it for a few seconds first, so that the first measurement includes everything that is allocated once.
+            run_clients(Soak(plain_port, tls_port, client_context(certificate)), 5)
             before = settled(server.pid, None)
-            world = World(plain_port, tls_port, client_context(certificate))
-            live(world, seconds)
+            soak = Soak(plain_port, tls_port, client_context(certificate))
+            run_clients(soak, seconds)
             after = settled(server.pid, before)
             server.stdin.close()
             code = server.wait(_SECONDS_TO_SETTLE)
         lines = log.read_text().splitlines()
     evicted = [line for line in lines if " evicted after " in line]
     unexpected = [line for line in lines if line not in evicted]
-    world.count("slow readers evicted", len(evicted))
+    soak.count("slow readers evicted", len(evicted))
     print(*unexpected, sep="\n", end="\n" if unexpected else "")
-    for what, number in sorted(world.counts.items()):
+    for what, number in sorted(soak.counts.items()):
         print(f"{number:>10,} {what}")
     print(f"before: {before}\nafter:  {after}\nthe server's exit code: {code}")
-    heard, said = world.counts["messages heard by lurkers"], world.counts["messages said"]
-    is_well = (
+    received, sent = soak.counts["messages received by listeners"], soak.counts["messages sent"]
+    is_passed = (
         code == 0
-        and said > 0
-        and heard == said * _LURKERS
+        and sent > 0
+        and received == sent * _LISTENERS
         and len(evicted) > 0
         and not unexpected
         and after.threads <= before.threads
         and after.descriptors <= before.descriptors + _DESCRIPTORS_OF_READERS
         and after.megabytes <= before.megabytes + _MEGABYTES_OF_GROWTH
     )
-    print("all is well" if is_well else "SOMETHING IS WRONG")
-    return 0 if is_well else 1
+    print("passed" if is_passed else "FAILED")
+    return 0 if is_passed else 1
 
 
-def live(world: World, seconds: float) -> None:
-    """Run all clients for this many seconds. Raises the first error of a client."""
-    with ThreadPoolExecutor(_TALKERS + _LURKERS + sum(OTHERS.values())) as pool:
-        people: list[Future[None]] = [pool.submit(lurk, world, bool(number % 2), _TALKERS) for number in range(_LURKERS)]
-        while world.counts["lurkers"] < _LURKERS and not any(one.done() for one in people):
+def run_clients(soak: Soak, seconds: float) -> None:
+    """Run all clients for this many seconds. Raise the first error of a client."""
+    with ThreadPoolExecutor(_TALKERS + _LISTENERS + sum(OTHER_CLIENTS.values())) as pool:
+        clients: list[Future[None]] = [pool.submit(listen, soak, bool(number % 2), _TALKERS) for number in range(_LISTENERS)]
+        while soak.counts["listeners"] < _LISTENERS and not any(client.done() for client in clients):
             threading.Event().wait(0.05)
-        for other, count in OTHERS.items():
-            people += [pool.submit(other, world, bool(number % 2), number) for number in range(count)]
-        people += [pool.submit(talk, world, bool(number % 2), number) for number in range(_TALKERS)]
+        for run_client, count in OTHER_CLIENTS.items():
+            clients += [pool.submit(run_client, soak, bool(number % 2), number) for number in range(count)]
+        clients += [pool.submit(talk, soak, bool(number % 2), number) for number in range(_TALKERS)]
         ends_at = monotonic() + seconds
-        while monotonic() < ends_at and not any(one.done() for one in people):
+        while monotonic() < ends_at and not any(client.done() for client in clients):
             threading.Event().wait(0.2)
-        world.is_over.set()
-        for one in people:
-            one.result()
+        soak.is_over.set()
+        for client in clients:
+            client.result()
 
 
 def settled(pid: int, wanted: Footprint | None) -> Footprint:

@@ -1,4 +1,4 @@
-"""The soak compares footprints, so each figure has to follow the process."""
+"""The footprint of a process, which the soak compares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.soak.footprint import Footprint
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_thread_and_a_descriptor_more_are_counted() -> None:
+def test_new_threads_and_descriptors_are_counted() -> None:
     before = Footprint.of(os.getpid())
     may_end = threading.Event()
     thread = threading.Thread(target=may_end.wait)
