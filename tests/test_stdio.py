@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from time import monotonic, sleep
@@ -13,12 +12,8 @@ import pytest
 
 import wschat
 from tests.concurrency import TIMEOUT
+from tests.programs import free_port
 from tests.server.command import COMMAND, environment, running
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def connect_when_listening(port: int, process: subprocess.Popen[str]) -> wschat.Connection:
