@@ -690,27 +690,6 @@ def test_all_waiting_threads_learn_of_the_end(wire: Wiring) -> None:
             task.exception(TIMEOUT)
 
 
-def test_threads_that_close_at_once_all_report_the_code_on_the_wire(wire: Wiring) -> None:
-    for _ in range(50):
-        server, peer = wire.raw()
-        are_ready = threading.Barrier(8)
-
-        def close(code: int, server: Connection = server, are_ready: threading.Barrier = are_ready) -> None:
-            are_ready.wait(TIMEOUT)
-            server.begin_close(code, str(code))
-
-        closing = [wire.run(close, 4000 + number) for number in range(8)]
-        for each in closing:
-            each.result(TIMEOUT)
-        (_, payload) = peer.frame()
-        code = int.from_bytes(payload[:2], "big")
-        assert server.closed is not None
-        assert (server.closed.code, server.closed.reason) == (code, str(code)) == (code, payload[2:].decode())
-        peer.close()
-        assert end_of(server) == (code, str(code))
-        wire.forget(server)
-
-
 def test_the_repr_of_a_connection_omits_the_query(wire: Wiring) -> None:
     server, _ = wire.raw()
     server.path = "/rooms/tea?token=secret"
