@@ -33,7 +33,7 @@ from wschat.web.api import CALLS
 from wschat.web.metrics import Metrics
 
 # Each Python example runs in one of the tests here, in test_readme.py, or in testing/test_example_project.py.
-PYTHON_EXAMPLES = {"README.md": 5, "docs/bots.md": 2, "docs/serving.md": 2, "docs/testing.md": 4, "docs/wire-protocol.md": 1}
+PYTHON_EXAMPLES = {"README.md": 5, "docs/bots.md": 2, "docs/serving.md": 3, "docs/testing.md": 4, "docs/wire-protocol.md": 1}
 # The handler is the first argument of `serve`, the second of `WebSocketServer`.
 HANDLER = re.compile(r"wschat\.(?:serve\(|WebSocketServer\(\([^)]*\), )(\w+)")
 SERVERS = [

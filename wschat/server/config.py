@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from wschat.callables import check_runs_when_called
 from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
@@ -23,6 +24,7 @@ from wschat.server.proxies import PROXY_HEADERS, Proxies, parse_networks
 from wschat.server.requests import check_path_prefix
 from wschat.server.responses import HttpHandler
 from wschat.server.tls import check_server_context
+from wschat.server.wsgi import WsgiApp
 from wschat.settings import Option, check_settings, setting
 
 _MAX_BACKLOG = 2**31 - 1  # that of a C int
@@ -55,6 +57,14 @@ def _check_backlog(backlog: object) -> None:
 def _check_http(http: Any) -> None:
     if http is not None:
         check_function(http, "http", "the request")
+
+
+def _check_wsgi(app: Any) -> None:
+    if app is None:
+        return
+    if not callable(app):
+        raise UsageError(f"a WSGI application must be callable, not {app!r}")
+    check_runs_when_called(app, "a WSGI application")
 
 
 def _parse_path_prefix(text: str) -> str:
@@ -126,6 +136,8 @@ class ServerConfig:
     """The header in which trusted proxies name the client's address: `x-forwarded-for`, `forwarded` (RFC 7239) or `x-real-ip`."""
     http: HttpHandler | None = setting(None, check=_check_http)
     """Handler of the requests that do not open a WebSocket; without it, they are refused with 426."""
+    wsgi: WsgiApp | None = setting(None, check=_check_wsgi)
+    """WSGI application for the requests that do not open a WebSocket (PEP 3333); with `http`, for those without the path prefix."""
     path_prefix: str = setting(
         "",
         check=check_path_prefix,
@@ -135,8 +147,15 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.wsgi is not None and self.http is not None and not self.path_prefix:
+            raise UsageError("with both http= and wsgi=, give the path_prefix= of the requests for http")
         # Parsed now, so that no later change of a list that the caller holds counts.
         _ = self.proxies, self.parsed_origins, self.hosts
+
+    @property
+    def has_http(self) -> bool:
+        """True if requests that do not open a WebSocket are answered."""
+        return self.http is not None or self.wsgi is not None
 
     @cached_property
     def proxies(self) -> Proxies:

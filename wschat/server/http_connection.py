@@ -31,24 +31,19 @@ from wschat.server.http_settings import HttpSettings
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.origins import cross_origin_headers, is_preflight, joined_headers
 from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
-from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, reason_of
-from wschat.server.responses import (
-    EventsResponse,
-    HttpHandler,
-    Response,
-    encode_events_head,
-    encode_response,
-    error_response,
-    retry_response,
-)
+from wschat.server.request_body import READ_BYTES, RequestBody
+from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain
+from wschat.server.response_writer import ResponseWriter
+from wschat.server.responses import EventsResponse, Response, WrittenResponse, encode_events_head, error_response, retry_response
 from wschat.server.timeouts import PeerTimeout
+from wschat.server.wsgi import WsgiApp, respond
 
 logger = logging.getLogger("wschat.server")
 
 _ASKS_FOR_WEBSOCKET = re.compile(rb"\nupgrade:[^\n]*websocket", re.IGNORECASE)
 _HEAD_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _READ_HEAD_BYTES = 4096
-_READ_BODY_BYTES = 16 * 1024
+_SEND_FILE_BYTES = 1 << 20
 _UNLIMITED_BYTES = 1 << 30
 # How much is still read of a request after its last response.
 _MAX_LINGER_BYTES = 1 << 20
@@ -70,12 +65,14 @@ class HttpConnection:
         self._client_address = client_address
         self._is_from_proxy = bool(settings.config.proxies.networks) and settings.config.proxies.include(host_of(client_address))
         self._check_request = check_request
+        self._can_send_files = hasattr(os, "sendfile") and not isinstance(sock, ssl.SSLSocket)
         self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
         self._head = b""
         self._received = b""  # beyond the head or the request; the next request begins with it
         self._has_answered = False
         self._is_opening = False
-        self._h11: h11.Connection  # of the current plain request; an opening needs none
+        self._h11: h11.Connection  # of the current plain request, as the next one; an opening needs none
+        self._body: RequestBody
 
     def open_websocket(self) -> Connection:
         """Answer requests until one of them opens a WebSocket.
@@ -100,8 +97,8 @@ class HttpConnection:
         if isinstance(self._socket, ssl.SSLSocket):
             _start_tls(self._socket, self._client_address)
         head = self.read_head()
-        while settings.config.http is not None and not _ASKS_FOR_WEBSOCKET.search(head):
-            self._answer(settings.config.http, head)
+        while settings.config.has_http and not _ASKS_FOR_WEBSOCKET.search(head):
+            self._answer(head)
             head = self._read_next_head()
         self._is_opening = True
         return self._upgrade(head)
@@ -150,57 +147,16 @@ class HttpConnection:
 
     def _parse(self, head: bytes) -> Request:
         """Parse the head of a plain request. Raises RequestRefused (400, 501, 505)."""
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), _READ_BODY_BYTES))
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), READ_BYTES))
         self._h11.receive_data(head + self._received)
         self._received = b""
         request = parse_plain(self._h11)
-        if "content-length" in request.headers or "transfer-encoding" in request.headers:
-            request.body_reader = partial(self._read_body, int(request.headers.get("content-length", 0)))
-        else:
-            self._skip_body()  # moves on to the end of the request
-        return request
-
-    def _read_body(self, content_length: int, max_bytes: int) -> bytes:
-        """Receive the body of the current request. See `Request.read_body`."""
-        if content_length > max_bytes:
-            raise _body_too_large(max_bytes)
-        if self._h11.they_are_waiting_for_100_continue:
-            go_on = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
-            self._socket.sendall(self._h11.send(go_on) or b"")
-        body = bytearray()
-        while self._h11.their_state is h11.SEND_BODY:
-            event = self._next_event()
-            if event is h11.NEED_DATA:
-                self._h11.receive_data(self._receive_body())
-            elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > max_bytes:
-                    raise _body_too_large(max_bytes)
+        request.scheme = self._scheme(request)
+        self._body = RequestBody(self._h11, self._socket, self._timeout, self._settings.config.limits.opening_timeout)
+        self._body.keep_received()
         self._timeout.stop()
-        return bytes(body)
-
-    def _skip_body(self) -> None:
-        """Skip the part of the body that has been received and that nothing has read."""
-        while self._h11.their_state is h11.SEND_BODY and isinstance(self._next_event(), (h11.Data, h11.EndOfMessage)):
-            pass
-        if self._h11.their_state is not h11.SEND_BODY:
-            self._timeout.stop()
-
-    def _next_event(self) -> object:
-        try:
-            return self._h11.next_event()
-        except h11.RemoteProtocolError as error:
-            if self._h11.our_state is h11.SEND_RESPONSE:
-                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {reason_of(error)}.") from None
-            raise HttpConnectionClosed("the client sent a body that is not HTTP") from None
-
-    def _receive_body(self) -> bytes:
-        data = b""
-        with contextlib.suppress(OSError):
-            data = self._socket.recv(_READ_BODY_BYTES)
-        if not data:
-            raise HttpConnectionClosed("the client left before its request was complete")
-        return data
+        request.body = self._body
+        return request
 
     # Checking requests
 
@@ -212,6 +168,11 @@ class HttpConnection:
             log_refused(self._client_address, refusal)
             raise
         return cross_origin_headers(request, self._settings.config.parsed_origins) if "origin" in request.headers else {}
+
+    def _scheme(self, request: Request) -> str:
+        """Return the scheme of a request, taken from the header of a trusted proxy if the peer is one."""
+        own = "https" if isinstance(self._socket, ssl.SSLSocket) else "http"
+        return self._settings.config.proxies.client_scheme(request.headers, own) if self._is_from_proxy else own
 
     def _remote_address(self, request: Request) -> object:
         """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
@@ -226,18 +187,17 @@ class HttpConnection:
 
     # Answering plain requests
 
-    def _answer(self, http: HttpHandler, head: bytes) -> None:
+    def _answer(self, head: bytes) -> None:
         """Answer a plain request. Raises HttpConnectionClosed unless another one may follow."""
         request = self._parse(head)
-        response = self._call(http, request)
-        log_answered(self._client_address, request, response.status)
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            counters.count_refusal(refusal_of(response.status))
-        if response.status == HTTPStatus.SERVICE_UNAVAILABLE and accepts_events(head):
-            response = retry_response(response)
+        response = self._call(request)
+        if not isinstance(response, WrittenResponse):
+            self._note_answered(request, response.status)
         if isinstance(response, EventsResponse):
             self._send_events(request, response)
             raise HttpConnectionClosed("the event stream has ended")
+        if isinstance(response, Response) and response.status == HTTPStatus.SERVICE_UNAVAILABLE and accepts_events(head):
+            response = retry_response(response)
         self._send(request, response)
         if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE):
             self._timeout.start(self._settings.config.limits.opening_timeout)
@@ -245,11 +205,20 @@ class HttpConnection:
             raise HttpConnectionClosed("the last response has been sent")
         self._received = self._h11.trailing_data[0]
 
-    def _call(self, http: HttpHandler, request: Request) -> Response | EventsResponse:
-        """Return the response of the application, or that of a refusal or an error."""
+    def _note_answered(self, request: Request, status: int) -> None:
+        log_answered(self._client_address, request, status)
+        if status >= HTTPStatus.BAD_REQUEST:
+            counters.count_refusal(refusal_of(status))
+
+    def _call(self, request: Request) -> Response | EventsResponse | WrittenResponse:
+        """Return the response of the application that the request is for, or that of a refusal or an error."""
+        config = self._settings.config
+        http = config.http
+        if http is None or (config.wsgi is not None and not request.is_below(config.path_prefix)):
+            return self._call_wsgi(request)
         headers: dict[str, str] = {}
         try:
-            inner = request.below(self._settings.config.path_prefix)
+            inner = request.below(config.path_prefix)
             headers = self._check_page(inner)
             if is_preflight(inner):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
@@ -268,26 +237,42 @@ class HttpConnection:
             response = error_response(FAILED)
         return replace(response, headers=joined_headers(response.headers, headers)) if headers else response
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _call_wsgi(self, request: Request) -> Response | WrittenResponse:
+        """Return the response of the WSGI application, which decides about origins by itself, or that of a refusal."""
+        app = self._settings.config.wsgi
+        assert app is not None
+        try:
+            self._settings.check_host(request, is_from_proxy=self._is_from_proxy)
+            request.remote_address = self._remote_address(request)
+        except RequestRefused as refusal:
+            log_refused(self._client_address, refusal)
+            return error_response(refusal)
+        return WrittenResponse(partial(self._respond_wsgi, app, request))
+
+    def _respond_wsgi(self, app: WsgiApp, request: Request, writer: ResponseWriter) -> None:
+        try:
+            respond(app, request, self._socket.getsockname(), writer)
+        finally:
+            if writer.status is not None:
+                self._note_answered(request, writer.status)
+
+    def _send(self, request: Request, response: Response | WrittenResponse) -> None:
         """Write a response.
 
         Raises HttpConnectionClosed if the client does not take it, or if it fails after it has begun, and RequestRefused if it
         fails before: 400 for a body of the request that is not HTTP, 500 for an error in the response.
         """
-        has_begun = False
+        writer = ResponseWriter(self._h11, request.method, self._write, self._write_file if self._can_send_files else None)
         try:
-            self._skip_body()
-            self._timeout.stop()
-            for data in encode_response(self._h11, request.method, response):
-                has_begun = True
-                self._write(data)
+            self._body.keep_received()
+            response.write_to(writer)
         except HttpConnectionClosed:
             raise
         except Exception as error:
-            if isinstance(error, RequestRefused) and not has_begun:
+            if isinstance(error, RequestRefused) and not writer.has_begun:
                 raise
             logger.exception("the answer to %s %s broke off", request.method, shown(request.path))
-            if not has_begun:
+            if not writer.has_begun:
                 raise FAILED from None
             self._break_off(request)
             raise HttpConnectionClosed("the response broke off") from None
@@ -333,6 +318,20 @@ class HttpConnection:
         finally:
             self._timeout.stop()
 
+    def _write_file(self, descriptor: int, offset: int, count: int) -> None:
+        """Send a part of a file, with `Limits.send_timeout` for each mebibyte."""
+        while count > 0:
+            self._timeout.start(self._settings.config.limits.send_timeout)
+            try:
+                sent = os.sendfile(self._socket.fileno(), descriptor, offset, min(count, _SEND_FILE_BYTES))
+            except OSError:
+                raise HttpConnectionClosed("the client left during a response") from None
+            finally:
+                self._timeout.stop()
+            if not sent:
+                raise EOFError("the file has become shorter while it was sent")
+            offset, count = offset + sent, count - sent
+
     # The end
 
     def _upgrade(self, head: bytes) -> Connection:
@@ -370,7 +369,7 @@ class HttpConnection:
         response = encode_refusal(
             refusal,
             with_body=not self._head.startswith(b"HEAD "),
-            as_json=self._settings.config.http is not None and not self._is_opening,
+            as_json=self._settings.config.has_http and not self._is_opening,
             for_event_source=accepts_events(self._head),
         )
         with contextlib.suppress(OSError, ValueError):  # the client has left
@@ -393,7 +392,3 @@ def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
         counters.count_refusal(Refusal.NO_TLS)
         log_refused(client_address, f"{Refusal.NO_TLS.value}: {getattr(error, 'reason', None) or error}")
         raise HttpConnectionClosed("the TLS handshake failed") from None
-
-
-def _body_too_large(max_bytes: int) -> RequestRefused:
-    return RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body of a request may have {max_bytes} bytes here.")

@@ -27,12 +27,16 @@ class HttpSettings:
     hosts: AllowedHosts | None
     """The names in Host headers that are served, or None for any."""
 
-    def check_page(self, request: Request, sock: socket.socket, *, is_from_proxy: bool) -> None:
-        """Raise RequestRefused if the Host is not served (421) or the Origin is not allowed (403).
+    def check_host(self, request: Request, *, is_from_proxy: bool) -> None:
+        """Raise RequestRefused if the Host is not served (421).
 
         A trusted proxy may use a host name of its own, unless names are configured.
         """
         if self.hosts and (self.hosts.names or not is_from_proxy):
             self.hosts.check(request.headers)
+
+    def check_page(self, request: Request, sock: socket.socket, *, is_from_proxy: bool) -> None:
+        """Raise RequestRefused if the Host is not served (421) or the Origin is not allowed (403)."""
+        self.check_host(request, is_from_proxy=is_from_proxy)
         if "origin" in request.headers:
             check_origin(request.headers, self.config.parsed_origins, on_loopback=is_on_loopback(sock))

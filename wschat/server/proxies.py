@@ -18,6 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # A parameter of an element of Forwarded (RFC 7239): `for=192.0.2.1`, `for="[2001:db8::1]:4711"`.
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^\s";]*)\s*(?=$|;)', re.IGNORECASE)
+_PROTO = re.compile(r'(?:^|;)\s*proto\s*=\s*("[^"]*"|[^\s";]*)\s*(?=$|;)', re.IGNORECASE)
 _WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
 
 
@@ -75,6 +76,18 @@ class Proxies:
             if not is_within(client, self.networks):
                 break
         return client
+
+    def client_scheme(self, headers: Mapping[str, str], scheme: str) -> str:
+        """Return the scheme that a trusted proxy names, or `scheme`, that of its connection.
+
+        It is in X-Forwarded-Proto, or in Forwarded if that is the header of the proxies; of a list, the last one counts.
+        """
+        if self.header == "forwarded":
+            named = _PROTO.findall(headers.get("forwarded", "").rpartition(",")[2])
+        else:
+            named = [headers.get("x-forwarded-proto", "").rpartition(",")[2]]
+        found = named[0].strip().strip('"').lower() if len(named) == 1 else ""
+        return found if found in ("http", "https") else scheme
 
 
 def _nodes_in_forwarded(value: str) -> list[str]:

@@ -5,8 +5,8 @@ The requirements on an opening request are in `handshake`.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -21,10 +21,7 @@ _ACCEPTS_EVENTS = re.compile(rb"\naccept:[^\n]*text/event-stream", re.IGNORECASE
 _SCHEME_AND_HOST = re.compile(r"(?:http|ws)s?://([^/?]*)", re.IGNORECASE)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _VERSIONS = (b"1.0", b"1.1")
-
-
-def _no_body(_max_bytes: int) -> bytes:
-    return b""
+_READ_BYTES = 16 * 1024
 
 
 @dataclass
@@ -45,8 +42,10 @@ class Request:
     """The client's address, as `Connection.remote_address`: that given by a trusted proxy, or the peer's."""
     identity: object = None
     """What `check_request` has found out about the client. The handler finds it in `Connection.identity`."""
-    body_reader: Callable[[int], bytes] = field(default=_no_body, repr=False, compare=False)
-    """Called by `read_body`."""
+    scheme: str = "http"
+    """`http` or `https`: that of the connection, or the one that a trusted proxy names."""
+    body: io.RawIOBase | io.BytesIO = field(default_factory=io.BytesIO, repr=False, compare=False)
+    """The body as a stream. Reading waits for the client; for the connection's own thread. Raises as `read_body` does."""
 
     @property
     def path(self) -> str:
@@ -65,16 +64,27 @@ class Request:
         Raises RequestRefused (413 for more than `max_bytes`, 400 for a body that is not HTTP), and HttpConnectionClosed if the
         client leaves.
         """
-        return self.body_reader(max_bytes)
+        too_large = RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body of a request may have {max_bytes} bytes here.")
+        if int(self.headers.get("content-length", 0)) > max_bytes:
+            raise too_large
+        body = bytearray()
+        while part := self.body.read(_READ_BYTES):
+            body += part
+            if len(body) > max_bytes:
+                raise too_large
+        return bytes(body)
+
+    def is_below(self, prefix: str) -> bool:
+        """Return True if the path begins with a prefix, which ends without a slash."""
+        return self.target.startswith(prefix) and self.target[len(prefix) : len(prefix) + 1] in ("", "/", "?")
 
     def below(self, prefix: str) -> Request:
         """Return the request without a prefix of its path. Raises RequestRefused (404) if its path does not begin with it."""
         if not prefix:
             return self
-        rest = self.target.removeprefix(prefix)
-        if not self.target.startswith(prefix) or rest[:1] not in ("", "/", "?"):
+        if not self.is_below(prefix):
             raise RequestRefused(HTTPStatus.NOT_FOUND, f"There is nothing here; all of this server is below {prefix}/.")
-        return replace(self, target=rest, prefix=prefix)
+        return replace(self, target=self.target.removeprefix(prefix), prefix=prefix)
 
 
 def accepts_events(head: bytes) -> bool:

@@ -1,24 +1,18 @@
-"""HTTP responses, and their encoding (RFC 9110, RFC 9112). Nothing here touches a socket."""
+"""HTTP responses (RFC 9110). Nothing here touches a socket."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from http.client import responses
 from typing import ClassVar
-
-import h11
 
 from wschat.connection.event_stream import EventStream
 from wschat.errors import RequestRefused, UsageError
 from wschat.server.refusals import JSON, NOSNIFF, error_content, event_source_retry, json_body
 from wschat.server.requests import Request
-
-_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-# The most that is written at once. A peer has `Limits.send_timeout` for each write.
-_WRITE_BYTES = 64 * 1024
+from wschat.server.response_writer import WITHOUT_BODY, ResponseWriter
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,17 @@ class Response:
         if isinstance(self.body, str):
             raise UsageError("the body of a Response must be bytes, or an iterable of bytes, not a str: encode it")
 
+    def write_to(self, writer: ResponseWriter) -> None:
+        """Write it. Raises what the writer raises, and any error of the body."""
+        headers = dict(self.headers)
+        if isinstance(self.body, bytes) and self.status not in WITHOUT_BODY:
+            headers["Content-Length"] = str(len(self.body))
+        writer.begin(self.status, headers.items())
+        if writer.has_body:
+            for part in [self.body] if isinstance(self.body, bytes) else self.body:
+                writer.write(part)
+        writer.end()
+
 
 @dataclass(frozen=True)
 class EventsResponse:
@@ -47,6 +52,14 @@ class EventsResponse:
     """Called with the open stream in the connection's own thread; the stream ends when it returns."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers besides those of every event stream."""
+
+
+@dataclass(frozen=True)
+class WrittenResponse:
+    """A response that a function writes, such as that of a WSGI application."""
+
+    write_to: Callable[[ResponseWriter], None]
+    """Called with the writer in the connection's own thread."""
 
 
 HttpHandler = Callable[[Request], Response | EventsResponse]
@@ -69,27 +82,6 @@ def retry_response(response: Response | EventsResponse) -> Response:
     return Response(HTTPStatus.OK, body, {**response.headers, **headers})
 
 
-def encode_response(http: h11.Connection, method: str, response: Response) -> Iterator[bytes]:
-    """Yield a response in parts. Raises h11.LocalProtocolError if it is not valid HTTP, and any error of its body.
-
-    The first part has the head and the beginning of the body, so that a small response is one packet.
-    """
-    headers = {"Date": formatdate(usegmt=True), **response.headers}
-    if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
-        headers["Content-Length"] = str(len(response.body))
-    if http.their_state in (h11.SEND_BODY, h11.ERROR):
-        headers["Connection"] = "close"  # an unread body may be of any length
-    # As bytes, because h11 takes only ASCII as str, and an origin that is repeated in a header may be another text.
-    raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    reason = responses.get(response.status, "")
-    data = http.send(h11.Response(status_code=response.status, headers=raw_headers, reason=reason)) or b""
-    if method != "HEAD":
-        for part in _split(response.body):
-            yield data + (http.send(h11.Data(data=part)) or b"")
-            data = b""
-    yield data + (http.send(h11.EndOfMessage()) or b"")
-
-
 def encode_events_head(response: EventsResponse) -> bytes:
     """Encode the head of an event stream, which ends with the connection.
 
@@ -105,9 +97,3 @@ def encode_events_head(response: EventsResponse) -> bytes:
     }
     lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1")
-
-
-def _split(body: bytes | Iterable[bytes]) -> Iterator[bytes]:
-    for part in [body] if isinstance(body, bytes) else body:
-        for start in range(0, len(part), _WRITE_BYTES):
-            yield part[start : start + _WRITE_BYTES]

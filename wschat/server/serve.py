@@ -33,7 +33,8 @@ def serve(
     `check_request` is called with the `Request` of each opening and may raise RequestRefused.
 
     `config` holds the other settings. Each field of `ServerConfig` can also be given as a keyword argument, which wins: `limits`,
-    `subprotocols`, `origins`, `allowed_hosts`, `deflate`, `tls`, `trusted_proxies`, `proxy_header`, `http`, `path_prefix`.
+    `subprotocols`, `origins`, `allowed_hosts`, `deflate`, `tls`, `trusted_proxies`, `proxy_header`, `http`,
+    `wsgi`, `path_prefix`.
 
     Raises UsageError for a value that could never work, such as an `async def` handler, TypeError for an unknown keyword, and OSError
     if the address cannot be listened on.

@@ -122,7 +122,7 @@ class WebSocketServer(socketserver.TCPServer):
         self._end_serving: Callable[[], None] | None = None  # for `serve_forever` to call, if `stop` interrupted it
         self._has_stopped_accepting = threading.Event()
         self._has_stopped_accepting.set()
-        self._busy = refusal_encoder(BUSY, as_json=config.http is not None)
+        self._busy = refusal_encoder(BUSY, as_json=config.has_http)
         self._connections = Connections(config.limits)
         self._overload = Overload(self._background.timers, self._busy)
         self._threads = ConnectionThreads(self._handle)

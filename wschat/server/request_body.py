@@ -1,0 +1,107 @@
+"""The body of an HTTP request as a stream (RFC 9112, section 6)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+from collections import deque
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import h11
+
+from wschat.errors import HttpConnectionClosed, RequestRefused
+from wschat.server.requests import reason_of
+from wschat.server.timeouts import PeerTimeout
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+READ_BYTES = 16 * 1024
+"""The most that is read from the socket at once."""
+# So many bytes have to arrive within the timeout: a client that sends a byte now and then must not hold a thread for hours.
+_TIMED_BYTES = 16 * 1024
+
+
+class RequestBody(io.RawIOBase):
+    """The body of one request. For the connection's own thread: reading waits for the client.
+
+    Reading raises RequestRefused for a body that is not HTTP (400), or HttpConnectionClosed once a response has begun, and
+    HttpConnectionClosed if the client leaves. The client has `timeout` seconds for each 16 KiB; the time between reads does not count.
+    """
+
+    def __init__(self, http: h11.Connection, sock: socket.socket, peer_timeout: PeerTimeout, timeout: float) -> None:
+        self._h11 = http
+        self._socket = sock
+        self._peer_timeout = peer_timeout
+        self._timeout = timeout
+        self._seconds_left = timeout
+        self._bytes_until_reset = _TIMED_BYTES
+        self._parts: deque[bytes] = deque()
+
+    @property
+    def is_received(self) -> bool:
+        """True if the end of the body has been received."""
+        return self._h11.their_state is not h11.SEND_BODY
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Wait for a part of the body, unless it has ended."""
+        view = memoryview(buffer).cast("B")
+        part = self._next_part()
+        taken = min(len(view), len(part))
+        view[:taken] = part[:taken]
+        if taken < len(part):
+            self._parts.appendleft(part[taken:])
+        return taken
+
+    def keep_received(self) -> None:
+        """Move what was received with the head, or with a part, out of the parser. Does not wait."""
+        while not self.is_received and isinstance(event := self._next_event(), (h11.Data, h11.EndOfMessage)):
+            if isinstance(event, h11.Data):
+                self._parts.append(bytes(event.data))
+
+    def _next_part(self) -> bytes:
+        """Return the next part of the body, b"" at its end."""
+        while not self._parts and not self.is_received:
+            self.keep_received()
+            if not self._parts and not self.is_received:
+                self._send_continue()
+                self._h11.receive_data(self._receive())
+        return self._parts.popleft() if self._parts else b""
+
+    def _next_event(self) -> object:
+        try:
+            return self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            if self._h11.our_state is h11.SEND_RESPONSE:
+                raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {reason_of(error)}.") from None
+            raise HttpConnectionClosed("the client sent a body that is not HTTP") from None
+
+    def _send_continue(self) -> None:
+        """Ask a client for the body that sends it only then (RFC 9110, section 10.1.1)."""
+        if self._h11.they_are_waiting_for_100_continue and self._h11.our_state is h11.SEND_RESPONSE:
+            go_on = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
+            with contextlib.suppress(OSError):  # the next read finds that the client has left
+                self._socket.sendall(self._h11.send(go_on) or b"")
+
+    def _receive(self) -> bytes:
+        began_at = monotonic()
+        if self._timeout:
+            self._peer_timeout.start(max(0.001, self._seconds_left))
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._socket.recv(READ_BYTES)
+        self._peer_timeout.stop()
+        if not data:
+            raise HttpConnectionClosed("the client left before its request was complete")
+        self._seconds_left -= monotonic() - began_at
+        self._bytes_until_reset -= len(data)
+        if self._bytes_until_reset <= 0:
+            self._seconds_left, self._bytes_until_reset = self._timeout, _TIMED_BYTES
+        return data
