@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wschat.cli.terminal.debugger_commands import CloseConnection, Ping, Quit, Request, SendMessage, ShowHeaders, parse_line
+from tests.documents import CONNECT, code_in
+from wschat.cli.terminal.debugger_commands import COMMANDS, CloseConnection, Ping, Quit, Request, SendMessage, ShowHeaders, parse_line
 from wschat.errors import UsageError
 
 
@@ -41,3 +42,8 @@ def test_what_is_wrong_with_a_line_is_told(line: str, error: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_line(line)
     assert str(raised.value) == error
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    shown = {code for row in CONNECT.table("command") for code in code_in(row[0])}
+    assert shown == {command.usage for command in COMMANDS.values()} | {"//TEXT"}
