@@ -102,7 +102,7 @@ def test_its_own_message_is_not_handled() -> None:
         ({"prefix": "/"}, "a prefix must be"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"max_pending": 0}, "max_pending must be at least 1, not 0"),
-        ({"max_answers": 0}, "max_answers must be at least 1, not 0"),
+        ({"max_answers": -1}, "max_answers must be at least 0, not -1"),
         ({"catch_up": -1}, r"catch_up must be 0 to .* seconds, not -1"),
         ({"catch_up": float("nan")}, r"catch_up must be 0 to .* seconds, not nan"),
     ],

@@ -62,6 +62,11 @@ def test_lines_pasted_before_the_first_answer_are_no_exchange() -> None:
         clock.now += 0.5
 
 
+def test_without_a_limit_all_are_answered() -> None:
+    clock = Clock()
+    assert exchanges(LoopGuard(0, clock), clock, 0) == 1000
+
+
 def test_only_the_senders_heard_of_last_are_remembered() -> None:
     guard = LoopGuard(20)
     for number in range(10_100):

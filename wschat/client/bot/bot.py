@@ -50,7 +50,7 @@ class Bot(Handlers):
     The bot takes no notice of its own messages, also of those of another connection by its name, nor of those from before it joined. After
     a lost connection it handles the messages that it has missed, unless the connection was lost for more than `catch_up` seconds; no
     command for moderators is among those. A sender who draws more than `max_answers` answers in a row is ignored until it has been
-    quiet for a minute, which ends an exchange with another bot: see `LoopGuard`.
+    quiet for a minute, which ends an exchange with another bot: see `LoopGuard`; 0 is for no limit.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Bot(Handlers):
         super().__init__(prefix)
         if not isinstance(name, str) or not name:
             raise UsageError(f"a bot must have a name, not {name!r}")
-        for argument, number in (("workers", workers), ("max_pending", max_pending), ("max_answers", max_answers)):
-            if number < 1:
-                raise UsageError(f"{argument} must be at least 1, not {number}")
+        for argument, number, least in (("workers", workers, 1), ("max_pending", max_pending, 1), ("max_answers", max_answers, 0)):
+            if number < least:
+                raise UsageError(f"{argument} must be at least {least}, not {number}")
         if not 0 <= catch_up <= MAX_SECONDS:  # also refuses NaN
             raise UsageError(f"catch_up must be 0 to {MAX_SECONDS:g} seconds, not {catch_up}")
         self.name = name
