@@ -71,9 +71,10 @@ def test_its_own_messages_whispers_and_joins_are_left_out(name: str) -> None:
     assert told.take(MemberEvent("tea", name, "join")) is None
 
 
-def test_a_message_by_its_former_name_that_comes_after_the_rename_is_its_own() -> None:
+def test_a_message_by_its_former_name_is_its_own_before_and_after_the_rename() -> None:
     told = Told()
     told.name = "cube"
+    assert told.take(said("dice")) is None
     told.take(MemberEvent("tea", "dice", "rename", "cube"))
     assert told.take(said("dice")) is None
     assert told.take(said("cube")) is None

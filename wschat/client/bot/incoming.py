@@ -68,10 +68,12 @@ class Incoming:
         self._catch_up = catch_up
         self._moderators = Moderators()
         self._known: dict[str, int] = {}  # by room: the last number when the bot joined it
+        self._name = own_name()
         self._former_names: dict[str, float] = {}  # in their comparable form, with the time until which they are the bot's
 
     def take(self, event: Event) -> Message | Member | None:
         """Return what to handle for an event, None for nothing."""
+        self._note_name()
         if isinstance(event, MessageEvent):
             return self._message(event)
         if isinstance(event, WhisperEvent):
@@ -99,8 +101,6 @@ class Incoming:
         return Message(event.room, event.sender, event.text, event.seq, event.time, is_moderator, self._outlet)
 
     def _member(self, event: MemberEvent) -> Member | None:
-        if event.event == "rename" and event.new_name is not None and self._is_own(event.new_name):
-            self._former_names[comparable(event.name)] = monotonic() + _KEPT_SECONDS
         self._moderators.on_member(event)
         is_own = self._is_own(event.name)
         if is_own and event.event in _EXITS:
@@ -109,6 +109,14 @@ class Incoming:
             return None
         return Member(event.room, event.name, bool(event.moderator), self._outlet)
 
+    def _note_name(self) -> None:
+        """Keep a former name. The client knows its new one at once, and events by the former one may still wait to be taken."""
+        name = self._own_name()
+        if name != self._name:
+            if self._name is not None:
+                self._former_names[comparable(self._name)] = monotonic() + _KEPT_SECONDS
+            self._name = name
+
     def _is_own(self, name: str) -> bool:
-        own, key = self._own_name(), comparable(name)
-        return (own is not None and key == comparable(own)) or self._former_names.get(key, 0.0) > monotonic()
+        key = comparable(name)
+        return (self._name is not None and key == comparable(self._name)) or self._former_names.get(key, 0.0) > monotonic()
