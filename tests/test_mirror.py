@@ -78,6 +78,7 @@ COVERED_BY = {
     "testing/direction": "testing/test_faults.py",
     "testing/handler_threads": "testing/test_live_server.py",
     "testing/link": "testing/test_faults.py",
+    "testing/report": "testing/test_plugin.py",
     "testing/proxy": "testing/test_faults.py",
 }
 

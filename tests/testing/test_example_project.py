@@ -28,8 +28,8 @@ def test_the_examples_of_the_documentation_pass(pytester: pytest.Pytester) -> No
     result.assert_outcomes(passed=sum(code.count("def test_") for code in examples))
 
 
-def test_the_transcript_of_the_documentation_is_what_a_failure_shows(pytester: pytest.Pytester) -> None:
-    shown = TESTING.example("text", "no message within").code
+def test_the_transcripts_of_the_documentation_are_what_a_failure_shows(pytester: pytest.Pytester) -> None:
+    shown = "".join(TESTING.example("text", containing).code for containing in ("no message within", "connection 1"))
     pytester.makepyfile(TESTING.example("python", "def test_echo").code + "    ws.recv()\n")
     pytester.makeini("[pytest]\nwschat_timeout = 0.1\n")
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")

@@ -154,7 +154,6 @@ def test_a_receive_that_waits_too_long_shows_its_transcript(run: Run) -> None:
             "E * s  received text 'hello'",
         ]
     )
-    assert result.stdout.str().count("sent text 'hello'") == 1
 
 
 def test_any_other_failure_shows_the_transcripts_the_faults_and_the_seed(run: Run) -> None:
@@ -176,13 +175,13 @@ def test_any_other_failure_shows_the_transcripts_the_faults_and_the_seed(run: Ru
         [
             "*- wschat -*",
             "repeat the faults with --wschat-seed=123",
-            "the connections to ws://127.0.0.1:*:",
-            "* s  connection 1: cut",
-            "the connection to ws://127.0.0.1:*/:",
+            "connection 1 to port *, as its client sees it:",
+            "* s  sent GET / HTTP/1.1",
+            "* s  received HTTP/1.1 101 *",
             "* s  sent text 'hello'",
             "* s  received text 'hello'",
             "* s  sent text 'hello again'",
-            "* s  received the end of the stream",
+            "* s  cut",
         ]
     )
 

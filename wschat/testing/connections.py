@@ -53,6 +53,7 @@ class Connections:
         title = f"the connection to {url.partition('?')[0]}"  # a query may hold a token
         ws = connect(url, create_connection=partial(RecordedConnection, title=title, timeout=self._timeout), **options)
         assert isinstance(ws, RecordedConnection)
+        ws.url = url
         self.opened.append(ws)
         return ws
 

@@ -53,6 +53,10 @@ class Direction:
         self._drops_rest = False
         self.is_blocked = False
         """True while the target takes no more bytes. The proxy sets it to False once it does."""
+        self.on_read: Callable[[bytes], None] = lambda data: None
+        """Called with bytes as the source has sent them, and with b"" at their end."""
+        self.on_written: Callable[[bytes], None] = lambda data: None
+        """Called with bytes as the target receives them, and with b"" at their end."""
         self.clear()
 
     def clear(self) -> None:
@@ -101,6 +105,7 @@ class Direction:
             data = self.source.recv(_READ_BYTES)
         except BlockingIOError:
             return
+        self.on_read(data)
         if not data:
             self._has_read_end = True
             if not self._drops_rest:
@@ -169,10 +174,12 @@ class Direction:
                 if segment is not End.FIN:
                     return segment
                 self.target.shutdown(socket.SHUT_WR)
+                self.on_written(b"")
                 continue
             sent = 0
             with contextlib.suppress(BlockingIOError):
                 sent = self.target.send(segment)
+                self.on_written(segment[:sent])
             self._waiting_bytes -= sent
             if sent < len(segment):
                 self._waiting.appendleft((due, segment[sent:]))

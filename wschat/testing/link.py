@@ -7,10 +7,11 @@ import os
 import selectors
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import inf
 from time import monotonic
 
+from wschat.testing.client_transcript import ClientTranscript
 from wschat.testing.direction import Direction, End
 
 # SO_LINGER with a timeout of 0: a struct of two shorts on Windows, and of two ints elsewhere.
@@ -21,18 +22,11 @@ _CONNECT_TIMEOUT = 5.0
 class Link:
     """A client's connection and the connection to the server that it is forwarded to. For the thread of the proxy."""
 
-    def __init__(
-        self,
-        number: int,
-        client: socket.socket,
-        server_address: tuple[str, int],
-        seed: str,
-        opening_delay: float,
-        note: Callable[[str], None],
-    ) -> None:
-        """`opening_delay` is the time in seconds until the server is connected to. `note` is called with what happens."""
+    def __init__(self, number: int, client: socket.socket, server_address: tuple[str, int], seed: str, opening_delay: float) -> None:
+        """`opening_delay` is the time in seconds until the server is connected to."""
         self.number = number
-        self._note: Callable[[str], None] = lambda text: note(f"connection {number}: {text}")
+        self.transcript = ClientTranscript(f"connection {number} to port {client.getsockname()[1]}, as its client sees it")
+        """What the client has sent and received, and the faults."""
         self._server_address = server_address
         self._opens_at = monotonic() + opening_delay
         self._client = client
@@ -44,8 +38,10 @@ class Link:
         for sock in (client, self._server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setblocking(False)
-        self.to_server = Direction("to the server", client, self._server, f"{seed} {number}", self._note)
-        self.to_client = Direction("to the client", self._server, client, f"{seed} {number}", self._note)
+        self.to_server = Direction("to the server", client, self._server, f"{seed} {number}", self.transcript.note)
+        self.to_client = Direction("to the client", self._server, client, f"{seed} {number}", self.transcript.note)
+        self.to_server.on_read = self.transcript.sent
+        self.to_client.on_written = self.transcript.received
         self.directions = (self.to_server, self.to_client)
         """Both directions."""
 
@@ -57,7 +53,7 @@ class Link:
 
     def cut(self) -> None:
         """Tell both ends the end of the stream (a TCP FIN), and drop what they still send."""
-        self._note("cut")
+        self.transcript.note("cut")
         self.is_open = False
         if not self._is_connected:
             self.close()
@@ -68,7 +64,7 @@ class Link:
 
     def reset(self, reason: str = "reset") -> None:
         """Close both connections, each with a TCP RST."""
-        self._note(reason)
+        self.transcript.note(reason)
         for direction in self.directions:
             direction.drop_rest()
             with contextlib.suppress(OSError):

@@ -91,9 +91,9 @@ class LiveServer:
         """Set a function to call when the server has stopped."""
         self._close_application = close
 
-    def report(self) -> str:
-        """Return what the faults have done, for people; an empty text if there were none."""
-        return "\n".join([f"the connections to {self.url}:", *(f"  {line}" for line in log)]) if (log := self._proxy.log()) else ""
+    def transcripts(self) -> list[str]:
+        """Return for each connection what its client has sent and received, with the faults, for people. With TLS, only the faults."""
+        return self._proxy.transcripts()
 
 
 class _Server(WebSocketServer):

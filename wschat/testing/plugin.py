@@ -85,15 +85,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the seed, the faults and the transcripts to the report of a failure."""
+    """Add the seed and the transcripts to the report of a failure."""
     report = yield
     if report.failed and _SERVERS in item.stash:
-        shown = str(call.excinfo.value) if call.excinfo else ""
-        texts = [server.report() for server in item.stash[_SERVERS].started]
-        if _CONNECTIONS in item.stash:
-            texts += [text for ws in item.stash[_CONNECTIONS].opened if (text := str(ws.transcript)) not in shown]
+        from wschat.testing.report import transcripts_of
+
         seed = f"repeat the faults with --wschat-seed={item.config.option.wschat_seed}"
-        report.sections.append(("wschat", "\n".join([seed, *filter(None, texts)])))
+        texts = transcripts_of(item.stash[_SERVERS], item.stash.get(_CONNECTIONS, None))
+        report.sections.append(("wschat", "\n".join([seed, *texts])))
     return report
 
 

@@ -36,7 +36,6 @@ class FaultProxy:
         """Listens on a free port. The same `seed` draws the same random numbers."""
         self._server_address = server_address
         self._seed = seed
-        self._began = monotonic()
         # Guards the two attributes below. No other lock is taken while it is held.
         self._calls_lock = threading.Lock()
         self._calls: list[Callable[[], None]] = []
@@ -48,7 +47,6 @@ class FaultProxy:
         """The time in seconds until a connection that was accepted is forwarded to the server."""
         self.links: list[Link] = []
         """All connections, in the order in which they were accepted."""
-        self._log: list[str] = []
         self._wake_up = WakeUp()
         self._listener: socket.socket | None = None
         self._reserved: socket.socket | None = None
@@ -67,9 +65,12 @@ class FaultProxy:
         self._wake_up.send()
         return future.result()
 
-    def log(self) -> list[str]:
-        """Return what has happened to connections, a line for each event."""
-        return self._log.copy() if self._is_closed else self.call(self._log.copy)
+    def transcripts(self) -> list[str]:
+        """Return for each connection what its client has sent and received, with the faults, for people."""
+        try:
+            return self.call(self._transcripts)
+        except UsageError:
+            return self._transcripts()  # the thread has ended
 
     def close(self) -> None:
         """Close all connections and the port, and wait for the thread. May be called again."""
@@ -137,13 +138,13 @@ class FaultProxy:
             client = listener.accept()[0]
         except OSError:  # the client has left, or a call has closed the listener
             return
-        link = Link(len(self.links) + 1, client, self._server_address, self._seed, self.opening_delay, self._note)
+        link = Link(len(self.links) + 1, client, self._server_address, self._seed, self.opening_delay)
         self.links.append(link)
         for rule in self.rules:
             rule(link)
 
-    def _note(self, text: str) -> None:
-        self._log.append(f"{monotonic() - self._began:8.3f} s  {text}")
+    def _transcripts(self) -> list[str]:
+        return [str(link.transcript) for link in self.links]
 
     def _close(self) -> None:
         with self._calls_lock:

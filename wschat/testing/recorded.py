@@ -48,7 +48,7 @@ class RecordingStream:
 
     def half_close(self) -> None:
         """End the sending direction."""
-        self._transcript.note("sent the end of the stream")
+        self._transcript.sent(b"")
         self._stream.half_close()
 
     def abort(self) -> None:
@@ -77,9 +77,12 @@ class RecordedConnection(Connection):
         """`timeout` is in seconds, None for no limit; the other arguments are those of `Connection`."""
         self.transcript = Transcript(title, is_client=options["is_client"], deflate=options.get("deflate"))
         """What was sent and received. Its text is for people."""
+        self.url: str | None = None
+        """The URL that was connected to; None for an end of a pair."""
         self.timeout = timeout
         """The seconds that a receive without a timeout of its own waits; None for no limit."""
-        self.transcript.received(already_read)
+        if already_read:
+            self.transcript.received(already_read)
         super().__init__(RecordingStream(stream, self.transcript), already_read=already_read, **options)
 
     def recv(self, timeout: float | None = None) -> str | bytes:

@@ -25,19 +25,19 @@ class Transcript:
         # Guards all attributes below. Taken while the lock of a transport is held.
         self._transcript_lock = threading.Lock()
         self._decoders = {
-            "sent": _Decoder(sent_by_client=is_client, deflate=deflate),
-            "received": _Decoder(sent_by_client=not is_client, deflate=deflate),
+            "sent": FrameDecoder(sent_by_client=is_client, deflate=deflate),
+            "received": FrameDecoder(sent_by_client=not is_client, deflate=deflate),
         }
         self._entries: deque[tuple[float, str]] = deque(maxlen=_MAX_ENTRIES)
         self._count = 0
 
     def sent(self, data: bytes) -> None:
-        """Add bytes that were sent."""
-        self._add_frames("sent", data)
+        """Add bytes that were sent; b"" is the end of the stream."""
+        self._add_bytes("sent", data)
 
     def received(self, data: bytes) -> None:
-        """Add bytes that were received."""
-        self._add_frames("received", data)
+        """Add bytes that were received; b"" is the end of the stream."""
+        self._add_bytes("received", data)
 
     def note(self, text: str) -> None:
         """Add an event that is not a frame."""
@@ -57,10 +57,15 @@ class Transcript:
             ]
         return "\n".join(lines) if len(lines) > 1 else f"{lines[0]} nothing was sent or received"
 
-    def _add_frames(self, verb: str, data: bytes) -> None:
+    def _add_bytes(self, verb: str, data: bytes) -> None:
         with self._transcript_lock:
-            for text in self._decoders[verb].feed(data):
+            for text in self._describe(verb, data) if data else ["the end of the stream"]:
                 self._add(f"{verb} {text}")
+
+    def _describe(self, verb: str, data: bytes) -> list[str]:
+        """Return a description of each frame that these bytes complete."""
+        assert self._transcript_lock.locked()
+        return self._decoders[verb].feed(data)
 
     def _add(self, text: str) -> None:
         assert self._transcript_lock.locked()
@@ -68,7 +73,7 @@ class Transcript:
         self._count += 1
 
 
-class _Decoder:
+class FrameDecoder:
     """Describes the frames of one direction."""
 
     def __init__(self, *, sent_by_client: bool, deflate: Deflate | None) -> None:
