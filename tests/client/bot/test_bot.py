@@ -372,9 +372,14 @@ def test_a_started_bot_without_connection_ends_as_well(bot_of: BotFactory) -> No
 def test_no_handler_is_added_while_it_runs(bot_of: BotFactory) -> None:
     bot = bot_of()
     with bot:
-        for add in (bot.command("roll"), bot.on_message(), bot.on_join, bot.every(1)):
+        for add, function in (
+            (bot.command("roll"), lambda message: None),
+            (bot.on_message(), lambda message: None),
+            (bot.on_join, lambda member: None),
+            (bot.every(1), lambda: None),
+        ):
             with pytest.raises(UsageError, match="add handlers before the bot runs"):
-                add(lambda message: None)
+                add(function)
     bot.on_join(lambda member: None)
 
 

@@ -44,3 +44,14 @@ def test_changes(event: MemberEvent, expected: set[str]) -> None:
     moderators.on_joined(joined("alice"))
     moderators.on_member(event)
     assert {name for name in ("alice", "bob", "carol", "dave", "eve") if moderators.contains("tea", name)} == expected
+
+
+def test_after_dropped_events_none_is_known_until_the_room_is_joined_again() -> None:
+    moderators = Moderators()
+    moderators.on_joined(joined("alice"))
+    moderators.forget()
+    moderators.on_member(MemberEvent("tea", "bob", "op"))
+    assert not moderators.contains("tea", "alice")
+    assert not moderators.contains("tea", "bob")
+    moderators.on_joined(joined("alice"))
+    assert moderators.contains("tea", "alice")

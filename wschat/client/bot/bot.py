@@ -11,26 +11,23 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from wschat.client.bot.decorators import Decorators
 from wschat.client.bot.handlers import Handlers
-from wschat.client.bot.incoming import Incoming, Outages
-from wschat.client.bot.loop_guard import LoopGuard
+from wschat.client.bot.incoming import Outages
 from wschat.client.bot.message import Message, Outlet
-from wschat.client.bot.outlets import ClientOutlet, Recorder, Reply
-from wschat.client.bot.runner import Runner
-from wschat.client.bot.workers import Workers
+from wschat.client.bot.outlets import Recorder, Reply
+from wschat.client.bot.runner import Runner, Settings
 from wschat.client.chat.client import ChatClient
 from wschat.client.chat.conversation import is_same_name
 from wschat.errors import UsageError
-from wschat.limits import MAX_SECONDS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SECRET_BYTES = 24
-_MIN_SAY_TIMEOUT = 10.0
 
 
-class Bot(Handlers):
+class Bot(Decorators):
     """A member of a chat that answers commands and messages.
 
     ::
@@ -75,14 +72,9 @@ class Bot(Handlers):
         Without a token or a password, a program that is started again within five minutes needs the same `secret` to have its name back.
         Raises UsageError if an argument is invalid.
         """
-        super().__init__(prefix)
+        super().__init__(Handlers(prefix))
         if not isinstance(name, str) or not name:
             raise UsageError(f"a bot must have a name, not {name!r}")
-        for argument, number, least in (("workers", workers, 1), ("max_pending", max_pending, 1), ("max_answers", max_answers, 0)):
-            if number < least:
-                raise UsageError(f"{argument} must be at least {least}, not {number}")
-        if not 0 <= catch_up <= MAX_SECONDS:  # also refuses NaN
-            raise UsageError(f"catch_up must be 0 to {MAX_SECONDS:g} seconds, not {catch_up}")
         self.name = name
         """The name of the bot."""
         if isinstance(rooms, str) or not (rooms := tuple(rooms)):
@@ -93,9 +85,7 @@ class Bot(Handlers):
         # The name of a guest is reserved for its secret when it leaves: with a new one, `run` could not be called again.
         self._options["secret"] = secret or secrets.token_urlsafe(_SECRET_BYTES)
         self._url = url
-        self._number_of_workers, self._max_pending = workers, max_pending
-        self._max_answers, self._catch_up = max_answers, catch_up
-        self._say_timeout = max(_MIN_SAY_TIMEOUT, catch_up)
+        self._settings = Settings(workers, max_pending, max_answers, catch_up)
         self._make_client()  # for its checks of the arguments
         self._fed = itertools.count(1)
         self._local = threading.local()  # its `outlet` is that of the handler that runs in the thread
@@ -133,18 +123,15 @@ class Bot(Handlers):
         with self._state_lock:
             if self._client is not None:
                 raise UsageError("the bot runs already")
-            self.is_closed = True
+            self._handlers.is_closed = True
             outages = Outages(self._options.get("on_attempt"))
             client = self._client = self._make_client(on_attempt=outages.on_attempt)
-        outlet = ClientOutlet(client, self._say_timeout)
-        incoming = Incoming(lambda: client.name, outlet, outages, self._catch_up)
-        workers, guard = Workers(self._number_of_workers, self._max_pending), LoopGuard(self._max_answers)
-        runner = Runner(self, client, outlet, incoming, workers, guard, self._speak_by, self._ends.put)
+        runner = Runner(self._handlers, client, outages, self._settings, self._speak_by, self._ends.put)
         try:
             runner.start()
         except OSError:
             with self._state_lock:
-                self._client, self.is_closed = None, False
+                self._client, self._handlers.is_closed = None, False
             raise
         with self._state_lock:
             self._runner = runner
@@ -164,7 +151,7 @@ class Bot(Handlers):
         if runner is not None:
             runner.close()
             with self._state_lock:
-                self._client, self.is_closed = None, False
+                self._client, self._handlers.is_closed = None, False
             while not self._ends.empty():
                 self._ends.get()
 
@@ -208,13 +195,13 @@ class Bot(Handlers):
         message = Message(room, sender, text, next(self._fed) if room else 0, time.time(), moderator and bool(room), recorder)
         if not is_same_name(sender, self.name):
             with self._speak_by(recorder):
-                for call in self.calls_for_message(message):
+                for call in self._handlers.calls_for_message(message):
                     call.run()
         return recorder.replies
 
     def _outlet(self) -> Outlet:
         outlet: Outlet | None = getattr(self._local, "outlet", None)
-        return ClientOutlet(self.client, self._say_timeout) if outlet is None else outlet
+        return self._settings.outlet(self.client) if outlet is None else outlet
 
     @contextmanager
     def _speak_by(self, outlet: Outlet) -> Iterator[None]:

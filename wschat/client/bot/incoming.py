@@ -85,7 +85,7 @@ class Incoming:
             self._known[event.room] = event.last
         elif isinstance(event, Dropped):
             logger.warning("%d events were dropped; the bot knows no moderators until it joins again", event.count)
-            self._moderators = Moderators()  # one who has left may have been among them
+            self._moderators.forget()
         elif isinstance(event, Gap):
             logger.warning("messages before number %d of %s were missed: the server no longer has them", event.first, event.room)
         elif isinstance(event, (Error, Notice)):

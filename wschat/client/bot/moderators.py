@@ -18,13 +18,19 @@ class Moderators:
         """Return True if a member moderates a room."""
         return name in self._names.get(room, ())
 
+    def forget(self) -> None:
+        """Know no moderators until the bot joins again, because events were dropped: one who has left may have been among them."""
+        self._names.clear()
+
     def on_joined(self, event: Joined) -> None:
         """Take the moderators of a room that the bot has joined."""
         self._names[event.room] = set(event.moderators or ())
 
     def on_member(self, event: MemberEvent) -> None:
         """Take a change of one member."""
-        names = self._names.setdefault(event.room, set())
+        names = self._names.get(event.room)
+        if names is None:
+            return
         if event.event == "op" or (event.event == "join" and event.moderator):
             names.add(event.name)
         elif event.event in _ENDING:

@@ -5,47 +5,76 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wschat.callables import name_of
 from wschat.client.bot.commands import Call
 from wschat.client.bot.handlers import Handlers, Periodic
-from wschat.client.bot.incoming import Incoming
+from wschat.client.bot.incoming import Incoming, Outages
 from wschat.client.bot.loop_guard import LoopGuard
 from wschat.client.bot.message import Member, Message, Outlet
-from wschat.client.bot.outlets import CountingOutlet
+from wschat.client.bot.outlets import ClientOutlet, CountingOutlet
 from wschat.client.bot.schedule import Schedule
 from wschat.client.bot.workers import Workers
 from wschat.client.chat.client import ChatClient
 from wschat.daemons import join_daemon, start_daemon
-from wschat.errors import ConnectionClosed, OutcomeUnknown
+from wschat.errors import ConnectionClosed, OutcomeUnknown, UsageError
+from wschat.limits import MAX_SECONDS
 
 logger = logging.getLogger("wschat.bot")
 
 _DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was stopped
+_MIN_SAY_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run. Raises UsageError for one that could not work."""
+
+    workers: int
+    """The number of threads for handlers."""
+    max_pending: int
+    """How many messages may wait or be handled."""
+    max_answers: int
+    """How many answers a sender may draw at once; 0 for no limit."""
+    catch_up: float
+    """The seconds for which a lost connection is made up for."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 1), ("max_pending", 1), ("max_answers", 0)):
+            number = getattr(self, name)
+            if number < least:
+                raise UsageError(f"{name} must be at least {least}, not {number}")
+        if not 0 <= self.catch_up <= MAX_SECONDS:  # also refuses NaN
+            raise UsageError(f"catch_up must be 0 to {MAX_SECONDS:g} seconds, not {self.catch_up}")
+
+    def outlet(self, client: ChatClient) -> Outlet:
+        """Return where texts go. Like messages that were missed, they are made up for within `catch_up` seconds."""
+        return ClientOutlet(client, max(_MIN_SAY_TIMEOUT, self.catch_up))
 
 
 class Runner:
-    """Runs the handlers of a bot until `close`. `on_end` is called with the error that has ended the client."""
+    """Runs handlers until `close`. `on_end` is called with the error that has ended the client.
+
+    `speak_by` provides a context in which what the calling thread says goes to an outlet.
+    """
 
     def __init__(
         self,
         handlers: Handlers,
         client: ChatClient,
-        outlet: Outlet,
-        incoming: Incoming,
-        workers: Workers,
-        guard: LoopGuard,
+        outages: Outages,
+        settings: Settings,
         speak_by: Callable[[Outlet], AbstractContextManager[None]],
         on_end: Callable[[Exception], object],
     ) -> None:
         self._handlers = handlers
         self._client = client
-        self._outlet = outlet
-        self._incoming = incoming
-        self._workers = workers
-        self._guard = guard
+        self._outlet = settings.outlet(client)
+        self._incoming = Incoming(lambda: client.name, self._outlet, outages, settings.catch_up)
+        self._workers = Workers(settings.workers, settings.max_pending)
+        self._guard = LoopGuard(settings.max_answers)
         self._speak_by = speak_by
         self._on_end = on_end
         self._schedule = Schedule(handlers.periodic, self._submit_periodic)
