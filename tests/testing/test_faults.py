@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from queue import Queue
+from random import Random
 from time import monotonic
 from typing import Any
 
@@ -256,6 +258,27 @@ def test_split_bytes_are_segments_of_their_own(wire: Wire) -> None:
     assert {len(server.recv(1)) for _ in range(4)} == {1}
 
 
+def test_bytes_that_are_split_delayed_and_held_back_arrive_whole_and_in_order(wire: Wire) -> None:
+    data = Random("data").randbytes(30_000)
+
+    def send(sock: socket.socket) -> None:
+        for at in range(0, len(data), 1000):
+            sock.sendall(data[at : at + 1000])
+        sock.shutdown(socket.SHUT_WR)
+
+    ends = wire.pair()
+    wire.faults.split((1, 300))
+    wire.faults.delay((0, 0.01))
+    with ThreadPoolExecutor(4) as pool:
+        received = [pool.submit(everything, sock) for sock in ends]
+        sent = [pool.submit(send, sock) for sock in ends]
+        while not all(future.done() for future in sent):
+            wire.faults.silence()
+            wire.faults.split((1, 300))
+            wire.faults.clear()
+        assert [future.result(TIMEOUT) for future in received] == [data, data]
+
+
 def test_a_half_close_leaves_the_other_direction_open(wire: Wire) -> None:
     client, server = wire.pair()
     wire.faults.half_close("to_server")
@@ -399,11 +422,24 @@ def test_messages_one_byte_at_a_time(wschat_server: Servers, ws_connect: Connect
     assert ws.recv() == "x" * 1000
 
 
-def test_a_close_that_is_not_answered(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_a_close_of_the_client_that_is_not_answered(wschat_server: Servers, ws_connect: Connections) -> None:
     wschat_server(echo).faults.ignore_close("to_client")
     ws = ws_connect(limits=Limits(close_timeout=0.1))
-    ws.close()
+    ws.close(4000)
     assert "received close" not in str(ws.transcript)
+
+
+def test_a_close_of_the_server_that_is_not_answered(wschat_server: Servers, ws_connect: Connections) -> None:
+    durations: Queue[float] = Queue()
+
+    def handle(ws: Any) -> None:
+        began = monotonic()
+        ws.close(4000)
+        durations.put(monotonic() - began)
+
+    wschat_server(handle, limits=Limits(close_timeout=0.1)).faults.ignore_close("to_server")
+    assert list(ws_connect()) == []
+    assert 0.1 <= durations.get(timeout=TIMEOUT) < TIMEOUT
 
 
 def test_the_keepalive_of_a_client_finds_a_silent_server(wschat_server: Servers, ws_connect: Connections) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.concurrency import TIMEOUT
 from tests.conftest import echo
 from tests.tls import client_context
+from wschat.errors import ConnectionClosed
 from wschat.server.tls import Certificate
 from wschat.testing.connections import Connections, Pair
 from wschat.testing.servers import Servers
@@ -79,6 +81,17 @@ def test_the_end_of_the_stream_is_noted_once(ws_pair: Pair) -> None:
         "received the end of the stream",
     ]
     assert "sent the end of the stream" in str(server.transcript)
+
+
+@pytest.mark.parametrize("timeout", [None, TIMEOUT])
+def test_a_reset_is_noted(wschat_server: Servers, ws_connect: Connections, timeout: float | None) -> None:
+    server = wschat_server(echo)
+    ws = ws_connect()
+    ws.timeout = timeout
+    server.faults.cut(reset=True)
+    with pytest.raises(ConnectionClosed, match="1006"):
+        ws.recv()
+    assert "lost the connection: " in str(ws.transcript)
 
 
 def test_a_transcript_of_tls_shows_what_is_inside(wschat_server: Servers, ws_connect: Connections, certificate: Path) -> None:
