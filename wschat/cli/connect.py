@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -61,12 +62,8 @@ def _run(options: ConnectOptions) -> None:
     """Run the command in the mode that the options and the standard streams ask for. Raises CommandExit."""
     if options.insecure and not options.quiet:
         note("the certificate of the server is not verified (--insecure)")
-    is_screen = sys.stdin.isatty() and sys.stdout.isatty() and not options.is_for_pipes
-    if is_screen and find_spec("prompt_toolkit") is None:
-        note('for the interactive screen: pip install "wschat[cli]"')
-        is_screen = False
     # Each mode is imported when it is needed, so that --help is quick.
-    if is_screen:
+    if not options.is_for_pipes and _has_screen():
         from wschat.cli.terminal.start import run
 
         raise CommandExit(run(options))
@@ -82,3 +79,12 @@ def _run(options: ConnectOptions) -> None:
         from wschat.cli.client.pipe import run_pipe
 
         run_pipe(options)
+
+
+def _has_screen() -> bool:
+    """Return True if an interactive screen can be shown. If only a package is missing for it, say so."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    if is_terminal and find_spec("prompt_toolkit") is None:
+        note('for the interactive screen: pip install "wschat[cli]"')
+        return False
+    return is_terminal

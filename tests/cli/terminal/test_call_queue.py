@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 
 from tests.connection.wiring import PATIENCE
-from wschat.cli.terminal.call_queue import CallQueue
+from wschat.cli.terminal.call_queue import MAX_SECONDS_AT_ONCE, CallQueue
 
 
 def test_calls_are_made_in_order_with_one_wake_up() -> None:
@@ -76,3 +78,24 @@ def test_the_last_calls_are_not_waited_for_in_vain() -> None:
     calls = CallQueue()
     calls.run_to_end(0.01)
     assert not calls.put(lambda: None)
+
+
+def test_slow_calls_are_made_bit_by_bit() -> None:
+    calls = CallQueue()
+    made: list[int] = []
+    wake_ups: list[None] = []
+    calls.open(lambda: wake_ups.append(None))
+
+    def make(number: int) -> None:
+        made.append(number)
+        time.sleep(MAX_SECONDS_AT_ONCE)
+
+    for number in range(3):
+        calls.put(partial(make, number))
+    calls.run_all()
+    assert made == [0]
+    assert len(wake_ups) == 2
+    calls.put(partial(make, 3))
+    for _ in range(3):
+        calls.run_all()
+    assert made == [0, 1, 2, 3]

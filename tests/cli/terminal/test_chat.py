@@ -10,6 +10,7 @@ from prompt_toolkit.history import InMemoryHistory
 import wschat
 from tests.cli.terminal.wiring import CTRL_D, ENTER, PAGE_UP, TAB, Terminal, drive, open_terminal
 from tests.conftest import ServerFactory, url_of
+from tests.connection.wiring import PATIENCE
 from tests.programs import free_port
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
@@ -19,7 +20,7 @@ from wschat.chat.chat import Chat as Server
 from wschat.cli.terminal.chat import Chat
 from wschat.client.reconnect import Attempt
 from wschat.errors import Rejected
-from wschat.events import to_json
+from wschat.events import TypingEvent, to_json
 
 
 @pytest.fixture
@@ -66,10 +67,14 @@ def test_talking(url: str, terminal: Terminal) -> None:
             terminal.wait_for("bob \u2192 alice: psst")
             terminal.press(f"/msg bob not so loud{ENTER}")
             terminal.wait_for("alice \u2192 bob: not so loud")
+            terminal.press("I am typing")
+            while not isinstance(event := bob.recv(PATIENCE), TypingEvent):
+                pass
+            assert (event.room, event.name) == ("lobby", "alice")
             bob.run("typing", room="lobby")
             terminal.wait_for("bob is typing\u2026")
         terminal.wait_for("bob left", "1 member")
-        terminal.press(CTRL_D)
+        terminal.press(f"\x15{CTRL_D}")
 
     assert chat(url, terminal, user) == 0
 

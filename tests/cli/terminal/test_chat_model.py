@@ -72,7 +72,7 @@ def test_messages_of_other_rooms_are_unread(rooms: ChatModel) -> None:
     assert [(room.unread, room.is_mentioned) for room in rooms.rooms.values()] == [(0, False), (1, False), (1, True)]
     assert rooms.next_unread() is rooms.rooms["ops"]
     rooms.go_to(rooms.next_unread())
-    assert shown(rooms) == ["alice!"]
+    assert shown(rooms) == ["\u2500\u2500 new \u2500\u2500", "alice!"]
     assert rooms.next_unread() is rooms.rooms["tea"]
 
 

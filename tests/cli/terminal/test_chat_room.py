@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+from wschat.cli.terminal.chat_lines import ChatLines
 from wschat.cli.terminal.chat_room import Room
 from wschat.events import Joined, MemberEvent, MessageEvent, TopicEvent
 
@@ -33,11 +34,11 @@ def day(days_ago: int) -> str:
 
 @pytest.fixture
 def room() -> Room:
-    return Room("tea")
+    return Room("tea", ChatLines(lambda: "alice"))
 
 
 def test_a_joined_room_has_members_topic_and_messages(room: Room) -> None:
-    room.enter(joined(more=True, topic="Tea"), [said(1), said(2)], "alice")
+    room.enter(joined(more=True, topic="Tea"), [said(1), said(2)])
     assert shown(room) == ["text 1", "text 2"]
     assert (list(room.members), room.moderators, room.topic) == (["alice", "bob"], {"bob"}, "Tea")
     assert room.has_older
@@ -45,21 +46,21 @@ def test_a_joined_room_has_members_topic_and_messages(room: Room) -> None:
 
 
 def test_after_a_lost_connection_nothing_is_shown_twice(room: Room) -> None:
-    room.enter(joined(), [said(1)], None)
-    room.enter(joined(members=("alice",)), [said(1), said(2)], None)
+    room.enter(joined(), [said(1)])
+    room.enter(joined(members=("alice",)), [said(1), said(2)])
     assert shown(room) == ["text 1", "text 2"]
     assert list(room.members) == ["alice"]
 
 
 def test_coming_back_is_told(room: Room) -> None:
-    room.enter(joined(), [said(1)], None)
+    room.enter(joined(), [said(1)])
     room.leave("you were removed", is_error=True)
-    room.enter(joined(), [said(2)], None)
+    room.enter(joined(), [said(2)])
     assert shown(room) == ["text 1", "you were removed", "you are back in tea", "text 2"]
 
 
 def test_days_are_told_apart(room: Room) -> None:
-    room.enter(joined(), [said(1, 2), said(2, 2), said(3, 1), said(4)], None)
+    room.enter(joined(), [said(1, 2), said(2, 2), said(3, 1), said(4)])
     assert shown(room) == [day(2), "text 1", "text 2", day(1), "text 3", day(0), "text 4"]
 
 
@@ -77,24 +78,24 @@ def test_days_are_told_apart(room: Room) -> None:
 def test_older_messages_come_before_the_others(room: Room, older: list[int], newer: list[int], expected: list[str | int]) -> None:
     days = [*older, *newer]
     entries = [said(number, days[number - 1]) for number in range(1, len(days) + 1)]
-    room.enter(joined(more=True), entries[2:], None)
-    room.add_older(entries[:2], None, more=False)
+    room.enter(joined(more=True), entries[2:])
+    room.add_older(entries[:2], more=False)
     assert shown(room) == [day(item) if isinstance(item, int) else item for item in expected]
     assert room.oldest_seq == 1
     assert not room.has_older
 
 
 def test_older_pages_are_joined(room: Room) -> None:
-    room.enter(joined(more=True), [said(5)], None)
-    room.add_older([said(3), said(4)], None, more=True)
-    room.add_older([said(1, 1), said(2)], None, more=True)
+    room.enter(joined(more=True), [said(5)])
+    room.add_older([said(3), said(4)], more=True)
+    room.add_older([said(1, 1), said(2)], more=True)
     assert shown(room) == [day(1), "text 1", day(0), "text 2", "text 3", "text 4", "text 5"]
-    room.add_older([], None, more=False)
+    room.add_older([], more=False)
     assert not room.has_older
 
 
 def test_members_come_and_go(room: Room) -> None:
-    room.enter(joined(), [], None)
+    room.enter(joined(), [])
     for event in (
         MemberEvent("tea", "carol", "join"),
         MemberEvent("tea", "dave", "join", moderator=True),
@@ -117,25 +118,31 @@ def test_members_come_and_go(room: Room) -> None:
 
 
 def test_a_renamed_moderator_is_still_one(room: Room) -> None:
-    room.enter(joined(), [], None)
+    room.enter(joined(), [])
     room.apply(MemberEvent("tea", "bob", "rename", "Robert"))
     assert (list(room.members), room.moderators) == (["alice", "Robert"], {"Robert"})
 
 
 def test_a_message_ends_a_line_of_news(room: Room) -> None:
     room.apply(MemberEvent("tea", "carol", "join"))
-    room.add(said(1), None)
+    room.add(said(1))
     room.apply(MemberEvent("tea", "dave", "join"))
     assert shown(room) == ["carol joined", "text 1", "dave joined"]
 
 
-def test_unread_messages_are_counted(room: Room) -> None:
-    room.count_unread(said(1), "alice")
-    assert (room.unread, room.is_mentioned) == (1, False)
-    room.count_unread(said(2, text="alice?"), "alice")
+def test_unread_messages_are_counted_below_a_line(room: Room) -> None:
+    for message in (said(1), said(2, text="alice?")):
+        room.count_unread(message)
+        room.add(message)
     assert (room.unread, room.is_mentioned) == (2, True)
-    room.mark_read()
+    room.come_to_front()
     assert (room.unread, room.is_mentioned) == (0, False)
+    assert shown(room) == ["\u2500\u2500 new \u2500\u2500", "text 1", "alice?"]
+    room.leave_front()
+    assert shown(room) == ["text 1", "alice?"]
+    room.count_unread(said(3))
+    assert not room.is_mentioned
+    assert shown(room) == ["text 1", "alice?", "\u2500\u2500 new \u2500\u2500"]
 
 
 def test_typing_ends_with_the_message_and_with_time(room: Room) -> None:
@@ -143,13 +150,13 @@ def test_typing_ends_with_the_message_and_with_time(room: Room) -> None:
         room.set_typing("bob")
         room.set_typing("carol")
         assert room.typing == ["bob", "carol"]
-        room.add(said(1), None)
+        room.add(said(1))
         assert room.typing == ["carol"]
         clock.return_value = 106.0
         assert room.typing == []
 
 
 def test_a_change_of_the_topic_is_an_entry(room: Room) -> None:
-    room.enter(joined(), [TopicEvent("tea", 1, "bob", "Tea", NOON.timestamp())], None)
+    room.enter(joined(), [TopicEvent("tea", 1, "bob", "Tea", NOON.timestamp())])
     assert shown(room) == ["bob set the topic: Tea"]
     assert room.oldest_seq == 1

@@ -29,11 +29,15 @@ class Toy:
         self.screen = Screen(self, self.calls, InMemoryHistory())
         self.keys: list[str] = []
         self.tops = 0
+        self.is_broken = False
+        self.line = ""
 
     def title(self) -> tuple[Row, Row]:
         return [("bold", "title")], []
 
     def status(self) -> tuple[Row, Row]:
+        if self.is_broken:
+            raise LookupError("raised by the view")
         return [("", "left")], [("", "right")]
 
     def prompt(self) -> Row:
@@ -46,6 +50,9 @@ class Toy:
             raise LookupError("raised by the view")
         self.transcript.append(Line([("", text)]))
         return False
+
+    def typed(self, text: str) -> None:
+        self.line = text
 
     def reached_top(self) -> None:
         self.tops += 1
@@ -78,6 +85,7 @@ def test_the_parts_have_their_places(toy: Toy, terminal: Terminal) -> None:
     def user() -> None:
         terminal.press(f"hello{ENTER}typ")
         rows = terminal.wait_for("> typ", "hello")
+        assert toy.line == "typ"
         assert rows == ["title", *[""] * 8, "hello", "left" + " " * 31 + "right", "> typ"]
         terminal.press(f"{CTRL_C}{CTRL_C}")
 
@@ -174,7 +182,7 @@ def test_calls_of_other_threads_are_drawn_and_may_end_the_screen(toy: Toy, termi
     assert toy.transcript.lines[-1].text() == "line 4999."
 
 
-@pytest.mark.parametrize("cause", ["view", "call"])
+@pytest.mark.parametrize("cause", ["view", "call", "drawing"])
 def test_an_exception_ends_the_screen_and_is_raised(toy: Toy, terminal: Terminal, cause: str) -> None:
     def fail() -> None:
         raise LookupError("raised by the view")
@@ -182,6 +190,8 @@ def test_an_exception_ends_the_screen_and_is_raised(toy: Toy, terminal: Terminal
     def user() -> None:
         if cause == "view":
             terminal.press(f"raise{ENTER}")
+        elif cause == "drawing":
+            toy.calls.put(lambda: setattr(toy, "is_broken", True))
         else:
             toy.calls.put(fail)
 

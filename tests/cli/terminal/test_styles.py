@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wschat.cli.terminal.styles import NAME_COLOURS, name_style
+from wschat.cli.terminal.styles import NAME_COLOURS, NameColours
 
 
 def luminance(colour: str) -> float:
@@ -20,6 +20,13 @@ def test_names_are_readable_on_black_and_on_white(colour: str) -> None:
     assert 1.05 / (luminance(colour) + 0.05) >= 3
 
 
-def test_a_name_keeps_its_colour() -> None:
-    assert name_style("alice") == name_style("Alice") == "#00875f"
-    assert len({name_style(f"user{number}") for number in range(100)}) == len(NAME_COLOURS)
+def test_a_name_has_the_same_colour_in_each_run() -> None:
+    assert NameColours().of("alice") == NameColours().of("Alice") == "#00875f"
+
+
+def test_names_have_different_colours_while_there_are_any() -> None:
+    colours = NameColours()
+    names = [f"user{number}" for number in range(len(NAME_COLOURS))]
+    assert {colours.of(name) for name in names} == set(NAME_COLOURS)
+    assert [colours.of(name) for name in names] == [colours.of(name) for name in names]
+    assert colours.of("one more") == NameColours().of("one more")

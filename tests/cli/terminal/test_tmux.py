@@ -145,3 +145,12 @@ def test_suspending_and_ending_by_a_signal(echo_url: str, window: Window) -> Non
     window.run("clear; stty -g >before; kill -TERM %1; fg; " + CHECK_TERMINAL)
     window.wait_for("terminal as before")
     assert (window.value("alternate_on"), window.value("cursor_flag")) == ("0", "1")
+
+
+def test_a_terminal_that_cannot_move_its_cursor_shows_lines(echo_url: str, window: Window) -> None:
+    window.run(f"clear; TERM=dumb wschat connect {echo_url}; echo exit code $?")
+    window.press("hello", "Enter")
+    window.wait_until(lambda rows: rows.count("hello") == 2, "answered")
+    assert window.value("alternate_on") == "0"
+    window.press("C-d")
+    window.wait_for("exit code 0")

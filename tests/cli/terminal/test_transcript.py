@@ -113,3 +113,15 @@ def test_clearing() -> None:
 def test_further_rows_are_indented_below_the_text() -> None:
     line = Line([("", "one two three four five six")], head=[("", "bob ")])
     assert [width for width in (12, 24) if line.rows(width)[1][0][1].startswith(" " * 4)] == [24]
+
+
+def test_a_line_can_be_removed_without_moving_the_view() -> None:
+    shown = transcript(*numbers(10))
+    seen(shown)
+    shown.scroll(-3)
+    lines = shown.lines
+    shown.remove(lines[1])
+    shown.remove(lines[-1])
+    shown.remove(Line([]))
+    assert seen(shown) == ["4", "5", "6"]
+    assert [line.text() for line in shown.lines] == ["0", *numbers(9)[2:]]

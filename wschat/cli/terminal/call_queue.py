@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 MAX_CALLS = 1000
+MAX_SECONDS_AT_ONCE = 0.05
 
 Call = Callable[[], None]
 """A function without arguments."""
@@ -46,12 +47,21 @@ class CallQueue:
         return True
 
     def run_all(self) -> None:
-        """Make the calls that are waiting. For the thread of the screen."""
+        """Make the calls that are waiting. For the thread of the screen.
+
+        After `MAX_SECONDS_AT_ONCE`, the rest is left for the next wake-up, so that keys are not kept waiting.
+        """
         with self._lock:
             calls, self._calls = self._calls, deque()
             self._changed.notify_all()
-        for call in calls:
-            call()
+        ends_at = monotonic() + MAX_SECONDS_AT_ONCE
+        while calls and monotonic() < ends_at:
+            calls.popleft()()
+        if calls:
+            with self._lock:
+                self._calls.extendleft(reversed(calls))
+            if self._wake_up is not None:
+                self._wake_up()
 
     def run_to_end(self, timeout: float) -> None:
         """Make the calls that are waiting and those still added, until the queue is closed, for at most `timeout` seconds. Closes it."""

@@ -46,6 +46,7 @@ from wschat.events import Event
 
 SECONDS_TO_CLOSE = 2.0
 _OLDER = 100
+_SECONDS_BETWEEN_TYPING = 4.0
 _ERRORS = (WSChatError, OSError)  # what a request may raise: it failed, or the client has ended
 
 
@@ -59,6 +60,7 @@ class Chat:
         self.model = ChatModel(place, lambda: self._client.name)
         self.completer = ChatCompleter(self._commands, self._rooms, self._names)
         self._worker = Worker()
+        self._tell_typing_at = 0.0
         self._screen = Screen(self, self.calls, history)
 
     def run(self) -> int:
@@ -107,6 +109,14 @@ class Chat:
             self.model.fail(str(error))
             return True
         return False
+
+    def typed(self, text: str) -> None:
+        """Tell the other members of the room in front that the user is typing, once in a while."""
+        room, now = self.model.current, monotonic()
+        if room is None or not room.is_joined or not text or text.startswith("/") or not self._client.connected:
+            return
+        if now >= self._tell_typing_at and self._worker.submit(partial(self._tell_typing, room.name)):
+            self._tell_typing_at = now + _SECONDS_BETWEEN_TYPING
 
     def reached_top(self) -> None:
         """Read older messages of the room in front."""
@@ -264,7 +274,7 @@ class Chat:
                 before = getattr(page[0], "seq", None) if page else None
         except _ERRORS as error:
             self.calls.put(partial(self.model.fail, text_of(error)))
-        self.calls.put(lambda: room.add_older(entries, self.model.me(), more=more))
+        self.calls.put(lambda: room.add_older(entries, more=more))
 
     def _ask_commands(self) -> None:
         try:
@@ -281,6 +291,12 @@ class Chat:
             self.calls.put(partial(self.model.set_known_rooms, rooms))
         except _ERRORS:
             pass
+
+    def _tell_typing(self, room: str) -> None:
+        try:
+            self._client.run("typing", room=room, timeout=1)
+        except _ERRORS:
+            pass  # it was not important
 
     def _set_latency(self, seconds: float) -> None:
         self.model.latency = seconds

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
-from wschat.cli.terminal.rows import Fragment
+from wschat.cli.terminal.rows import Fragment, Row
 from wschat.cli.terminal.safe_text import displayable, one_row
-from wschat.cli.terminal.styles import name_style
+from wschat.cli.terminal.styles import NameColours
 from wschat.cli.terminal.transcript import Line
 
 NAME_WIDTH = 10
@@ -24,28 +24,49 @@ def local_time(seconds: float | None) -> datetime | None:
         return None
 
 
-def message_line(seq: int, sender: str, text: str, time: float, me: str | None) -> Line:
-    """Return a message, in which the user's own name stands out."""
-    if text.startswith(ME_PREFIX):
-        body: list[Fragment] = [(name_style(sender), one_row(sender)), ("italic", f" {displayable(text.removeprefix(ME_PREFIX))}")]
-        return _line(local_time(time), "*", "bold", body, seq)
-    return _line(local_time(time), sender, name_style(sender), _with_mentions(displayable(text), me), seq)
+class ChatLines:
+    """Makes the lines in which names have colours. `me` returns the name of the user, None before there is one."""
 
+    def __init__(self, me: Callable[[], str | None]) -> None:
+        self.me = me
+        """Returns the user's name."""
+        self._colours = NameColours()
 
-def whisper_line(sender: str, to: str, text: str, time: float) -> Line:
-    """Return a text for one user only."""
-    names: list[Fragment] = [
-        (name_style(sender), one_row(sender)),
-        ("class:dim", " \u2192 "),
-        (name_style(to), one_row(to)),
-        ("class:dim", ": "),
-    ]
-    return _line(local_time(time), "\u2709", "class:whisper", [*names, ("class:whisper", displayable(text))])
+    def message(self, seq: int, sender: str, text: str, time: float) -> Line:
+        """Return a message, in which the user's own name stands out."""
+        if text.startswith(ME_PREFIX):
+            body: list[Fragment] = [
+                (self._colours.of(sender), one_row(sender)),
+                ("italic", f" {displayable(text.removeprefix(ME_PREFIX))}"),
+            ]
+            return _line(local_time(time), "*", "bold", body, seq)
+        return _line(local_time(time), sender, self._colours.of(sender), _with_mentions(displayable(text), self.me()), seq)
 
+    def whisper(self, sender: str, to: str, text: str, time: float) -> Line:
+        """Return a text for one user only."""
+        names: list[Fragment] = [
+            (self._colours.of(sender), one_row(sender)),
+            ("class:dim", " \u2192 "),
+            (self._colours.of(to), one_row(to)),
+            ("class:dim", ": "),
+        ]
+        return _line(local_time(time), "\u2709", "class:whisper", [*names, ("class:whisper", displayable(text))])
 
-def waiting_line(sender: str, text: str) -> Line:
-    """Return a message that the server does not have yet."""
-    return _line(None, sender, "class:dim", [("class:dim", f"{displayable(text.removeprefix(ME_PREFIX))} \u2026")], time_shown="     ")
+    def waiting(self, text: str) -> Line:
+        """Return a message that the server does not have yet."""
+        return _line(
+            None, self.me() or "?", "class:dim", [("class:dim", f"{displayable(text.removeprefix(ME_PREFIX))} \u2026")], time_shown="     "
+        )
+
+    def name(self) -> Row:
+        """Return the user's name in its colour, nothing without one."""
+        me = self.me()
+        return [(self._colours.of(me), one_row(me))] if me else []
+
+    def is_mentioned(self, text: str) -> bool:
+        """Return True if the user's name stands in a text as a word."""
+        me = self.me()
+        return me is not None and _mention(me).search(text) is not None
 
 
 def info_line(text: str, mark: str = "\u00b7", at: float | None = None) -> Line:
@@ -72,14 +93,14 @@ def day_line(day: date) -> Line:
     return Line([("class:dim", f"\u2500\u2500 {day:%A}, {day.day} {day:%B %Y} \u2500\u2500")])
 
 
+def unread_line() -> Line:
+    """Return a line between the messages that were seen and those that were not."""
+    return Line([("class:unread-line", "\u2500\u2500 new \u2500\u2500")])
+
+
 def help_line(usage: str, text: str, width: int) -> Line:
     """Return a command or a key, padded to a width, and what it does."""
     return Line([("class:info", one_row(text))], [("bold", f"  {one_row(usage).ljust(width)}  ")])
-
-
-def is_mentioned(text: str, me: str | None) -> bool:
-    """Return True if a name stands in a text as a word."""
-    return me is not None and _mention(me).search(text) is not None
 
 
 def _line(at: datetime | None, name: str, style: str, body: Sequence[Fragment], seq: int | None = None, time_shown: str = _NO_TIME) -> Line:

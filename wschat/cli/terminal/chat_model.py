@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from wschat.cli.terminal.chat_lines import error_line, help_line, info_line, waiting_line, whisper_line
+from wschat.cli.terminal.chat_lines import ChatLines, error_line, help_line, info_line
 from wschat.cli.terminal.chat_room import Entry, Room
 from wschat.cli.terminal.transcript import Transcript
 from wschat.client.chat.event_queue import Dropped
@@ -48,6 +48,8 @@ class ChatModel:
         """The URL without its query."""
         self.me = me
         """Returns the user's name."""
+        self.lines = ChatLines(me)
+        """Makes the lines."""
         self.rooms: dict[str, Room] = {}
         """The rooms by name, in the order in which they were joined."""
         self.current: Room | None = None
@@ -81,9 +83,11 @@ class ChatModel:
 
     def go_to(self, room: Room | None) -> None:
         """Bring a room to the front."""
+        if self.current is not None and self.current is not room:
+            self.current.leave_front()
         self.current = room
         if room is not None:
-            room.mark_read()
+            room.come_to_front()
         self._show_waiting()
 
     def neighbour(self, step: int) -> Room | None:
@@ -119,7 +123,7 @@ class ChatModel:
 
     def whispered(self, to: str, text: str, time: float) -> None:
         """Show a text that the user has sent to one user only."""
-        self._add(whisper_line(self.me() or "?", to, text, time))
+        self._add(self.lines.whisper(self.me() or "?", to, text, time))
 
     # Messages on their way to the server
 
@@ -145,7 +149,7 @@ class ChatModel:
     def _show_waiting(self) -> None:
         if self.current is not None:
             texts = [waiting.text for waiting in self._waiting if waiting.room == self.current.name]
-            self.current.transcript.footer = [waiting_line(self.me() or "?", text) for text in texts]
+            self.current.transcript.footer = [self.lines.waiting(text) for text in texts]
 
     # Attempts to connect
 
@@ -181,9 +185,9 @@ class ChatModel:
         self.connected()
 
     def _joined(self, event: Joined) -> None:
-        room = self.rooms.setdefault(event.room, Room(event.room))
+        room = self.rooms.setdefault(event.room, Room(event.room, self.lines))
         entries = [entry for _, entry in entries_in(event.messages) if isinstance(entry, Entry)]
-        room.enter(event, entries, self.me())
+        room.enter(event, entries)
         if self.current is None:
             self.go_to(room)
 
@@ -194,8 +198,8 @@ class ChatModel:
         if isinstance(event, TopicEvent):
             room.topic = event.text
         elif room is not self.current:
-            room.count_unread(event, self.me())
-        room.add(event, self.me())
+            room.count_unread(event)
+        room.add(event)
 
     def _member(self, event: MemberEvent) -> None:
         room = self.rooms.get(event.room)
@@ -212,7 +216,7 @@ class ChatModel:
             room.set_typing(event.name)
 
     def _whisper(self, event: WhisperEvent) -> None:
-        self._add(whisper_line(event.sender, event.to, event.text, event.time))
+        self._add(self.lines.whisper(event.sender, event.to, event.text, event.time))
 
     def _notice(self, event: Notice) -> None:
         room = self.rooms.get(event.room or "")

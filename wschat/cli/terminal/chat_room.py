@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from time import monotonic
 
-from wschat.cli.terminal.chat_lines import day_line, error_line, info_line, is_mentioned, local_time, message_line, topic_line
+from wschat.cli.terminal.chat_lines import ChatLines, day_line, error_line, info_line, local_time, topic_line, unread_line
 from wschat.cli.terminal.transcript import Line, Transcript
 from wschat.events import Joined, MemberEvent, MessageEvent, TopicEvent
 
@@ -32,7 +32,7 @@ _EXITS = ("leave", "kick", "ban")
 class Room:
     """One room that the user has joined."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lines: ChatLines) -> None:
         self.name = name
         """The room's name, as the server writes it."""
         self.transcript = Transcript()
@@ -53,6 +53,8 @@ class Room:
         """True if the server may have older messages."""
         self.is_loading = False
         """True while older messages are being read."""
+        self._lines = lines
+        self._unread_line = unread_line()
         self._typing: dict[str, float] = {}
         self._last_day = date.today()  # of the newest entry; today needs no line of its own
         self._first_day: date | None = None  # of the oldest entry
@@ -71,7 +73,7 @@ class Room:
         self._typing = {name: until for name, until in self._typing.items() if until > now}
         return list(self._typing)
 
-    def enter(self, joined: Joined, entries: Sequence[Entry], me: str | None) -> None:
+    def enter(self, joined: Joined, entries: Sequence[Entry]) -> None:
         """Show a room that was joined, or joined again after a lost connection, with the newest entries of its log."""
         self.members = dict.fromkeys(map(str, joined.members))
         self.moderators = set(map(str, joined.moderators or ()))
@@ -83,10 +85,10 @@ class Room:
         newest = max((line.seq for line in self.transcript.lines if line.seq is not None), default=-1)
         for entry in entries:
             if (entry.seq or 0) > newest:
-                self.add(entry, me)
+                self.add(entry)
         self.is_joined = True
 
-    def add(self, entry: Entry, me: str | None) -> None:
+    def add(self, entry: Entry) -> None:
         """Add an entry of the log."""
         separator = None
         day = _day_of(entry) or self._last_day
@@ -96,19 +98,26 @@ class Room:
             self.transcript.append(separator)
         if self._first_day is None:
             self._first_day, self._top = day, separator
-        self.add_line(_line_of(entry, me))
+        self.add_line(self._line_of(entry))
         self._typing.pop(entry.sender or "", None)
 
-    def count_unread(self, message: MessageEvent, me: str | None) -> None:
-        """Count a message that is not seen."""
+    def count_unread(self, message: MessageEvent) -> None:
+        """Count a message that is not seen. Before the first one, a line tells where the user has stopped reading."""
+        if not self.unread:
+            self.transcript.remove(self._unread_line)
+            self.add_line(self._unread_line)
         self.unread += 1
-        self.is_mentioned = self.is_mentioned or is_mentioned(message.text, me)
+        self.is_mentioned = self.is_mentioned or self._lines.is_mentioned(message.text)
 
-    def mark_read(self) -> None:
+    def come_to_front(self) -> None:
         """Note that the messages are seen."""
         self.unread, self.is_mentioned = 0, False
 
-    def add_older(self, entries: Sequence[Entry], me: str | None, *, more: bool) -> None:
+    def leave_front(self) -> None:
+        """Note that new messages are not seen from now on."""
+        self.transcript.remove(self._unread_line)
+
+    def add_older(self, entries: Sequence[Entry], *, more: bool) -> None:
         """Add older entries of the log before the others."""
         self.is_loading = False
         self.has_older = more and not self.transcript.is_full
@@ -119,9 +128,9 @@ class Room:
             if day is not None and day != last_day:
                 lines.append(day_line(day))
                 top, last_day = top or (day, lines[-1]), day
-            lines.append(_line_of(entry, me))
+            lines.append(self._line_of(entry))
         if self._top is not None and last_day == self._first_day:
-            self.transcript.remove_first(self._top)
+            self.transcript.remove(self._top)
         elif self._top is None and self._first_day not in (None, last_day):
             lines.append(day_line(self._first_day))
         if top is not None:
@@ -169,16 +178,15 @@ class Room:
         names = [name]
         if self._news is not None and self._news[0] == event and len(self._news[1]) < _MAX_NAMES_IN_LINE and event in _MARKS:
             names = [*(other for other in self._news[1] if other != name), name]
-            self.transcript.remove_last(self._news[2])
+            self.transcript.remove(self._news[2])
         line = info_line(f"{', '.join(names)} {_TEXTS.get(event, event)}", _MARKS.get(event, "\u00b7"))
         self.add_line(line)
         self._news = event, names, line
 
-
-def _line_of(entry: Entry, me: str | None) -> Line:
-    if isinstance(entry, MessageEvent):
-        return message_line(entry.seq, entry.sender, entry.text, entry.time, me)
-    return topic_line(entry.seq, entry.sender, entry.text, entry.time)
+    def _line_of(self, entry: Entry) -> Line:
+        if isinstance(entry, MessageEvent):
+            return self._lines.message(entry.seq, entry.sender, entry.text, entry.time)
+        return topic_line(entry.seq, entry.sender, entry.text, entry.time)
 
 
 def _day_of(entry: Entry) -> date | None:

@@ -9,7 +9,6 @@ from wschat.cli.terminal.chat_room import Room
 from wschat.cli.terminal.rows import Fragment, Row
 from wschat.cli.terminal.safe_text import one_row
 from wschat.cli.terminal.status import below, latency, seconds_until
-from wschat.cli.terminal.styles import name_style
 
 _SEPARATOR: Fragment = ("class:dim", " \u00b7 ")
 _MAX_TYPING = 3
@@ -32,8 +31,7 @@ def status(model: ChatModel) -> tuple[Row, Row]:
 
 def prompt(model: ChatModel) -> Row:
     """Return what stands before the line that the user types."""
-    name = model.me()
-    return [(f"bold {name_style(name)}", one_row(name)), ("class:prompt", "\u203a ")] if name else [("class:prompt", "\u203a ")]
+    return [*((f"bold {style}", text) for style, text in model.lines.name()), ("class:prompt", "\u203a ")]
 
 
 def _tabs(model: ChatModel) -> Row:

@@ -126,6 +126,9 @@ class Debugger:
             return not self._ask(request)
         return False
 
+    def typed(self, text: str) -> None:
+        """Nothing is sent before the line is complete."""
+
     def reached_top(self) -> None:
         """Nothing is above the oldest line."""
 

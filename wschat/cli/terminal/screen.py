@@ -56,6 +56,9 @@ class View(Protocol):
     def accept(self, text: str) -> bool:
         """Do what the user has typed. Return True if the text must stay in the prompt."""
 
+    def typed(self, text: str) -> None:
+        """The user has changed the line, which is this text now."""
+
     def reached_top(self) -> None:
         """The user has scrolled up to the oldest line."""
 
@@ -75,6 +78,7 @@ class Screen:
             history=history,
             accept_handler=self._accept,
             multiline=False,
+            on_text_changed=lambda buffer: view.typed(buffer.text),
         )
         parts = Parts(view.title, view.status, view.prompt, lambda width, height: view.transcript.view(width, height))
         self._app: Application[int] = Application(

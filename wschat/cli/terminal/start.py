@@ -33,6 +33,8 @@ def run(options: ConnectOptions) -> int:
     With a subprotocol or a recording, that is the debugger, whatever the server is. Raises CommandExit if no connection can be opened,
     or if the server ends it for good.
     """
+    if options.record and options.room:
+        raise CommandExit(ExitCode.USAGE, "--record and --room cannot be given together on a terminal: only the debugger records")
     with opening(options):
         if options.subprotocols or options.record:
             return run_debugger(options, None if options.reconnect else options.open())

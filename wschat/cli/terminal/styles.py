@@ -21,6 +21,7 @@ STYLE = Style(
         ("status unread", "bold #ffd75f"),
         ("status good", "#87d787"),
         ("status bad", "bold #ff8787"),
+        ("unread-line", "#d75f00"),
         ("dim", "#808080"),
         ("info", "italic #808080"),
         ("error", "#d75f5f"),
@@ -42,6 +43,23 @@ STYLE = Style(
 """The style of each class."""
 
 
-def name_style(name: str) -> str:
-    """Return the style of a name, which is the same in each run."""
-    return NAME_COLOURS[zlib.crc32(name.casefold().encode(errors="replace")) % len(NAME_COLOURS)]
+class NameColours:
+    """Gives each name a colour: the same in each run, unless another name has it already."""
+
+    def __init__(self) -> None:
+        self._colours: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """Return the colour of a name, as a style."""
+        key = name.casefold()
+        preferred = zlib.crc32(key.encode(errors="replace")) % len(NAME_COLOURS)
+        if key not in self._colours and len(self._colours) < len(NAME_COLOURS):
+            self._colours[key] = self._free(preferred)
+        return self._colours.get(key, NAME_COLOURS[preferred])
+
+    def _free(self, preferred: int) -> str:
+        """Return the first free colour from the preferred one on. There must be one."""
+        taken = set(self._colours.values())
+        # Neighbours look alike, so that every third one is tried; as 3 does not divide their number, that is all of them.
+        places = ((preferred + 3 * step) % len(NAME_COLOURS) for step in range(len(NAME_COLOURS)))
+        return next(NAME_COLOURS[place] for place in places if NAME_COLOURS[place] not in taken)

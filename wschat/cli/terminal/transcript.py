@@ -84,16 +84,15 @@ class Transcript:
         self._lines.extendleft(reversed(older))
         self._first -= len(older)
 
-    def remove_first(self, line: Line) -> None:
-        """Remove the oldest line, if it is this one."""
-        if self._lines and self._lines[0] is line:
-            self._lines.popleft()
-            self._first += 1
-
-    def remove_last(self, line: Line) -> None:
-        """Remove the newest line, if it is this one."""
-        if self._lines and self._lines[-1] is line:
-            self._lines.pop()
+    def remove(self, line: Line) -> None:
+        """Remove a line, if it is there."""
+        try:
+            index = self._lines.index(line)
+        except ValueError:
+            return
+        del self._lines[index]
+        if self._bottom is not None and self._bottom[0] > self._first + index:
+            self._bottom = self._bottom[0] - 1, self._bottom[1]
 
     def clear(self) -> None:
         """Remove all lines."""
