@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wschat.cli.apps import CHAT, open_app
+from wschat.cli.apps import CHAT, load_wsgi, open_app, wsgi_only
 from wschat.cli.chat import ChatConfig
 from wschat.errors import UsageError
 from wschat.server.server import WebSocketHandler
@@ -38,3 +38,14 @@ def test_an_error_of_a_handler_names_the_application() -> None:
 def test_settings_that_would_not_protect_a_handler_are_refused(config: ChatConfig, flag: str) -> None:
     with pytest.raises(UsageError, match=f"^{flag} is for the chat, and does not protect"), open_app("wschat.apps:echo", config, 0):
         pass
+
+
+def test_a_server_of_a_wsgi_application_alone_has_no_websockets() -> None:
+    app = wsgi_only("mine:app")
+    assert (app.description, app.site, app.has_websockets) == ("mine:app", None, False)
+
+
+@pytest.mark.parametrize(("name", "error"), [("wsgiref", "MODULE:APP"), ("wsgiref:nothing", "nothing"), ("wsgiref:__name__", "callable")])
+def test_an_error_of_a_wsgi_application_names_the_option(name: str, error: str) -> None:
+    with pytest.raises(UsageError, match=f"^--wsgi .*{error}"):
+        load_wsgi(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import click
 import pytest
@@ -128,6 +130,48 @@ def test_insiders_may_read_the_statistics(options: tuple[str, ...], status: int)
     anywhere = (*ANY_PORT, "--allowed-host", "chat.test")
     with running(*anywhere, *options) as command, Raw(socket.create_connection((command.host, command.port))) as raw:
         assert raw.ask(b"GET /stats/data HTTP/1.1\r\nHost: chat.test\r\n\r\n").status == status
+
+
+WSGI_APP = """
+def page(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+"""
+
+
+def fetch(url: str) -> bytes:
+    with urlopen(url, timeout=TIMEOUT) as response:
+        body: bytes = response.read()
+        return body
+
+
+def test_a_wsgi_application_alone_has_no_websockets(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WSGI_APP)
+    with running(*ANY_PORT, "--wsgi", "mine:page", cwd=tmp_path) as command:
+        base = f"127.0.0.1:{command.port}"
+        assert command.start_line == f"wschat serves mine:page on http://{base}/"
+        assert fetch(f"http://{base}/x") == b"/x"
+        with pytest.raises(wschat.OpeningFailed, match="404"):
+            wschat.connect(f"ws://{base}/")
+
+
+def test_the_chat_is_served_beside_a_wsgi_application(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WSGI_APP)
+    options = [*ANY_PORT, "--wsgi", "mine.py:page", "--app", "chat", "--path-prefix", "/chat"]
+    with running(*options, cwd=tmp_path) as command:
+        base = f"127.0.0.1:{command.port}"
+        assert command.start_line == f"wschat serves mine.py:page on http://{base}/ and chat on http://{base}/chat/ and ws://{base}/chat/"
+        assert fetch(f"http://{base}/") == b"/"
+        assert json.loads(fetch(f"http://{base}/chat/api/rooms")) == {"rooms": []}
+        with wschat.connect(f"ws://{base}/chat/") as ws:
+            assert ws.recv(TIMEOUT) == "Welcome to the chat!"
+
+
+def test_the_chat_beside_a_wsgi_application_needs_a_prefix(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WSGI_APP)
+    result = call("--app", "chat", "--wsgi", str(tmp_path / "mine.py:page"))
+    assert result.exit_code == 2
+    assert "needs a --path-prefix" in result.output
 
 
 @pytest.mark.parametrize(("app", "limit", "prelude"), [("chat", 64 * 1024, ["Welcome to the chat!"]), ("wschat.apps:echo", 1 << 20, [])])

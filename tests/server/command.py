@@ -43,7 +43,7 @@ class Command(Served):
         self.process = process
         self._errors = errors
         self.start_line = process.stdout.readline().rstrip("\n")
-        match = re.search(r" wss?://(\S+):(\d+)(\S*)/$", self.start_line)
+        match = re.search(r" (?:ws|http)s?://(\S+):(\d+)(\S*)/$", self.start_line)
         assert match, f"no start line but {self.start_line!r}; {self.errors()}"
         super().__init__(match[1], int(match[2]), match[3])
 

@@ -1,18 +1,21 @@
-"""The applications that `wschat serve --app` serves: the chat, or a handler from a module or a file."""
+"""The applications that `wschat serve` serves: the chat, a handler from a module or a file, and a WSGI application."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from wschat.chat.chat import SUBPROTOCOLS
 from wschat.cli.chat import PROTECTING, ChatConfig, default_history, open_chat
-from wschat.cli.loading import load_handler
-from wschat.errors import UsageError
+from wschat.cli.loading import load_handler, load_object
+from wschat.errors import RequestRefused, UsageError
 from wschat.server.handlers import check_class
+from wschat.server.requests import Request
 from wschat.server.serve import make_handler_class
 from wschat.server.server import WebSocketHandler
+from wschat.server.wsgi import WsgiApp
 from wschat.settings import settings_of
 from wschat.web.site import Site
 
@@ -32,6 +35,8 @@ class App:
     """The subprotocols that it speaks."""
     site: Site | None = None
     """The handler of its plain HTTP requests; None if it has none."""
+    has_websockets: bool = True
+    """False if it refuses all WebSockets."""
 
 
 @contextmanager
@@ -44,6 +49,29 @@ def open_app(name: str, config: ChatConfig, max_message_bytes: int) -> Iterator[
     with closing(open_chat(config, history)) as chat, closing(Site(chat.http, max_message_bytes, config.insiders)) as site:
         description = name if history == "off" else f"{name} (history: {history})"
         yield App(description, make_handler_class(chat.handle, chat.check_request), SUBPROTOCOLS, site)
+
+
+def wsgi_only(name: str) -> App:
+    """Return the application of a server that has a WSGI application of this name, and no WebSockets."""
+    return App(name, _NoWebSockets, has_websockets=False)
+
+
+class _NoWebSockets(WebSocketHandler):
+    """Refuses all."""
+
+    def check_request(self, request: Request) -> None:
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no WebSocket at this server.")
+
+    def handle(self) -> None:
+        raise AssertionError("no WebSocket is ever open")
+
+
+def load_wsgi(name: str) -> WsgiApp:
+    """Import and return the application of `--wsgi`. Raises UsageError if there is none."""
+    app: WsgiApp = load_object("--wsgi", name, "MODULE:APP or FILE.py:APP")
+    if not callable(app):
+        raise UsageError(f"--wsgi {name}: a WSGI application must be callable, not {app!r}")
+    return app
 
 
 def _load_app(name: str, config: ChatConfig) -> App:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from wschat.cli.apps import CHAT, App, open_app
+from wschat.cli.apps import CHAT, App, load_wsgi, open_app, wsgi_only
 from wschat.cli.chat import ChatConfig
 from wschat.cli.log_output import FORMATS, LEVELS, set_up_logging
 from wschat.cli.options import configured, is_given, options_of, report_ignored_variables
@@ -40,6 +40,16 @@ class CommandConfig:
     """The port to listen on; 0 for any free port."""
     app: str = setting(CHAT, option=Option("--app", "Application to serve.", metavar="chat|MODULE:HANDLER|FILE.py:HANDLER"))
     """The application to serve."""
+    wsgi_app: str | None = setting(
+        None,
+        option=Option(
+            "--wsgi",
+            "WSGI application for all requests that are not for the application: those that open no WebSocket, and beside the chat those "
+            "without its path prefix. Without --app, there are no WebSockets.",
+            metavar="MODULE:APP|FILE.py:APP",
+        ),
+    )
+    """The WSGI application to serve; None for none."""
     tls_cert: str | None = setting(None, option=Option("--tls-cert", "PEM file with a certificate chain, for TLS. SIGHUP reloads it."))
     """The path of a PEM file with a certificate chain; None for no TLS."""
     tls_key: str | None = setting(None, option=Option("--tls-key", "PEM file with the private key, if it is another file."))
@@ -97,7 +107,7 @@ def main(context: click.Context, /, **_: Any) -> None:
             certificate = _load_certificate(command)
             limits = configured(CHAT_LIMITS if command.app == CHAT else DEFAULT_LIMITS, context)
             config = replace(_server_config(context), limits=limits, tls=certificate.context if certificate else None)
-            app = stack.enter_context(open_app(command.app, configured(ChatConfig(), context), limits.max_message_bytes))
+            app = stack.enter_context(_open_app(command, context, limits))
             server = stack.enter_context(_listen(command, app, config))
         with _running():
             stack.enter_context(Signals(_actions_on_signals(server, certificate)))
@@ -145,9 +155,22 @@ def _server_config(context: click.Context) -> ServerConfig:
     return config
 
 
+@contextmanager
+def _open_app(command: CommandConfig, context: click.Context, limits: Limits) -> Iterator[App]:
+    """Open the application of the WebSockets. Raises UsageError."""
+    if command.wsgi_app is not None and not is_given("app", context):
+        yield wsgi_only(command.wsgi_app)
+        return
+    with open_app(command.app, configured(ChatConfig(), context), limits.max_message_bytes) as app:
+        yield app
+
+
 def _listen(command: CommandConfig, app: App, config: ServerConfig) -> WebSocketServer:
-    """Return a server of an application. Raises OSError if the address cannot be listened on."""
-    config = replace(config, subprotocols=app.subprotocols, http=app.site)
+    """Return a server of an application. Raises UsageError, and OSError if the address cannot be listened on."""
+    wsgi = None if command.wsgi_app is None else load_wsgi(command.wsgi_app)
+    if wsgi is not None and app.site is not None and not config.path_prefix:
+        raise UsageError(f"--wsgi beside --app {command.app} needs a --path-prefix, such as /{command.app}")
+    config = replace(config, subprotocols=app.subprotocols, http=app.site, wsgi=wsgi)
     server = CommandServer((command.host, command.port), app.handler_class, config=config)
     if app.site is not None:
         app.site.watch(server.load)
@@ -157,10 +180,12 @@ def _listen(command: CommandConfig, app: App, config: ServerConfig) -> WebSocket
 def _announcement(command: CommandConfig, app: App, server: WebSocketServer) -> str:
     """Return the line that tells what is served, and at which URLs."""
     host = f"[{command.host}]" if ":" in command.host else command.host
-    place = f"{host}:{server.port}{server.config.path_prefix}/"
-    schemes = ("http", "ws") if app.site else ("ws",)
     secure = "s" if server.config.tls else ""
-    return f"wschat serves {app.description} on {' and '.join(f'{scheme}{secure}://{place}' for scheme in schemes)}"
+    place = f"{secure}://{host}:{server.port}"
+    schemes = [scheme for scheme, is_served in (("http", server.config.has_http), ("ws", app.has_websockets)) if is_served]
+    urls = " and ".join(f"{scheme}{place}{server.config.path_prefix}/" for scheme in schemes)
+    beside = f"{command.wsgi_app} on http{place}/ and " if command.wsgi_app is not None and app.has_websockets else ""
+    return f"wschat serves {beside}{app.description} on {urls}"
 
 
 def _actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:

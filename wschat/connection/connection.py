@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from wschat.connection.fragments import send_fragments
 from wschat.connection.lifecycle import Lifecycle
@@ -20,7 +20,9 @@ from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
 from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
 from wschat.protocol.frames import CloseCode, Opcode
+from wschat.protocol.request_target import cookies_of, query_of
 
+_NO_PARAMS: Mapping[str, str | int] = MappingProxyType({})
 _MESSAGE_TYPES = (str, bytes, bytearray, memoryview)
 
 
@@ -61,12 +63,24 @@ class Connection(Lifecycle):
         """The headers of the peer's opening handshake, with names in lower case."""
         self.identity: object = None
         """`Request.identity`, as a server's `check_request` has set it."""
+        self.path_params: Mapping[str, str | int] = _NO_PARAMS
+        """What the placeholders of the path's pattern have found, by name, on a server with routes."""
         self.subprotocol = subprotocol
         """The subprotocol agreed on, or None."""
         self._deflater = deflate.deflater(is_client=is_client) if deflate and keeps_context else None
         self._encode = self.encoding.encoder()
         if already_read:
             self._receiver.incoming.feed(already_read)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the query in `path`. Of a repeated parameter, the last value counts."""
+        return query_of(self.path)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the client's opening request, by name; on a server only."""
+        return cookies_of(self.headers)
 
     @property
     def latency(self) -> float | None:

@@ -192,7 +192,7 @@ class HttpConnection:
         request = self._parse(head)
         response = self._call(request)
         if not isinstance(response, WrittenResponse):
-            self._note_answered(request, response.status)
+            self._note_answered(logging.DEBUG, request, response.status)
         if isinstance(response, EventsResponse):
             self._send_events(request, response)
             raise HttpConnectionClosed("the event stream has ended")
@@ -205,8 +205,8 @@ class HttpConnection:
             raise HttpConnectionClosed("the last response has been sent")
         self._received = self._h11.trailing_data[0]
 
-    def _note_answered(self, request: Request, status: int) -> None:
-        log_answered(self._client_address, request, status)
+    def _note_answered(self, level: int, request: Request, status: int) -> None:
+        log_answered(level, request.remote_address or self._client_address, request, status)
         if status >= HTTPStatus.BAD_REQUEST:
             counters.count_refusal(refusal_of(status))
 
@@ -254,7 +254,7 @@ class HttpConnection:
             respond(app, request, self._socket.getsockname(), writer)
         finally:
             if writer.status is not None:
-                self._note_answered(request, writer.status)
+                self._note_answered(logging.INFO, request, writer.status)
 
     def _send(self, request: Request, response: Response | WrittenResponse) -> None:
         """Write a response.
@@ -357,7 +357,7 @@ class HttpConnection:
             already_read=self._received,
             quotas=quotas,
         )
-        ws.identity = request.identity
+        ws.identity, ws.path_params = request.identity, request.path_params
         log_opened(ws)
         settings.connections.set_peer(sock, ws)
         return ws

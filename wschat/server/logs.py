@@ -60,9 +60,9 @@ def log_closed(ws: Connection | EventStream, seconds: float) -> None:
     logger.log(level, text, fields, extra={"fields": fields})
 
 
-def log_answered(client_address: Any, request: Request, status: int) -> None:
+def log_answered(level: int, client_address: Any, request: Request, status: int) -> None:
     """Log the response to a plain request, without the query."""
-    if not logger.isEnabledFor(logging.DEBUG):
+    if not logger.isEnabledFor(level):
         return
     fields = {
         "event": "answered",
@@ -71,7 +71,7 @@ def log_answered(client_address: Any, request: Request, status: int) -> None:
         "path": shown(request.path),
         "status": int(status),
     }
-    logger.debug("%(client)s %(method)s %(path)s: %(status)d", fields, extra={"fields": fields})
+    logger.log(level, "%(client)s %(method)s %(path)s: %(status)d", fields, extra={"fields": fields})
 
 
 def log_refused(client_address: Any, reason: object) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 import h11
 
 from wschat.errors import RequestRefused, UsageError
+from wschat.protocol.request_target import cookies_of, query_of
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """Matches the end of a request's head."""
@@ -42,6 +43,8 @@ class Request:
     """The client's address, as `Connection.remote_address`: that given by a trusted proxy, or the peer's."""
     identity: object = None
     """What `check_request` has found out about the client. The handler finds it in `Connection.identity`."""
+    path_params: Mapping[str, str | int] = field(default_factory=dict)
+    """What the placeholders of the path's pattern have found, on a server with routes. The handler finds it in `Connection.path_params`."""
     scheme: str = "http"
     """`http` or `https`: that of the connection, or the one that a trusted proxy names."""
     body: io.RawIOBase | io.BytesIO = field(default_factory=io.BytesIO, repr=False, compare=False)
@@ -55,8 +58,12 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The parameters of the query. Of a repeated parameter, the last value counts."""
-        query = self.target.partition("?")[2]
-        return dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+        return query_of(self.target)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies, by name."""
+        return cookies_of(self.headers)
 
     def read_body(self, max_bytes: int) -> bytes:
         """Wait for the body and return it; the body of an opening request is empty. For the connection's own thread.
