@@ -51,7 +51,6 @@ COVERED_BY = {
     "chat/text": "chat/test_parser_commands.py",
     "cli/client/conversing": "cli/client/test_conversation.py",
     "cli/client/exit_codes": "cli/test_connect.py",
-    "cli/client/input": "cli/test_connect.py",
     "cli/client/raw_conversation": "cli/client/test_conversation.py",
     "cli/client/transcript": "cli/client/test_script.py",
     "cli/loading": "cli/test_serve.py",

@@ -1,4 +1,4 @@
-"""`wschat connect`, run as `python -m wschat.client` in a pipe and on a terminal."""
+"""`wschat connect` in a pipe and on a terminal. What needs a process runs it as `python -m wschat.client`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from contextlib import contextmanager
 import pytest
 
 import wschat
+from tests.cli.client.command import run
 from tests.client.servers import accepting
 from tests.conftest import ServerFactory, echo, url_of
 from wschat.connection.connection import Connection
 
 COMMAND = [sys.executable, "-m", "wschat.client"]
-
-
-def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], input=given, capture_output=True, text=True, timeout=30)
 
 
 @contextmanager
@@ -38,7 +35,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_lines_are_sent_and_messages_printed(echo_url: str) -> None:
     done = run(echo_url, given="one\ntwo\r\n\nlast without an end")
-    assert (done.stdout, done.stderr, done.returncode) == ("one\ntwo\n\nlast without an end\n", "", 0)
+    assert (done.code, done.out, done.err) == (0, b"one\ntwo\n\nlast without an end\n", "")
 
 
 def test_messages_after_the_end_of_the_input_are_printed(serve: ServerFactory) -> None:
@@ -48,18 +45,18 @@ def test_messages_after_the_end_of_the_input_are_printed(serve: ServerFactory) -
                 ws.send(f"{message!s} {part}")
 
     done = run(url_of(serve(slow)), given="hi\n")
-    assert done.stdout.splitlines() == [f"hi {part}" for part in range(1000)]
-    assert done.returncode == 0
+    assert done.lines == [f"hi {part}" for part in range(1000)]
+    assert done.code == 0
 
 
 def test_binary_messages_are_printed_as_they_are(serve: ServerFactory) -> None:
-    assert run(url_of(serve(lambda ws: ws.send(b"abc")))).stdout == "abc\n"
+    assert run(url_of(serve(lambda ws: ws.send(b"abc")))).out == b"abc\n"
 
 
 def test_options_reach_the_server(serve: ServerFactory) -> None:
     server = serve(lambda ws: ws.send(f"{ws.headers['x-a']} {ws.headers['origin']} {ws.subprotocol}"), subprotocols=["b"], origins=["*"])
     done = run(url_of(server), "--header", "X-A: 1", "--origin", "http://o", "--subprotocol", "b")
-    assert done.stdout == "1 http://o b\n"
+    assert done.lines == ["1 http://o b"]
 
 
 @pytest.mark.parametrize(("code", "status"), [(1000, 0), (1001, 0), (1008, 4), (1011, 4)])
@@ -76,9 +73,9 @@ def test_the_exit_code_is_0_after_a_clean_end_only(serve: ServerFactory, code: i
 )
 def test_a_failed_opening_is_a_one_line_error(arguments: list[str], code: int) -> None:
     done = run(*arguments)
-    assert done.returncode == code
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
+    assert done.code == code
+    assert done.out == b""
+    assert len(done.err.splitlines()) == 1
 
 
 def test_a_refusal_is_printed_with_its_reason(serve: ServerFactory) -> None:
@@ -87,8 +84,8 @@ def test_a_refusal_is_printed_with_its_reason(serve: ServerFactory) -> None:
 
     server = serve(echo, check_request=refuse)
     done = run(url_of(server))
-    assert done.stderr == f"wschat: {url_of(server)}: 127.0.0.1:{server.port} answered 403 Forbidden: Not you.\n"
-    assert done.returncode == 3
+    assert done.err == f"wschat: {url_of(server)}: 127.0.0.1:{server.port} answered 403 Forbidden: Not you.\n"
+    assert done.code == 3
 
 
 def test_ctrl_c_closes_and_exits(echo_url: str) -> None:
@@ -158,7 +155,7 @@ def test_the_close_code_of_a_stopped_server_is_printed(serve: ServerFactory) -> 
 
 def test_control_characters_of_a_reason_are_escaped(serve: ServerFactory) -> None:
     url = url_of(serve(lambda ws: ws.close(4000, "\x1b[2J\u202ebad\nwschat: forged")))
-    assert run(url).stderr == f"wschat: {url}: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
+    assert run(url).err == f"wschat: {url}: connection closed: 4000 \\x1b[2J\\u202ebad\\nwschat: forged\n"
 
 
 def shown_on_a_terminal(url: str) -> str:
@@ -196,7 +193,7 @@ def test_control_characters_of_a_message_are_escaped_on_a_terminal(serve: Server
 
 def test_in_a_pipe_messages_are_printed_as_they_are(serve: ServerFactory) -> None:
     message = "anna: \x1b[2J\u202ehi\nbob: \x85"
-    assert run(url_of(serve(lambda ws: ws.send(message)))).stdout == f"{message}\n"
+    assert run(url_of(serve(lambda ws: ws.send(message)))).out == f"{message}\n".encode()
 
 
 def run_in_shell(redirection: str, url: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.client.command import run
+from tests.client.servers import ConnectProxy
 from tests.conftest import ServerFactory, url_of
 from tests.connection.wiring import PATIENCE
 from wschat.cli.client.options import ConnectOptions
@@ -90,6 +91,21 @@ def test_what_the_server_is_asked_for(serve: ServerFactory) -> None:
     sent = {name: request.headers[name] for name in ("x-a", "x-b", "cookie", "authorization", "origin")}
     assert sent == {"x-a": "1", "x-b": "2", "cookie": "c=3; d=4=5", "authorization": "Bearer t", "origin": "http://o"}
     assert request.path == "/?name=anna"
+
+
+def test_limits_of_the_connection() -> None:
+    limits = ConnectOptions(url=URL, ping_interval=3.0).limits
+    assert (limits.ping_interval, limits.max_message_bytes) == (3.0, 100 << 20)
+
+
+def test_a_proxy_and_none(echo_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ConnectProxy() as proxy:
+        assert run(echo_url, "--proxy", f"http://{proxy.place}", "--send", "hi", "--expect", "hi").code == 0
+        assert len(proxy.heads) == 1
+    monkeypatch.setenv("ws_proxy", f"http://{proxy.place}")  # which is gone
+    monkeypatch.setenv("no_proxy", "")
+    assert run(echo_url, "--send", "hi").code == 3
+    assert run(echo_url, "--proxy", "", "--send", "hi", "--expect", "hi").code == 0
 
 
 def test_subprotocols_of_the_mode_are_offered_without_any_of_the_user(serve: ServerFactory) -> None:

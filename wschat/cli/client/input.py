@@ -20,7 +20,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines: deque[bytes] = deque()
-        self._rest = b""
+        self._parts: list[bytes] = []  # of a line whose end was not read yet
         self._has_ended = False
 
     @property
@@ -41,16 +41,24 @@ class Lines:
         while not self._lines and not self._has_ended:
             if (chunk := self._read(stopped)) is None:
                 return None
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            self._lines.extend(lines)
-            if not chunk:
-                self._lines.extend([self._rest] if self._rest else [])
-                self._has_ended = True
+            self._add(chunk)
         return self._lines[0] if self._lines else None
 
     def drop_first(self) -> None:
         """Remove the first line, which was sent."""
         self._lines.popleft()
+
+    def _add(self, chunk: bytes) -> None:
+        """Add the next bytes of the input, b"" for its end."""
+        first, *others = chunk.split(b"\n")
+        self._parts.append(first)
+        for part in others:
+            self._lines.append(b"".join(self._parts))
+            self._parts = [part]
+        if not chunk:
+            self._has_ended = True
+            if rest := b"".join(self._parts):
+                self._lines.append(rest)
 
     def _read(self, stopped: socket.socket) -> bytes | None:
         """Return the next bytes of the input, b"" at its end, and None once `stopped` is readable."""

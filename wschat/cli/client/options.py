@@ -27,6 +27,9 @@ CHAT_SUBPROTOCOL = "wschat.v1"
 VARIABLES = "WSCHAT_CLIENT_"
 """How the names of the environment variables begin."""
 
+MAX_MESSAGE_BYTES = 100 << 20
+"""The size of a received message, as of other terminal clients, which are built on Node's ws. Above it, the connection is closed (1009)."""
+
 _FOR_PIPES = ("steps", "count", "replay", "binary", "json", "quiet")
 # Each pair with the reason why it cannot be given together.
 _CONFLICTS = (
@@ -199,7 +202,7 @@ class ConnectOptions:
     @property
     def limits(self) -> Limits:
         """The limits of the connection."""
-        return replace(DEFAULT_LIMITS, ping_interval=self.ping_interval)
+        return replace(DEFAULT_LIMITS, ping_interval=self.ping_interval, max_message_bytes=MAX_MESSAGE_BYTES)
 
     def open(self, *, subprotocols: Sequence[str] = ()) -> Connection:
         """Open the connection. `subprotocols` are offered if no --subprotocol was given.
