@@ -25,7 +25,7 @@ def invoke() -> Iterator[Callable[..., Result]]:
 
 @pytest.fixture(autouse=True)
 def logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Keep what the bots log."""
+    """Capture all log records of the bots."""
     caplog.set_level(logging.INFO, "wschat")
 
 

@@ -25,7 +25,7 @@ NAMES = ["dice", "logtail", "reminders", "webhook"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_bot_explains_its_options(name: str, invoke: Callable[..., Result]) -> None:
+def test_help_describes_the_options_of_each_bot(name: str, invoke: Callable[..., Result]) -> None:
     result = invoke(import_module(f"wschat.bots.{name}").main, ["--help"])
     assert result.exit_code == 0
     assert "URL" in result.output
@@ -55,25 +55,25 @@ def test_the_options_reach_the_bot(invoke: Callable[..., Result], monkeypatch: p
     }
 
 
-def test_a_wrong_use_ends_with_2(invoke: Callable[..., Result]) -> None:
+def test_a_usage_error_is_exit_code_2(invoke: Callable[..., Result]) -> None:
     result = invoke(main, ["http://chat"])
     assert result.exit_code == 2
     assert "the URL of a WebSocket must begin with ws:// or wss://" in result.output
 
 
-def test_a_refusal_ends_with_3(invoke: Callable[..., Result], chat: Guests, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_is_exit_code_3(invoke: Callable[..., Result], chat: Guests, caplog: pytest.LogCaptureFixture) -> None:
     assert invoke(main, [url_of(chat.server), "--name", "root"]).exit_code == 3
     assert "the bot has no connection any more" in caplog.text
 
 
-def test_a_server_of_something_else_ends_with_3(
+def test_a_server_that_is_no_chat_is_exit_code_3(
     invoke: Callable[..., Result], serve: ServerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert invoke(main, [url_of(serve(lambda ws: None))]).exit_code == 3
     assert "does not speak wschat.v1" in caplog.text
 
 
-def test_a_bot_whose_name_is_taken_over_ends_with_4(chat: Guests, invoke: Callable[..., Result]) -> None:
+def test_a_bot_whose_name_is_taken_over_exits_with_4(chat: Guests, invoke: Callable[..., Result]) -> None:
     secret = "a-secret-of-22-letters-or-more"
 
     def take_over(member: object) -> None:
@@ -89,7 +89,7 @@ def test_a_bot_whose_name_is_taken_over_ends_with_4(chat: Guests, invoke: Callab
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0(chat: Guests, number: int) -> None:
+def test_a_signal_ends_a_bot_with_0(chat: Guests, number: int) -> None:
     alice = chat.v1("alice", "tea")
     command = [sys.executable, "-m", "wschat.bots.dice", url_of(chat.server), "--room", "tea"]
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:

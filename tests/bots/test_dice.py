@@ -14,7 +14,7 @@ from wschat.bots.dice import make_bot, throw
 
 
 class Ones(random.Random):
-    """Dice that always show a one; coins show heads, and the first of several is picked."""
+    """A generator for dice that show ones, coins that show heads, and choices of the first item."""
 
     def randint(self, a: int, b: int) -> int:
         return a
@@ -36,18 +36,18 @@ class Ones(random.Random):
         ("50d6", "50"),
     ],
 )
-def test_what_dice_show(dice: str, shown: str) -> None:
+def test_dice_are_rolled_and_added_up(dice: str, shown: str) -> None:
     assert throw(dice, Ones()) == shown
 
 
 @pytest.mark.parametrize("dice", ["", "6", "2d", "dd6", "2d6+", "-1d6", "1d6+1+1", "٣d6", "12345d6", "1d6\n!roll"])
-def test_what_is_no_dice(dice: str) -> None:
+def test_other_words_are_not_dice(dice: str) -> None:
     with pytest.raises(ValueError, match="Dice are like 2d6, d20 or 3d8"):
         throw(dice)
 
 
 @pytest.mark.parametrize("dice", ["0d6", "101d6", "1d0", "1d100001"])
-def test_dice_that_nobody_has(dice: str) -> None:
+def test_impossible_dice_are_an_error(dice: str) -> None:
     with pytest.raises(ValueError, match="I have 1 to 100 dice with 1 to 100,000 sides"):
         throw(dice)
 

@@ -29,7 +29,7 @@ COMMANDS = re.findall(r"^    python -m wschat\.bots\.(\w+) (.*)", BOTS.text, re.
 
 @pytest.fixture
 def clerk(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Make the module of the first example."""
+    """The module of the first example."""
     module = types.ModuleType("clerk")
     monkeypatch.setitem(sys.modules, "clerk", module)
     exec(BOTS.example("python", 'name="clerk"').code, module.__dict__)
@@ -45,7 +45,7 @@ def test_the_tests_of_the_example_pass(clerk: dict[str, object]) -> None:
         tests[name]()
 
 
-def test_what_the_text_says_of_the_example(clerk: dict[str, object]) -> None:
+def test_the_example_behaves_as_its_text_says(clerk: dict[str, object]) -> None:
     bot = clerk["bot"]
     assert isinstance(bot, Bot)
     (usage,) = re.findall(r"`(Usage: !vote .*?)`", BOTS.text)
@@ -87,7 +87,7 @@ def test_the_bot_of_the_readme(chat: Guests, tmp_path: Path) -> None:
         while "dice" not in alice.ask(type="who", room="lobby")["members"]:
             pass
         answer = None
-        while answer is None:  # what is said before the bot has joined is past for it
+        while answer is None:  # the bot does not answer messages from before its join
             alice.say("!roll 2d6", room="lobby")
             answer = next((event for event in alice.seen() if event.get("from") == "dice"), None)
         assert re.fullmatch(r"[1-6] \+ [1-6] = \d+", answer["text"])

@@ -68,7 +68,7 @@ def test_a_file_that_was_truncated_is_read_from_its_beginning(log: Path) -> None
     tail.close()
 
 
-def test_what_is_not_utf_8_is_escaped_and_a_line_without_an_end_is_cut(log: Path) -> None:
+def test_invalid_utf_8_is_escaped_and_a_line_without_an_end_is_truncated(log: Path) -> None:
     tail = LogTail(log)
     append(log, b"caf\xe9\n")
     assert tail.read() == [r"caf\xe9"]
@@ -77,7 +77,7 @@ def test_what_is_not_utf_8_is_escaped_and_a_line_without_an_end_is_cut(log: Path
     tail.close()
 
 
-def test_lines_are_sent_in_batches_that_are_repeated_until_they_are_sent() -> None:
+def test_lines_are_sent_in_batches_that_are_retried() -> None:
     batches = Batches(2)
     assert batches.next() is None
     batches.add(["one", "two", "three"])
@@ -95,7 +95,7 @@ def test_lines_are_sent_in_batches_that_are_repeated_until_they_are_sent() -> No
     assert batches.next() is None
 
 
-def test_lines_that_are_too_many_or_too_long_are_cut_and_it_says_so() -> None:
+def test_too_many_or_too_long_lines_are_truncated_with_a_notice() -> None:
     batches = Batches(1)
     batches.add(["x" * 600, *map(str, range(1500))])
     batch = batches.next()

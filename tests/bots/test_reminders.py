@@ -1,4 +1,4 @@
-"""The bot that reminds."""
+"""The bot that sends reminders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bot(file: Path, clock: Clock) -> Bot:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2D", 172_800), ("1w", 604_800), ("366d", 31_622_400)]
 )
-def test_periods(text: str, seconds: float) -> None:
+def test_periods_are_parsed(text: str, seconds: float) -> None:
     assert parse_period(text) == seconds
 
 
@@ -59,14 +59,14 @@ def test_a_reminder_is_kept_listed_and_removed(bot: Bot, clock: Clock, file: Pat
     assert [reminder.text for reminder in Reminders(file).of("alice")] == ["tea  is ready"]
 
 
-def test_wrong_calls(bot: Bot) -> None:
+def test_wrong_calls_are_answered_with_an_error(bot: Bot) -> None:
     assert bot.feed("!remind 10m") == ["Usage: !remind WHEN TEXT (text is missing)"]
     assert bot.feed("!remind soon tea") == ["'soon' is not a time like 90s, 10m, 1h30m or 2d."]
     assert bot.feed("!forget all") == ["Usage: !forget NUMBER (number must be a whole number, not 'all')"]
     assert bot.feed("!remind 10m tea", room="") == ["I remind in rooms only."]
 
 
-def test_a_sender_cannot_have_any_number_of_reminders(bot: Bot) -> None:
+def test_the_reminders_of_a_sender_are_limited(bot: Bot) -> None:
     for number in range(1, 21):
         assert bot.feed("!remind 1h tea") == [f"alice: reminder {number} in 1h."]
     assert bot.feed("!remind 1h tea") == ["You have 20 reminders already."]
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
             Reminders(path)
 
 
-def test_reminders_come_once_and_outlive_a_restart(chat: Guests, file: Path, clock: Clock) -> None:
+def test_reminders_are_sent_once_and_survive_a_restart(chat: Guests, file: Path, clock: Clock) -> None:
     alice = chat.v1("alice", "tea")
     options = {"url": url_of(chat.server), "name": "reminders", "rooms": ["tea"], "secret": "a-secret-of-22-letters-or-more"}
     with make_bot(file=file, clock=clock, **options) as bot:  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def test_reminders_come_once_and_outlive_a_restart(chat: Guests, file: Path, clo
         assert alice.next(lambda event: event.get("from") == "reminders")["text"] == "alice: the cake"
 
 
-def test_a_reminder_that_cannot_be_said_is_logged_and_dropped(
+def test_a_reminder_that_cannot_be_sent_is_logged_and_dropped(
     chat: Guests, file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     Reminders(file).add(clock.now, "coffee", "alice", "the cake")

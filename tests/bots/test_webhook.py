@@ -1,4 +1,4 @@
-"""The bot that sends what is posted to it."""
+"""The bot that sends the texts posted to it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def post(bot: Bot) -> Iterator[Post]:
 
 @pytest.fixture
 def alice(chat: Guests, bot: Bot) -> Iterator[Client]:
-    """Be in the rooms of the bot, which runs."""
+    """A client in the rooms of the bot, which is running."""
     client = chat.v1("alice", "tea")
     client.join("coffee")
     with bot:
@@ -90,7 +90,7 @@ def test_an_event_of_github_is_sent_by_its_template(post: Post, alice: Client) -
     body = json.dumps(PUSH).encode()
     signature = f"sha256={hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()}"
     headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Hub-Signature-256": signature}
-    for _ in range(2):  # GitHub sends it again if it had no answer
+    for _ in range(2):  # GitHub repeats a request that it got no response to
         assert post(body, headers=headers, secret="") == (200, {"sent": True, "seq": 1})
     text = "alice/tea: alice pushed to refs/heads/main: Boil the water https://example.com/compare"
     assert alice.next("message")["text"] == text
@@ -120,7 +120,7 @@ def test_other_requests_are_refused(post: Post, arguments: dict[str, Any], statu
     assert text in json.dumps(answer, ensure_ascii=False).replace('\\"', '"')
 
 
-def test_any_host_name_will_do(post: Post, alice: Client) -> None:
+def test_any_host_name_is_accepted(post: Post, alice: Client) -> None:
     assert post({"text": "hi"}, headers={"Host": "hooks.example.com"}) == (200, {"sent": True, "seq": 1})
 
 
@@ -135,7 +135,7 @@ def silent_chat(ws: wschat.Connection) -> None:
             ws.send(Ack(request["id"]).as_json())
 
 
-def test_without_a_reply_in_time_it_may_have_been_sent(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_reply_in_time_the_outcome_is_unknown(serve: ServerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "_TIMEOUT", 0.2)
     server = serve(silent_chat, subprotocols=SUBPROTOCOLS)
     with Bot(url_of(server), name="webhook", rooms=["tea"]) as bot, open_server(Webhook(bot, SECRET), "127.0.0.1", 0) as hook:
@@ -146,13 +146,13 @@ def test_without_a_reply_in_time_it_may_have_been_sent(serve: ServerFactory, mon
     assert "it may have been sent" in json.dumps(answer)
 
 
-def test_without_the_chat_it_is_to_be_tried_again(post: Post) -> None:
+def test_without_a_connection_to_the_chat_the_client_should_retry(post: Post) -> None:
     status, answer = post({"text": "hi"})
     assert status == 503
     assert "The chat cannot be reached." in json.dumps(answer)
 
 
-def test_what_the_chat_rejects_is_a_bad_gateway(post: Post, bot: Bot, alice: Client) -> None:
+def test_a_rejection_by_the_chat_is_a_bad_gateway(post: Post, bot: Bot, alice: Client) -> None:
     bot.client.leave("tea")
     status, answer = post({"text": "hi"})
     assert status == 502

@@ -266,7 +266,7 @@ def test_a_member_who_joins_receives_the_topic(chat: Guests, slow: Interrupted) 
 @pytest.mark.parametrize("texts", [["green"], ["green", ""], ["", "green"]], ids=str)
 @pytest.mark.parametrize("before", ["", "old"])
 @pytest.mark.parametrize("said", [0, 150])
-def test_a_topic_that_is_set_while_the_past_is_read_is_the_topic(
+def test_a_topic_set_while_the_history_is_read_is_returned(
     chat: Guests, slow: Interrupted, texts: list[str], before: str, said: int
 ) -> None:
     alice = chat.v1("alice", ROOM)
@@ -281,7 +281,7 @@ def test_a_topic_that_is_set_while_the_past_is_read_is_the_topic(
 
 
 @pytest.mark.parametrize("texts", [["green"], ["green", ""], [""]], ids=str)
-def test_a_topic_that_is_set_while_the_room_begins_is_the_topic(chat: Guests, slow: Interrupted, texts: list[str]) -> None:
+def test_a_topic_set_while_the_room_is_created_is_returned(chat: Guests, slow: Interrupted, texts: list[str]) -> None:
     slow.set_topic("old")
     bob = chat.v1("bob")
     slow.after_topic = lambda: slow.set_topic(*texts)  # after the subscription
@@ -289,7 +289,7 @@ def test_a_topic_that_is_set_while_the_room_begins_is_the_topic(chat: Guests, sl
     assert topic_text(bob.ask(type="who", room=ROOM)) == texts[-1]
 
 
-def test_who_knows_the_topic_of_a_room_without_members(chat: Guests, slow: Interrupted) -> None:
+def test_who_returns_the_topic_of_a_room_without_members(chat: Guests, slow: Interrupted) -> None:
     bob = chat.v1("bob")
     assert "topic" not in bob.ask(type="who", room=ROOM)
     slow.set_topic("green")

@@ -1,4 +1,4 @@
-"""The pauses between attempts, without time."""
+"""The pauses between attempts, without waiting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_pauses_double_up_to_the_limit() -> None:
     assert [backoff.next_pause() for _ in range(9)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_they_begin_anew_after_a_reset() -> None:
+def test_pauses_are_short_again_after_a_reset() -> None:
     backoff = Backoff(60, longest)
     for _ in range(5):
         backoff.next_pause()
@@ -37,7 +37,7 @@ def test_no_pause_is_longer_than_the_limit() -> None:
     assert [backoff.next_pause() for _ in range(3)] == [0.1] * 3
 
 
-def test_by_no_chance_are_there_more_than_ten_openings_in_a_minute() -> None:
+def test_even_the_shortest_pauses_allow_at_most_ten_openings_a_minute() -> None:
     backoff = Backoff(60, shortest)
     pauses = [backoff.next_pause() for _ in range(30)]
     assert all(sum(pauses[start : start + 10]) >= 60 for start in range(20))
@@ -48,7 +48,7 @@ def test_the_pauses_of_two_clients_differ() -> None:
     assert [one.next_pause() for _ in range(5)] != [other.next_pause() for _ in range(5)]
 
 
-def test_the_pauses_of_years_are_numbers() -> None:
+def test_pauses_are_finite_after_any_number_of_failures() -> None:
     backoff = Backoff(60)
     backoff.failures = 10**9
     assert 12 <= backoff.next_pause() <= 60

@@ -1,4 +1,4 @@
-"""`wschat.reconnect`: connections one after the other, what ends them, and what is final."""
+"""`wschat.reconnect`: successive connections, pauses between attempts, final errors, and stopping."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ URL = "ws://127.0.0.1:1/"
 
 
 class Recording(Backoff):
-    """A backoff with the shortest pauses, which are noted; the real pauses take a thousandth."""
+    """A backoff with the shortest pauses. It records them; the real pauses are a thousandth of them."""
 
     def __init__(self) -> None:
         super().__init__(60, lambda low, high: low)
@@ -42,12 +42,12 @@ def attempts_at(url: str, count: int, **options: object) -> list[Attempt]:
     """Return the first attempts to connect to a URL."""
     attempts: list[Attempt] = []
 
-    def note(attempt: Attempt) -> None:
+    def record(attempt: Attempt) -> None:
         attempts.append(attempt)
         if len(attempts) == count:
             loop.stop()
 
-    loop = reconnect(url, on_attempt=note, **options)  # type: ignore[arg-type]
+    loop = reconnect(url, on_attempt=record, **options)  # type: ignore[arg-type]
     for ws in loop:
         list(ws)
     return attempts
@@ -83,7 +83,7 @@ def test_break_closes_the_connection(serve: ServerFactory) -> None:
     assert ended.wait(TIMEOUT)
 
 
-def test_an_exception_in_the_body_passes_and_closes_the_connection(echo_url: str) -> None:
+def test_an_exception_in_the_body_propagates_and_closes_the_connection(echo_url: str) -> None:
     connections = []
 
     def fail() -> None:
@@ -96,7 +96,7 @@ def test_an_exception_in_the_body_passes_and_closes_the_connection(echo_url: str
     assert connections[0].closed is not None
 
 
-def test_a_body_that_ends_early_is_given_a_new_connection(echo_url: str) -> None:
+def test_a_body_that_ends_early_gets_a_new_connection(echo_url: str) -> None:
     connections = []
     for ws in reconnect(echo_url, max_pause=QUICK):
         connections.append(ws)
@@ -115,7 +115,7 @@ def test_the_loop_may_be_run_again(echo_url: str) -> None:
             break
 
 
-def test_one_thread_at_a_time_iterates(echo_url: str) -> None:
+def test_only_one_thread_at_a_time_may_iterate(echo_url: str) -> None:
     loop = reconnect(echo_url)
     for _ in loop:
         with pytest.raises(UsageError, match="iterated over already"):
@@ -139,7 +139,7 @@ def test_attempts_use_no_stack_and_no_threads(serve: ServerFactory) -> None:
 # Pauses
 
 
-def test_a_server_that_accepts_and_closes_at_once_sees_ten_openings_a_minute_at_most(raw: RawServerFactory) -> None:
+def test_a_server_that_closes_at_once_gets_at_most_ten_openings_a_minute(raw: RawServerFactory) -> None:
     server, backoff = raw(opens()), Recording()
     opened = 0
     for ws in Reconnect(server.url, None, None, backoff, 10, None, {}):
@@ -152,7 +152,7 @@ def test_a_server_that_accepts_and_closes_at_once_sees_ten_openings_a_minute_at_
     assert all(times[number + 10] - times[number] >= 60 for number in range(len(times) - 10))
 
 
-def test_the_pauses_begin_anew_after_a_stable_connection(raw: RawServerFactory) -> None:
+def test_pauses_are_short_again_after_a_stable_connection(raw: RawServerFactory) -> None:
     server, backoff = raw(opens()), Recording()
     is_stable = iter([False, False, True, False, False])
     for ws in (loop := Reconnect(server.url, None, None, backoff, 10, None, {})):
@@ -163,7 +163,7 @@ def test_the_pauses_begin_anew_after_a_stable_connection(raw: RawServerFactory) 
     assert backoff.pauses == [0.2, 0.4, 0.2, 0.4, 0.8]
 
 
-def test_a_refused_connection_is_tried_again_with_growing_pauses() -> None:
+def test_a_refused_connection_is_retried() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and does not listen
         attempts = attempts_at(f"ws://127.0.0.1:{unused.getsockname()[1]}/", 3, max_pause=0.05)
@@ -173,14 +173,14 @@ def test_a_refused_connection_is_tried_again_with_growing_pauses() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
-def test_these_responses_are_tried_again(raw: RawServerFactory, status: int) -> None:
+def test_a_temporary_error_status_is_retried(raw: RawServerFactory, status: int) -> None:
     server = raw(says(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status))
     attempts = attempts_at(server.url, 2, max_pause=QUICK)
     assert [getattr(attempt.error, "status", None) for attempt in attempts] == [status] * 2
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], ids=["none", "nonsense", "a page"])
-def test_so_is_a_server_that_does_not_open_a_websocket(raw: RawServerFactory, answer: bytes) -> None:
+def test_a_response_that_opens_no_websocket_is_retried(raw: RawServerFactory, answer: bytes) -> None:
     assert len(attempts_at(raw(says(answer)).url, 2, max_pause=QUICK)) == 2
 
 
@@ -193,14 +193,14 @@ def test_so_is_a_server_that_does_not_open_a_websocket(raw: RawServerFactory, an
         (429, b"Retry-After: soon", 0, QUICK),
     ],
 )
-def test_retry_after_is_obeyed(raw: RawServerFactory, status: int, header: bytes, least: float, most: float) -> None:
+def test_the_pause_is_that_of_retry_after(raw: RawServerFactory, status: int, header: bytes, least: float, most: float) -> None:
     server = raw(says(b"HTTP/1.1 %d Busy\r\n%b\r\nContent-Length: 0\r\n\r\n" % (status, header)))
     (attempt,) = attempts_at(server.url, 1, max_pause=QUICK)
     assert attempt.pause is not None
     assert least <= attempt.pause <= most
 
 
-# What is final
+# Final errors
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
@@ -238,12 +238,12 @@ def test_a_wrong_argument_is_a_usage_error_at_once(make: Callable[[], Reconnect]
         make()
 
 
-def test_a_wrong_url_of_a_function_is_raised_by_the_loop() -> None:
+def test_an_invalid_url_from_a_function_is_raised_by_the_loop() -> None:
     with pytest.raises(UsageError, match="must begin with ws://"):
         list(reconnect(lambda: "http://127.0.0.1/"))
 
 
-def test_what_the_hook_raises_passes(echo_url: str) -> None:
+def test_an_exception_of_the_hook_propagates(echo_url: str) -> None:
     def fail(_: Attempt) -> None:
         raise ZeroDivisionError
 
@@ -251,10 +251,10 @@ def test_what_the_hook_raises_passes(echo_url: str) -> None:
         list(reconnect(echo_url, on_attempt=fail))
 
 
-# Functions for arguments
+# Functions as arguments
 
 
-def test_url_headers_and_token_are_asked_anew_each_time(serve: ServerFactory) -> None:
+def test_functions_for_url_headers_and_token_are_called_for_each_attempt(serve: ServerFactory) -> None:
     numbers = itertools.count(1)
     seen = []
     server = serve(lambda ws: seen.append((ws.path, ws.headers["x-number"], ws.headers["authorization"])))
@@ -272,7 +272,7 @@ def test_url_headers_and_token_are_asked_anew_each_time(serve: ServerFactory) ->
 
 
 @pytest.mark.parametrize("argument", ["url", "headers", "token"])
-def test_what_such_a_function_raises_passes(argument: str) -> None:
+def test_an_exception_of_such_a_function_propagates(argument: str) -> None:
     def fail() -> str:
         raise ConnectionRefusedError("mine")
 
@@ -281,7 +281,7 @@ def test_what_such_a_function_raises_passes(argument: str) -> None:
         list(reconnect(**arguments))  # type: ignore[arg-type]
 
 
-def test_a_function_may_have_no_headers_and_no_token(serve: ServerFactory) -> None:
+def test_functions_for_headers_and_token_may_return_none(serve: ServerFactory) -> None:
     server = serve(lambda ws: ws.send(ws.headers.get("authorization", "none")))
     for ws in reconnect(url_of(server), headers=lambda: None, token=lambda: None):
         assert ws.recv(TIMEOUT) == "none"
@@ -291,7 +291,7 @@ def test_a_function_may_have_no_headers_and_no_token(serve: ServerFactory) -> No
 # The hook
 
 
-def test_the_hook_is_told_of_failures_openings_and_ends(raw: RawServerFactory) -> None:
+def test_the_hook_is_called_for_failures_openings_and_ends(raw: RawServerFactory) -> None:
     answers = iter([says(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), opens()])
     server = raw(lambda connection, head: next(answers)(connection, head))
     url = server.url.replace("//", "//user:s3cret@") + "path?token=s3cret"
@@ -311,7 +311,7 @@ def silent(connection: socket.socket, _: bytes) -> None:
 
 
 class Mute(RawServer):
-    """A server that accepts, and says nothing."""
+    """A server that accepts connections and never responds."""
 
     def talk(self, connection: socket.socket) -> None:
         until_closed(connection)
@@ -319,7 +319,7 @@ class Mute(RawServer):
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """A port whose backlog is full, so that another connection gets no answer."""
+    """A port whose backlog is full, so that another connection gets no response."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -333,7 +333,7 @@ def full_port() -> Iterator[int]:
 
 
 def stop_when(loop: Reconnect, is_waiting: Callable[[], object]) -> threading.Thread:
-    """Stop a loop from another thread, after the loop has come to where it waits."""
+    """Stop a loop from another thread once the loop waits."""
 
     def stop() -> None:
         is_waiting()
@@ -345,7 +345,7 @@ def stop_when(loop: Reconnect, is_waiting: Callable[[], object]) -> threading.Th
 
 
 def soon() -> None:
-    """Give the other thread time to reach a system call. If it has not, the test shows less, and passes."""
+    """Give the other thread time to reach a system call. If it has not, the test checks less, and passes."""
     threading.Event().wait(0.1)
 
 
@@ -353,7 +353,7 @@ LIMITS = wschat.Limits(opening_timeout=3 * TIMEOUT, close_timeout=TIMEOUT)
 
 
 def check_stops(loop: Reconnect, is_waiting: Callable[[], object] = soon) -> None:
-    """Check that a loop over nothing ends, long before any limit of its own."""
+    """Check that a stopped loop ends long before any of its timeouts."""
     thread = stop_when(loop, is_waiting)
     looping = threading.Thread(target=lambda: list(loop))
     looping.start()
@@ -465,7 +465,7 @@ print("ended", [thread.name for thread in threading.enumerate()])
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "TimeoutError", "ConnectionResetError", "RuntimeError"])
 @pytest.mark.parametrize("waiting", ["pause", "opening"])
-def test_what_a_signal_handler_raises_passes_at_once(raw: RawServerFactory, waiting: str, error: str) -> None:
+def test_an_exception_of_a_signal_handler_propagates_at_once(raw: RawServerFactory, waiting: str, error: str) -> None:
     source = f"""{SIGNALS}
 def on_alarm(signum, frame):
     raise {error}("mine")

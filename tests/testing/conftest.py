@@ -1,3 +1,3 @@
-"""The example project is run as a project of its own (see test_example_project.py)."""
+"""Excludes the example project, which test_example_project.py runs as a project of its own."""
 
 collect_ignore = ["example_project"]

@@ -1,4 +1,4 @@
-"""A test's connections: where they lead, and that they are closed."""
+"""The fixture `ws_connect`: URLs, options, and closing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wschat.testing.connections import PAIR_LIMITS, Connections
 from wschat.testing.servers import Servers
 
 
-def test_a_path_leads_to_the_server_that_was_started_last(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_a_path_connects_to_the_last_started_server(wschat_server: Servers, ws_connect: Connections) -> None:
     wschat_server(lambda ws: ws.send("first"))
     wschat_server(lambda ws: ws.send(f"second {ws.path}"), path_prefix="/app")
     assert ws_connect().recv() == "second /"
     assert ws_connect("/there?a=b").recv() == "second /there?a=b"
 
 
-def test_a_url_leads_anywhere(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_a_url_connects_to_any_server(wschat_server: Servers, ws_connect: Connections) -> None:
     first = wschat_server(lambda ws: ws.send("first"))
     wschat_server(lambda ws: ws.send("second"))
     assert ws_connect(first.url).recv() == "first"
@@ -52,7 +52,7 @@ def test_connections_are_closed_at_the_end(wschat_server: Servers) -> None:
     assert ends == [1000, 4000, 1000, 1000]
 
 
-def test_the_ends_of_a_pair_speak_to_each_other(ws_connect: Connections) -> None:
+def test_the_ends_of_a_pair_are_connected_to_each_other(ws_connect: Connections) -> None:
     client, server = ws_connect.pair(replace(PAIR_LIMITS, max_message_bytes=10))
     client.send(b"\0")
     assert server.recv() == b"\0"

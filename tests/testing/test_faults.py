@@ -1,4 +1,4 @@
-"""Each fault, as a client and a server find it on real sockets."""
+"""The effect of each fault on a client and a server with real sockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wschat.testing.servers import Servers
 
 
 class Wire:
-    """A client and a server as bare sockets, with a proxy between them."""
+    """A client and a server as plain sockets, with a proxy between them."""
 
     def __init__(self, seed: str = "seed") -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -81,7 +81,7 @@ def exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def is_quiet(sock: socket.socket) -> bool:
-    """Return True if nothing comes within 50 ms, which is far more than a proxy needs."""
+    """Return True if nothing arrives within 50 ms, which is far more than a proxy needs."""
     sock.settimeout(0.05)
     try:
         sock.recv(1)
@@ -92,7 +92,7 @@ def is_quiet(sock: socket.socket) -> bool:
     return False
 
 
-def test_without_faults_all_is_forwarded(wire: Wire) -> None:
+def test_without_faults_all_bytes_are_forwarded(wire: Wire) -> None:
     client, server = wire.pair()
     data = bytes(range(256)) * 40_000
 
@@ -162,7 +162,7 @@ def test_a_cut_after_some_bytes(wire: Wire, reset: bool) -> None:
         assert everything(server) == b""
 
 
-def test_a_rule_holds_for_later_connections_until_it_is_cleared(wire: Wire) -> None:
+def test_a_rule_applies_to_later_connections_until_it_is_cleared(wire: Wire) -> None:
     wire.faults.cut(after_bytes=1, way="to_server")
     for _ in range(2):
         client, server = wire.pair()
@@ -174,7 +174,7 @@ def test_a_rule_holds_for_later_connections_until_it_is_cleared(wire: Wire) -> N
     assert exactly(server, 2) == b"ab"
 
 
-def test_a_fault_of_one_connection_leaves_the_others_alone(wire: Wire) -> None:
+def test_a_fault_of_one_connection_does_not_affect_the_others(wire: Wire) -> None:
     first, second = wire.pair(), wire.pair()
     connection = wire.faults.connections[0]
     connection.cut()
@@ -184,7 +184,7 @@ def test_a_fault_of_one_connection_leaves_the_others_alone(wire: Wire) -> None:
     assert repr(connection) == "<the faults of connection 1>"
 
 
-def test_silence_holds_back_what_comes_and_the_end(wire: Wire) -> None:
+def test_silence_holds_back_all_bytes_and_the_end_of_the_stream(wire: Wire) -> None:
     client, server = wire.pair()
     wire.faults.silence("to_server")
     client.sendall(b"held back")
@@ -207,7 +207,7 @@ def test_delayed_bytes_are_late_and_in_order(wire: Wire) -> None:
     assert 0.1 <= monotonic() - began < TIMEOUT
 
 
-def test_clearing_a_delay_forwards_what_waits(wire: Wire) -> None:
+def test_clearing_a_delay_forwards_the_delayed_bytes(wire: Wire) -> None:
     client, server = wire.pair()
     wire.faults.delay(1000.0)
     client.sendall(b"1")
@@ -235,7 +235,7 @@ def corrupted(seed: str) -> bytes:
         return exactly(server, 64)
 
 
-def test_the_seed_determines_what_is_drawn() -> None:
+def test_the_seed_determines_the_random_choices() -> None:
     assert corrupted("1") == corrupted("1")
     assert len({corrupted(str(seed)) for seed in range(5)}) > 1
 
@@ -288,7 +288,7 @@ def test_a_half_close_leaves_the_other_direction_open(wire: Wire) -> None:
     assert exactly(client, 15) == b"still forwarded"
 
 
-def test_a_close_frame_is_dropped_with_what_follows(wire: Wire) -> None:
+def test_a_close_frame_is_dropped_with_all_later_frames(wire: Wire) -> None:
     client, server = wire.pair()
     wire.faults.ignore_close("to_client")
     head, text = b"HTTP/1.1 101 Switching Protocols\r\n\r\n", encode_frame(Opcode.TEXT, b"\x88\x00")
@@ -322,7 +322,7 @@ def test_an_opening_that_is_never_forwarded(wire: Wire) -> None:
     assert exactly(wire.server(), 7) == b"request"
 
 
-def test_an_opening_that_is_late(wire: Wire) -> None:
+def test_an_opening_that_is_delayed(wire: Wire) -> None:
     wire.faults.delay_opening(0.1)
     began = monotonic()
     wire.pair()
@@ -348,7 +348,7 @@ def test_a_connection_that_was_cut_is_not_open(wire: Wire) -> None:
         wire.faults.cut()
 
 
-def test_a_server_that_is_gone(wire: Wire) -> None:
+def test_the_proxy_resets_clients_if_the_server_is_gone(wire: Wire) -> None:
     wire._listener.close()
     with pytest.raises(ConnectionResetError):
         wire.client().recv(1)
@@ -372,12 +372,12 @@ def test_a_server_that_is_gone(wire: Wire) -> None:
         (lambda faults: faults.delay("long"), "seconds must be a number from 0, or a range"),
     ],
 )
-def test_a_fault_that_cannot_be_made_is_refused(wire: Wire, fault: Any, message: str) -> None:
+def test_an_invalid_fault_is_refused(wire: Wire, fault: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         fault(wire.faults)
 
 
-def test_no_fault_can_be_made_after_the_end(wire: Wire) -> None:
+def test_no_fault_can_be_injected_after_the_end(wire: Wire) -> None:
     wire.pair()
     wire.faults.silence()
     connection = wire.faults.connections[0]
@@ -390,7 +390,7 @@ def test_no_fault_can_be_made_after_the_end(wire: Wire) -> None:
     assert repr(wire.faults) == f"<the faults of port {wire.proxy.port}>"
 
 
-# What WebSockets make of it
+# The effect on WebSockets
 
 
 def echo(ws: Any) -> None:
@@ -398,7 +398,7 @@ def echo(ws: Any) -> None:
         ws.send(message)
 
 
-def test_a_server_and_a_client_find_a_cut(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_a_server_and_a_client_notice_a_cut(wschat_server: Servers, ws_connect: Connections) -> None:
     ends: Queue[Any] = Queue()
 
     def handle(ws: Any) -> None:
@@ -442,7 +442,7 @@ def test_a_close_of_the_server_that_is_not_answered(wschat_server: Servers, ws_c
     assert 0.1 <= durations.get(timeout=TIMEOUT) < TIMEOUT
 
 
-def test_the_keepalive_of_a_client_finds_a_silent_server(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_the_keepalive_of_a_client_notices_a_silent_server(wschat_server: Servers, ws_connect: Connections) -> None:
     server = wschat_server(echo)
     ws = ws_connect(limits=Limits(ping_interval=0.1, ping_timeout=0.1, close_timeout=0.1))
     server.faults.silence()

@@ -1,4 +1,4 @@
-"""Frames are found in a stream however its bytes are divided."""
+"""Frames are found in a stream however its bytes are split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of a test: its handlers' errors and threads are known."""
+"""The server of a test collects the errors of its handlers and knows their threads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_error_of_a_handler_is_raised_when_the_server_stops(wschat_server: Se
     server.stop()
 
 
-def test_an_error_that_was_expected_is_popped(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_an_expected_error_can_be_popped(wschat_server: Servers, ws_connect: Connections) -> None:
     server = wschat_server(broken)
     ws_connect().send("expected")
     assert str(server.pop_error()) == "expected"
@@ -48,7 +48,7 @@ def test_an_error_that_was_expected_is_popped(wschat_server: Servers, ws_connect
         server.pop_error(timeout=0.01)
 
 
-def test_an_error_is_known_before_the_client_is_told(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_an_error_is_collected_before_the_client_gets_the_close(wschat_server: Servers, ws_connect: Connections) -> None:
     server = wschat_server(broken)
     for number in range(20):
         ws = ws_connect()
@@ -70,7 +70,7 @@ def test_a_connection_that_is_closed_or_refused_is_no_error(wschat_server: Serve
     server.stop()
 
 
-def test_errors_of_all_functions_are_known(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_errors_of_all_functions_are_collected(wschat_server: Servers, ws_connect: Connections) -> None:
     def fail(request: wschat.Request) -> Response:
         raise Broken(request.path)
 

@@ -1,4 +1,4 @@
-"""The plugin in runs of pytest: what fails, what a report shows, and what a run costs that does not use it."""
+"""The plugin in runs of pytest: failures, reports, options, and its imports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    """Runs these tests, after the functions of ECHO, with these arguments for pytest."""
+    """Run tests, which may use the functions of ECHO, with these arguments for pytest."""
 
     def run(tests: str, *arguments: str, ini: str = "", in_process: bool = True) -> pytest.RunResult:
         if not any(entry.value == "wschat.testing.plugin" for entry in entry_points(group="pytest11")):
@@ -68,7 +68,7 @@ def test_a_test_passes_if_nothing_fails(run: Run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_a_failed_handler_fails_the_test_and_is_the_cause_of_what_the_test_found(run: Run) -> None:
+def test_a_failed_handler_fails_the_test_and_is_the_cause_of_its_error(run: Run) -> None:
     result = run("""
         def test_seen(wschat_server, ws_connect):
             wschat_server(broken)

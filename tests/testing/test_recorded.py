@@ -1,4 +1,4 @@
-"""Receives of a test have a deadline, after which they tell what passed."""
+"""The receives of a test have a deadline, after which they fail with a transcript."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_ping_that_is_not_answered_fails_with_the_transcript(pair: Pair) -> No
         pair.client.ping()
 
 
-def test_a_timeout_of_the_caller_is_the_callers_concern(pair: Pair) -> None:
+def test_a_timeout_of_the_caller_raises_timeout_error(pair: Pair) -> None:
     with pytest.raises(TimeoutError, match=r"no message within 0\.01 s"):
         pair.client.recv(timeout=0.01)
     with pytest.raises(TimeoutError, match=r"no pong within 0\.01 s"):
@@ -94,7 +94,7 @@ def test_a_reset_is_noted(wschat_server: Servers, ws_connect: Connections, timeo
     assert "lost the connection: " in str(ws.transcript)
 
 
-def test_a_transcript_of_tls_shows_what_is_inside(wschat_server: Servers, ws_connect: Connections, certificate: Path) -> None:
+def test_a_transcript_of_tls_shows_the_decrypted_messages(wschat_server: Servers, ws_connect: Connections, certificate: Path) -> None:
     server = wschat_server(echo, tls=Certificate(certificate).context)
     assert server.url.startswith("wss://")
     ws = ws_connect(tls=client_context(certificate))

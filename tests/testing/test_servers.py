@@ -1,4 +1,4 @@
-"""The servers of a test: what they serve."""
+"""The fixture `wschat_server`: chats, handlers and arguments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_chat_keeps_its_messages_and_has_its_page(wschat_server: Servers, ws_c
         assert [message["text"] for message in json.load(response)["messages"]] == ["hello"]
 
 
-def test_a_chat_of_the_tests_own(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_a_given_chat_is_served_and_closed_once(wschat_server: Servers, ws_connect: Connections) -> None:
     closed = []
 
     class Closing(Chat):

@@ -1,4 +1,4 @@
-"""A transcript tells in words what passed, in order, and is bounded."""
+"""A transcript describes all messages in order, and its length is limited."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_both_directions_in_order() -> None:
     ]
 
 
-def test_nothing_has_passed() -> None:
+def test_an_empty_transcript() -> None:
     assert str(client()) == "the connection: nothing was sent or received"
 
 
@@ -54,14 +54,14 @@ def test_compressed_messages_are_shown_as_they_were_sent() -> None:
     assert lines(transcript)[1:] == [f"received text '{'a' * 60}'"] * 2
 
 
-def test_fragments_and_a_frame_that_is_incomplete() -> None:
+def test_fragments_and_an_incomplete_frame() -> None:
     transcript = client()
     transcript.received(encode_frame(Opcode.TEXT, b"one ", fin=False))
     transcript.received(encode_frame(Opcode.CONTINUATION, b"two")[:3])
     assert lines(transcript)[1:] == ["received a frame of 6 bytes", "received 3 bytes of an incomplete frame"]
 
 
-def test_what_follows_an_invalid_frame_is_only_counted() -> None:
+def test_bytes_after_an_invalid_frame_are_only_counted() -> None:
     transcript = client()
     transcript.received(encode_frame(Opcode.TEXT, b"\xff") + encode_frame(Opcode.TEXT, b"x"))
     transcript.received(b"anything")

@@ -70,7 +70,7 @@ def test_no_room_is_deleted_by_an_implausible_clock(make_broker: BrokerFactory, 
         assert texts(log_of(broker, "tea")) == ["x"]
 
 
-def test_a_topic_holds_also_when_its_entry_is_not_kept_any_more(make_broker: BrokerFactory) -> None:
+def test_a_topic_is_kept_when_its_entry_has_been_deleted(make_broker: BrokerFactory) -> None:
     with closing(make_broker(Retention(messages=2, days=0.2 * SECOND))) as broker:
         assert set_topic(broker, "lobby", "green") == 1
         topic = broker.topic("lobby")

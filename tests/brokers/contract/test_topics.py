@@ -28,7 +28,7 @@ def test_the_topic_is_the_last_entry_of_its_kind(broker: Broker) -> None:
     assert [topic_text(broker, room) for room in ("tea", "coffee", "cocoa")] == ["b", "beans", None]
 
 
-def test_an_empty_text_ends_a_topic(broker: Broker) -> None:
+def test_an_empty_text_clears_the_topic(broker: Broker) -> None:
     assert [set_topic(broker, "tea", text) for text in ("green", "")] == [1, 2]
     assert broker.topic("tea") is None
     assert texts(log_of(broker, "tea")) == ["green", ""]
@@ -36,13 +36,13 @@ def test_an_empty_text_ends_a_topic(broker: Broker) -> None:
     assert topic_text(broker, "tea") == "white"
 
 
-def test_the_text_of_a_topic_comes_back_as_it_was(broker: Broker) -> None:
+def test_the_text_of_a_topic_is_not_changed(broker: Broker) -> None:
     for text in TEXTS:
         set_topic(broker, "tea", text)
         assert topic_text(broker, "tea") == (text or None)
 
 
-def test_a_key_holds_for_topics_and_belongs_to_one_kind(broker: Broker) -> None:
+def test_a_key_applies_to_topics_and_to_one_kind_only(broker: Broker) -> None:
     assert [set_topic(broker, "tea", text, key="k") for text in ("green", "green")] == [1, 1]
     (result,) = say(broker, "tea", "green", key="k")
     assert isinstance(result, Rejected)
@@ -53,22 +53,22 @@ def test_a_key_holds_for_topics_and_belongs_to_one_kind(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_a_subscriber_gets_the_entry_and_from_then_on_the_topic_is_known(broker: Broker, is_empty: bool) -> None:
+def test_the_topic_is_known_when_subscribers_get_its_entry(broker: Broker, is_empty: bool) -> None:
     known: list[str | None] = []
 
-    class Curious(RecordingSubscriber):
+    class TopicReader(RecordingSubscriber):
         def flush(self) -> None:
             super().flush()
             known.append(topic_text(broker, "tea"))
 
-    curious = Curious()
-    broker.subscribe("tea", curious)
+    reader = TopicReader()
+    broker.subscribe("tea", reader)
     set_topic(broker, "tea", "green")
     set_topic(broker, "tea", "" if is_empty else "black")
     assert known == ["green", None if is_empty else "black"]
 
 
-def test_nobody_sees_a_topic_whose_entry_cannot_be_read(broker: Broker) -> None:
+def test_the_entry_of_a_topic_can_be_read_as_soon_as_the_topic(broker: Broker) -> None:
     publisher = RecordingPublisher(broker)
     number = 300
 

@@ -13,7 +13,7 @@ from wschat.brokers.base import TOPIC, Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
 
 
-def test_topics_are_there_after_a_restart(path: Path) -> None:
+def test_topics_survive_a_restart(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         append(broker, *(Draft(f"room {number}", text, text, kind=TOPIC) for number, text in enumerate(TEXTS)))
         say(broker, "tea", "x")
@@ -40,7 +40,7 @@ def test_a_topic_outlives_its_entry_in_the_log(path: Path) -> None:
         assert rows_of(path, "messages") == 5
 
 
-def test_a_room_that_is_forgotten_takes_its_topic_with_it(path: Path) -> None:
+def test_the_topic_of_a_deleted_room_is_deleted(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker:
         set_topic(broker, "tea", "green")
     change(path, "UPDATE rooms SET time = 1700000000.0")
@@ -51,7 +51,7 @@ def test_a_room_that_is_forgotten_takes_its_topic_with_it(path: Path) -> None:
     assert rows_of(path, "topics") == 1
 
 
-def test_a_topic_is_on_the_disk_when_its_author_is_told(path: Path) -> None:
+def test_a_topic_is_in_the_file_before_its_publisher_is_called(path: Path) -> None:
     with closing(SqliteBroker(path)) as broker, open_database(path) as database:
         for seq in upto(3):
             assert set_topic(broker, "tea", f"topic {seq}") == seq
@@ -61,7 +61,7 @@ def test_a_topic_is_on_the_disk_when_its_author_is_told(path: Path) -> None:
 @pytest.mark.parametrize(
     "row", ["seq = 'seven'", "sender = CAST(x'ff' AS TEXT)", "text = CAST(x'ff' AS TEXT)", "time = 9e999", "room = 99", "text = ''"]
 )
-def test_a_topic_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytest.LogCaptureFixture, row: str) -> None:
+def test_an_unreadable_topic_does_not_affect_the_others(path: Path, caplog: pytest.LogCaptureFixture, row: str) -> None:
     with closing(SqliteBroker(path)) as broker:
         for room in ("tea", "coffee"):
             set_topic(broker, room, f"a secret of {room}")
@@ -75,7 +75,7 @@ def test_a_topic_that_cannot_be_read_leaves_the_others(path: Path, caplog: pytes
         assert topic_text(broker, "tea") == "green"
 
 
-def test_a_table_of_topics_that_is_damaged_keeps_nobody_from_talking(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_table_of_topics_does_not_prevent_messages(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(SqliteBroker(path)) as broker:
         set_topic(broker, "tea", "green")
     wipe_topics(path)
@@ -87,7 +87,7 @@ def test_a_table_of_topics_that_is_damaged_keeps_nobody_from_talking(path: Path,
 
 
 def wipe_topics(path: Path) -> None:
-    """Make the page of the table unreadable, as a disk does that forgets."""
+    """Overwrite the page of the table with zeros, as a failing disk may."""
     with open_database(path) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'topics'").fetchone()

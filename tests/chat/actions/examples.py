@@ -16,14 +16,14 @@ from wschat.chat.action import AnyAction
 
 
 class Example(NamedTuple):
-    """An action with as few fields as possible, and with all."""
+    """An action with its required fields only, and with all fields."""
 
     fields: dict[str, Any]
-    """The fields that it must have."""
+    """The required fields."""
     least: AnyAction
-    """The action with these fields."""
+    """The action with the required fields only."""
     more: dict[str, Any]
-    """The fields that it may have, too."""
+    """The optional fields."""
     most: AnyAction
     """The action with all fields."""
 

@@ -10,7 +10,7 @@ from tests.chat.actions.examples import Example
 from tests.chat.actions.test_topic import set_topic, topic_of
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.access import Access
@@ -51,20 +51,20 @@ def test_the_topic_of_a_locked_room_can_be_set_by_moderators_only(chat: Guests) 
         assert may_set(chat.v1("carol" + str(_), "tea"))
 
 
-def test_messages_are_not_affected(chat: Guests) -> None:
+def test_messages_to_a_room_with_a_locked_topic_are_accepted(chat: Guests) -> None:
     root, bob = chat.v1(path=ROOT, room="tea"), chat.v1("bob", "tea")
     root.ask(type="lock-topic", room="tea")
     assert bob.say("hi") == 1
 
 
 @pytest.mark.parametrize("locked", [True, False])
-def test_only_a_moderator_may_lock_it(chat: Guests, locked: bool) -> None:
+def test_only_a_moderator_may_lock_the_topic(chat: Guests, locked: bool) -> None:
     bob = chat.v1("bob", "tea")
     assert bob.ask(type="lock-topic", room="tea", locked=locked)["code"] == "forbidden"
     assert may_set(bob)
 
 
-def test_the_lock_holds_after_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
+def test_the_lock_survives_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
     for is_locked in (True, False, False):
         broker = SqliteBroker(tmp_path / "history.db")
         chat = open_chat(broker, access=ACCESS)
@@ -78,16 +78,16 @@ def test_the_lock_holds_after_a_restart(open_chat: ChatFactory, tmp_path: Path) 
     assert may_set(chat.v1("bob", "tea"))
 
 
-def test_the_commands_confirm_it(chat: Guests) -> None:
+def test_the_commands_confirm_the_change(chat: Guests) -> None:
     root = chat.plain("/rooms/tea?name=root&password=secret")
     for line, reply in (
         ("/lock-topic", "Only moderators can set the topic of tea now."),
         ("/unlock-topic", "All members can set the topic of tea now."),
     ):
         root.send(line)
-        assert root.recv(PATIENCE) == reply
+        assert root.recv(TIMEOUT) == reply
 
 
-def test_the_commands_are_listed_as_those_of_moderators(chat: Guests) -> None:
+def test_the_commands_are_listed_as_commands_for_moderators(chat: Guests) -> None:
     listed = {entry["name"]: entry.get("moderator") for entry in chat.v1().ask(type="commands")["commands"]}
     assert (listed["lock-topic"], listed["unlock-topic"], listed["topic"]) == (True, True, None)

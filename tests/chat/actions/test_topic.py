@@ -9,7 +9,7 @@ import pytest
 from tests.chat.actions.examples import Example
 from tests.chat.conftest import ChatFactory
 from tests.chat.wiring import Client, Event, Guests
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.brokers.base import Broker, Draft, Publisher
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
@@ -31,7 +31,7 @@ NO_TOPIC = {"type": "topic", "room": "tea", "text": "", "id": "q"}
 
 
 def set_topic(client: Client, text: str, room: str = "tea", **fields: object) -> int:
-    """Set a topic; the number that it got."""
+    """Set a topic; return its number."""
     ack = client.ask(type="topic", room=room, text=text, **fields)
     assert ack["type"] == "ack", ack
     return int(ack["seq"])
@@ -43,7 +43,7 @@ def topic_of(client: Client, room: str = "tea") -> str:
     return str(event["text"])
 
 
-def test_everyone_in_the_room_is_told_before_the_author_has_the_number(guests: Guests) -> None:
+def test_a_topic_is_sent_to_all_members_before_its_ack(guests: Guests) -> None:
     alice, bob, other = guests.v1("alice", "tea"), guests.v1("bob", "tea"), guests.v1("carol", "coffee")
     alice.tell(type="topic", room="TEA", text="green or black?", id="t")
     kinds = [alice.next(lambda event: event["type"] in ("topic", "ack"))["type"] for _ in range(2)]
@@ -53,7 +53,7 @@ def test_everyone_in_the_room_is_told_before_the_author_has_the_number(guests: G
     assert [event["type"] for event in other.seen()] == []
 
 
-def test_a_topic_can_be_read_and_cleared_and_is_then_none(guests: Guests) -> None:
+def test_a_topic_can_be_read_and_cleared(guests: Guests) -> None:
     alice, stranger = guests.v1("alice", "tea"), guests.v1()
     assert stranger.ask(type="topic", room="tea", id="q") == NO_TOPIC
     assert set_topic(alice, "green") == 1
@@ -64,7 +64,7 @@ def test_a_topic_can_be_read_and_cleared_and_is_then_none(guests: Guests) -> Non
     assert "topic" not in stranger.ask(type="who", room="tea")
 
 
-def test_the_command_sets_shows_and_clears_it(guests: Guests) -> None:
+def test_the_command_sets_shows_and_clears_the_topic(guests: Guests) -> None:
     alice = guests.v1("alice", "tea")
     assert alice.say("/topic  green  or //black? - ") == 1
     assert topic_of(alice) == "green or //black? -"
@@ -133,7 +133,7 @@ def test_topics_and_messages_are_in_the_order_in_which_they_were_sent(guests: Gu
     assert [event["seq"] for event in seen] == list(range(1, 21))
 
 
-def test_only_who_may_speak_in_the_room_may_set_its_topic(open_chat: ChatFactory) -> None:
+def test_only_members_who_may_speak_may_set_the_topic(open_chat: ChatFactory) -> None:
     chat = open_chat(MemoryBroker(), access=Access(moderators={"root": "secret"}))
     root, bob = chat.v1(path="/?name=root&password=secret", room="tea"), chat.v1("bob", "tea")
 
@@ -150,7 +150,7 @@ def test_only_who_may_speak_in_the_room_may_set_its_topic(open_chat: ChatFactory
     assert set_topic(root, "green") == 1
 
 
-def test_a_topic_is_there_after_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
+def test_a_topic_survives_a_restart(open_chat: ChatFactory, tmp_path: Path) -> None:
     broker = SqliteBroker(tmp_path / "history.db")
     set_topic(open_chat(broker).v1("alice", "tea"), "green")
     broker.close()
@@ -174,11 +174,11 @@ def test_a_topic_that_cannot_be_made_durable_is_not_set(open_chat: ChatFactory) 
     error = alice.ask(type="topic", room="tea", text="green")
     assert (error["code"], error["text"]) == ("unavailable", "Sorry, the disk is full.")
     plain.send("/topic green")
-    assert plain.recv(PATIENCE) == "Sorry, the disk is full. Not sent: green"
+    assert plain.recv(TIMEOUT) == "Sorry, the disk is full. Not sent: green"
     assert topic_of(alice) == ""
 
 
-def test_in_plain_text_it_is_a_line(guests: Guests) -> None:
+def test_a_topic_is_a_line_of_plain_text(guests: Guests) -> None:
     alice, nameless = guests.plain("/rooms/tea?name=alice"), guests.plain("/rooms/tea")
     for line, reply in (
         ("/topic", "tea has no topic."),
@@ -188,14 +188,14 @@ def test_in_plain_text_it_is_a_line(guests: Guests) -> None:
         ("/topic", "tea has no topic."),
     ):
         alice.send(line)
-        assert alice.recv(PATIENCE) == reply
-    assert nameless.recv(PATIENCE) == "alice changed the topic to: green, or black?"
-    assert nameless.recv(PATIENCE) == "alice cleared the topic"
+        assert alice.recv(TIMEOUT) == reply
+    assert nameless.recv(TIMEOUT) == "alice changed the topic to: green, or black?"
+    assert nameless.recv(TIMEOUT) == "alice cleared the topic"
     nameless.send("/topic green")
-    assert nameless.recv(PATIENCE) == "Choose a name first. Type /nick NAME to take one."
+    assert nameless.recv(TIMEOUT) == "Choose a name first. Type /nick NAME to take one."
 
 
-def test_it_costs_as_much_as_a_message(open_chat: ChatFactory) -> None:
+def test_a_topic_costs_as_much_budget_as_a_message(open_chat: ChatFactory) -> None:
     def refused_at(request_type: str) -> int:
         alice = open_chat(MemoryBroker(), budgets=Budgets(work=Rate(100, 3600))).v1("alice", "tea")
         replies: list[Event] = []
@@ -207,7 +207,7 @@ def test_it_costs_as_much_as_a_message(open_chat: ChatFactory) -> None:
     assert refused_at("topic") == refused_at("say")
 
 
-def test_a_room_that_may_not_be_made_gets_no_topic(open_chat: ChatFactory) -> None:
+def test_a_topic_is_refused_for_a_room_that_may_not_be_created(open_chat: ChatFactory) -> None:
     broker: Broker = MemoryBroker()
     chat = open_chat(broker, max_rooms=1)
     assert chat.v1("alice", "tea").say("hi") == 1

@@ -130,7 +130,7 @@ def test_join_moves_a_client_to_another_room(guest: PlainClients) -> None:
     assert ask(stays, "/rooms") == "Rooms: lobby (1), tea (2)."
 
 
-def test_a_topic_is_a_line_for_everyone_in_the_room_and_for_who_joins(serve: ServerFactory, connections: ExitStack) -> None:
+def test_a_topic_is_a_line_for_all_members_and_for_new_ones(serve: ServerFactory, connections: ExitStack) -> None:
     broker = MemoryBroker()
     app = Chat(broker)
     chat = serve(app.handle, check_request=app.check_request)

@@ -1,4 +1,4 @@
-"""`wschat connect` in the process of the tests, with files for its standard streams. Tests do not belong here."""
+"""Runs `wschat connect` in the process of the tests, with files as its standard streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wschat.cli.connect import main
 
 
 class Done(NamedTuple):
-    """A command that has ended."""
+    """The result of a command."""
 
     code: int
     out: bytes

@@ -1,4 +1,4 @@
-"""What is told about the opening and the end of a connection."""
+"""The output about the opening and the end of a connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.cli.client.command import run
 from tests.conftest import ServerFactory, echo, url_of
 
 
-def test_verbose_tells_the_opening_and_the_end(serve: ServerFactory) -> None:
+def test_verbose_shows_the_opening_and_the_end(serve: ServerFactory) -> None:
     url = url_of(serve(echo, subprotocols=["a"]))
     done = run(f"{url}?token=secret", "-v", "--subprotocol", "a")
     first, *headers, last = done.err.splitlines()
@@ -18,7 +18,7 @@ def test_verbose_tells_the_opening_and_the_end(serve: ServerFactory) -> None:
     assert run(url, "-v", "--quiet").err == ""
 
 
-def test_verbose_tells_the_response_of_a_refusal(serve: ServerFactory) -> None:
+def test_verbose_shows_the_response_of_a_refusal(serve: ServerFactory) -> None:
     def refuse(request: wschat.Request) -> None:
         raise wschat.RequestRefused(403, "Not you.\nNor your \x1bfriend.", headers={"X-Why": "because"})
 

@@ -1,4 +1,4 @@
-"""`wschat connect` at servers that are not ours: a pipe, a script, a recording and its replay."""
+"""`wschat connect` with servers of other libraries: pipes, scripts, recordings and replays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_threading
 
 from tests.cli.client.command import run
-from tests.server.raw import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.test_peers import NODE_SERVER, node
 from wschat.cli.client.recording import read_recording
 
@@ -42,7 +42,7 @@ def websockets_server() -> Iterator[str]:
             yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
         finally:
             server.shutdown()
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
 
 @pytest.fixture(params=[node_ws, websockets_server], ids=["ws of Node", "websockets"])
@@ -51,8 +51,8 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-def test_a_foreign_server(url: str, tmp_path: Path) -> None:
-    # With a number of messages, because some servers do not answer what came before a close frame once they have read that.
+def test_servers_of_other_libraries(url: str, tmp_path: Path) -> None:
+    # With `--count`, as some servers do not answer earlier messages once they have read a close frame.
     piped = run(url, "--count", "2", given="hello\nGrüße\n")
     assert (piped.code, piped.lines, piped.err) == (0, ["hello", "Grüße"], "")
 

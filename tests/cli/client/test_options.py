@@ -1,4 +1,4 @@
-"""The options of `wschat connect`: what cannot be given together, and what the server is asked for."""
+"""The options of `wschat connect`: conflicts, and the opening request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from tests.cli.client.command import run
 from tests.client.servers import ConnectProxy
 from tests.conftest import ServerFactory, url_of
-from tests.connection.wiring import PATIENCE
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.steps import Expect, Send
 from wschat.connection.connection import Connection
@@ -70,7 +69,7 @@ def test_messages_name_the_url_without_query_and_credentials() -> None:
     assert ConnectOptions(url="wss://user:secret@a:44/b?token=c", name="d").place == "wss://a:44/b"
 
 
-def test_what_the_server_is_asked_for(serve: ServerFactory) -> None:
+def test_the_opening_request_of_the_options(serve: ServerFactory) -> None:
     requests: list[Connection] = []
     server = serve(requests.append, subprotocols=["b"], origins=["*"], check_request=None)
     options = ConnectOptions(
@@ -86,7 +85,7 @@ def test_what_the_server_is_asked_for(serve: ServerFactory) -> None:
     with options.open(subprotocols=["not offered"]) as ws:
         assert ws.subprotocol == "b"
         with pytest.raises(Exception, match="1000"):
-            ws.recv(PATIENCE)
+            ws.recv(TIMEOUT)
     (request,) = requests
     sent = {name: request.headers[name] for name in ("x-a", "x-b", "cookie", "authorization", "origin")}
     assert sent == {"x-a": "1", "x-b": "2", "cookie": "c=3; d=4=5", "authorization": "Bearer t", "origin": "http://o"}
@@ -139,7 +138,7 @@ def test_the_certificate_of_a_client(serve: ServerFactory, certificate: Path) ->
     assert run(url, "--cafile", str(certificate)).code == 3
 
 
-def test_insecure_is_told(serve: ServerFactory, certificate: Path) -> None:
+def test_insecure_prints_a_warning(serve: ServerFactory, certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     url = f"wss://127.0.0.1:{serve(lambda ws: ws.send('hi'), tls=context).port}/"

@@ -1,4 +1,4 @@
-"""What messages look like on standard output: as JSON, with times, as they are."""
+"""The format of messages on standard output: JSON, timestamps, and unchanged."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_timestamps(url: str) -> None:
     assert re.fullmatch(f"{TIME} Grüße\x7f\n".encode() + TIME.encode() + b" \x00\xff\n", out)
 
 
-def test_binary_messages_are_written_as_they_are(url: str) -> None:
+def test_binary_messages_are_written_unchanged(url: str) -> None:
     assert run(url, "--binary").out == "Grüße\x7f\n".encode() + b"\x00\xff"
 
 

@@ -1,4 +1,4 @@
-"""`--reconnect` of a pipe. Without it: see test_connect.py, which runs the command in a process of its own."""
+"""`--reconnect` in a pipe. Pipes without it are in test_connect.py."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from queue import SimpleQueue
 
 import wschat
 from tests.cli.client.command import run
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
-from tests.server.raw import PATIENCE
 from wschat.connection.connection import Connection
 
 COMMAND = [sys.executable, "-m", "wschat.client"]
@@ -30,7 +30,7 @@ def reconnecting(url: str, *options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_lines_and_messages_go_over_one_connection_after_the_other(serve: ServerFactory) -> None:
+def test_lines_and_messages_continue_over_several_connections(serve: ServerFactory) -> None:
     connections: SimpleQueue[Connection] = SimpleQueue()
 
     def echo(ws: Connection) -> None:
@@ -44,18 +44,18 @@ def test_lines_and_messages_go_over_one_connection_after_the_other(serve: Server
         assert process.stdout is not None
         assert process.stderr is not None
         for text, code in (("a", 1000), ("b", 1011)):
-            ws = connections.get(timeout=PATIENCE)
+            ws = connections.get(timeout=TIMEOUT)
             process.stdin.write(f"{text}\n")
             assert process.stdout.readline() == f"{text}\n"
             ws.close(code, "again")
             assert process.stderr.readline().startswith(f"wschat: {url}: {code} again; connecting again in ")
-        connections.get(timeout=PATIENCE)
+        connections.get(timeout=TIMEOUT)
         process.stdin.close()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
         process.stdin = None
 
 
-def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
+def test_the_command_waits_for_a_server_that_is_started_later() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
@@ -68,7 +68,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
             with wschat.serve(lambda ws: ws.send("here"), port=port) as server:
                 server.start()
                 assert process.stdout.readline() == "here\n"
-                assert process.wait(PATIENCE) == 0
+                assert process.wait(TIMEOUT) == 0
 
 
 def test_a_refusal_is_final(serve: ServerFactory) -> None:
@@ -80,7 +80,7 @@ def test_a_refusal_is_final(serve: ServerFactory) -> None:
     assert "403 Forbidden: Not you." in done.err
 
 
-def test_the_number_of_messages_is_that_of_all_connections(serve: ServerFactory) -> None:
+def test_count_includes_the_messages_of_all_connections(serve: ServerFactory) -> None:
     numbers = iter(range(10))
 
     def talk(ws: Connection) -> None:
@@ -90,15 +90,15 @@ def test_the_number_of_messages_is_that_of_all_connections(serve: ServerFactory)
     with reconnecting(url_of(serve(talk)), "--count", "3") as process:
         assert process.stdout is not None
         assert process.stdout.read() == "0\n1\n2\n"
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
-def test_the_end_of_the_input_is_the_end(echo_url: str) -> None:
+def test_the_command_ends_with_its_input(echo_url: str) -> None:
     done = run(echo_url, "--reconnect", given="a\nb")
     assert (done.code, done.lines, done.err) == (0, ["a", "b"], "")
 
 
-def test_lines_that_were_not_sent_are_told(serve: ServerFactory) -> None:
+def test_lines_that_were_not_sent_are_reported(serve: ServerFactory) -> None:
     url = url_of(serve(lambda ws: ws.recv()))  # which closes after one line
     done = run(url, given="one\n" * 100_000)
     assert (done.code, done.out) == (1, b"")

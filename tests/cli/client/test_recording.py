@@ -1,4 +1,4 @@
-"""Recordings: what is written, what can be read, and what is said about what cannot."""
+"""Recordings: writing, reading, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def answer(ws: Connection) -> None:
         ws.send(b"\x00\xff")
 
 
-def test_everything_that_went_over_the_connection_is_in_the_file(serve: ServerFactory, tmp_path: Path) -> None:
+def test_all_messages_of_the_connection_are_in_the_file(serve: ServerFactory, tmp_path: Path) -> None:
     server = serve(answer, subprotocols=["a"])
     path = tmp_path / "recording"
     done = run(f"{url_of(server)}?token=secret", "--subprotocol", "a", "--record", str(path), given="Bob\n")
@@ -72,14 +72,14 @@ def test_messages_are_read_in_the_order_of_their_times(tmp_path: Path) -> None:
         ('{"type": "binary", "at": 1, "direction": "sent", "base64": "?"}', '"base64" must be a string in base64'),
     ],
 )
-def test_a_line_that_is_wrong_is_named(line: str, error: str, tmp_path: Path) -> None:
+def test_the_error_names_an_invalid_line(line: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "recording"
     path.write_text(f'{{"at": 0, "type": "open"}}\n{line}\n')
     with pytest.raises(UsageError, match=f"--replay {path}.*{error}"):
         read_recording(str(path))
 
 
-def test_files_that_cannot_be_read_or_written(echo_url: str, tmp_path: Path) -> None:
+def test_an_unreadable_or_unwritable_file_is_an_error(echo_url: str, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\n")
     with pytest.raises(UsageError, match="it is not UTF-8"):
         read_recording(str(tmp_path / "binary"))
@@ -90,6 +90,6 @@ def test_files_that_cannot_be_read_or_written(echo_url: str, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_told_at_the_end(echo_url: str) -> None:
+def test_a_full_disk_is_reported_at_the_end(echo_url: str) -> None:
     done = run(echo_url, "--record", "/dev/full", given="a\nb\n")
     assert (done.code, done.lines, done.err) == (2, ["a", "b"], "wschat: --record /dev/full: No space left on device\n")

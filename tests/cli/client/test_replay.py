@@ -1,4 +1,4 @@
-"""`--replay`: what was sent is sent again, and what was received is expected again."""
+"""`--replay`: sent messages are sent again, and received messages are expected again."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_messages_are_sent_at_the_recorded_times_divided_by_the_speed(echo_url: 
     assert 0 <= first < 0.3 <= second < 0.5 <= third
 
 
-def test_at_a_great_speed_nothing_is_waited_for(echo_url: str, path: Path) -> None:
+def test_at_a_high_speed_there_are_no_pauses(echo_url: str, path: Path) -> None:
     file = recording(path, (0.0, "sent", "a"), (3600.0, "sent", "b"), (3601.0, "received", "b"))
     assert run(echo_url, "--replay", file, "--speed", "1e6").lines == ["a", "b"]
 
 
-def test_a_message_that_does_not_come_again(serve: ServerFactory, path: Path) -> None:
+def test_a_message_that_is_not_received_again_is_an_error(serve: ServerFactory, path: Path) -> None:
     numbers = count()
 
     def answer(ws: Connection) -> None:
@@ -65,7 +65,7 @@ def test_a_message_that_does_not_come_again(serve: ServerFactory, path: Path) ->
     assert run(url, "--replay", file, "--no-check").lines == ["4 a", "5 b"]
 
 
-def test_other_messages_may_come_in_between(serve: ServerFactory, path: Path) -> None:
+def test_other_messages_may_arrive_in_between(serve: ServerFactory, path: Path) -> None:
     def talk(ws: Connection) -> None:
         for message in ws:
             ws.send("noise")
@@ -103,7 +103,7 @@ def test_a_server_that_answers_much_is_read_while_messages_are_sent(serve: Serve
     assert (done.code, len(done.lines)) == (0, 2000)
 
 
-def test_what_is_no_recording_is_refused(path: Path) -> None:
+def test_a_file_that_is_no_recording_is_refused(path: Path) -> None:
     path.write_text("hello\n")
     done = run("ws://127.0.0.1:1/", "--replay", str(path))
     assert (done.code, done.err) == (2, f"wschat: --replay {path}, line 1: it is not a JSON object\n")

@@ -1,4 +1,4 @@
-"""`--room`: lines are said in a room, and what is said is printed, as a pipe, in a script and in a replay."""
+"""`--room`: lines are messages to a room, whose messages are printed, in a pipe, a script and a replay."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from tests.chat.conftest import ChatFactory, open_chat  # noqa: F401  # a fixture
 from tests.chat.wiring import Guests
 from tests.cli.client.command import run
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, echo, url_of
-from tests.server.raw import PATIENCE
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
@@ -38,14 +38,14 @@ def url(guests: Guests) -> str:
     return url_of(guests.server)
 
 
-def test_lines_are_said_and_heard(guests: Guests, url: str) -> None:
+def test_lines_are_sent_and_messages_printed(guests: Guests, url: str) -> None:
     bob = guests.v1("bob", "tea")
     done = run(url, "--room", "tea", "--name", "anna", given="hi\r\n\n/me waves\n/who\nGrüße")
     assert (done.code, done.lines, done.err) == (0, ["anna: hi", "* anna waves", "anna: /who", "anna: Grüße"], "")
     assert [bob.next("message")["text"] for _ in range(4)] == ["hi", "/me waves", "/who", "Grüße"]
 
 
-def test_a_script_of_two_people(guests: Guests, url: str) -> None:
+def test_scripts_of_two_users(guests: Guests, url: str) -> None:
     bob = guests.v1("bob", "tea")
     command = [sys.executable, "-m", "wschat.client", url, "--room", "tea", "--name", "anna", "--send", "ping", "--expect", "^bob: pong$"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -54,11 +54,11 @@ def test_a_script_of_two_people(guests: Guests, url: str) -> None:
             bob.tell(type="whisper", to="anna", text="psst")
             bob.tell(type="topic", room="tea", text="green")
             bob.say("pong")
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
         finally:
             process.kill()
         assert process.stdout is not None
-        # Whispers have no place in the order of the room.
+        # Whispers are not ordered among the messages of the room.
         assert sorted(process.stdout.read().splitlines()) == [
             "anna: ping",
             "bob changed the topic to: green",
@@ -67,7 +67,7 @@ def test_a_script_of_two_people(guests: Guests, url: str) -> None:
         ]
 
 
-def test_a_replay_says_the_lines_again(url: str, tmp_path: Path) -> None:
+def test_a_replay_sends_the_lines_again(url: str, tmp_path: Path) -> None:
     path = str(tmp_path / "recording")
     done = run(url, "--room", "tea", "--name", "anna", "--send", "a", "--expect", "a", "--send", "b", "--record", path)
     assert (done.code, done.lines) == (0, ["anna: a", "anna: b"])
@@ -151,7 +151,7 @@ def test_a_member_who_is_kicked(open_chat: ChatFactory) -> None:  # noqa: F811  
         assert process.stderr is not None
         moderator.next(lambda event: event["type"] == "member" and event["name"] == "anna")
         moderator.ask(type="kick", room="tea", name="anna")
-        assert process.wait(PATIENCE) == 4
+        assert process.wait(TIMEOUT) == 4
         assert process.stderr.read() == f"wschat: {url}: removed from the room tea (kick)\n"
 
 
@@ -171,18 +171,18 @@ def test_a_lost_connection(serve: ServerFactory, options: Sequence[str], code: i
         assert process.stderr is not None
         process.stdin.write("a\n")
         assert process.stdout.readline() == "anna: a\n"
-        connections.get(timeout=PATIENCE).close(1011, "later")
+        connections.get(timeout=TIMEOUT).close(1011, "later")
         assert process.stderr.readline().startswith(f"wschat: {url}: ")
         if options:
             process.stdin.write("b\n")
             assert process.stdout.readline() == "anna: b\n"
             process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == code
+        assert process.wait(TIMEOUT) == code
 
 
 @contextmanager
 def running(url: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the command in the room tea, with an input that does not end."""
+    """Run the command in the room tea, with an input that stays open."""
     command = [sys.executable, "-m", "wschat.client", url, "--room", "tea", *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
     try:

@@ -35,13 +35,13 @@ def test_what_arrives_after_the_last_step_is_printed(url: str) -> None:
     assert run(url, "--send", "a").lines == ["welcome", "noise", "answer to a"]
 
 
-def test_each_expectation_wants_a_message_of_its_own(url: str) -> None:
+def test_each_expectation_needs_a_message_of_its_own(url: str) -> None:
     done = run(url, "--send", "a", "--expect", "answer", "--expect", "answer", "--timeout", "0.05")
     assert done.code == 1
     assert done.err == f"wschat: {url}: --expect 'answer' (step 3 of 3): not met within 0.05 s; nothing was received\n"
 
 
-def test_an_unmet_expectation_tells_what_came_instead(url: str) -> None:
+def test_an_unmet_expectation_lists_the_received_messages(url: str) -> None:
     done = run(url, "--expect", "welcome", "--send", "a\x1b", "--expect", "b", "--send", "c", "--timeout", "0.2")
     assert (done.code, done.lines) == (1, ["welcome", "noise", "answer to a\x1b"])
     assert done.err == (

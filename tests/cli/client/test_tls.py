@@ -1,4 +1,4 @@
-"""Files of certificates that are of no use."""
+"""Unusable certificate files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wschat.errors import UsageError
         ({"cert": "text", "key": "text"}, "--cert text and --key text: a PEM certificate"),
     ],
 )
-def test_a_file_of_no_use_is_named(files: dict[str, str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_an_unusable_file(files: dict[str, str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text").write_text("This is no certificate.")
     with pytest.raises(UsageError, match=error):

@@ -1,4 +1,4 @@
-"""Calls handed over to the thread of the screen."""
+"""Calls from other threads that the thread of the screen makes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from functools import partial
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.cli.terminal.call_queue import MAX_SECONDS_AT_ONCE, CallQueue
 
 
@@ -40,20 +40,20 @@ def test_a_thread_waits_while_the_queue_is_full() -> None:
     thread = threading.Thread(target=lambda: calls.put(added.set))
     thread.start()
     calls.run_all()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert not added.is_set()
     calls.run_all()
     assert added.is_set()
 
 
-def test_closing_lets_a_waiting_thread_go() -> None:
+def test_closing_ends_the_wait_of_a_thread() -> None:
     calls = CallQueue(max_calls=1)
     calls.put(lambda: None)
     results: list[bool] = []
     thread = threading.Thread(target=lambda: results.append(calls.put(lambda: None)))
     thread.start()
     calls.close()
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     assert results == [False]
     assert not calls.put(lambda: None)
 
@@ -69,12 +69,12 @@ def test_the_last_calls_are_made_until_the_queue_is_closed() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    calls.run_to_end(PATIENCE)
-    thread.join(PATIENCE)
+    calls.run_to_end(TIMEOUT)
+    thread.join(TIMEOUT)
     assert made == [0, 1, 2, 3, 4]
 
 
-def test_the_last_calls_are_not_waited_for_in_vain() -> None:
+def test_the_wait_for_the_last_calls_ends_after_its_timeout() -> None:
     calls = CallQueue()
     calls.run_to_end(0.01)
     assert not calls.put(lambda: None)

@@ -1,4 +1,4 @@
-"""What a line means in the chat."""
+"""The parsing of lines in the chat."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def test_a_line_is_a_text_or_a_command(line: str, request_: Request) -> None:
 
 
 @pytest.mark.parametrize("line", ["/join", "/room ", "/nick", "/msg bob"])
-def test_missing_words_are_told(line: str) -> None:
+def test_missing_words_are_an_error_with_the_usage(line: str) -> None:
     with pytest.raises(UsageError, match=r"^usage: /"):
         parse_line(line)

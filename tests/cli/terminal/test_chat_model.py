@@ -1,4 +1,4 @@
-"""What the chat shows."""
+"""The state that the chat shows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def rooms(model: ChatModel) -> ChatModel:
     return model
 
 
-def test_the_first_room_comes_to_the_front(model: ChatModel) -> None:
+def test_the_first_room_is_shown(model: ChatModel) -> None:
     model.tell("no room yet")
     assert shown(model) == ["no room yet"]
     model.apply(joined("lobby", "one", "two"))
@@ -76,7 +76,7 @@ def test_messages_of_other_rooms_are_unread(rooms: ChatModel) -> None:
     assert rooms.next_unread() is rooms.rooms["tea"]
 
 
-def test_going_around(rooms: ChatModel) -> None:
+def test_switching_between_rooms(rooms: ChatModel) -> None:
     assert [rooms.neighbour(step) for step in (1, -1)] == [rooms.rooms["tea"], rooms.rooms["ops"]]
     assert ChatModel("", lambda: None).neighbour(1) is None
 
@@ -89,7 +89,7 @@ def test_leaving_rooms(rooms: ChatModel) -> None:
     assert rooms.current is None
 
 
-def test_texts_wait_for_the_server(rooms: ChatModel) -> None:
+def test_texts_are_shown_as_waiting_until_the_server_acknowledges_them(rooms: ChatModel) -> None:
     first, second, other = Waiting("lobby", "first"), Waiting("lobby", "second"), Waiting("tea", "other")
     for waiting in (first, second, other):
         rooms.wait_for(waiting)
@@ -106,7 +106,7 @@ def test_texts_wait_for_the_server(rooms: ChatModel) -> None:
     assert shown(rooms) == ["not said: other (gone)"]
 
 
-def test_a_lost_connection_is_told_once(rooms: ChatModel) -> None:
+def test_a_lost_connection_is_reported_once(rooms: ChatModel) -> None:
     rooms.lost("1006 connection lost", 3)
     rooms.lost("connection refused", 6)
     assert len(shown(rooms)) == 1
@@ -130,7 +130,7 @@ def test_members_and_their_topic(rooms: ChatModel) -> None:
 
 
 @pytest.mark.parametrize(("event", "text"), [("kick", "you were removed"), ("ban", "you were banned")])
-def test_a_user_who_is_removed_is_told(rooms: ChatModel, event: str, text: str) -> None:
+def test_a_removed_user_gets_a_notice(rooms: ChatModel, event: str, text: str) -> None:
     rooms.apply(MemberEvent("tea", "alice", event))
     rooms.apply(Notice("bob removed you from tea.", room="tea", event=event))
     tea = rooms.rooms["tea"]

@@ -1,4 +1,4 @@
-"""A room as the screen shows it."""
+"""The state of a room that the screen shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def joined(*, more: bool = False, members: tuple[str, ...] = ("alice", "bob"), t
 
 
 def shown(room: Room) -> list[str]:
-    """Return the bodies of the lines; a day as a dash and how many days ago it was."""
+    """Return the texts of the lines; a date is shown as a dash and the number of days ago."""
     return ["".join(text for _, text in line.body) for line in room.transcript.lines]
 
 
@@ -45,21 +45,21 @@ def test_a_joined_room_has_members_topic_and_messages(room: Room) -> None:
     assert room.oldest_seq == 1
 
 
-def test_after_a_lost_connection_nothing_is_shown_twice(room: Room) -> None:
+def test_after_a_reconnect_each_message_is_shown_once(room: Room) -> None:
     room.enter(joined(), [said(1)])
     room.enter(joined(members=("alice",)), [said(1), said(2)])
     assert shown(room) == ["text 1", "text 2"]
     assert list(room.members) == ["alice"]
 
 
-def test_coming_back_is_told(room: Room) -> None:
+def test_a_reconnect_is_reported(room: Room) -> None:
     room.enter(joined(), [said(1)])
     room.leave("you were removed", is_error=True)
     room.enter(joined(), [said(2)])
     assert shown(room) == ["text 1", "you were removed", "you are back in tea", "text 2"]
 
 
-def test_days_are_told_apart(room: Room) -> None:
+def test_dates_separate_the_messages_of_different_days(room: Room) -> None:
     room.enter(joined(), [said(1, 2), said(2, 2), said(3, 1), said(4)])
     assert shown(room) == [day(2), "text 1", "text 2", day(1), "text 3", day(0), "text 4"]
 
@@ -85,7 +85,7 @@ def test_older_messages_come_before_the_others(room: Room, older: list[int], new
     assert not room.has_older
 
 
-def test_older_pages_are_joined(room: Room) -> None:
+def test_older_pages_are_inserted_before_the_messages(room: Room) -> None:
     room.enter(joined(more=True), [said(5)])
     room.add_older([said(3), said(4)], more=True)
     room.add_older([said(1, 1), said(2)], more=True)
@@ -117,7 +117,7 @@ def test_members_come_and_go(room: Room) -> None:
     assert (list(room.members), room.moderators) == (["alice", "Caroline"], {"alice"})
 
 
-def test_a_renamed_moderator_is_still_one(room: Room) -> None:
+def test_a_renamed_moderator_stays_a_moderator(room: Room) -> None:
     room.enter(joined(), [])
     room.apply(MemberEvent("tea", "bob", "rename", "Robert"))
     assert (list(room.members), room.moderators) == (["alice", "Robert"], {"Robert"})

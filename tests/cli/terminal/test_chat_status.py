@@ -27,12 +27,12 @@ def join(model: ChatModel, room: str, topic: str = "") -> None:
     model.apply(Joined(room, "epoch", 0, ["alice", "bob"], (), False, False, topic={"text": topic}))
 
 
-def test_without_a_room_the_title_tells_how_to_join_one(model: ChatModel) -> None:
+def test_without_a_room_the_title_explains_how_to_join_one(model: ChatModel) -> None:
     assert [text(part) for part in title(model)] == [" not in a room  /join ROOM", "ws://host/ "]
     assert [text(part) for part in status(model)] == ["", "\u25cf connected "]
 
 
-def test_the_room_in_front_and_its_topic(model: ChatModel) -> None:
+def test_the_title_shows_the_current_room_and_its_topic(model: ChatModel) -> None:
     join(model, "tea", "All about\ntea\x1b")
     assert text(title(model)[0]) == " tea  All about\u23cetea\\x1b  "
 
@@ -50,7 +50,7 @@ def test_rooms_with_unread_messages(model: ChatModel) -> None:
     assert text(facts) == "2 members \u00b7 \u25cf 12 ms "
 
 
-def test_what_is_going_on(model: ChatModel) -> None:
+def test_the_status_shows_the_connection_and_typing_members(model: ChatModel) -> None:
     join(model, "tea")
     model.wait_for(Waiting("tea", "text"))
     model.apply(TypingEvent("tea", "bob"))

@@ -1,4 +1,4 @@
-"""Completion of what is typed."""
+"""Completion of commands, names and rooms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_commands_are_completed_at_the_beginning(text: str, completed: list[str]
     assert [completion.text for completion in completions] == completed
 
 
-def test_what_a_server_tells_about_its_commands_is_displayable() -> None:
+def test_the_servers_descriptions_of_commands_are_made_displayable() -> None:
     (hostile,) = CommandCompleter(lambda: COMMANDS).get_completions(Document("/x"), CompleteEvent())
     assert to_plain_text(hostile.display) == "/x\\x1b[2J"
     assert hostile.display_meta_text == "hostile\\x1b[2J"

@@ -40,7 +40,7 @@ def debug(url: str, terminal: Terminal, user: Callable[[], None], record: Path |
     return code, [line.text() for line in model.transcript.lines]
 
 
-def test_messages_go_and_come(echo_url: str, terminal: Terminal, tmp_path: Path) -> None:
+def test_messages_are_sent_and_received(echo_url: str, terminal: Terminal, tmp_path: Path) -> None:
     def user() -> None:
         terminal.wait_for("connected to 127.0.0.1")
         terminal.press(f"hello{ENTER}")
@@ -121,7 +121,7 @@ def test_hostile_messages_do_not_reach_the_terminal(serve: ServerFactory, termin
     assert "\u202e" not in terminal.written
 
 
-def test_the_connection_is_regained(serve: ServerFactory, terminal: Terminal) -> None:
+def test_the_debugger_reconnects(serve: ServerFactory, terminal: Terminal) -> None:
     port = free_port()
     server = serve(lambda ws: ws.send("first"), port=port)
     model = DebuggerModel("ws://place")

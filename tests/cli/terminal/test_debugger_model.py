@@ -1,4 +1,4 @@
-"""What the debugger shows."""
+"""The state that the debugger shows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_connection_from_its_opening_to_its_end(model: DebuggerModel) -> None:
     assert model.counts() == "1 sent \u00b7 2 received"
 
 
-def test_attempts_are_told(model: DebuggerModel) -> None:
+def test_attempts_are_reported(model: DebuggerModel) -> None:
     model.retrying("connection refused", 3.4)
     assert lines(model) == ["\u25cb connection refused; trying again in 3 s"]
     assert model.state()[0][1] == " \u25cb reconnecting in 3 s"
@@ -69,6 +69,6 @@ def test_help_names_commands_and_keys(model: DebuggerModel) -> None:
     assert any("PageUp" in line for line in lines(model))
 
 
-def test_the_title_is_the_place(model: DebuggerModel) -> None:
+def test_the_title_is_the_url(model: DebuggerModel) -> None:
     model.opened(OPENED)
     assert model.title() == ([("", " ws://host/path")], [("class:dim nobold", "soap ")])

@@ -1,4 +1,4 @@
-"""The lines of earlier runs."""
+"""The history of typed lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prompt_toolkit.history import InMemoryHistory
 from wschat.cli.terminal.line_history import MAX_BYTES, open_history
 
 
-def test_lines_come_back_in_the_next_run(tmp_path: Path) -> None:
+def test_lines_are_available_in_the_next_run(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     for line in ("first", "of two\nlines", "last"):
         open_history("chat", folder).store_string(line)
@@ -17,7 +17,7 @@ def test_lines_come_back_in_the_next_run(tmp_path: Path) -> None:
     assert list(open_history("other", folder).load_history_strings()) == []
 
 
-def test_only_the_user_can_read_them(tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_file(tmp_path: Path) -> None:
     open_history("chat", tmp_path)
     assert (tmp_path / "chat-history").stat().st_mode & 0o777 == 0o600
 
@@ -37,7 +37,7 @@ def test_without_a_folder_lines_are_kept_in_memory(tmp_path: Path) -> None:
     assert isinstance(open_history("chat", tmp_path / "file"), InMemoryHistory)
 
 
-def test_a_file_that_is_lost_on_the_way_is_no_error(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_meanwhile_is_no_error(tmp_path: Path) -> None:
     history = open_history("chat", tmp_path / "folder")
     (tmp_path / "folder/chat-history").unlink()
     (tmp_path / "folder").rmdir()

@@ -1,4 +1,4 @@
-"""Messages of any server as displayable text."""
+"""Messages of any server, formatted for display."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def text_of(fragments: list[Fragment]) -> str:
 
 
 @pytest.mark.parametrize("text", ["hello", "", '{"a": 1, "b": [true, null]}', "{not JSON}", "[" * 19_000, '{"a": "\\u001b[2J"}'])
-def test_short_and_other_texts_stay_as_they_are(text: str) -> None:
+def test_short_texts_and_texts_that_are_not_json_are_unchanged(text: str) -> None:
     assert text_of(shown_text(text)) == text
 
 
@@ -39,7 +39,7 @@ def test_numbers_keep_their_digits() -> None:
     assert "12345678901234567890123" in text_of(shown_text(text))
 
 
-def test_a_long_text_is_cut() -> None:
+def test_a_long_text_is_truncated() -> None:
     text = text_of(shown_text("x" * (MAX_CHARACTERS + 1234)))
     assert text.endswith("x\n\u2026 1,234 more characters")
 
@@ -54,7 +54,7 @@ def test_binary_is_a_hex_dump() -> None:
     assert text_of(shown_bytes(b"x")).startswith("binary, 1 byte\n")
 
 
-def test_a_long_binary_message_is_cut() -> None:
+def test_a_long_binary_message_is_truncated() -> None:
     text = text_of(shown_bytes(bytes(5000)))
     assert text.endswith("\n\u2026 904 more bytes")
     assert len(text.splitlines()) == 1 + 256 + 1

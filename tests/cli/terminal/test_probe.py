@@ -1,4 +1,4 @@
-"""Finding out what a server is."""
+"""The detection of the kind of a server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def options(url: str, **others: str) -> ConnectOptions:
     return ConnectOptions(url=url, **others)  # type: ignore[arg-type]
 
 
-def test_a_chat_welcomes_its_clients(serve: ServerFactory) -> None:
+def test_a_chat_is_recognized_by_its_welcome(serve: ServerFactory) -> None:
     chat = Chat()
     found = find_chat(options(url_of(serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS))))
     assert isinstance(found, Welcome)

@@ -55,7 +55,7 @@ def test_no_row_is_wider_than_the_screen_and_only_spaces_are_lost(text: str, wid
 
 
 @pytest.mark.parametrize(("text", "clipped"), [("abcd", "abcd"), ("abcdef", "abc\u2026"), ("日本語", "日\u2026"), ("a日本語", "a日\u2026")])
-def test_what_is_too_wide_is_clipped(text: str, clipped: str) -> None:
+def test_a_too_wide_row_is_clipped(text: str, clipped: str) -> None:
     row = clip([("", text)], 4)
     assert "".join(text for _, text in row) == clipped
     assert width_of(row) <= 4

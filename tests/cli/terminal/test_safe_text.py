@@ -1,4 +1,4 @@
-"""What a peer sends, made safe for a screen."""
+"""Texts of peers, escaped for a screen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from wschat.cli.terminal.safe_text import displayable, one_row
         ("\u0301a\n\u0301b", "\u25cc\u0301a\n\u25cc\u0301b"),
     ],
 )
-def test_a_text_is_safe(text: str, shown: str) -> None:
+def test_a_text_is_escaped(text: str, shown: str) -> None:
     assert displayable(text) == shown
 
 

@@ -1,4 +1,4 @@
-"""The screen, with a view of its own."""
+"""The screen, with a view made for the tests."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def use(toy: Toy, terminal: Terminal, user: Callable[[], None], on_start: Callab
     return drive(terminal, lambda: toy.screen.run(on_start), user)
 
 
-def test_the_parts_have_their_places(toy: Toy, terminal: Terminal) -> None:
+def test_the_positions_of_title_lines_status_and_prompt(toy: Toy, terminal: Terminal) -> None:
     def user() -> None:
         terminal.press(f"hello{ENTER}typ")
         rows = terminal.wait_for("> typ", "hello")
@@ -92,7 +92,7 @@ def test_the_parts_have_their_places(toy: Toy, terminal: Terminal) -> None:
     assert use(toy, terminal, user) == 0
 
 
-def test_what_is_not_accepted_stays_in_the_prompt(toy: Toy, terminal: Terminal) -> None:
+def test_a_line_that_is_not_accepted_stays_in_the_prompt(toy: Toy, terminal: Terminal) -> None:
     def user() -> None:
         terminal.press(f"wrong{ENTER}er{ENTER}")
         terminal.wait_for("wronger")
@@ -112,7 +112,7 @@ def test_alt_enter_begins_a_new_line_and_a_paste_is_one_message(toy: Toy, termin
     assert [line.text() for line in toy.transcript.lines] == ["one\ntwo", "three\nfour"]
 
 
-def test_earlier_lines_come_back(toy: Toy, terminal: Terminal) -> None:
+def test_earlier_lines_can_be_recalled(toy: Toy, terminal: Terminal) -> None:
     def user() -> None:
         terminal.press(f"first{ENTER}second{ENTER}")
         terminal.wait_for("second")

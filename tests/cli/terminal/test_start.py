@@ -1,4 +1,4 @@
-"""The screen for the options of the command."""
+"""The choice of the screen by the options and the server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_server_without_a_chat_gets_the_debugger(serve: ServerFactory, termina
 
 
 @pytest.mark.parametrize("reconnects", [False, True])
-def test_a_refusal_is_told(serve: ServerFactory, terminal: Terminal, reconnects: bool) -> None:
+def test_a_refusal_is_printed(serve: ServerFactory, terminal: Terminal, reconnects: bool) -> None:
     def refuse(request: wschat.Request) -> None:
         raise wschat.RequestRefused(403, "Not today.")
 
@@ -78,7 +78,7 @@ def serve_chat(serve: ServerFactory) -> str:
     return url_of(serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS))
 
 
-def test_a_chat_gets_the_chat(serve: ServerFactory, tmp_path: Path) -> None:
+def test_a_chat_server_gets_the_chat_screen(serve: ServerFactory, tmp_path: Path) -> None:
     url = serve_chat(serve)
     # The second time at once: the name is reserved for the guest, which the secret proves the user to be.
     for options in (ConnectOptions(url=url, name="alice", room="tea"), ConnectOptions(url=f"{url}rooms/tea?name=alice")):
@@ -108,7 +108,7 @@ def test_a_user_without_a_name_gets_one_that_is_free(serve: ServerFactory, termi
         assert drive(terminal, lambda: run(ConnectOptions(url=url)), user) == 0
 
 
-def test_a_name_that_is_taken_is_told(serve: ServerFactory, terminal: Terminal) -> None:
+def test_a_taken_name_is_an_error(serve: ServerFactory, terminal: Terminal) -> None:
     url = serve_chat(serve)
     with wschat.ChatClient(url, name="alice") as alice:
         assert alice.rooms() == []
@@ -117,7 +117,7 @@ def test_a_name_that_is_taken_is_told(serve: ServerFactory, terminal: Terminal) 
     assert raised.value.code == ExitCode.NOT_CONNECTED
 
 
-def test_a_proven_name_needs_no_other(serve: ServerFactory, terminal: Terminal) -> None:
+def test_a_proven_name_is_used(serve: ServerFactory, terminal: Terminal) -> None:
     def user() -> None:
         terminal.wait_for("mod\u203a", " 1 lobby")
         terminal.press(CTRL_D)
@@ -125,7 +125,7 @@ def test_a_proven_name_needs_no_other(serve: ServerFactory, terminal: Terminal) 
     assert drive(terminal, lambda: run(ConnectOptions(url=f"{serve_chat(serve)}?name=mod&password=pw")), user) == 0
 
 
-def test_a_room_needs_a_chat(echo_url: str) -> None:
+def test_a_room_requires_a_chat_server(echo_url: str) -> None:
     with pytest.raises(CommandExit, match="is no chat of wschat"):
         run(ConnectOptions(url=echo_url, room="tea"))
 

@@ -1,4 +1,4 @@
-"""Which rows of a transcript a screen shows."""
+"""The rows of a transcript that a screen shows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_empty_transcript_has_no_rows() -> None:
     assert shown.is_at_top
 
 
-def test_scrolling_up_keeps_the_place_while_lines_are_added() -> None:
+def test_the_scroll_position_is_kept_while_lines_are_added() -> None:
     shown = transcript(*numbers(10))
     seen(shown)
     shown.scroll_pages(-1)
@@ -72,7 +72,7 @@ def test_long_lines_are_scrolled_by_rows() -> None:
     assert seen(shown, 10) == ["a", "one two ", "three four"]
 
 
-def test_a_new_width_keeps_the_line() -> None:
+def test_the_scroll_position_is_kept_at_a_new_width() -> None:
     shown = transcript(*numbers(9), "one two three four five six seven", *numbers(9))
     seen(shown)
     shown.scroll(-9)

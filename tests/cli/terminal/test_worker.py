@@ -1,14 +1,14 @@
-"""The thread that carries out requests."""
+"""The thread that makes requests."""
 
 from __future__ import annotations
 
 import threading
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from wschat.cli.terminal.worker import Worker
 
 
-def test_tasks_are_carried_out_in_order() -> None:
+def test_tasks_run_in_order() -> None:
     done: list[int] = []
     end = threading.Event()
     worker = Worker()
@@ -16,9 +16,9 @@ def test_tasks_are_carried_out_in_order() -> None:
     for number in range(5):
         worker.submit(lambda number=number: done.append(number))  # type: ignore[misc]
     worker.submit(end.set)
-    assert end.wait(PATIENCE)
+    assert end.wait(TIMEOUT)
     assert done == [0, 1, 2, 3, 4]
-    worker.stop(PATIENCE)
+    worker.stop(TIMEOUT)
 
 
 def test_too_many_tasks_are_refused_and_waiting_ones_dropped() -> None:
@@ -29,13 +29,13 @@ def test_too_many_tasks_are_refused_and_waiting_ones_dropped() -> None:
 
     def wait() -> None:
         has_begun.set()
-        may_end.wait(PATIENCE)
+        may_end.wait(TIMEOUT)
 
     worker.submit(wait)
-    assert has_begun.wait(PATIENCE)
+    assert has_begun.wait(TIMEOUT)
     assert worker.submit(lambda: done.append(1))
     assert not worker.submit(lambda: done.append(2))
     worker.stop(0)
     may_end.set()
-    worker.stop(PATIENCE)
+    worker.stop(TIMEOUT)
     assert done == []

@@ -1,4 +1,4 @@
-"""`wschat.Bot`: fed by a test, and in a chat."""
+"""`wschat.Bot`: with messages fed by a test, and in a chat."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_connected(bot: Bot) -> bool:
 
 
 def until_connected(bot: Bot) -> None:
-    """Wait until a bot is in its rooms. Others hear of it a moment earlier, and what they say in that moment is past for the bot."""
+    """Wait until a bot is in its rooms. Other members get its join a moment earlier; the bot does not handle messages from then."""
     eventually(lambda: is_connected(bot))
 
 
@@ -70,12 +70,12 @@ def test_feeding_a_message_returns_the_replies() -> None:
     assert bot.feed("!roll", sender="bob") == ["1d6 is 4"]
 
 
-def test_what_a_fed_handler_raises_passes_through() -> None:
+def test_an_exception_of_a_fed_handler_propagates() -> None:
     with pytest.raises(KeyError):
         dice_bot().feed("!fail")
 
 
-def test_fed_replies_know_where_they_went() -> None:
+def test_fed_replies_have_their_destination() -> None:
     replies = dice_bot().feed("!wipe", room="tea", moderator=True)
     assert [(str(reply), reply.room, reply.to) for reply in replies] == [("wiped", "tea", ""), ("alice has wiped tea", "", "root")]
     assert dice_bot().feed("!wipe") == ["Only moderators may use !wipe."]
@@ -88,7 +88,7 @@ def test_a_fed_whisper_is_answered_by_a_whisper() -> None:
     assert (reply, reply.to) == ("1d6 is 4", "alice")
 
 
-def test_its_own_message_is_not_handled() -> None:
+def test_the_bots_own_message_is_not_handled() -> None:
     assert dice_bot().feed("!roll", sender="Dice") == []
 
 
@@ -107,18 +107,18 @@ def test_its_own_message_is_not_handled() -> None:
         ({"catch_up": float("nan")}, r"catch_up must be 0 to .* seconds, not nan"),
     ],
 )
-def test_an_argument_that_could_not_work_is_an_error(arguments: dict[str, Any], why: str) -> None:
+def test_an_invalid_argument_is_an_error(arguments: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Bot(**{"url": URL, "name": "dice", **arguments})
 
 
-def test_without_running_it_cannot_speak() -> None:
+def test_a_bot_that_is_not_running_cannot_send() -> None:
     for speak in (lambda: dice_bot().say("tea", "hi"), lambda: dice_bot().whisper("bob", "hi"), lambda: dice_bot().client):
         with pytest.raises(UsageError, match=r"the bot does not run: call run\(\) or start\(\) first"):
             speak()
 
 
-def test_it_answers_in_the_chat(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_bot_answers_in_the_chat(chat: Guests, bot_of: BotFactory) -> None:
     alice = chat.v1("alice", "tea")
     bot = bot_of()
 
@@ -136,7 +136,7 @@ def test_it_answers_in_the_chat(chat: Guests, bot_of: BotFactory) -> None:
     assert alice.next(lambda event: event.get("event") == "leave")["name"] == "dice"
 
 
-def test_it_greets_those_who_join_and_speaks_at_intervals(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_bot_greets_new_members_and_sends_at_intervals(chat: Guests, bot_of: BotFactory) -> None:
     alice = chat.v1("alice", "tea")
     bot = bot_of()
     bot.on_join(lambda member: member.reply(f"hello {member.name}, moderator: {member.is_moderator}"))
@@ -150,7 +150,7 @@ def test_it_greets_those_who_join_and_speaks_at_intervals(chat: Guests, bot_of: 
         assert alice.next(lambda event: event.get("text") == "hello bob, moderator: False")
 
 
-def test_moderators_are_known_by_the_events_of_the_room(chat: Guests, bot_of: BotFactory) -> None:
+def test_moderators_are_known_from_the_events_of_the_room(chat: Guests, bot_of: BotFactory) -> None:
     root, alice = chat.v1(path="/?name=root&password=secret", room="tea"), chat.v1("alice", "tea")
     bot = bot_of()
     bot.command("wipe", moderators_only=True)(lambda message: message.reply("wiped"))
@@ -168,7 +168,7 @@ def test_moderators_are_known_by_the_events_of_the_room(chat: Guests, bot_of: Bo
         assert answer_to("!wipe") == "wiped"
         alice.ask(type="nick", name="carol")
         assert answer_to("!wipe") == "wiped"
-        chat.v1("alice", "tea").say("!wipe", id="another alice")  # the name that a moderator had
+        chat.v1("alice", "tea").say("!wipe", id="another alice")  # the former name of a moderator
         assert alice.next(lambda event: event.get("from") == "dice")["text"] == "Only moderators may use !wipe."
 
 
@@ -192,7 +192,7 @@ def test_a_handler_that_fails_is_logged_and_answered(chat: Guests, bot_of: BotFa
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_slow_handler_delays_nobody_else(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_slow_handler_does_not_delay_others(chat: Guests, bot_of: BotFactory) -> None:
     alice, bob = chat.v1("alice", "tea"), chat.v1("bob", "tea")
     bot, finish = bot_of(workers=2), threading.Event()
 
@@ -227,7 +227,7 @@ def test_two_bots_that_answer_everything_stop(chat: Guests, bot_of: BotFactory, 
     assert len(texts) < 60
 
 
-def test_it_does_not_answer_itself_by_another_name_or_connection(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_bot_does_not_answer_its_other_names_and_connections(chat: Guests, bot_of: BotFactory) -> None:
     alice = chat.v1("alice", "tea")
     bot, handled = bot_of(), []
 
@@ -248,7 +248,7 @@ def test_it_does_not_answer_itself_by_another_name_or_connection(chat: Guests, b
 
 
 class MovingChat:
-    """A chat whose server ends and is replaced by another one."""
+    """A chat whose server is stopped and replaced by another one."""
 
     def __init__(self, serve: ServerFactory, stack: ExitStack) -> None:
         self._serve, self._stack = serve, stack
@@ -258,7 +258,7 @@ class MovingChat:
         self.guests = self._open()
 
     def move(self) -> None:
-        """Stop the server, and start another one, which is not found before `show` is called."""
+        """Stop the server, and start another one, whose URL is returned after `show`."""
         self.guests.server.stop()
         self.guests = self._open()
 
@@ -268,11 +268,11 @@ class MovingChat:
         return Guests(server, self._stack)
 
     def show(self) -> None:
-        """Let a client find the server."""
+        """Let clients get the URL of the server."""
         self._urls.put(url_of(self.guests.server))
 
     def url(self) -> str:
-        """Return the URL once it is shown, or else, at the end of the test, one without a server."""
+        """Wait for `show` and return the URL, or at the end of the test a URL without a server."""
         try:
             return self._urls.get(timeout=TIMEOUT)
         except Empty:
@@ -286,7 +286,7 @@ def moving_chat(serve: ServerFactory) -> Iterator[MovingChat]:
 
 
 @pytest.mark.parametrize(("catch_up", "is_handled"), [(60.0, True), (0.0, False)])
-def test_what_it_missed_while_the_connection_was_lost(
+def test_messages_missed_while_the_connection_was_lost_are_handled_if_recent(
     moving_chat: MovingChat, bot_of: BotFactory, catch_up: float, is_handled: bool
 ) -> None:
     bot = bot_of(url=moving_chat.url, catch_up=catch_up)
@@ -337,7 +337,7 @@ def test_a_signal_ends_run(bot_of: BotFactory, number: int, wire: Wiring) -> Non
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_handler_may_stop_the_bot_and_is_finished(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_handler_may_stop_the_bot_and_runs_to_its_end(chat: Guests, bot_of: BotFactory) -> None:
     alice = chat.v1("alice", "tea")
     bot = bot_of()
 
@@ -356,20 +356,20 @@ def test_a_handler_may_stop_the_bot_and_is_finished(chat: Guests, bot_of: BotFac
     assert not thread.is_alive()
 
 
-def test_an_error_that_is_final_ends_run(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_final_error_ends_run(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(OpeningFailed, match="401"):
         bot_of("root", password="wrong").run()
     assert "the bot has no connection any more" in caplog.text
 
 
-def test_a_started_bot_without_connection_ends_as_well(bot_of: BotFactory) -> None:
+def test_a_started_bot_without_a_connection_can_be_stopped(bot_of: BotFactory) -> None:
     bot = Bot(URL, name="dice")
     with bot:
         began = time.monotonic()
     assert time.monotonic() - began < TIMEOUT
 
 
-def test_no_handler_is_added_while_it_runs(bot_of: BotFactory) -> None:
+def test_no_handler_can_be_added_while_the_bot_runs(bot_of: BotFactory) -> None:
     bot = bot_of()
     with bot:
         for add, function in (
@@ -383,7 +383,7 @@ def test_no_handler_is_added_while_it_runs(bot_of: BotFactory) -> None:
     bot.on_join(lambda member: None)
 
 
-def test_handlers_of_members(chat: Guests, bot_of: BotFactory) -> None:
+def test_a_join_handler_gets_new_members(chat: Guests, bot_of: BotFactory) -> None:
     bot, members = bot_of(), list[Member]()
     bot.on_join(members.append)
     with bot:

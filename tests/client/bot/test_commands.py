@@ -1,4 +1,4 @@
-"""Commands in messages: found, checked, run, and explained."""
+"""Commands in messages: parsing, checks, calls, and help."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_command_is_found_and_run(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "!", "roll", "hello !roll", "!unknown", "!rolls", "?roll"])
-def test_anything_else_is_left_to_others(text: str) -> None:
+def test_other_texts_are_not_commands(text: str) -> None:
     assert answers(make(), text) is None
 
 
@@ -53,7 +53,7 @@ def test_another_prefix(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", " ", "! ", "/", "/bot", None])
-def test_a_prefix_that_could_not_work_is_an_error(prefix: str) -> None:
+def test_an_invalid_prefix_is_an_error(prefix: str) -> None:
     with pytest.raises(UsageError, match="a prefix must be a text like !"):
         Commands(prefix)
 
@@ -62,14 +62,14 @@ def test_a_wrong_call_is_answered_with_the_usage() -> None:
     assert answers(make(), "!wipe all", moderator=True) == ["Usage: !wipe LINES (lines must be a whole number, not 'all')"]
 
 
-def test_a_command_for_moderators() -> None:
+def test_a_command_for_moderators_is_refused_to_others() -> None:
     commands = make()
     assert answers(commands, "!wipe 3") == ["Only moderators may use !wipe."]
     assert answers(commands, "!wipe 3", moderator=True) == ["3 wiped"]
     assert answers(commands, "!wipe 3", room="") == ["Only moderators may use !wipe in a room."]
 
 
-def test_a_cooldown_holds_for_the_sender_who_is_told_once() -> None:
+def test_a_cooldown_applies_to_a_sender_and_is_announced_once() -> None:
     commands = Commands("!")
     commands.add(Command("roll", roll, "", False, 1000))
     assert answers(commands, "!roll") == ["1d6 rolled"]
@@ -85,7 +85,7 @@ def test_a_wrong_call_does_not_begin_the_cooldown() -> None:
     assert answers(commands, "!wipe 1") == ["1 wiped"]
 
 
-def test_help_lists_what_the_sender_may_use() -> None:
+def test_help_lists_the_commands_that_the_sender_may_use() -> None:
     everyone = "Commands:\n!roll [DICE]: Roll dice.\n!help [COMMAND]: explain the commands"
     moderators = "Commands:\n!roll [DICE]: Roll dice.\n!wipe LINES: wipe lines\n!help [COMMAND]: explain the commands"
     assert answers(make(), "!help") == [everyone]

@@ -1,4 +1,4 @@
-"""What a word of a command may be."""
+"""The conversion of the words of a command to the types of parameters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_word_becomes_a_value_of_the_type(annotation: object, word: str, value
         (Colour, "blue", "one of RED, GREEN"),
     ],
 )
-def test_another_word_is_an_error(annotation: object, word: str, must_be: str) -> None:
+def test_a_word_of_another_type_is_an_error(annotation: object, word: str, must_be: str) -> None:
     converter = converter_for(annotation)
     assert converter.must_be == must_be
     with pytest.raises(ValueError, match=r"."):
@@ -58,7 +58,7 @@ def test_another_word_is_an_error(annotation: object, word: str, must_be: str) -
 
 
 @pytest.mark.parametrize("annotation", [bytes, list[int], dict, Any, Union[int, str], Literal[b"x"], Literal[True], [], "int"])  # noqa: UP007
-def test_a_type_that_cannot_be_served_is_an_error(annotation: object) -> None:
+def test_an_unsupported_type_is_an_error(annotation: object) -> None:
     with pytest.raises(UsageError, match=r"must be str, int, float, bool, a Literal or an Enum|texts or whole numbers only"):
         converter_for(annotation)
 

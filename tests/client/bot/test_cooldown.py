@@ -1,4 +1,4 @@
-"""When a command may be used again."""
+"""The time between two uses of a command by one sender."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_each_sender_has_a_cooldown_of_its_own() -> None:
     assert cooldown.begin("alice") == 0
 
 
-def test_without_seconds_there_is_none() -> None:
+def test_a_cooldown_of_0_seconds_is_none() -> None:
     cooldown = Cooldown(0)
     assert [cooldown.begin("alice"), cooldown.begin("alice")] == [0, 0]
 
@@ -32,7 +32,7 @@ def test_a_sender_is_told_once_in_each_cooldown() -> None:
     assert cooldown.tell("alice")
 
 
-def test_senders_whose_cooldown_has_ended_are_forgotten() -> None:
+def test_senders_are_removed_when_their_cooldown_has_ended() -> None:
     clock = Clock()
     cooldown = Cooldown(5, clock)
     for number in range(10_000):

@@ -56,6 +56,6 @@ def generator() -> Iterator[None]:
         (lambda bot: bot.command(one), "the name of a command must be one word"),
     ],
 )
-def test_what_could_not_be_called_is_an_error(add: Callable[[Any], object], why: str) -> None:
+def test_a_function_that_cannot_be_a_handler_is_an_error(add: Callable[[Any], object], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         add(Decorators(Handlers("!")))

@@ -12,7 +12,7 @@ def message(text: str, room: str = "tea") -> Message:
     return Message(room, "alice", text, 1, 0.0, False, Recorder())
 
 
-def test_a_message_that_is_a_command_is_for_all_and_the_command_is_first() -> None:
+def test_a_command_is_also_a_message_and_its_handler_is_called_first() -> None:
     handlers = Handlers("!")
     bot = Decorators(handlers)
     called: list[str] = []
@@ -25,7 +25,7 @@ def test_a_message_that_is_a_command_is_for_all_and_the_command_is_first() -> No
     assert called == ["command 2d6", "all", "pattern 2d6"]
 
 
-def test_a_whisper_is_for_commands_only() -> None:
+def test_a_whisper_is_handled_by_commands_only() -> None:
     handlers = Handlers("!")
     bot = Decorators(handlers)
     bot.on_message()(lambda message: None)

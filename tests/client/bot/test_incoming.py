@@ -1,4 +1,4 @@
-"""Which events are messages and members to handle."""
+"""The events that a bot handles as messages and joins."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def joined(last: int = 7, *moderators: str) -> Joined:
     return Joined("tea", "epoch", last, ["dice"], [], False, False, moderators=moderators)
 
 
-class Told:
-    """A bot by the name `name` that is told of events."""
+class BotEvents:
+    """The incoming events of a bot with the name `name`."""
 
     def __init__(self, catch_up: float = 60.0) -> None:
         self.name = "dice"
@@ -45,83 +45,83 @@ class Told:
 
 
 def test_a_message() -> None:
-    message = Told().take(said("alice"))
+    message = BotEvents().take(said("alice"))
     assert isinstance(message, Message)
     assert (message.room, message.sender, message.text, message.seq, message.time) == ("tea", "alice", "hi", 8, 3.0)
     assert not message.is_moderator
 
 
 def test_a_message_of_a_moderator() -> None:
-    message = Told().take(said("root"))
+    message = BotEvents().take(said("root"))
     assert isinstance(message, Message)
     assert message.is_moderator
 
 
 def test_a_whisper_has_no_room_and_no_moderators() -> None:
-    message = Told().take(WhisperEvent("root", "dice", "hi", 3.0))
+    message = BotEvents().take(WhisperEvent("root", "dice", "hi", 3.0))
     assert isinstance(message, Message)
     assert (message.room, message.seq, message.is_moderator) == ("", 0, False)
 
 
 @pytest.mark.parametrize("name", ["dice", "Dice", "DICE"])
-def test_its_own_messages_whispers_and_joins_are_left_out(name: str) -> None:
-    told = Told()
-    assert told.take(said(name)) is None
-    assert told.take(WhisperEvent(name, "dice", "hi", 3.0)) is None
-    assert told.take(MemberEvent("tea", name, "join")) is None
+def test_the_bots_own_messages_whispers_and_joins_are_ignored(name: str) -> None:
+    bot = BotEvents()
+    assert bot.take(said(name)) is None
+    assert bot.take(WhisperEvent(name, "dice", "hi", 3.0)) is None
+    assert bot.take(MemberEvent("tea", name, "join")) is None
 
 
 def test_a_message_by_its_former_name_is_its_own_before_and_after_the_rename() -> None:
-    told = Told()
-    told.name = "cube"
-    assert told.take(said("dice")) is None
-    told.take(MemberEvent("tea", "dice", "rename", "cube"))
-    assert told.take(said("dice")) is None
-    assert told.take(said("cube")) is None
-    told.take(MemberEvent("tea", "alice", "rename", "carol"))
-    assert told.take(said("alice")) is not None
+    bot = BotEvents()
+    bot.name = "cube"
+    assert bot.take(said("dice")) is None
+    bot.take(MemberEvent("tea", "dice", "rename", "cube"))
+    assert bot.take(said("dice")) is None
+    assert bot.take(said("cube")) is None
+    bot.take(MemberEvent("tea", "alice", "rename", "carol"))
+    assert bot.take(said("alice")) is not None
 
 
-def test_members_who_join() -> None:
-    told = Told()
-    bob, eve = told.take(MemberEvent("tea", "bob", "join", moderator=True)), told.take(MemberEvent("tea", "eve", "join"))
+def test_joins_of_members_are_handled() -> None:
+    bot = BotEvents()
+    bob, eve = bot.take(MemberEvent("tea", "bob", "join", moderator=True)), bot.take(MemberEvent("tea", "eve", "join"))
     assert isinstance(bob, Member)
     assert isinstance(eve, Member)
     assert [(member.room, member.name, member.is_moderator) for member in (bob, eve)] == [("tea", "bob", True), ("tea", "eve", False)]
-    assert told.take(MemberEvent("tea", "bob", "leave")) is None
+    assert bot.take(MemberEvent("tea", "bob", "leave")) is None
 
 
 def test_messages_missed_for_a_short_time_are_handled_without_moderators() -> None:
-    told = Told()
-    told.lose(59, last=9)
-    missed, new = told.take(said("root", seq=9)), told.take(said("root", seq=10))
+    bot = BotEvents()
+    bot.lose(59, last=9)
+    missed, new = bot.take(said("root", seq=9)), bot.take(said("root", seq=10))
     assert isinstance(missed, Message)
     assert isinstance(new, Message)
     assert (missed.is_moderator, new.is_moderator) == (False, True)
 
 
-def test_messages_missed_for_a_long_time_are_left_out() -> None:
-    told = Told()
-    told.lose(61, last=9)
-    assert told.take(said("alice", seq=9)) is None
-    assert told.take(said("alice", seq=10)) is not None
-    told.lose(1, last=11)
-    assert told.take(said("alice", seq=11)) is not None
+def test_messages_missed_for_a_long_time_are_ignored() -> None:
+    bot = BotEvents()
+    bot.lose(61, last=9)
+    assert bot.take(said("alice", seq=9)) is None
+    assert bot.take(said("alice", seq=10)) is not None
+    bot.lose(1, last=11)
+    assert bot.take(said("alice", seq=11)) is not None
 
 
-def test_dropped_events_leave_no_moderators() -> None:
-    told = Told()
-    told.take(Dropped(3))
-    message = told.take(said("root"))
+def test_no_member_is_a_moderator_after_events_were_dropped() -> None:
+    bot = BotEvents()
+    bot.take(Dropped(3))
+    message = bot.take(said("root"))
     assert isinstance(message, Message)
     assert not message.is_moderator
 
 
-def test_what_the_server_says_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_notices_and_errors_of_the_server_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "wschat.bot")
-    told = Told()
+    bot = BotEvents()
     for event in (Error("forbidden", "No."), Notice("root muted you."), Gap("tea", 5), MemberEvent("tea", "dice", "kick")):
-        assert told.take(event) is None
+        assert bot.take(event) is None
     assert [record.getMessage() for record in caplog.records] == [
         "the server says: No.",
         "the server says: root muted you.",

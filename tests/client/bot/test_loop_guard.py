@@ -1,4 +1,4 @@
-"""Exchanges that would never end."""
+"""The limit on exchanges of messages between bots, which would never end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_exchange_that_is_quick_or_long_ends(delay: float, answered: int, cap
     )
 
 
-def test_it_goes_on_only_after_a_quiet_time() -> None:
+def test_an_exchange_continues_only_after_a_pause() -> None:
     clock = Clock()
     guard = LoopGuard(20, clock)
     exchanges(guard, clock, 0)
@@ -38,7 +38,7 @@ def test_it_goes_on_only_after_a_quiet_time() -> None:
     assert exchanges(guard, clock, 0) > 1
 
 
-def test_others_and_other_rooms_are_answered_meanwhile() -> None:
+def test_other_senders_and_other_rooms_are_still_answered() -> None:
     clock = Clock()
     guard = LoopGuard(20, clock)
     exchanges(guard, clock, 0)
@@ -46,13 +46,13 @@ def test_others_and_other_rooms_are_answered_meanwhile() -> None:
     assert guard.is_admitted("coffee", "echo")
 
 
-def test_messages_that_draw_no_answer_do_not_count() -> None:
+def test_messages_without_an_answer_do_not_count() -> None:
     clock = Clock()
     guard = LoopGuard(20, clock)
     assert all(guard.is_admitted("tea", "alice") for _ in range(1000))
 
 
-def test_lines_pasted_before_the_first_answer_are_no_exchange() -> None:
+def test_lines_before_the_first_answer_are_no_exchange() -> None:
     clock = Clock()
     guard = LoopGuard(20, clock)
     for _ in range(3):
@@ -67,7 +67,7 @@ def test_without_a_limit_all_are_answered() -> None:
     assert exchanges(LoopGuard(0, clock), clock, 0) == 1000
 
 
-def test_only_the_senders_heard_of_last_are_remembered() -> None:
+def test_only_a_limited_number_of_senders_is_remembered() -> None:
     guard = LoopGuard(20)
     for number in range(10_100):
         guard.is_admitted("tea", f"guest-{number}")

@@ -1,4 +1,4 @@
-"""What handlers are called with."""
+"""The arguments of handlers: messages and members."""
 
 from __future__ import annotations
 

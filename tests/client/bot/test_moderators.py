@@ -1,4 +1,4 @@
-"""Who moderates a room, as the events tell."""
+"""The moderators of a room according to its events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def joined(*moderators: str) -> Joined:
     return Joined("tea", "epoch", 0, ["alice", "bob", "carol"], [], False, False, moderators=moderators or None)
 
 
-def test_those_that_joined_names() -> None:
+def test_a_joined_event_names_the_moderators() -> None:
     moderators = Moderators()
     moderators.on_joined(joined("alice"))
     assert moderators.contains("tea", "alice")
@@ -39,7 +39,7 @@ def test_those_that_joined_names() -> None:
         (MemberEvent("coffee", "alice", "leave"), {"alice"}),
     ],
 )
-def test_changes(event: MemberEvent, expected: set[str]) -> None:
+def test_member_events_change_the_moderators(event: MemberEvent, expected: set[str]) -> None:
     moderators = Moderators()
     moderators.on_joined(joined("alice"))
     moderators.on_member(event)

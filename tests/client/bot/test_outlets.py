@@ -1,11 +1,11 @@
-"""Where the texts of a bot go."""
+"""The destinations of the texts of a bot."""
 
 from __future__ import annotations
 
 from wschat.client.bot.outlets import CountingOutlet, Recorder
 
 
-def test_replies_are_texts_that_know_where_they_went() -> None:
+def test_replies_are_texts_with_their_destination() -> None:
     recorder = Recorder()
     assert recorder.say("tea", "hello") == 1
     recorder.whisper("alice", "psst")

@@ -1,4 +1,4 @@
-"""How a bot runs its handlers: what waits, what is refused, and the end."""
+"""How a bot runs its handlers: queued and refused messages, intervals, and stopping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wschat.client.bot import runner
 from wschat.client.bot.message import Message
 
 
-def test_what_is_too_much_is_not_handled_and_logged(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_above_the_limit_are_logged_and_not_handled(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
     alice = chat.v1("alice", "tea")
     bot, finish = bot_of(workers=1, max_pending=2), threading.Event()
     handled: list[str] = []
@@ -42,7 +42,7 @@ def test_what_is_too_much_is_not_handled_and_logged(chat: Guests, bot_of: BotFac
     assert "messages are handled again" in caplog.text
 
 
-def test_a_handler_that_does_not_end_is_left_behind(
+def test_a_handler_that_does_not_return_is_abandoned(
     chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "_DRAIN_SECONDS", 0.05)

@@ -28,7 +28,7 @@ def test_each_function_is_due_at_its_interval_until_the_end() -> None:
     schedule.start()
     assert enough.wait(TIMEOUT)
     schedule.stop()
-    assert monotonic() - began >= 5 * 0.02 - 0.02  # timers may be that much early
+    assert monotonic() - began >= 5 * 0.02 - 0.02  # timers may be this early
     assert set(fired) == {fast}
     number = len(fired)
     threading.Event().wait(0.05)

@@ -55,7 +55,9 @@ class Payment:
         (Payment(), "3", [3], {}),
     ],
 )
-def test_a_call_that_fits(function: Callable[..., Any], text: str, positional: list[object], keywords: dict[str, object]) -> None:
+def test_a_text_is_converted_to_the_arguments(
+    function: Callable[..., Any], text: str, positional: list[object], keywords: dict[str, object]
+) -> None:
     assert Signature(function).bind(text) == (positional, keywords)
 
 
@@ -73,7 +75,7 @@ def test_a_call_that_fits(function: Callable[..., Any], text: str, positional: l
         (add, "y" * 1000, "first must be a whole number, not '" + "y" * 40 + "'"),
     ],
 )
-def test_a_call_that_does_not_fit(function: Callable[..., Any], text: str, why: str) -> None:
+def test_a_text_that_does_not_match_the_signature_is_an_error(function: Callable[..., Any], text: str, why: str) -> None:
     with pytest.raises(WrongCall) as caught:
         Signature(function).bind(text)
     assert str(caught.value) == why
@@ -122,6 +124,6 @@ def generator(message: object) -> Iterator[int]:
         (generator, "it has a `yield`"),
     ],
 )
-def test_a_signature_that_cannot_be_served_is_an_error(function: Callable[..., Any], why: str) -> None:
+def test_an_unsupported_signature_is_an_error(function: Callable[..., Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Signature(function)

@@ -28,21 +28,21 @@ def make() -> Iterator[WorkersFactory]:
         yield start
 
 
-class Gate:
-    """A job that waits until it is opened."""
+class BlockingJob:
+    """A job that waits until `release` is called."""
 
     def __init__(self) -> None:
-        self._began, self._opened = threading.Event(), threading.Event()
+        self._began, self._released = threading.Event(), threading.Event()
 
     def __call__(self) -> None:
         self._began.set()
-        assert self._opened.wait(TIMEOUT)
+        assert self._released.wait(TIMEOUT)
 
     def until_running(self) -> None:
         assert self._began.wait(TIMEOUT)
 
-    def open(self) -> None:
-        self._opened.set()
+    def release(self) -> None:
+        self._released.set()
 
 
 def test_jobs_with_one_key_run_in_order_and_one_at_a_time(make: WorkersFactory) -> None:
@@ -64,54 +64,54 @@ def test_jobs_with_one_key_run_in_order_and_one_at_a_time(make: WorkersFactory) 
 
 def test_a_slow_job_does_not_delay_those_with_other_keys(make: WorkersFactory) -> None:
     workers = make(threads=2)
-    gate, done = Gate(), threading.Event()
-    workers.submit("alice", gate)
-    gate.until_running()
+    blocker, done = BlockingJob(), threading.Event()
+    workers.submit("alice", blocker)
+    blocker.until_running()
     for _ in range(50):
         workers.submit("alice", lambda: None)
     workers.submit("bob", done.set)
     assert done.wait(TIMEOUT)
     assert workers.is_busy("alice")
     eventually(lambda: not workers.is_busy("bob"))
-    gate.open()
+    blocker.release()
 
 
 def test_keys_take_turns(make: WorkersFactory) -> None:
     workers = make(threads=1)
-    gate = Gate()
+    blocker = BlockingJob()
     order: list[str] = []
-    workers.submit("first", gate)
-    gate.until_running()
+    workers.submit("first", blocker)
+    blocker.until_running()
     for key in ("alice", "alice", "bob"):
         workers.submit(key, partial(order.append, key))
-    gate.open()
+    blocker.release()
     assert workers.stop(TIMEOUT) == 0
     assert order == ["alice", "bob", "alice"]
 
 
-def test_a_full_queue_takes_no_more(make: WorkersFactory) -> None:
+def test_a_full_queue_refuses_jobs(make: WorkersFactory) -> None:
     workers = make(threads=1, max_pending=3)
-    gate = Gate()
-    assert workers.submit("a", gate)
-    assert workers.submit("b", gate)
-    assert workers.submit("c", gate)
-    assert not workers.submit("d", gate)
-    gate.open()
+    blocker = BlockingJob()
+    assert workers.submit("a", blocker)
+    assert workers.submit("b", blocker)
+    assert workers.submit("c", blocker)
+    assert not workers.submit("d", blocker)
+    blocker.release()
     eventually(lambda: not workers.is_busy("c"))
-    assert workers.submit("d", gate)
+    assert workers.submit("d", blocker)
 
 
 def test_one_key_cannot_fill_the_queue(make: WorkersFactory) -> None:
     workers = make(threads=1)
-    gate = Gate()
-    workers.submit("alice", gate)
-    gate.until_running()
-    assert [workers.submit("alice", gate) for _ in range(101)] == [True] * 100 + [False]
-    assert workers.submit("bob", gate)
-    gate.open()
+    blocker = BlockingJob()
+    workers.submit("alice", blocker)
+    blocker.until_running()
+    assert [workers.submit("alice", blocker) for _ in range(101)] == [True] * 100 + [False]
+    assert workers.submit("bob", blocker)
+    blocker.release()
 
 
-def test_a_job_that_fails_leaves_the_thread_alive(make: WorkersFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_job_does_not_end_the_thread(make: WorkersFactory, caplog: pytest.LogCaptureFixture) -> None:
     workers = make(threads=1)
 
     def leave() -> None:
@@ -124,7 +124,7 @@ def test_a_job_that_fails_leaves_the_thread_alive(make: WorkersFactory, caplog: 
     assert "a job of the bot failed" in caplog.text
 
 
-def test_stopping_waits_for_what_was_accepted(make: WorkersFactory) -> None:
+def test_stop_waits_for_accepted_jobs(make: WorkersFactory) -> None:
     workers = make(threads=1)
     done: list[int] = []
     for number in range(20):
@@ -135,15 +135,15 @@ def test_stopping_waits_for_what_was_accepted(make: WorkersFactory) -> None:
     assert workers.stop(0) == 0
 
 
-def test_stopping_gives_up_in_time_and_drops_what_waits(make: WorkersFactory) -> None:
+def test_stop_gives_up_after_its_timeout_and_drops_waiting_jobs(make: WorkersFactory) -> None:
     workers = make(threads=1)
-    gate = Gate()
+    blocker = BlockingJob()
     done = threading.Event()
-    workers.submit("a", gate)
-    gate.until_running()
+    workers.submit("a", blocker)
+    blocker.until_running()
     workers.submit("a", done.set)
     workers.submit("b", done.set)
     assert workers.stop(0.01) == 3
-    gate.open()
+    blocker.release()
     eventually(lambda: not workers.is_busy("nobody") and not any(thread.is_alive() for thread in workers._threads))
     assert not done.is_set()

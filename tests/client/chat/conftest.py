@@ -1,4 +1,4 @@
-"""Clients of a chat, and of a server that the test plays."""
+"""Clients of a chat, and of a scripted server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from wschat.brokers.memory import MemoryBroker
 
 __all__ = ["guests", "open_chat"]
 
-# The server that the test plays does not answer a close frame, because nothing reads there any more.
+# The scripted server does not answer a close frame, since it does not read at the end.
 _QUICK = {"name": "alice", "max_pause": 0.02, "limits": Limits(close_timeout=0.1)}
 
 
 class ClientFactory(Protocol):
-    """Starts a client, which ends with the test."""
+    """Starts a client, which is closed after the test."""
 
     def __call__(self, url: str, **options: Any) -> ChatClient: ...
 
@@ -47,7 +47,7 @@ def start_client() -> Iterator[ClientFactory]:
 
 @pytest.fixture
 def script(serve: ServerFactory) -> Iterator[Script]:
-    """Return a server that the test plays."""
+    """Return a server whose side of each connection the test controls."""
     script = Script(serve, ["wschat.v1"])
     yield script
     script.end()
@@ -55,13 +55,13 @@ def script(serve: ServerFactory) -> Iterator[Script]:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Return threads for calls that wait."""
+    """Return a pool of threads for blocking calls."""
     with ThreadPoolExecutor(20) as pool:
         yield pool
 
 
 class Signed:
-    """A client that has its name and the room `tea`, and the server's side of its connection."""
+    """A client that has its name and is in the room `tea`, with the server's side of its connection."""
 
     def __init__(self, script: Script, client: ChatClient) -> None:
         self.script = script
@@ -69,7 +69,7 @@ class Signed:
         self.peer = self.accept()
 
     def accept(self, **joined: Any) -> Peer:
-        """Accept a connection of the client, up to its requests."""
+        """Accept a connection of the client, and answer its requests for its name and room."""
         peer = self.script.accept()
         peer.sign_in()
         peer.joined(peer.next("join"), **joined)

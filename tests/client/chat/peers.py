@@ -1,4 +1,4 @@
-"""A server of `wschat.v1` whose side of each connection the test plays. Contains no tests."""
+"""A server of `wschat.v1` whose side of each connection the test controls."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Peer:
         self.reply(request, "joined", room=request["room"], last=last, **{**default, **fields})
 
     def sign_in(self, secret: str = "s" * 32, **limits: float) -> Request:
-        """Welcome a guest and give it the name that it asks for. Return the request for the name."""
+        """Welcome a guest and grant the name that it requests. Return the request for the name."""
         self.welcome(None, secret, **limits)
         request = self.next("nick")
         self.reply(request)
@@ -61,7 +61,7 @@ class Peer:
         self.is_over.set()
 
     def is_quiet(self) -> bool:
-        """Return True if no request comes within a moment."""
+        """Return True if no request arrives within a moment."""
         try:
             self.ws.recv(0.1)
         except TimeoutError:
@@ -70,7 +70,7 @@ class Peer:
 
 
 class Script:
-    """The server. `accept` returns the next connection, which lasts until the test closes it or ends."""
+    """The server. `accept` returns the next connection, which stays open until the test closes it or ends."""
 
     def __init__(self, serve: ServerFactory, subprotocols: list[str]) -> None:
         self._all: list[Peer] = []

@@ -1,4 +1,4 @@
-"""`wschat.ChatClient` against a chat: what it asks, what it hears, and how it ends."""
+"""`wschat.ChatClient` with a chat: requests, events, and closing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def next_message(client: ChatClient) -> MessageEvent:
     return event
 
 
-def test_a_text_is_said_and_heard(url: str, start_client: ClientFactory) -> None:
+def test_a_message_is_sent_and_received(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, rooms=["tea"])
     assert client.say("tea", "Hello!") == 1
     assert isinstance(client.recv(TIMEOUT), Welcome)
@@ -50,7 +50,7 @@ def test_a_text_is_said_and_heard(url: str, start_client: ClientFactory) -> None
     assert client.name == "alice"
 
 
-def test_a_text_that_looks_like_a_command_is_a_text(url: str, start_client: ClientFactory) -> None:
+def test_a_text_that_looks_like_a_command_is_a_message(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, rooms=["tea"])
     for text in ("/nick bob", "//nick bob", "/me waves", "/"):
         client.say("tea", text)
@@ -58,14 +58,14 @@ def test_a_text_that_looks_like_a_command_is_a_text(url: str, start_client: Clie
     assert client.name == "alice"
 
 
-def test_the_same_id_is_said_once(url: str, start_client: ClientFactory) -> None:
+def test_messages_with_one_id_are_sent_once(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, rooms=["tea"])
     assert [client.say("tea", "Hello!", id="mine") for _ in range(3)] == [1, 1, 1]
     with pytest.raises(Rejected, match="id-used"):
         client.say("tea", "Goodbye!", id="mine")
 
 
-def test_a_whisper_is_heard_by_one(url: str, start_client: ClientFactory) -> None:
+def test_a_whisper_is_received_by_its_recipient_only(url: str, start_client: ClientFactory) -> None:
     alice, bob = start_client(url, rooms=["tea"]), start_client(url, name="bob", rooms=["tea"])
     eventually(lambda: bob.connected)
     alice.whisper("bob", "psst")
@@ -76,7 +76,7 @@ def test_a_whisper_is_heard_by_one(url: str, start_client: ClientFactory) -> Non
         alice.whisper("carol", "psst")
 
 
-def test_members_and_rooms(url: str, start_client: ClientFactory) -> None:
+def test_members_and_rooms_are_listed(url: str, start_client: ClientFactory) -> None:
     alice, bob = start_client(url, rooms=["tea", "milk"]), start_client(url, name="bob")
     eventually(lambda: alice.connected)
     bob.join("tea")
@@ -147,7 +147,7 @@ def test_a_token_gives_the_name(open_chat: ChatFactory, start_client: ClientFact
 SECRET = "a-secret-of-22-letters-or-more"
 
 
-def test_a_guest_with_a_secret_has_its_name_back_after_a_restart(url: str, start_client: ClientFactory) -> None:
+def test_a_guest_with_a_secret_gets_its_name_back_after_a_restart(url: str, start_client: ClientFactory) -> None:
     for number in (1, 2):
         client = start_client(url, secret=SECRET, rooms=["tea"])
         assert client.say("tea", "Hello!") == number
@@ -156,7 +156,7 @@ def test_a_guest_with_a_secret_has_its_name_back_after_a_restart(url: str, start
         start_client(url, rooms=["tea"]).say("tea", "I am another alice.")
 
 
-def test_a_guest_with_a_secret_takes_its_name_over_from_a_connection_that_is_still_open(url: str, start_client: ClientFactory) -> None:
+def test_a_guest_with_a_secret_takes_over_from_an_open_connection(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, secret=SECRET, rooms=["tea"])
     assert client.say("tea", "Hello!") == 1
     assert start_client(url, secret=SECRET, rooms=["tea"]).say("tea", "Hello again!") == 2
@@ -165,10 +165,10 @@ def test_a_guest_with_a_secret_takes_its_name_over_from_a_connection_that_is_sti
     assert client.closed.code == 4001
 
 
-# A server that ends, and comes back
+# Restarts of the server
 
 
-def test_nothing_is_lost_or_doubled_over_a_restart(tmp_path: Path, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
+def test_no_message_is_lost_or_repeated_over_a_restart(tmp_path: Path, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
     history = tmp_path / "history.sqlite"
 
     def run(port: int) -> tuple[wschat.WebSocketServer, Chat]:
@@ -197,7 +197,7 @@ def test_nothing_is_lost_or_doubled_over_a_restart(tmp_path: Path, start_client:
     chat.close()
 
 
-def test_the_hook_is_told_of_attempts(start_client: ClientFactory) -> None:
+def test_the_hook_is_called_for_attempts(start_client: ClientFactory) -> None:
     attempts: list[Attempt] = []
     client = start_client("ws://127.0.0.1:1/?token=s3cret", on_attempt=attempts.append)
     eventually(lambda: attempts)
@@ -239,7 +239,7 @@ def test_the_iteration_calls_the_callbacks_in_order(url: str, start_client: Clie
     ]
 
 
-def test_a_callback_may_say_and_close(url: str, start_client: ClientFactory) -> None:
+def test_a_callback_may_send_and_close(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, rooms=["tea"])
     seen = []
 
@@ -256,7 +256,7 @@ def test_a_callback_may_say_and_close(url: str, start_client: ClientFactory) -> 
     assert seen == ["Hello", "Hello!", "Hello!!", "Hello!!!", "Hello!!!!"]
 
 
-def test_what_a_callback_raises_ends_the_iteration(url: str, start_client: ClientFactory) -> None:
+def test_an_exception_of_a_callback_ends_the_iteration(url: str, start_client: ClientFactory) -> None:
     client = start_client(url)
 
     @client.on(Welcome)
@@ -268,7 +268,7 @@ def test_what_a_callback_raises_ends_the_iteration(url: str, start_client: Clien
     assert isinstance(client.run("ping"), Event)
 
 
-def test_no_event_in_time(url: str, start_client: ClientFactory) -> None:
+def test_without_an_event_in_time_a_timeout_error_is_raised(url: str, start_client: ClientFactory) -> None:
     client = start_client(url)
     assert isinstance(client.recv(TIMEOUT), Welcome)
     with pytest.raises(TimeoutError, match=r"no event within 0.01 s"):
@@ -289,7 +289,7 @@ def test_each_event_goes_to_one_of_several_threads(url: str, start_client: Clien
 # The end
 
 
-def test_a_closed_client_yields_what_it_has_and_ends(url: str, start_client: ClientFactory) -> None:
+def test_a_closed_client_yields_the_received_events_and_ends(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, rooms=["tea"])
     client.say("tea", "Hello!")
     client.close()
@@ -318,7 +318,7 @@ def test_the_other_members_see_it_leave(url: str, start_client: ClientFactory) -
 
 
 @pytest.mark.parametrize("where", ["pause", "opening", "connection"])
-def test_it_is_closed_while_it_waits(where: str, url: str, start_client: ClientFactory) -> None:
+def test_a_waiting_client_can_be_closed(where: str, url: str, start_client: ClientFactory) -> None:
     client = start_client("ws://127.0.0.1:1/" if where == "pause" else url, max_pause=1e6)
     if where == "connection":
         eventually(lambda: client.connected)
@@ -390,7 +390,7 @@ def test_a_signal_handler_may_end_a_client(url: str, call: str, waiting: str) ->
     assert run_program(source, url) == "1000 the client was closed ['MainThread']\n"
 
 
-def test_what_a_signal_handler_raises_passes_and_the_client_lives(url: str) -> None:
+def test_an_exception_of_a_signal_handler_propagates_and_the_client_stays_open(url: str) -> None:
     source = """
     import signal, sys
     import wschat
@@ -408,7 +408,7 @@ def test_what_a_signal_handler_raises_passes_and_the_client_lives(url: str) -> N
     assert run_program(source, url) == "2\n"
 
 
-def test_a_forked_child_makes_its_own(url: str) -> None:
+def test_a_forked_child_can_open_a_client_of_its_own(url: str) -> None:
     source = """
     import os, sys, warnings
     import wschat

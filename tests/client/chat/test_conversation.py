@@ -1,4 +1,4 @@
-"""One connection after the other: the name, the rooms, what is final, and what is tried again."""
+"""Successive connections of a client: its name, its rooms, final errors, and errors that are retried."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def messages(client: ChatClient, count: int) -> list[Event]:
 # The name
 
 
-def test_a_guest_asks_for_its_name_with_the_secret_of_its_first_welcome(script: Script, start_client: ClientFactory) -> None:
+def test_a_guest_requests_its_name_with_the_secret_of_its_first_welcome(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url)
     peer = script.accept()
     request = peer.sign_in(SECRET)
@@ -54,14 +54,14 @@ def test_a_guest_asks_for_its_name_with_the_secret_of_its_first_welcome(script: 
     assert client.name == "alice"
 
 
-def test_a_name_that_the_server_gives_is_taken(script: Script, start_client: ClientFactory) -> None:
+def test_a_name_given_by_the_server_is_used(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url, name=None)
     script.accept().welcome("Alice")
     eventually(lambda: client.connected)
     assert client.name == "Alice"
 
 
-def test_a_name_that_the_client_has_already_is_not_asked_for(script: Script, start_client: ClientFactory) -> None:
+def test_a_name_that_the_client_already_has_is_not_requested(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url, name="\uff21lice")
     peer = script.accept()
     peer.welcome("Alice")
@@ -69,7 +69,7 @@ def test_a_name_that_the_client_has_already_is_not_asked_for(script: Script, sta
     assert client.name == "Alice"
 
 
-def test_without_any_name_a_client_only_reads(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
+def test_a_client_without_a_name_only_reads(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
     client = start_client(script.url, name=None)
     peer = script.accept()
     peer.welcome()
@@ -79,7 +79,7 @@ def test_without_any_name_a_client_only_reads(script: Script, start_client: Clie
     assert client.name is None
 
 
-def test_a_name_that_is_taken_at_first_is_final(script: Script, start_client: ClientFactory) -> None:
+def test_a_name_that_is_taken_at_the_first_connection_is_a_final_error(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url)
     peer = script.accept()
     peer.welcome(None, SECRET)
@@ -91,7 +91,7 @@ def test_a_name_that_is_taken_at_first_is_final(script: Script, start_client: Cl
     assert isinstance(client.closed, Rejected)
 
 
-def test_the_clients_own_name_that_is_taken_later_is_asked_for_again(signed: Signed) -> None:
+def test_a_name_that_is_taken_after_a_reconnect_is_requested_again(signed: Signed) -> None:
     signed.peer.close()
     peer = signed.script.accept()
     peer.welcome(None, SECRET)
@@ -100,7 +100,7 @@ def test_the_clients_own_name_that_is_taken_later_is_asked_for_again(signed: Sig
     eventually(lambda: signed.client.connected)
 
 
-def test_another_name_is_asked_for_again(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_a_changed_name_is_requested_after_a_reconnect(signed: Signed, pool: ThreadPoolExecutor) -> None:
     done = pool.submit(signed.client.run, "nick", name="carol")
     signed.peer.reply(signed.peer.next("nick"))
     done.result(TIMEOUT)
@@ -135,7 +135,7 @@ def test_rooms_are_joined_again_after_the_last_message(signed: Signed) -> None:
     assert messages(signed.client, 2) == [message(3), message(4)]
 
 
-def test_the_joined_event_has_the_past_at_first_and_not_later(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_only_the_first_joined_event_has_the_history(signed: Signed, pool: ThreadPoolExecutor) -> None:
     joining = pool.submit(signed.client.join, "milk")
     signed.peer.joined(signed.peer.next("join"), 7, messages=[{**fields(7), "room": "milk"}], topic={"text": "Milk"})
     joined = joining.result(TIMEOUT)
@@ -149,7 +149,7 @@ def test_the_joined_event_has_the_past_at_first_and_not_later(signed: Signed, po
     assert [next_of(signed.client, Joined).fields()["messages"] for _ in range(2)] == [(), ()]
 
 
-def test_a_room_can_be_joined_from_a_number_on(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_a_room_can_be_joined_from_a_number(signed: Signed, pool: ThreadPoolExecutor) -> None:
     joining = pool.submit(signed.client.join, "milk", since=5, epoch="e")
     request = signed.peer.next("join")
     assert (request["since"], request["epoch"]) == (5, "e")
@@ -158,7 +158,7 @@ def test_a_room_can_be_joined_from_a_number_on(signed: Signed, pool: ThreadPoolE
     assert messages(signed.client, 1) == [MessageEvent("milk", 6, "bob", "text 6", 1.0)]
 
 
-def test_joining_twice_delivers_nothing_twice(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_joining_twice_delivers_each_message_once(signed: Signed, pool: ThreadPoolExecutor) -> None:
     signed.peer.send("message", **fields(1))
     joining = pool.submit(signed.client.join, "tea", since=0)
     signed.peer.joined(signed.peer.next("join"), 1, messages=[fields(1)])
@@ -168,7 +168,9 @@ def test_joining_twice_delivers_nothing_twice(signed: Signed, pool: ThreadPoolEx
 
 
 @pytest.mark.parametrize("how", ["left", "kick", "ban"])
-def test_a_room_that_the_client_is_out_of_is_not_joined_again(signed: Signed, pool: ThreadPoolExecutor, how: str) -> None:
+def test_a_room_that_the_client_has_left_or_was_removed_from_is_not_joined_again(
+    signed: Signed, pool: ThreadPoolExecutor, how: str
+) -> None:
     if how == "left":
         leaving = pool.submit(signed.client.leave, "Tea")
         signed.peer.reply(signed.peer.next("leave"))
@@ -183,7 +185,7 @@ def test_a_room_that_the_client_is_out_of_is_not_joined_again(signed: Signed, po
     eventually(lambda: signed.client.connected)
 
 
-def test_a_room_that_may_not_be_joined_at_first_is_final(script: Script, start_client: ClientFactory) -> None:
+def test_a_refused_first_join_is_a_final_error(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url, rooms=["tea"])
     peer = script.accept()
     peer.sign_in()
@@ -192,7 +194,7 @@ def test_a_room_that_may_not_be_joined_at_first_is_final(script: Script, start_c
         list(client)
 
 
-def test_a_room_that_may_not_be_joined_later_is_an_event(signed: Signed) -> None:
+def test_a_join_refused_after_a_reconnect_is_an_event(signed: Signed) -> None:
     signed.peer.close()
     peer = signed.script.accept()
     peer.sign_in()
@@ -206,9 +208,7 @@ def test_a_room_that_may_not_be_joined_later_is_an_event(signed: Signed) -> None
     assert peer.is_quiet()
 
 
-def test_a_room_that_cannot_be_read_is_joined_again_and_again(
-    script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_join_that_is_unavailable_is_retried(script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wschat.client.chat.requests._SECONDS_IF_UNAVAILABLE", 0.01)
     client = start_client(script.url, rooms=["tea"])
     peer = script.accept()
@@ -219,7 +219,7 @@ def test_a_room_that_cannot_be_read_is_joined_again_and_again(
     eventually(lambda: client.connected)
 
 
-def test_what_was_missed_comes_in_pages(signed: Signed) -> None:
+def test_missed_messages_are_fetched_in_pages(signed: Signed) -> None:
     signed.peer.close()
     peer = signed.accept(last=4, messages=[fields(1), fields(2)], more=True)
     request = peer.next("history")
@@ -229,9 +229,9 @@ def test_what_was_missed_comes_in_pages(signed: Signed) -> None:
     assert messages(signed.client, 5) == [message(seq) for seq in range(1, 6)]
 
 
-def test_a_page_that_cannot_be_read_is_asked_for_again(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_unavailable_is_requested_again(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wschat.client.chat.requests._SECONDS_IF_UNAVAILABLE", 0.01)
-    signed.peer.send("message", **fields(2))  # the first one did not come
+    signed.peer.send("message", **fields(2))  # the first one is missing
     signed.peer.reject(signed.peer.next("history"), "unavailable")
     request = signed.peer.next("history")
     signed.peer.reply(request, "history", room="tea", messages=[fields(1), fields(2)], more=False, gap=False)
@@ -245,13 +245,13 @@ def test_a_page_that_is_refused_is_a_gap(signed: Signed) -> None:
     assert messages(signed.client, 2) == [Gap("tea", 3), message(3)]
 
 
-def test_what_is_not_kept_is_a_gap(signed: Signed) -> None:
+def test_deleted_messages_are_a_gap(signed: Signed) -> None:
     signed.peer.close()
     signed.accept(last=9, messages=[fields(8), fields(9)], gap=True)
     assert messages(signed.client, 3) == [Gap("tea", 8), message(8), message(9)]
 
 
-def test_a_lost_log_is_a_gap_and_the_new_one_is_delivered_whole(signed: Signed) -> None:
+def test_a_lost_log_is_a_gap_and_the_new_one_is_delivered_from_its_beginning(signed: Signed) -> None:
     signed.peer.send("message", **fields(1))
     signed.peer.close()
     peer = signed.accept(last=2, messages=[fields(2)], epoch="f", more=True, gap=True)
@@ -290,18 +290,18 @@ def test_messages_of_rooms_that_the_client_has_left_are_dropped(signed: Signed) 
     assert messages(signed.client, 1) == [message(1)]
 
 
-# Servers that are wrong
+# Invalid servers
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"type":"message"}', "[" * 100_000])
-def test_what_is_no_event_ends_the_connection_and_another_is_opened(signed: Signed, text: str) -> None:
+def test_after_an_invalid_event_the_client_reconnects(signed: Signed, text: str) -> None:
     signed.peer.ws.send(text)
     signed.accept()
     eventually(lambda: signed.client.connected)
 
 
 @pytest.mark.parametrize("wrong", [{"messages": [7]}, {"messages": [{}]}, {"last": "one"}])
-def test_so_does_a_wrong_reply(script: Script, start_client: ClientFactory, wrong: dict[str, object]) -> None:
+def test_after_an_invalid_reply_the_client_reconnects(script: Script, start_client: ClientFactory, wrong: dict[str, object]) -> None:
     client = start_client(script.url, rooms=["tea"])
     for fields_of_reply in (wrong, {}):
         peer = script.accept()
@@ -310,27 +310,29 @@ def test_so_does_a_wrong_reply(script: Script, start_client: ClientFactory, wron
     eventually(lambda: client.connected)
 
 
-def test_so_does_another_event_than_a_welcome(script: Script, start_client: ClientFactory) -> None:
+def test_after_another_first_event_than_a_welcome_the_client_reconnects(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url)
     script.accept().send("pong")
     script.accept().sign_in()
     eventually(lambda: client.connected)
 
 
-def test_a_server_without_a_welcome_is_left(script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_welcome_in_time_the_client_reconnects(
+    script: Script, start_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("wschat.client.chat.conversation._REPLY_TIMEOUT", 0.1)
 
-    def be_patient(attempt: Attempt) -> None:
+    def restore_timeout(attempt: Attempt) -> None:
         if attempt.error is not None:
             monkeypatch.setattr("wschat.client.chat.conversation._REPLY_TIMEOUT", TIMEOUT)
 
-    client = start_client(script.url, on_attempt=be_patient)
+    client = start_client(script.url, on_attempt=restore_timeout)
     script.accept()
     script.accept().sign_in()
     eventually(lambda: client.connected)
 
 
-def test_a_server_of_something_else_is_final(serve: ServerFactory, start_client: ClientFactory) -> None:
+def test_a_server_that_is_no_chat_is_a_final_error(serve: ServerFactory, start_client: ClientFactory) -> None:
     script = Script(serve, [])
     with pytest.raises(OpeningFailed, match=r"does not speak wschat\.v1"):
         list(start_client(script.url))

@@ -1,4 +1,4 @@
-"""The queue of events: its bound, and what is dropped."""
+"""The queue of events: its maximum length, and dropped events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_events_come_in_order() -> None:
     assert drain(events) == [ALICE, BOB]
 
 
-def test_a_full_queue_takes_none() -> None:
+def test_a_full_queue_refuses_events() -> None:
     events = EventQueue(2)
     events.offer(ALICE)
     events.offer(BOB)

@@ -1,4 +1,4 @@
-"""What a slow caller gets, from a chat with more messages than its client keeps."""
+"""The events that a slow caller gets if the client receives more than it can hold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_slow_caller_gets_each_message_once_and_in_order(guests: Guests, start
     assert [event.seq for event in received if isinstance(event, MessageEvent)] == list(range(1, 201))
 
 
-def test_a_slow_caller_is_told_how_many_other_events_it_has_missed(guests: Guests, start_client: ClientFactory) -> None:
+def test_a_slow_caller_gets_the_number_of_dropped_events(guests: Guests, start_client: ClientFactory) -> None:
     client = start_client(url_of(guests.server), rooms=["tea"], max_events=4)
     eventually(lambda: client.connected)
     others = [guests.v1(f"guest{number}", "tea") for number in range(6)]  # 4 of which do not fit, besides welcome and joined
@@ -39,7 +39,7 @@ def test_a_slow_caller_is_told_how_many_other_events_it_has_missed(guests: Guest
     assert received[-2] == Dropped(4)
 
 
-def test_a_caller_that_takes_no_events_can_go_on_talking(guests: Guests, start_client: ClientFactory) -> None:
+def test_a_caller_that_takes_no_events_can_still_send(guests: Guests, start_client: ClientFactory) -> None:
     client = start_client(url_of(guests.server), rooms=["tea"], max_events=2)
     assert [client.say("tea", f"{number}") for number in range(50)] == list(range(1, 51))
     assert len(client._inbox._events) == 2

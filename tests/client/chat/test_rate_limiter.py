@@ -1,4 +1,4 @@
-"""The rate at which a client sends, without time."""
+"""The rate at which a client sends, without waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wschat.client.chat.rate_limiter import RateLimiter
 
 
 def sent_at_once(limiter: RateLimiter, now: float) -> int:
-    """Return how many requests may be sent now, 1,000 at most."""
+    """Return how many requests may be sent now, at most 1,000."""
     count = 0
     while count < 1000 and limiter.acquire(now) == 0:
         count += 1
@@ -25,7 +25,7 @@ def test_a_burst_and_then_the_rate_are_below_those_of_the_server() -> None:
 
 
 @pytest.mark.parametrize("limits", [{}, {"requests": 0, "seconds": 0}, {"requests": "many", "seconds": None}])
-def test_without_limits_there_is_none(limits: dict[str, object]) -> None:
+def test_without_limits_any_number_of_requests_is_sent(limits: dict[str, object]) -> None:
     assert sent_at_once(RateLimiter(limits, 0.0), 0.0) == 1000
 
 

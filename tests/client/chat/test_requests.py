@@ -1,4 +1,4 @@
-"""Requests: their replies, what is repeated after a lost connection, and what is not known."""
+"""Requests: replies, repetition after a lost connection, and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_say_returns_the_number(signed: Signed, pool: ThreadPoolExecutor) -> Non
     assert said.result(TIMEOUT) == 7
 
 
-def test_a_text_is_said_as_it_is(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_a_text_is_sent_unchanged(signed: Signed, pool: ThreadPoolExecutor) -> None:
     for text, sent in [("/kick bob", "//kick bob"), ("//kick", "///kick"), ("/me waves", "/me waves"), ("/", "//")]:
         said = pool.submit(signed.client.say, "tea", text)
         request = signed.peer.next("say")
@@ -31,7 +31,7 @@ def test_a_text_is_said_as_it_is(signed: Signed, pool: ThreadPoolExecutor) -> No
         said.result(TIMEOUT)
 
 
-def test_what_the_server_says_is_raised(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_an_error_of_the_server_is_raised(signed: Signed, pool: ThreadPoolExecutor) -> None:
     said = pool.submit(signed.client.say, "tea", "Hello!")
     signed.peer.reject(signed.peer.next("say"), "muted", seconds=7.5)
     with pytest.raises(Rejected, match=r"muted: It is muted") as rejected:
@@ -80,7 +80,7 @@ def test_a_request_waits_for_the_connection(script: Script, start_client: Client
     assert isinstance(pong.result(TIMEOUT), Pong)
 
 
-def test_a_request_that_is_not_sent_in_time_is_not_sent(script: Script, start_client: ClientFactory) -> None:
+def test_a_request_that_timed_out_before_it_was_sent_is_not_sent_later(script: Script, start_client: ClientFactory) -> None:
     client = start_client(script.url)
     with pytest.raises(TimeoutError, match=r"say could not be sent within 0.05 s, and is not sent any more"):
         client.say("tea", "Hello!", timeout=0.05)
@@ -102,7 +102,7 @@ def test_a_request_without_a_reply_in_time_has_an_unknown_outcome(signed: Signed
     assert again.result(TIMEOUT) == 7
 
 
-def test_so_has_one_that_was_sent_on_a_lost_connection(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_a_request_that_was_sent_on_a_lost_connection_has_an_unknown_outcome(signed: Signed, pool: ThreadPoolExecutor) -> None:
     said = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.2)
     request = signed.peer.next("say")
     signed.peer.close()
@@ -119,7 +119,9 @@ def test_so_has_one_that_was_sent_on_a_lost_connection(signed: Signed, pool: Thr
         ("say", {"room": "tea", "text": "/msg bob psst"}),
     ],
 )
-def test_what_would_be_done_twice_is_not_repeated(signed: Signed, pool: ThreadPoolExecutor, action: str, fields: dict[str, Any]) -> None:
+def test_a_request_that_could_be_carried_out_twice_is_not_repeated(
+    signed: Signed, pool: ThreadPoolExecutor, action: str, fields: dict[str, Any]
+) -> None:
     done = pool.submit(signed.client.run, action, **fields)
     signed.peer.next(action)
     signed.peer.close()
@@ -153,7 +155,7 @@ def test_a_request_that_is_too_long_for_the_server_is_not_repeated(signed: Signe
     assert short.result(TIMEOUT) == 1
 
 
-def test_a_request_that_comes_too_fast_is_sent_again_later(signed: Signed, pool: ThreadPoolExecutor) -> None:
+def test_a_request_above_the_rate_is_sent_again_later(signed: Signed, pool: ThreadPoolExecutor) -> None:
     said = pool.submit(signed.client.say, "tea", "Hello!")
     request = signed.peer.next("say")
     signed.peer.reject(request, "too-fast", seconds=0.05)
@@ -181,7 +183,7 @@ def test_the_rate_of_the_welcome_is_kept(script: Script, start_client: ClientFac
     assert sorted(outcome.__name__ for outcome in outcomes) == ["Pong"] * 4 + ["TimeoutError"] * 2
 
 
-def test_a_delayed_request_is_sent_by_whoever_waits(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
+def test_a_delayed_request_is_sent_by_a_waiting_thread(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
     client = start_client(script.url)
     peer = script.accept()
     peer.sign_in(requests=20, seconds=1)
@@ -192,7 +194,7 @@ def test_a_delayed_request_is_sent_by_whoever_waits(script: Script, start_client
         assert isinstance(ping.result(TIMEOUT), Pong)
 
 
-def test_so_many_requests_are_pending_at_most(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
+def test_the_number_of_pending_requests_is_limited(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
     client = start_client(script.url, max_pending=2)
     first = [pool.submit(client.run, "ping") for _ in range(2)]
     eventually(lambda: len(client._requests._pending) == 2)
@@ -217,13 +219,13 @@ def test_two_requests_with_one_id_are_refused(signed: Signed, pool: ThreadPoolEx
 
 
 @pytest.mark.parametrize("wrong", ["x" * 129, 1 << 53, True])
-def test_an_id_must_be_one_that_the_server_takes(signed: Signed, wrong: str | int) -> None:
+def test_an_invalid_id_is_a_usage_error(signed: Signed, wrong: str | int) -> None:
     with pytest.raises(UsageError, match="an id must be a string of at most 128 characters"):
         signed.client.say("tea", "Hello!", id=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["\ud800", object(), float])
-def test_a_field_must_be_one_that_can_be_sent(signed: Signed, wrong: object) -> None:
+def test_a_field_that_json_cannot_represent_is_a_usage_error(signed: Signed, wrong: object) -> None:
     with pytest.raises(UsageError, match="say: a field cannot be sent"):
         signed.client.run("say", room="tea", text=wrong)
 

@@ -1,4 +1,4 @@
-"""The log of a room as a client delivers it: each entry once and in order, whatever is lost, late, repeated or not kept."""
+"""The log of a room as a client delivers it: each entry once and in order, even if entries are lost, late, repeated or deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wschat.events import Event, Gap, Joined, MessageEvent, TopicEvent
 
 
 class Caller:
-    """What was delivered, at most so many."""
+    """Records the delivered events, up to its capacity."""
 
     def __init__(self, capacity: int = 1000) -> None:
         self.capacity = capacity
@@ -57,7 +57,7 @@ def caller() -> Caller:
 
 @pytest.fixture
 def log() -> RoomLog:
-    """A log of which 10 entries were there before."""
+    """A log that had 10 entries when it was joined."""
     return RoomLog(joined(10, range(1, 11)))
 
 
@@ -66,28 +66,28 @@ def receive(log: RoomLog, caller: Caller, *numbers: int) -> None:
         log.receive(seq, message(seq), caller.put)
 
 
-def test_the_past_is_not_delivered_and_the_future_is(log: RoomLog, caller: Caller) -> None:
+def test_only_entries_after_the_join_are_delivered(log: RoomLog, caller: Caller) -> None:
     resume(log, caller, joined(10, range(1, 11)))
     receive(log, caller, 11, 12)
     assert caller.got == [message(11), message(12)]
     assert not log.is_behind
 
 
-def test_the_past_is_delivered_from_a_number_on(caller: Caller) -> None:
+def test_earlier_entries_are_delivered_after_a_given_number(caller: Caller) -> None:
     log = RoomLog(joined(10, [8, 9, 10]), since=7)
     resume(log, caller, joined(10, [8, 9, 10]))
     receive(log, caller, 11)
     assert caller.numbers == [8, 9, 10, 11]
 
 
-def test_what_was_missed_is_delivered_once(log: RoomLog, caller: Caller) -> None:
+def test_missed_entries_are_delivered_once(log: RoomLog, caller: Caller) -> None:
     receive(log, caller, 11, 12, 12, 11)
     resume(log, caller, joined(15, [11, 12, 13, 14, 15]))
     receive(log, caller, 15, 16)
     assert caller.numbers == [11, 12, 13, 14, 15, 16]
 
 
-def test_what_was_missed_comes_in_pages_and_what_is_new_waits(log: RoomLog, caller: Caller) -> None:
+def test_missed_entries_are_fetched_in_pages_before_new_ones_are_delivered(log: RoomLog, caller: Caller) -> None:
     resume(log, caller, joined(16, [11, 12], more=True))
     assert log.is_behind
     log.begin_page()
@@ -102,7 +102,7 @@ def test_what_was_missed_comes_in_pages_and_what_is_new_waits(log: RoomLog, call
     assert not log.is_behind
 
 
-def test_more_than_can_be_held_is_fetched_as_well(log: RoomLog, caller: Caller) -> None:
+def test_more_new_entries_than_can_be_held_are_fetched_too(log: RoomLog, caller: Caller) -> None:
     resume(log, caller, joined(12))
     resume(log, caller, joined(12, [11], more=True))
     log.begin_page()
@@ -130,7 +130,7 @@ def test_a_full_queue_loses_nothing(log: RoomLog) -> None:
     assert caller.numbers == [11, 12, 13, 14, 15, 16, 17]
 
 
-def test_a_full_queue_loses_nothing_of_what_was_held_back(log: RoomLog) -> None:
+def test_a_full_queue_loses_no_held_entries(log: RoomLog) -> None:
     caller = Caller(capacity=0)
     resume(log, caller, joined(11, [11]))
     log.begin_page()
@@ -144,7 +144,7 @@ def test_a_full_queue_loses_nothing_of_what_was_held_back(log: RoomLog) -> None:
     assert caller.numbers == [11, 12, 13, 14]
 
 
-def test_entries_that_are_not_kept_are_a_gap(log: RoomLog, caller: Caller) -> None:
+def test_deleted_entries_are_a_gap(log: RoomLog, caller: Caller) -> None:
     resume(log, caller, joined(20, [15, 16, 19]))
     receive(log, caller, 21)
     assert caller.numbers == [-15, 15, 16, -19, 19, -21, 21]
@@ -183,13 +183,13 @@ def test_a_new_log_is_delivered_from_its_beginning(log: RoomLog, caller: Caller)
     assert caller.numbers == [-1, 1, 2, 3]
 
 
-def test_a_log_that_has_lost_its_end_goes_on(log: RoomLog, caller: Caller) -> None:
+def test_a_log_that_has_lost_its_end_continues(log: RoomLog, caller: Caller) -> None:
     resume(log, caller, joined(7, [6, 7]))
     receive(log, caller, 8)
     assert caller.numbers == [-8, 8]
 
 
-def test_a_page_that_could_not_be_read_is_asked_for_again_or_given_up(log: RoomLog, caller: Caller) -> None:
+def test_a_page_that_could_not_be_read_is_requested_again_or_given_up(log: RoomLog, caller: Caller) -> None:
     receive(log, caller, 13)
     log.begin_page()
     log.abandon_page(is_lost=False)
@@ -212,6 +212,6 @@ def test_entries_of_other_kinds_are_entries() -> None:
 
 
 @pytest.mark.parametrize("wrong", [7, {}, {"room": "tea"}, {"type": "poll", "room": "tea"}, {"type": "pong"}])
-def test_what_is_not_an_entry_is_refused(wrong: object) -> None:
+def test_an_invalid_entry_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"an entry of a log|is missing or has a wrong type"):
         entries_in([wrong])

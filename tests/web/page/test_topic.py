@@ -1,4 +1,4 @@
-"""The topic of a room: in the head of the page and in the log."""
+"""The topic of a room in the header of the page and in the log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ LONG = "A topic that is much too long for one line. " * 10
 
 
 def topic(guest: Guest) -> Locator:
-    """The topic below the name of the room that is shown."""
+    """The topic below the name of the current room."""
     return guest.page.locator("#topic")
 
 
 def lines(guest: Guest) -> Locator:
-    """The lines of the log that are no messages."""
+    """The lines of the log that are not messages."""
     return guest.log.locator(".news[data-seq]")
 
 
-def test_a_topic_is_in_the_head_and_in_the_log_of_everyone_at_once(server: Served, windows: Windows) -> None:
+def test_a_topic_is_shown_in_the_header_and_in_the_log_of_all_members(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     expect(topic(bob)).to_be_hidden()
     alice.say("/topic green or black?")
@@ -36,7 +36,7 @@ def test_a_topic_is_in_the_head_and_in_the_log_of_everyone_at_once(server: Serve
     expect(alice.log.locator(".unsent")).to_have_count(0)
 
 
-def test_who_comes_later_sees_the_topic_and_each_room_has_its_own(server: Served, windows: Windows) -> None:
+def test_later_members_see_the_topic_and_each_room_has_its_own(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     alice.say("/topic of the lobby")
     expect(topic(alice)).to_have_text("of the lobby")
@@ -54,7 +54,7 @@ def test_who_comes_later_sees_the_topic_and_each_room_has_its_own(server: Served
     expect(topic(alice)).to_have_text("of the lobby")
 
 
-def test_a_topic_is_text_in_which_links_are_links(server: Served, windows: Windows) -> None:
+def test_a_topic_is_shown_as_text_with_links(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     text = "<img src=x onerror=alert(1)> &amp; see https://example.org/ \u202e"
     alice.say(f"/topic {text}")
@@ -64,7 +64,7 @@ def test_a_topic_is_text_in_which_links_are_links(server: Served, windows: Windo
     assert bob.page.locator("#topic img, .news img").count() == 0
 
 
-def test_a_topic_that_is_too_long_is_cut_and_all_of_it_is_its_title(server: Served, windows: Windows) -> None:
+def test_a_long_topic_is_truncated_and_shown_whole_as_a_tooltip(server: Served, windows: Windows) -> None:
     for name, width in (("alice", 1100), ("bob", 375)):
         alice = windows.enter(server, name, f"room-of-{name}", viewport={"width": width, "height": 667})
         alice.say(f"/topic {LONG}")
@@ -74,7 +74,7 @@ def test_a_topic_that_is_too_long_is_cut_and_all_of_it_is_its_title(server: Serv
         expect(alice.page.get_by_role("button", name="Leave")).to_be_in_viewport(ratio=1)
 
 
-def test_messages_around_a_topic_are_not_grouped_over_it(server: Served, windows: Windows) -> None:
+def test_messages_before_and_after_a_topic_are_separate_groups(server: Served, windows: Windows) -> None:
     alice = windows.enter(server, "alice")
     for text in ("one", "two", "/topic green", "three", "four"):
         alice.say(text)
@@ -96,7 +96,7 @@ def test_the_command_shows_the_topic(server: Served, windows: Windows) -> None:
     expect(alice.log.locator(".notice").last).to_have_text("alice changed the topic to: green\n")
 
 
-def test_a_topic_that_was_set_while_the_connection_was_lost_is_there_then(server: Served, windows: Windows) -> None:
+def test_a_topic_set_while_the_connection_was_lost_is_shown_afterwards(server: Served, windows: Windows) -> None:
     alice, bob = windows.enter(server, "alice"), windows.enter(server, "bob")
     alice.page.context.set_offline(True)
     bob.say("/topic green")
