@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.client.command import run
 from tests.client.servers import ConnectProxy
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.steps import Expect, Send
