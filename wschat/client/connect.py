@@ -100,6 +100,7 @@ class ConnectOptions(TypedDict, total=False):
     max_redirects: int
     limits: Limits
     deflate: Deflate | None
+    create_connection: Callable[..., Connection]
 
 
 class Opening:
