@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from wschat.chat.chat import SUBPROTOCOLS
 from wschat.cli.chat import PROTECTING, ChatConfig, default_history, open_chat
 from wschat.cli.loading import load_handler, load_object
-from wschat.errors import RequestRefused, UsageError
+from wschat.errors import UsageError
 from wschat.server.handlers import check_class
-from wschat.server.requests import Request
-from wschat.server.serve import make_handler_class
+from wschat.server.serve import NoWebSockets, make_handler_class
 from wschat.server.server import WebSocketHandler
 from wschat.server.wsgi import WsgiApp
 from wschat.settings import settings_of
@@ -53,17 +51,7 @@ def open_app(name: str, config: ChatConfig, max_message_bytes: int) -> Iterator[
 
 def wsgi_only(name: str) -> App:
     """Return the application of a server that has a WSGI application of this name, and no WebSockets."""
-    return App(name, _NoWebSockets, has_websockets=False)
-
-
-class _NoWebSockets(WebSocketHandler):
-    """Refuses all."""
-
-    def check_request(self, request: Request) -> None:
-        raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no WebSocket at this server.")
-
-    def handle(self) -> None:
-        raise AssertionError("no WebSocket is ever open")
+    return App(name, NoWebSockets, has_websockets=False)
 
 
 def load_wsgi(name: str) -> WsgiApp:

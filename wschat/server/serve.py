@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from wschat.connection.connection import Connection
-from wschat.errors import UsageError
+from wschat.errors import RequestRefused, UsageError
 from wschat.server.config import DEFAULT_CONFIG, ServerConfig
 from wschat.server.handlers import check_function, check_has_run
 from wschat.server.requests import Request
@@ -46,7 +47,7 @@ def serve(
     if the address cannot be listened on.
     """
     if websocket_paths is not None:
-        handler = _for_paths(handler, websocket_paths)
+        handler = at_paths(handler, websocket_paths)
     address: tuple[str, int] | str | socket.socket = (host, port)
     if listener is not None:
         address = listener
@@ -85,7 +86,20 @@ def make_handler_class(
     return FunctionHandler
 
 
-def _for_paths(handler: object, paths: Collection[str]) -> Mapping[str, Callable[[Connection], None]]:
+class NoWebSockets(WebSocketHandler):
+    """Refuses all requests for a WebSocket: the handler of a server that only has an HTTP application."""
+
+    def check_request(self, request: Request) -> None:
+        """Raise RequestRefused."""
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "There is no WebSocket at this server.")
+
+    def handle(self) -> None:
+        """Never called."""
+        raise AssertionError("no WebSocket is ever open")
+
+
+def at_paths(handler: object, paths: Collection[str]) -> Mapping[str, Callable[[Connection], None]]:
+    """Return a function as the handler of some paths. Raises UsageError if it is no function, or if there are no paths."""
     if not callable(handler) or isinstance(handler, type):
         raise UsageError(f"websocket_paths are for a function, not for {handler!r}")
     if isinstance(paths, str) or not paths:

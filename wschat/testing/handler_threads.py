@@ -49,6 +49,8 @@ class HandlerThreads:
         except _ENDS:
             raise
         except BaseException as error:
+            if isinstance(error.__cause__, _ENDS):  # as an application finds it that reads a body
+                raise
             with self._changed:
                 if not any(error is other for other in self._recorded):
                     self._recorded.append(error)

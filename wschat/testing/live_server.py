@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from wschat.server.requests import Request
 from wschat.server.responses import EventsResponse, HttpHandler, Response
 from wschat.server.serve import make_handler_class
 from wschat.server.server import WebSocketHandler, WebSocketServer
+from wschat.server.wsgi import WsgiApp
 from wschat.testing.faults import Faults
 from wschat.testing.handler_threads import HandlerThreads
 from wschat.testing.proxy import FaultProxy
@@ -22,12 +23,16 @@ from wschat.testing.proxy import FaultProxy
 _DRAIN = 0.5
 
 
+Handler = Callable[[Connection], None] | type[WebSocketHandler] | Mapping[str, Callable[[Connection], None]]
+"""What `wschat.serve` takes as a handler."""
+
+
 class LiveServer:
     """A running server. Its clients connect to a proxy in front of it, which can make faults. Thread-safe."""
 
     def __init__(
         self,
-        handler: Callable[[Connection], None] | type[WebSocketHandler],
+        handler: Handler,
         check_request: Callable[[Request], None] | None,
         config: ServerConfig,
         *,
@@ -40,6 +45,8 @@ class LiveServer:
         self._close_application: Callable[[], None] = lambda: None
         if config.http is not None:
             config = replace(config, http=_recording_http(config.http, threads))
+        if config.wsgi is not None:
+            config = replace(config, wsgi=_recording_wsgi(config.wsgi, threads))
         self.server: WebSocketServer = _Server(_recording_class(make_handler_class(handler, check_request), threads), config, threads)
         """The server behind the proxy."""
         self._proxy = FaultProxy(("127.0.0.1", self.server.port), seed)
@@ -131,3 +138,30 @@ def _recording_http(handler: HttpHandler, threads: HandlerThreads) -> HttpHandle
             return handler(request)
 
     return answer
+
+
+def _recording_wsgi(app: WsgiApp, threads: HandlerThreads) -> WsgiApp:
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with threads.recording():
+            body = app(environ, start_response)
+        is_made_while_sent = isinstance(body, Iterator) and not isinstance(body, environ["wsgi.file_wrapper"])
+        return _RecordingBody(body, threads) if is_made_while_sent else body
+
+    return answer
+
+
+class _RecordingBody:
+    """The body of a response that the application makes while it is sent."""
+
+    def __init__(self, body: Iterable[bytes], threads: HandlerThreads) -> None:
+        self._body = body
+        self._threads = threads
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._threads.recording():
+            yield from self._body
+
+    def close(self) -> None:
+        """Close the body of the application, as PEP 3333 asks for."""
+        with self._threads.recording():
+            getattr(self._body, "close", lambda: None)()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -10,11 +10,11 @@ from typing import Any
 
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
-from wschat.connection.connection import Connection
+from wschat.errors import UsageError
 from wschat.server.config import DEFAULT_CONFIG, ServerConfig, with_settings
 from wschat.server.requests import Request
-from wschat.server.server import WebSocketHandler
-from wschat.testing.live_server import LiveServer
+from wschat.server.serve import NoWebSockets, at_paths
+from wschat.testing.live_server import Handler, LiveServer
 from wschat.web.site import Site
 
 
@@ -30,18 +30,25 @@ class Servers:
 
     def __call__(
         self,
-        handler: Callable[[Connection], None] | type[WebSocketHandler],
+        handler: Handler | None = None,
         *,
         check_request: Callable[[Request], None] | None = None,
+        websocket_paths: Collection[str] | None = None,
         config: ServerConfig = DEFAULT_CONFIG,
         **settings: Any,
     ) -> LiveServer:
         """Return a running server of a handler, on a free port of the loopback interface.
 
-        The arguments and errors are those of `wschat.serve`, without the address.
+        The arguments and errors are those of `wschat.serve`, without the address. A server of an application (`wsgi`, `http`) needs no
+        handler.
         """
+        config = with_settings(config, settings)
+        if handler is None and config.wsgi is None and config.http is None:
+            raise UsageError("give a handler, or an application as wsgi= or http=")
+        if websocket_paths is not None:
+            handler = at_paths(handler, websocket_paths)
         seed = f"{self._seed} {len(self.started)}"
-        server = LiveServer(handler, check_request, with_settings(config, settings), seed=seed, timeout=self._timeout)
+        server = LiveServer(NoWebSockets if handler is None else handler, check_request, config, seed=seed, timeout=self._timeout)
         self.started.append(server)
         return server
 
