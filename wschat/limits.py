@@ -47,6 +47,9 @@ class Limits:
     OpeningFailed."""
     max_headers: int = 100
     """The number of headers of a request. Above it, the response is 431."""
+    max_body_bytes: int = 1 << 32
+    """The size of the body of a request, besides the limit that an `http` handler gives `Request.read_body`; 0 for no limit. Above it, the
+    response is 413."""
     ping_interval: float = setting(20.0, option=Option("--ping-interval", help="Seconds between two pings; 0 for no pings."))
     """The time between two pings. With 0, no pings are sent, and nothing is read while no thread receives: a handler that only sends
     then neither answers pings nor notices the end until a send fails."""

@@ -218,6 +218,19 @@ def test_a_body_that_breaks_off_is_an_oserror_for_the_application(http: OpenHttp
     eventually(lambda: bool(errors))
 
 
+@pytest.mark.parametrize(
+    "data", [plain("POST", "/", b"x" * 11), plain("POST", "/", chunked(b"x" * 6, b"x" * 5), Transfer_Encoding="chunked")]
+)
+def test_a_body_that_is_too_long_is_refused(http: OpenHttp, data: bytes) -> None:
+    assert http(read_all, limits=wschat.Limits(max_body_bytes=10)).call(data).status == 413
+
+
+def test_a_body_of_the_greatest_length_is_read(http: OpenHttp) -> None:
+    client = http(read_all, limits=wschat.Limits(max_body_bytes=10))
+    assert client.call(plain("POST", "/", b"x" * 10)).body == b"x" * 10
+    assert client.call(plain("POST", "/", chunked(b"x" * 10), Transfer_Encoding="chunked")).body == b"x" * 10
+
+
 def test_bytes_that_are_no_chunks_are_a_bad_request(http: OpenHttp) -> None:
     assert http(read_all).call(plain("POST", "/", b"zz\r\n", Transfer_Encoding="chunked")).status == 400
 

@@ -152,7 +152,9 @@ class HttpConnection:
         self._received = b""
         request = parse_plain(self._h11)
         request.scheme = self._scheme(request)
-        self._body = RequestBody(self._h11, self._socket, self._timeout, self._settings.config.limits.opening_timeout)
+        limits = self._settings.config.limits
+        self._body = RequestBody(self._h11, self._socket, self._timeout, limits.opening_timeout, limits.max_body_bytes)
+        self._body.check_length(int(request.headers.get("content-length", 0)))
         self._body.keep_received()
         self._timeout.stop()
         request.body = self._body

@@ -28,15 +28,18 @@ _TIMED_BYTES = 16 * 1024
 class RequestBody(io.RawIOBase):
     """The body of one request. For the connection's own thread: reading waits for the client.
 
-    Reading raises RequestRefused for a body that is not HTTP (400), or HttpConnectionClosed once a response has begun, and
+    Reading raises RequestRefused for a body that is too long (413) or not HTTP (400; HttpConnectionClosed once a response has begun), and
     HttpConnectionClosed if the client leaves. The client has `timeout` seconds for each 16 KiB; the time between reads does not count.
     """
 
-    def __init__(self, http: h11.Connection, sock: socket.socket, peer_timeout: PeerTimeout, timeout: float) -> None:
+    def __init__(self, http: h11.Connection, sock: socket.socket, peer_timeout: PeerTimeout, timeout: float, max_bytes: int = 0) -> None:
+        """A body of more than `max_bytes` is refused with 413; 0 is no limit."""
         self._h11 = http
         self._socket = sock
         self._peer_timeout = peer_timeout
         self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._seconds_left = timeout
         self._bytes_until_reset = _TIMED_BYTES
         self._parts: deque[bytes] = deque()
@@ -64,7 +67,14 @@ class RequestBody(io.RawIOBase):
         """Move what was received with the head, or with a part, out of the parser. Does not wait."""
         while not self.is_received and isinstance(event := self._next_event(), (h11.Data, h11.EndOfMessage)):
             if isinstance(event, h11.Data):
+                self._bytes += len(event.data)
+                self.check_length(self._bytes)
                 self._parts.append(bytes(event.data))
+
+    def check_length(self, length: int) -> None:
+        """Raise RequestRefused (413) if a body of this length is too long."""
+        if self._max_bytes and length > self._max_bytes:
+            raise RequestRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body of a request may have {self._max_bytes} bytes.")
 
     def _next_part(self) -> bytes:
         """Return the next part of the body, b"" at its end."""

@@ -69,8 +69,9 @@ class _Handler(BaseHandler):
             self.result = application(self.environ, self.start_response)
             self.finish_response()
         except Exception as error:
-            if isinstance(error.__cause__, HttpConnectionClosed):  # what the application read
-                raise error.__cause__ from None
+            cause = error.__cause__  # of an OSError that reading the body raised
+            if isinstance(cause, HttpConnectionClosed) or (isinstance(cause, RequestRefused) and not self._writer.has_begun):
+                raise cause from None
             if isinstance(error, HttpConnectionClosed) or (self._writer.status is not None and not self._writer.has_ended):
                 raise
             logger.exception("the answer to %s %s failed", self._request.method, shown(self._request.path))
