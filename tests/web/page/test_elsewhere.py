@@ -15,11 +15,6 @@ from tests.web.page.wiring import SECRET, Guest, Windows, http
 from wschat.chat.tokens import mint
 
 
-def say_and_wait(guest: Guest, text: str) -> None:
-    guest.say(text)
-    expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
-
-
 def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Served, windows: Windows) -> None:
     first = windows.enter(server, "alice")
     network = FaultyNetwork(first.page)
@@ -35,13 +30,13 @@ def test_a_name_can_be_used_in_one_tab_and_then_in_the_other(server: Served, win
     openings = len(network.asked("commands"))
     for event in ("online", "pageshow"):
         first.page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
-    say_and_wait(second, "from the second")
+    second.say_and_wait("from the second")
     assert len(network.asked("commands")) == openings  # it does not reconnect by itself, or the tabs would replace each other forever
     expect(status).to_have_text("You are now alice in another tab or on another device.")
     expect(first.log.locator(".error")).to_have_count(0)
     first.page.get_by_role("button", name="Use it here").click()
     expect(status).to_be_empty()
-    say_and_wait(first, "from the first")
+    first.say_and_wait("from the first")
     expect(second.page.get_by_role("status")).to_contain_text("in another tab")
 
 
@@ -67,7 +62,7 @@ def test_a_user_gets_the_name_of_a_lost_connection_back_at_once(server: Served, 
         ws.recv(TIMEOUT)
         alice.page.goto(http(server))
         expect(alice.members).to_contain_text("alice (you)", timeout=3000)
-        say_and_wait(alice, "back")
+        alice.say_and_wait("back")
         with pytest.raises(wschat.ConnectionClosed) as closed:
             all(ws.recv(TIMEOUT) for _ in range(100))
         assert closed.value.code == 4001

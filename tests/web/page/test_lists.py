@@ -55,8 +55,7 @@ def test_a_refused_message_can_be_discarded_even_while_others_are_sent(server: S
     button = alice.log.get_by_role("button", name="Discard")
     button.hover()
     page.mouse.down()
-    alice.say("right")
-    expect(alice.message("right").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.say_and_wait("right")
     page.mouse.up()
     expect(button).to_have_count(0)
 

@@ -279,8 +279,7 @@ def test_dates_separate_days_and_pointing_at_a_message_shows_its_time(windows: W
             database.execute("UPDATE messages SET time = ? WHERE seq = ?", (datetime.fromisoformat(time).timestamp(), seq))
     with running("--port", "0", "--history", str(path), "--keep-days", "0") as server:
         alice = windows.enter(server, "alice", timezone_id="UTC", locale="en-GB")
-        alice.say("today")
-        expect(alice.message("today").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+        alice.say_and_wait("today")
         *items, today, said_today = alice.log.locator(".day, .message .text").all_text_contents()
         first, second = "Wednesday 28 February 2024", "Thursday 29 February 2024"
         assert [item.replace(",", "") for item in items] == [first, "old", "not so old", second, "of the next day", "of the same"]

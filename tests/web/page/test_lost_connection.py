@@ -93,15 +93,14 @@ def test_messages_that_others_sent_meanwhile_are_shown_in_order(restart: Restart
         urllib.request.urlopen(f"{http(server)}api/rooms/lobby/messages", body).close()
     alice.hears("posted 2")
     alice.hears("typed meanwhile")
-    expect(alice.message("typed meanwhile").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.expect_sent("typed meanwhile")
     assert sorted(alice.texts()) == sorted(text for _, text in said_in(server, "lobby"))
 
 
 def test_unsent_messages_survive_leaving_the_page(restart: Restart, windows: Windows) -> None:
     server = restart()
     alice = windows.enter(server, "alice")
-    alice.say("first")
-    expect(alice.message("first").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.say_and_wait("first")
     kill(server)
     alice.say("one")
     alice.say("two")
@@ -109,7 +108,7 @@ def test_unsent_messages_survive_leaving_the_page(restart: Restart, windows: Win
     server = restart()
     assert said_in(server, "lobby") == [("alice", "first")]
     alice.page.goto(f"{http(server)}#/lobby")
-    expect(alice.message("two").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.expect_sent("two")
     assert alice.texts() == [text for _, text in said_in(server, "lobby")] == ["first", "one", "two"]
 
 
@@ -139,5 +138,5 @@ def test_if_the_name_was_taken_meanwhile_unsent_messages_are_sent_with_another_n
     alice.page.get_by_role("button", name="Choose another name").click()
     alice.page.get_by_label("Name", exact=True).fill("alicia")
     alice.page.keyboard.press("Enter")
-    expect(alice.message("typed meanwhile").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.expect_sent("typed meanwhile")
     assert said_in(server, "lobby") == [("alicia", "typed meanwhile")]

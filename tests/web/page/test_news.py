@@ -166,7 +166,7 @@ def test_typing_is_shown_again_after_a_message(server: Served, windows: Windows)
         alice.field.press("Enter")
         bob.hears(text)
         expect(typing).to_be_hidden()
-        expect(alice.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
+        alice.expect_sent(text)
 
 
 def test_copied_messages_are_names_times_and_texts(server: Served, windows: Windows) -> None:

@@ -284,8 +284,7 @@ def test_a_message_is_sent_before_all_of_many_rooms_have_been_joined(windows: Wi
     rooms = json.dumps([f"room{number}" for number in range(60)])
     alice.page.add_init_script(f"localStorage.setItem('wschat / rooms', JSON.stringify({rooms}))")
     alice.page.reload()
-    alice.say("typed at once")
-    expect(alice.message("typed at once").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.say_and_wait("typed at once")
     assert len(network.asked("join")) < 60
 
 
@@ -324,5 +323,5 @@ def test_messages_above_the_rate_limit_are_all_sent_later(windows: Windows) -> N
         texts = [f"line {number}" for number in range(80)]
         for text in texts:
             alice.say(text)
-        expect(alice.message(texts[-1]).get_by_role("img", name="Sent", exact=True)).to_be_visible()
+        alice.expect_sent(texts[-1])
         assert alice.texts() == texts

@@ -34,11 +34,6 @@ def rooms_of(guest: Guest) -> list[str]:
     return guest.page.locator("#joined bdi").all_text_contents()
 
 
-def say_and_wait(guest: Guest, text: str) -> None:
-    guest.say(text)
-    expect(guest.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
-
-
 def test_two_spellings_of_a_room_are_one_room_even_without_a_connection(server: Served, windows: Windows) -> None:
     alice, network = enter(windows, server, new_name(), "tea")
     network.is_silent = True
@@ -48,7 +43,7 @@ def test_two_spellings_of_a_room_are_one_room_even_without_a_connection(server: 
     alice.rooms.get_by_role("link", name="tea", exact=True).click()
     network.is_silent = False
     network.cut()
-    say_and_wait(alice, "one room")
+    alice.say_and_wait("one room")
     assert rooms_of(alice) == ["tea"]
 
 
@@ -59,7 +54,7 @@ def test_an_address_opens_its_room_in_any_spelling(server: Served, windows: Wind
     alice.page.goto("about:blank")
     alice.page.goto(f"{http(server)}#/{written}")
     expect_room(alice, room)
-    say_and_wait(alice, written)
+    alice.say_and_wait(written)
     assert rooms_of(alice) == [room]
 
 
@@ -77,7 +72,7 @@ def test_an_address_with_an_invalid_room_opens_the_lobby(server: Served, windows
     alice = windows.enter(server, new_name(), "hello%20world")
     expect_room(alice, "lobby")
     expect(alice.log.locator(".error")).to_contain_text("A room name has")
-    say_and_wait(alice, "here, then")
+    alice.say_and_wait("here, then")
     assert rooms_of(alice) == ["lobby"]
 
 
@@ -109,7 +104,7 @@ def test_a_user_without_access_to_the_lobby_joins_an_accessible_room(guarded: Se
     assert rooms_of(alice) == []
     alice.join("team-a")
     expect_room(alice, "team-a")
-    say_and_wait(alice, "Hello team!")
+    alice.say_and_wait("Hello team!")
     bob = Guest(windows.open(addresses[1]))
     expect_room(bob, "team-a")
     bob.hears("Hello team!")

@@ -19,7 +19,7 @@ def test_two_users_talk(server: Served, windows: Windows) -> None:
     bob.say("Hello, alice!")
     alice.hears("Hello, alice!")
     assert alice.texts() == bob.texts() == ["Hello, bob!", "Hello, alice!"]
-    expect(alice.message("Hello, bob!").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.expect_sent("Hello, bob!")
 
 
 def test_two_users_talk_through_nginx(nginx: Proxy, windows: Windows) -> None:
@@ -51,8 +51,7 @@ def test_a_name_and_a_room_are_remembered(server: Served, windows: Windows) -> N
     alice.page.reload()
     alice.hears("Is anybody there?")
     expect(alice.page.get_by_role("heading", name="tea", exact=True)).to_be_visible()
-    alice.say("Still me.")
-    expect(alice.message("Still me.").get_by_role("img", name="Sent", exact=True)).to_be_visible()
+    alice.say_and_wait("Still me.")
 
 
 def test_a_name_can_be_changed(server: Served, windows: Windows) -> None:

@@ -132,6 +132,14 @@ class Guest:
         expect(self.message(text).and_(self.log.locator("[data-seq]"))).to_have_count(1)
         expect(self.message(text)).to_have_count(1)
 
+    def expect_sent(self, text: str) -> None:
+        """Wait until the page shows that the server has acknowledged this message."""
+        expect(self.message(text).get_by_role("img", name="Sent", exact=True)).to_be_visible()
+
+    def say_and_wait(self, text: str) -> None:
+        self.say(text)
+        self.expect_sent(text)
+
     def texts(self) -> list[str]:
         """The texts of all messages in the log, in order."""
         return self.log.locator(".message .text").all_text_contents()
