@@ -56,11 +56,12 @@ WIRE_PROTOCOL = Document("docs/wire-protocol.md")
 SERVING = Document("docs/serving.md")
 TESTING = Document("docs/testing.md")
 CONNECT = Document("docs/connect.md")
+CLIENTS = Document("docs/clients.md")
 BOTS = Document("docs/bots.md")
 ARCHITECTURE = Document("ARCHITECTURE.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
 
-DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, CONNECT, BOTS, ARCHITECTURE, CONTRIBUTING]
+DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, CONNECT, CLIENTS, BOTS, ARCHITECTURE, CONTRIBUTING]
 """All documents but the changelog."""
 
 

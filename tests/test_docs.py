@@ -18,7 +18,20 @@ import pytest
 
 import wschat
 from tests.conftest import ServerFactory, echo
-from tests.documents import ARCHITECTURE, CONNECT, DOCUMENTS, HTTP_API, OPERATING, ROOT, SERVING, WIRE_PROTOCOL, Document, Example, code_in
+from tests.documents import (
+    ARCHITECTURE,
+    CLIENTS,
+    CONNECT,
+    DOCUMENTS,
+    HTTP_API,
+    OPERATING,
+    ROOT,
+    SERVING,
+    WIRE_PROTOCOL,
+    Document,
+    Example,
+    code_in,
+)
 from tests.programs import free_port, run_program, running_program
 from tests.server.command import running
 from wschat.brokers.memory import MemoryBroker
@@ -33,7 +46,14 @@ from wschat.web.api import CALLS
 from wschat.web.metrics import Metrics
 
 # Each Python example runs in one of the tests here, in test_readme.py, or in testing/test_example_project.py.
-PYTHON_EXAMPLES = {"README.md": 5, "docs/bots.md": 2, "docs/serving.md": 4, "docs/testing.md": 4, "docs/wire-protocol.md": 1}
+PYTHON_EXAMPLES = {
+    "README.md": 6,
+    "docs/bots.md": 2,
+    "docs/clients.md": 4,
+    "docs/serving.md": 4,
+    "docs/testing.md": 4,
+    "docs/wire-protocol.md": 1,
+}
 # The handler is the first argument of `serve`, the second of `WebSocketServer`.
 HANDLER = re.compile(r"wschat\.(?:serve\(|WebSocketServer\(\([^)]*\), )(\w+)")
 SERVERS = [
@@ -70,6 +90,13 @@ def test_the_program_that_uses_json() -> None:
     program = WIRE_PROTOCOL.example("python", "wschat.v1")
     with running_program("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
         assert run_program(program.code.replace("8080", str(port))) == program.output
+
+
+def test_the_programs_of_the_clients_page() -> None:
+    port = free_port()
+    with running_program("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
+        for program in (example for example in CLIENTS.examples if example.language == "python"):
+            assert run_program(program.code.replace("8080", str(port))) == program.output.replace("8080", str(port))
 
 
 def test_creating_a_token(tmp_path: Path) -> None:

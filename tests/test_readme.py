@@ -26,6 +26,14 @@ def test_the_echo_server_and_the_client() -> None:
         assert run_program(client.code.replace("8080", str(port))) == client.output
 
 
+def test_the_client_of_the_chat() -> None:
+    port = free_port()
+    with running_program("-m", "wschat.server", "--port", str(port), "--history", "memory", port=port):
+        run_program(README.example("python", "ChatClient").code.replace("8080", str(port)))
+        with wschat.ChatClient(f"ws://127.0.0.1:{port}", name="bob") as bob:
+            assert [entry.fields()["text"] for entry in bob.history("tea")] == ["Hello!"]
+
+
 def test_the_broadcast() -> None:
     port = free_port()
     server = README.example("python", "def talk").code.replace("8080", str(port))
