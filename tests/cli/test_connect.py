@@ -253,3 +253,26 @@ def test_ctrl_c_while_connecting_is_no_traceback() -> None:
             assert process.wait(timeout=10) == 130
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_on_a_terminal_without_the_package_for_the_screen_it_is_a_pipe(echo_url: str) -> None:
+    controller, terminal = pty.openpty()
+    program = "import sys; sys.modules['prompt_toolkit'] = None; from wschat.cli.connect import main; main()"
+    command = [sys.executable, "-c", program, echo_url]
+    env = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True, env=env)
+    os.close(terminal)
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == 'wschat: for the interactive screen: pip install "wschat[cli]"\n'
+        with os.fdopen(controller, "r+b", buffering=0) as keyboard:
+            keyboard.write(b"hi\n")
+            shown = b""
+            while shown.count(b"hi") < 2:  # as it is typed, and as it comes back
+                shown += keyboard.read(100)
+            keyboard.write(b"\x04")
+            assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()

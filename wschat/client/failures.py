@@ -8,6 +8,9 @@ from typing import TypeVar
 
 from wschat.connection.streams import was_interrupted
 
+TRUST_HINT = "tls=ssl.create_default_context(cafile=...)"
+"""How a program trusts a certificate that no known authority has signed."""
+
 _NOT_PERMITTED = "not permitted to connect to {place}: does a firewall or a sandbox forbid it?"
 _REASONS = {
     errno.ECONNREFUSED: "connection refused by {place}: is the server running?",
@@ -41,7 +44,7 @@ def explained_tls(error: OSError, place: str, hint: str) -> OSError:
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"the certificate of {place} cannot be verified: {error.verify_message}"
         if error.verify_code in _UNKNOWN_AUTHORITY:
-            text += " (if you trust it: tls=ssl.create_default_context(cafile=...))"
+            text += f" (if you trust it: {TRUST_HINT})"
         return _with_text(error, text)
     if isinstance(error, (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)):
         return _with_text(error, f"{place} closed the connection during the TLS handshake: does it speak TLS?")

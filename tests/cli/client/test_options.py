@@ -145,7 +145,7 @@ def test_insecure_prints_a_warning(serve: ServerFactory, certificate: Path) -> N
     url = f"wss://127.0.0.1:{serve(lambda ws: ws.send('hi'), tls=context).port}/"
     refused = run(url)
     assert refused.code == 3
-    assert "cannot be verified" in refused.err
+    assert "cannot be verified: self-signed certificate (if you trust it: --cafile FILE)" in refused.err
     done = run(url, "--insecure")
     assert (done.code, done.lines) == (0, ["hi"])
     assert done.err == "wschat: the certificate of the server is not verified (--insecure)\n"

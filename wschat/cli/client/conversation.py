@@ -12,6 +12,7 @@ from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.output import Output
 from wschat.cli.client.recording import Message, Recording
 from wschat.cli.client.transcript import Transcript
+from wschat.client.failures import TRUST_HINT
 from wschat.client.reconnect import Attempt
 from wschat.connection.state import LOST
 from wschat.errors import ConnectionClosed, OpeningFailed, OutcomeUnknown, PeerError, Rejected, UsageError
@@ -26,7 +27,8 @@ def opening(options: ConnectOptions) -> Iterator[None]:
         raise CommandExit(ExitCode.USAGE, str(error)) from None
     except (OSError, PeerError) as error:
         details = _response(error) if options.verbose and isinstance(error, OpeningFailed) else ()
-        raise CommandExit(ExitCode.NOT_CONNECTED, f"{options.place}: {error}", details) from None
+        text = str(error).replace(TRUST_HINT, "--cafile FILE")
+        raise CommandExit(ExitCode.NOT_CONNECTED, f"{options.place}: {text}", details) from None
 
 
 def _response(error: OpeningFailed) -> Sequence[str]:

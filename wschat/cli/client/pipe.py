@@ -35,7 +35,7 @@ def _run_reconnecting(options: ConnectOptions) -> None:
             conversation = RawConversation(ws, options, output, recording)
             with conversation.running():
                 _pipe(conversation, lines)
-            if lines.are_all_sent or conversation.is_complete:
+            if conversation.is_complete or (lines.are_all_sent and not options.count):
                 conversation.report_end()
                 return
 
