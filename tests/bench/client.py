@@ -217,7 +217,7 @@ def show_rates(report: Report, what: str, samples: dict[str, list[Sample]]) -> N
 
 
 def show_ratio(report: Report, name: str, samples: dict[str, list[Sample]], other: str, required: float) -> None:
-    """Add a row that says how many times as fast as another one a client is: the median of the rounds."""
+    """Add a row with the speed of a client relative to another one: the median of the rounds."""
     times = median_ratio(samples[other], samples[name])
     report.add(f"{name} / {other}", f"{times:.1f}", required=f"{required:g}", is_met=times >= required)
 

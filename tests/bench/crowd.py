@@ -23,7 +23,7 @@ from tests.server.raw import request
 _SECONDS_BETWEEN_TICKS = 0.001
 _READ_BYTES = 256 * 1024
 _WRITE_BYTES = 64 * 1024
-# Members read between two looks at the clock.
+# The number of members read between two checks of the clock.
 _READS_TOGETHER = 64
 _SECONDS_TO_WAIT_FOR_THE_REST = 5.0
 # The number of members whose deliveries are timed.
@@ -57,7 +57,7 @@ def masked(payload: bytes) -> bytes:
 
 
 def _send(sock: socket.socket, data: bytes) -> int:
-    """Return how many bytes the kernel takes now. After the peer is gone, that is all of them: the next read finds the end."""
+    """Return how many bytes the kernel takes now. If the peer has disconnected, all of them: the next read finds the end."""
     try:
         return sock.send(data)
     except BlockingIOError:

@@ -187,7 +187,7 @@ def test_a_long_text_for_many_members_costs_budget(open_chat: ChatFactory) -> No
 
 
 def test_plain_text_clients_cost_nothing_as_they_join(open_chat: ChatFactory) -> None:
-    """They are told nothing about one another, like the clients of the tutorial."""
+    """They get no events about other members, like the clients of the tutorial."""
     guests = open_chat(budgets=few_per_address())
     for number in range(40):
         guests.connect(f"/?name=n{number}")

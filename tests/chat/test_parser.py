@@ -460,7 +460,7 @@ def test_any_object_like_a_request_is_a_request_or_is_rejected(fields: dict[str,
 NAMES = st.text(min_size=1, max_size=32).map(normalize_name).filter(lambda name: name is not None).map(str)
 ROOM_NAMES = NAMES.map(key_of).filter(lambda key: normalize_name(key) == key)
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=field_types.MAX_LINE).map(lambda text: " ".join(text.split()))
-# What the fields of each type may have, in normal form.
+# Valid values of the fields of each type, in normal form.
 VALUES: dict[object, st.SearchStrategy[Any]] = {
     field_types.ActionId: st.none() | st.text(max_size=128) | st.integers(-MAX_NUMBER, MAX_NUMBER),
     field_types.Flag: st.booleans(),

@@ -59,7 +59,7 @@ def test_the_variables_of_serve_are_the_same() -> None:
     assert done.stderr.splitlines()[-1] == run(env={"WSCHAT_PORT": "eighty"}).stderr.splitlines()[-1]
 
 
-# What a command that only prints its help, or a program that only imports wschat, does not wait for.
+# Modules that neither `--help` nor `import wschat` may import, since their import is slow.
 SLOW = {"asyncio", "h11", "prompt_toolkit", "prometheus_client", "redis", "rich", "simple_websocket", "sqlite3", "ssl", "websocket"}
 HELP = "from wschat.cli.main import main; main(['connect', '--help'], standalone_mode=False)"
 

@@ -1,4 +1,4 @@
-"""Which errors are final, and `Retry-After`."""
+"""Final and temporary errors, and `Retry-After`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process uses: threads, descriptors and memory. For Linux."""
+"""The threads, descriptors and memory of a process. For Linux."""
 
 from __future__ import annotations
 

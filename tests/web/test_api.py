@@ -25,7 +25,7 @@ from wschat.web.api import CALLS
 SECRET = b"a secret that is long enough for HS256"
 ROOT = Access(moderators={"root": "sesame"})
 READABLE = sorted({what for what, method in CALLS if what and method == "GET"})
-"""What can be read of a room: the last part of a path."""
+"""The last parts of the paths for reading from a room."""
 PROXIED = {"server_options": {"trusted_proxies": ["127.0.0.1"]}}
 
 

@@ -300,7 +300,7 @@ def test_a_client_that_loses_many_connections_gets_each_message_once_and_in_orde
 
 
 def follow_without_reading(web: Web) -> Events:
-    """Open an event stream with a small receive buffer, of which only the headers are read."""
+    """Open an event stream with a small receive buffer, and read only its headers."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", web.server.port))

@@ -1,4 +1,4 @@
-"""Subscriptions: subscribers get each message once, in order, after it was appended and before its publisher is told."""
+"""Subscriptions: subscribers get each message once, in order, after it was appended and before its publisher is called."""
 
 from __future__ import annotations
 

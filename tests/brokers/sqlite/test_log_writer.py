@@ -1,4 +1,4 @@
-"""What the log writer stores and deletes."""
+"""The rows that the log writer stores and deletes."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_a_proxy_and_none(echo_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     with ConnectProxy() as proxy:
         assert run(echo_url, "--proxy", f"http://{proxy.place}", "--send", "hi", "--expect", "hi").code == 0
         assert len(proxy.heads) == 1
-    monkeypatch.setenv("ws_proxy", f"http://{proxy.place}")  # which is gone
+    monkeypatch.setenv("ws_proxy", f"http://{proxy.place}")  # which has been stopped
     monkeypatch.setenv("no_proxy", "")
     assert run(echo_url, "--send", "hi").code == 3
     assert run(echo_url, "--proxy", "", "--send", "hi", "--expect", "hi").code == 0

@@ -1,4 +1,4 @@
-"""What handlers are to do for a message or a member."""
+"""The handlers that are called for a message or a member."""
 
 from __future__ import annotations
 

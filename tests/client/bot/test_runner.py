@@ -1,4 +1,4 @@
-"""How a bot runs its handlers: queued and refused messages, intervals, and stopping."""
+"""The runner of a bot's handlers: queued and refused messages, intervals, and stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the text of a command is split."""
+"""Splitting the text of a command into words."""
 
 from __future__ import annotations
 
