@@ -15,6 +15,7 @@ from wschat.cli.chat import ChatConfig
 from wschat.cli.log_output import FORMATS, LEVELS, set_up_logging
 from wschat.cli.options import configured, is_given, options_of, report_ignored_variables
 from wschat.cli.process import CommandServer, run
+from wschat.cli.reload import FLAG, run_reloading
 from wschat.cli.signals import Signals
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -50,6 +51,8 @@ class CommandConfig:
         ),
     )
     """The WSGI application to serve; None for none."""
+    reload: bool = setting(False, option=Option(FLAG, "Start again whenever a Python file has changed, for development (extra reload)."))
+    """Whether to start again whenever a Python file has changed."""
     tls_cert: str | None = setting(None, option=Option("--tls-cert", "PEM file with a certificate chain, for TLS. SIGHUP reloads it."))
     """The path of a PEM file with a certificate chain; None for no TLS."""
     tls_key: str | None = setting(None, option=Option("--tls-key", "PEM file with the private key, if it is another file."))
@@ -100,6 +103,10 @@ def main(context: click.Context, /, **_: Any) -> None:
     """
     open_standard_streams()
     command = configured(CommandConfig(), context)
+    if command.reload:
+        with _starting():
+            run_reloading(command.app, command.wsgi_app or "")
+        return
     set_up_logging(command.log_level, command.log_format)
     report_ignored_variables(context.command.params)
     with ExitStack() as stack:
