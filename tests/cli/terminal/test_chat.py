@@ -9,8 +9,8 @@ from prompt_toolkit.history import InMemoryHistory
 
 import wschat
 from tests.cli.terminal.wiring import CTRL_D, ENTER, PAGE_UP, TAB, Terminal, drive, open_terminal
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
-from tests.connection.wiring import PATIENCE
 from tests.programs import free_port
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
@@ -68,7 +68,7 @@ def test_talking(url: str, terminal: Terminal) -> None:
             terminal.press(f"/msg bob not so loud{ENTER}")
             terminal.wait_for("alice \u2192 bob: not so loud")
             terminal.press("I am typing")
-            while not isinstance(event := bob.recv(PATIENCE), TypingEvent):
+            while not isinstance(event := bob.recv(TIMEOUT), TypingEvent):
                 pass
             assert (event.room, event.name) == ("lobby", "alice")
             bob.run("typing", room="lobby")
@@ -229,13 +229,26 @@ def test_a_name_that_is_taken_ends_the_client(url: str, terminal: Terminal) -> N
 
 def test_the_user_can_leave_while_there_is_no_server(serve: ServerFactory, terminal: Terminal) -> None:
     server, url = serve_chat(serve)
+    made = make_chat(url)
 
     def user() -> None:
-        terminal.wait_for(" 1 lobby")
+        terminal.wait_for(" 1 lobby", "\u25cf")
         server.stop()
         terminal.wait_for("\u25cb reconnecting in")
-        terminal.press(f"never sent{ENTER}")
-        terminal.wait_for("never sent \u2026")
-        terminal.press(CTRL_D)
+        terminal.press(f"never said{ENTER}nor this{ENTER}{CTRL_D}")
 
-    assert chat(url, terminal, user) == 0
+    assert drive(terminal, made.run, user) == 0
+    assert [(waiting.room, waiting.text) for waiting in made.unsaid] == [("lobby", "never said"), ("lobby", "nor this")]
+
+
+def test_what_was_said_just_before_the_end_is_sent(url: str, terminal: Terminal) -> None:
+    made = make_chat(url)
+
+    def user() -> None:
+        terminal.wait_for(" 1 lobby", "\u25cf")
+        terminal.press(f"one{ENTER}two{ENTER}three{ENTER}{CTRL_D}")
+
+    assert drive(terminal, made.run, user) == 0
+    assert made.unsaid == []
+    with other(url) as bob:
+        assert [getattr(message, "text", "") for message in bob.history("lobby")] == ["one", "two", "three"]

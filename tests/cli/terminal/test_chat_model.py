@@ -81,6 +81,16 @@ def test_switching_between_rooms(rooms: ChatModel) -> None:
     assert ChatModel("", lambda: None).neighbour(1) is None
 
 
+def test_a_room_comes_to_the_front_once_it_is_joined(rooms: ChatModel) -> None:
+    rooms.go_to_joined("new")
+    assert rooms.current is rooms.rooms["lobby"]
+    rooms.apply(joined("other"))
+    rooms.apply(joined("new"))
+    assert rooms.current is rooms.rooms["new"]
+    rooms.go_to_joined("tea")
+    assert rooms.current is rooms.rooms["tea"]
+
+
 def test_leaving_rooms(rooms: ChatModel) -> None:
     rooms.forget(rooms.rooms["lobby"])
     assert rooms.current is rooms.rooms["tea"]
@@ -94,7 +104,7 @@ def test_texts_are_shown_as_waiting_until_the_server_acknowledges_them(rooms: Ch
     for waiting in (first, second, other):
         rooms.wait_for(waiting)
     assert shown(rooms) == ["first \u2026", "second \u2026"]
-    assert rooms.waiting_count == 3
+    assert rooms.waiting == [first, second, other]
     rooms.said(first)
     assert shown(rooms) == ["second \u2026"]
     rooms.said(second, "you are muted")

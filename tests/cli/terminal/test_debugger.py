@@ -165,3 +165,16 @@ def test_a_final_error_is_raised(serve: ServerFactory, terminal: Terminal) -> No
         debugger = Debugger(DebuggerModel("ws://place"), connections, InMemoryHistory(), recording)
     with pytest.raises(OpeningFailed):
         drive(terminal, debugger.run, lambda: None)
+
+
+def test_what_was_sent_just_before_the_end_arrives(serve: ServerFactory, terminal: Terminal) -> None:
+    received: list[str | bytes] = []
+    server = serve(lambda ws: received.extend(ws))
+
+    def user() -> None:
+        terminal.wait_for("\u25cf connected")
+        terminal.press(f"one{ENTER}two{ENTER}{CTRL_D}")
+
+    debug(url_of(server), terminal, user)
+    server.stop()
+    assert received == ["one", "two"]

@@ -15,7 +15,7 @@ from time import monotonic
 
 import pytest
 
-from tests.connection.wiring import PATIENCE
+from tests.concurrency import TIMEOUT
 from tests.documents import ROOT
 
 
@@ -28,7 +28,7 @@ class Window:
 
     def tmux(self, *arguments: str) -> str:
         """Run a command of tmux, and return what it prints."""
-        done = subprocess.run(["tmux", "-S", str(self._socket), *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(["tmux", "-S", str(self._socket), *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -58,7 +58,7 @@ class Window:
 
     def wait_until(self, is_so: Callable[[list[str]], bool], what: str) -> list[str]:
         """Wait until the rows are as they must be, and return them."""
-        until = monotonic() + PATIENCE
+        until = monotonic() + TIMEOUT
         while not is_so(rows := self.rows()):
             assert select.select([self._output], [], [], max(0, until - monotonic()))[0], "\n".join([f"not {what}:", *rows])
             os.read(self._output, 1 << 20)
@@ -85,5 +85,5 @@ def open_window(folder: Path, columns: int = 80, rows: int = 24) -> Iterator[Win
         window.wait_until(lambda rows: rows[0] == "ready", "ready")
         yield window
     finally:
-        subprocess.run(["tmux", "-S", str(folder / "tmux"), "kill-server"], capture_output=True, timeout=PATIENCE, check=False)
+        subprocess.run(["tmux", "-S", str(folder / "tmux"), "kill-server"], capture_output=True, timeout=TIMEOUT, check=False)
         os.close(output)

@@ -10,8 +10,8 @@ from time import monotonic
 MAX_CALLS = 1000
 MAX_SECONDS_AT_ONCE = 0.05
 
-Call = Callable[[], None]
-"""A function without arguments."""
+Call = Callable[[], object]
+"""A function without arguments, whose result is ignored."""
 
 
 class CallQueue:
@@ -45,6 +45,14 @@ class CallQueue:
         if wake_up is not None:
             wake_up()
         return True
+
+    def fail(self, error: Exception) -> None:
+        """Have an exception raised in the thread of the screen, which ends it. Waits as `put` does."""
+
+        def fail() -> None:
+            raise error
+
+        self.put(fail)
 
     def run_all(self) -> None:
         """Make the calls that are waiting. For the thread of the screen.

@@ -1,14 +1,14 @@
 """The chat on a terminal: a screen for a `ChatClient`.
 
-Three threads besides the client's own: the main one has the screen, one receives events, and the worker makes requests, which wait while
-there is no connection.
+Three threads besides the client's own: the main one has the screen, one receives events, and one makes requests, which wait while there is
+no connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from time import monotonic, time
+from time import monotonic
 
 from prompt_toolkit.history import History
 
@@ -32,22 +32,19 @@ from wschat.cli.terminal.chat_commands import (
     parse_line,
 )
 from wschat.cli.terminal.chat_model import ChatModel, Waiting
-from wschat.cli.terminal.chat_room import Entry, Room
+from wschat.cli.terminal.chat_requests import Requests, text_of
+from wschat.cli.terminal.chat_room import Room
 from wschat.cli.terminal.completion import ChatCompleter
 from wschat.cli.terminal.rows import Row
 from wschat.cli.terminal.screen import Screen
 from wschat.cli.terminal.transcript import Transcript
-from wschat.cli.terminal.worker import Worker
 from wschat.client.chat.client import ChatClient
 from wschat.client.reconnect import Attempt
 from wschat.daemons import start_daemon
-from wschat.errors import UsageError, WSChatError
-from wschat.events import Event
+from wschat.errors import UsageError
 
 SECONDS_TO_CLOSE = 2.0
-_OLDER = 100
 _SECONDS_BETWEEN_TYPING = 4.0
-_ERRORS = (WSChatError, OSError)  # what a request may raise: it failed, or the client has ended
 
 
 class Chat:
@@ -59,7 +56,7 @@ class Chat:
         self._client = make_client(self._attempted)
         self.model = ChatModel(place, lambda: self._client.name)
         self.completer = ChatCompleter(self._commands, self._rooms, self._names)
-        self._worker = Worker()
+        self._requests = Requests(self._client, self.model, self.calls)
         self._tell_typing_at = 0.0
         self._screen = Screen(self, self.calls, history)
 
@@ -68,17 +65,26 @@ class Chat:
         try:
             return self._screen.run(self._start)
         finally:
-            self._client.stop()
-            self._worker.stop(SECONDS_TO_CLOSE)
-            self.calls.run_to_end(SECONDS_TO_CLOSE)
-            self._client.close()
+            self._stop()
+
+    @property
+    def unsaid(self) -> list[Waiting]:
+        """The messages that the server did not get until the end."""
+        return self.model.waiting
 
     def _start(self) -> None:
         self._client.start()
         start_daemon(self._receive, "wschat-receiver")
-        self._worker.start()
-        for task in (self._ask_commands, self._ask_rooms):
-            self._worker.submit(task)
+        self._requests.start()
+
+    def _stop(self) -> None:
+        """Send what waits, if there is a connection, and end the client."""
+        if self._client.connected:
+            self._requests.finish(SECONDS_TO_CLOSE)
+        self._client.stop()
+        self._requests.finish(SECONDS_TO_CLOSE)
+        self.calls.run_to_end(SECONDS_TO_CLOSE)
+        self._client.close()
 
     # What the screen asks for
 
@@ -115,14 +121,15 @@ class Chat:
         room, now = self.model.current, monotonic()
         if room is None or not room.is_joined or not text or text.startswith("/") or not self._client.connected:
             return
-        if now >= self._tell_typing_at and self._worker.submit(partial(self._tell_typing, room.name)):
+        if now >= self._tell_typing_at:
             self._tell_typing_at = now + _SECONDS_BETWEEN_TYPING
+            self._requests.tell_typing(room)
 
     def reached_top(self) -> None:
         """Read older messages of the room in front."""
         room = self.model.current
-        if room is not None and room.has_older and not room.is_loading and self._worker.submit(partial(self._load_older, room)):
-            room.is_loading = True
+        if room is not None and room.has_older and not room.is_loading:
+            self._requests.load_older(room)
 
     def key(self, name: str) -> None:
         """Go to another room."""
@@ -140,28 +147,25 @@ class Chat:
     # What the user asks for. Raises UsageError if that cannot be done now
 
     def _do(self, request: Request) -> None:
-        model = self.model
+        requests = self._requests
         if isinstance(request, Say):
-            waiting = Waiting(self._current().name, request.text)
-            self._submit(partial(self._say, waiting))
-            model.wait_for(waiting)
+            requests.say(Waiting(self._current().name, request.text))
         elif isinstance(request, JoinRoom):
-            room = model.rooms.get(request.room.casefold())
+            room = self.model.rooms.get(request.room.casefold())
             if room is not None and room.is_joined:
-                model.go_to(room)
+                self.model.go_to(room)
             else:
-                self._submit(partial(self._join, request.room))
+                requests.join(request.room)
         elif isinstance(request, LeaveRoom):
-            self._leave(self._find(request.room) if request.room else self._current(is_joined=False))
+            requests.leave(self._find(request.room) if request.room else self._current(is_joined=False))
         elif isinstance(request, GoToRoom):
-            model.go_to(self._find(request.room))
+            self.model.go_to(self._find(request.room))
         elif isinstance(request, TakeName):
-            self._submit(partial(self._request, lambda: self._client.run("nick", name=request.name)))
+            requests.ask("nick", name=request.name)
         elif isinstance(request, WhisperTo):
-            self._submit(partial(self._whisper, request))
+            requests.whisper(request.name, request.text)
         elif isinstance(request, AskServer):
-            room_name = self._current().name
-            self._submit(partial(self._request, lambda: self._client.run("say", room=room_name, text=request.line)))
+            requests.ask("say", room=self._current().name, text=request.line)
         else:
             self._do_here(request)
 
@@ -194,16 +198,6 @@ class Chat:
             raise UsageError(f"you are not in {text}: /join {text}")
         return room
 
-    def _leave(self, room: Room) -> None:
-        if room.is_joined:
-            self._submit(partial(self._leave_room, room))
-        else:
-            self.model.forget(room)
-
-    def _submit(self, task: Callable[[], None]) -> None:
-        if not self._worker.submit(task):
-            raise UsageError("too many messages wait to be sent")
-
     # Completion
 
     def _commands(self) -> dict[str, tuple[str, str]]:
@@ -215,91 +209,6 @@ class Chat:
     def _names(self) -> list[str]:
         room = self.model.current
         return [name for name in room.members if name != self.model.me()] if room else []
-
-    # Requests, which the worker makes
-
-    def _request(self, ask: Callable[[], Event]) -> None:
-        """Make a request, and show its reply or why it failed."""
-        try:
-            self.calls.put(partial(self.model.reply, ask()))
-        except _ERRORS as error:
-            self.calls.put(partial(self.model.fail, text_of(error)))
-
-    def _say(self, waiting: Waiting) -> None:
-        error = None
-        try:
-            began_at = monotonic()
-            self._client.say(waiting.room, waiting.text, timeout=None)
-            self.calls.put(partial(self._set_latency, monotonic() - began_at))
-        except _ERRORS as failure:
-            error = text_of(failure)
-        self.calls.put(partial(self.model.said, waiting, error))
-
-    def _join(self, name: str) -> None:
-        def go(room: str) -> None:
-            self.model.go_to(self.model.rooms.get(room))
-
-        try:
-            room = self._client.join(name).room
-        except _ERRORS as error:
-            self.calls.put(partial(self.model.fail, text_of(error)))
-        else:
-            self.calls.put(partial(go, room))
-
-    def _leave_room(self, room: Room) -> None:
-        try:
-            self._client.leave(room.name)
-        except _ERRORS as error:
-            self.calls.put(partial(self.model.fail, text_of(error)))
-        else:
-            self.calls.put(partial(self.model.forget, room))
-
-    def _whisper(self, request: WhisperTo) -> None:
-        try:
-            self._client.whisper(request.name, request.text)
-        except _ERRORS as error:
-            self.calls.put(partial(self.model.fail, text_of(error)))
-        else:
-            self.calls.put(partial(self.model.whispered, request.name, request.text, time()))
-
-    def _load_older(self, room: Room) -> None:
-        entries: list[Entry] = []
-        more = True
-        before = room.oldest_seq
-        try:
-            while more and not entries:
-                page = self._client.history(room.name, before=before, limit=_OLDER)
-                entries = [entry for entry in page if isinstance(entry, Entry)]
-                more = len(page) == _OLDER
-                before = getattr(page[0], "seq", None) if page else None
-        except _ERRORS as error:
-            self.calls.put(partial(self.model.fail, text_of(error)))
-        self.calls.put(lambda: room.add_older(entries, more=more))
-
-    def _ask_commands(self) -> None:
-        try:
-            began_at = monotonic()
-            commands = self._client.run("commands", timeout=None)
-            self.calls.put(partial(self.model.apply, commands))
-            self.calls.put(partial(self._set_latency, monotonic() - began_at))
-        except _ERRORS:
-            pass  # the chat works without completion
-
-    def _ask_rooms(self) -> None:
-        try:
-            rooms = [room.room for room in self._client.rooms(timeout=None)]
-            self.calls.put(partial(self.model.set_known_rooms, rooms))
-        except _ERRORS:
-            pass
-
-    def _tell_typing(self, room: str) -> None:
-        try:
-            self._client.run("typing", room=room, timeout=1)
-        except _ERRORS:
-            pass  # it was not important
-
-    def _set_latency(self, seconds: float) -> None:
-        self.model.latency = seconds
 
     # What happens to the client
 
@@ -313,15 +222,6 @@ class Chat:
             for event in self._client:
                 self.calls.put(partial(self.model.apply, event))
         except Exception as error:
-            self.calls.put(partial(_raise, error))
+            self.calls.fail(error)
         finally:
             self.calls.close()
-
-
-def text_of(error: object) -> str:
-    """Return the text of an error for people."""
-    return str(getattr(error, "text", "") or error)
-
-
-def _raise(error: Exception) -> None:
-    raise error

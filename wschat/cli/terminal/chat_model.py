@@ -65,7 +65,9 @@ class ChatModel:
         self._commands: dict[str, tuple[str, str]] = {}
         self._moderator_commands: set[str] = set()
         self._lobby = Transcript()
-        self._waiting: list[Waiting] = []
+        self._wanted = ""
+        self.waiting: list[Waiting] = []
+        """The messages that the server does not have yet."""
 
     @property
     def transcript(self) -> Transcript:
@@ -89,6 +91,14 @@ class ChatModel:
         if room is not None:
             room.come_to_front()
         self._show_waiting()
+
+    def go_to_joined(self, name: str) -> None:
+        """Bring a room to the front that the server has let the user join, as soon as its `joined` event is here."""
+        room = self.rooms.get(name)
+        if room is not None and room.is_joined:
+            self.go_to(room)
+        else:
+            self._wanted = name
 
     def neighbour(self, step: int) -> Room | None:
         """Return the room after (1) or before (-1) the one in front."""
@@ -127,19 +137,14 @@ class ChatModel:
 
     # Messages on their way to the server
 
-    @property
-    def waiting_count(self) -> int:
-        """The number of messages that the server does not have yet."""
-        return len(self._waiting)
-
     def wait_for(self, waiting: Waiting) -> None:
         """Show a message that waits to be said."""
-        self._waiting.append(waiting)
+        self.waiting.append(waiting)
         self._show_waiting()
 
     def said(self, waiting: Waiting, error: str | None = None) -> None:
         """Note that a message was said, or why it was not."""
-        self._waiting.remove(waiting)
+        self.waiting.remove(waiting)
         self._show_waiting()
         if error is not None:
             room = self.rooms.get(waiting.room)
@@ -148,7 +153,7 @@ class ChatModel:
 
     def _show_waiting(self) -> None:
         if self.current is not None:
-            texts = [waiting.text for waiting in self._waiting if waiting.room == self.current.name]
+            texts = [waiting.text for waiting in self.waiting if waiting.room == self.current.name]
             self.current.transcript.footer = [self.lines.waiting(text) for text in texts]
 
     # Attempts to connect
@@ -188,7 +193,8 @@ class ChatModel:
         room = self.rooms.setdefault(event.room, Room(event.room, self.lines))
         entries = [entry for _, entry in entries_in(event.messages) if isinstance(entry, Entry)]
         room.enter(event, entries)
-        if self.current is None:
+        if self.current is None or self._wanted == room.name:
+            self._wanted = ""
             self.go_to(room)
 
     def _entry(self, event: MessageEvent | TopicEvent) -> None:

@@ -51,8 +51,8 @@ def _facts(model: ChatModel) -> Row:
         facts += _typing(model.current)
         if model.current.is_joined:
             facts.append(("", _count(len(model.current.members), "member")))
-    if model.waiting_count:
-        facts.append(("class:unread", f"{model.waiting_count} to send"))
+    if model.waiting:
+        facts.append(("class:unread", f"{len(model.waiting)} to send"))
     if model.is_connected:
         facts.append(("class:good", f"\u25cf {latency(model.latency)}" if model.latency is not None else "\u25cf connected"))
     else:

@@ -51,7 +51,7 @@ class Debugger:
         self.completer: Completer = CommandCompleter(lambda: {name: (command.usage, command.help) for name, command in COMMANDS.items()})
         self._connections = connections
         self._recording = recording
-        self._worker = Worker()
+        self._worker = Worker(self.calls.fail)
         self._screen = Screen(self, self.calls, history)
         self._ws: Connection | None = None
         self._is_ending = False
@@ -68,13 +68,13 @@ class Debugger:
         start_daemon(self._receive, "wschat-receiver")
 
     def _stop(self) -> None:
-        """Close the connection, and take what still arrives into the transcript."""
+        """Send what waits, close the connection, and take what still arrives into the transcript."""
+        self._worker.finish(SECONDS_TO_CLOSE)
         self._is_ending = True
         if self._ws is not None:
             self._ws.begin_close(timeout=SECONDS_TO_CLOSE)
         if isinstance(self._connections, Reconnect):
             self._connections.stop()
-        self._worker.stop(SECONDS_TO_CLOSE)
         self.calls.run_to_end(2 * SECONDS_TO_CLOSE)
 
     def attempted(self, attempt: Attempt) -> None:
@@ -181,7 +181,7 @@ class Debugger:
                     break
             self.calls.put(partial(self._screen.end, code))
         except Exception as error:
-            self.calls.put(partial(_raise, error))
+            self.calls.fail(error)
         finally:
             self.calls.close()
 
@@ -206,7 +206,3 @@ def _address(ws: Connection) -> str:
         return str(address) or "a Unix socket"
     host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
     return f"{host}:{address[1]}"
-
-
-def _raise(error: Exception) -> None:
-    raise error

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 
 from wschat.cli.client.conversation import opening
-from wschat.cli.client.exit_codes import CommandExit, ExitCode
+from wschat.cli.client.exit_codes import CommandExit, ExitCode, note
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.recording import Recording
-from wschat.cli.terminal.chat import Chat, text_of
+from wschat.cli.terminal.chat import Chat
+from wschat.cli.terminal.chat_requests import text_of
 from wschat.cli.terminal.debugger import Debugger
 from wschat.cli.terminal.debugger_model import DebuggerModel
 from wschat.cli.terminal.guest_secrets import GuestSecrets
@@ -88,6 +89,8 @@ def _run_chat(options: ConnectOptions, name: str | None) -> int:
     except ConnectionClosed as closed:
         raise CommandExit(ExitCode.CLOSED, f"{options.place}: connection closed: {closed}") from closed
     _print(chat.transcript, shutil.get_terminal_size().lines - 2)
+    for waiting in chat.unsaid:
+        note(f"not said in {waiting.room}: {waiting.text}")
     return code
 
 
