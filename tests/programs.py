@@ -12,7 +12,11 @@ import textwrap
 from collections.abc import Iterator
 
 from tests.concurrency import TIMEOUT
+from tests.documents import ROOT
 from tests.server.command import environment
+
+NODE_MODULES = ROOT / ".cache/node/node_modules"
+"""The packages of npm that scripts/test installs."""
 
 
 def run_program(source: str, *arguments: str, code: int = 0) -> str:

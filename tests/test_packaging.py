@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.documents import ROOT
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -28,6 +27,7 @@ from websockets.sync.server import serve as serve_threading
 import wschat
 from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
+from tests.programs import NODE_MODULES
 from tests.server.command import running
 from wschat import Connection, ConnectionClosed, Deflate, Limits
 
@@ -39,7 +39,6 @@ REPEATED = [f"message {number} of many that look alike, " * 20 for number in ran
 
 Result = TypeVar("Result")
 
-NODE_MODULES = Path(__file__).parents[1] / ".cache/node/node_modules"
 # Verbatim from the tutorial.
 TUTORIAL_CLIENT = """\
 // Client-side JavaScript

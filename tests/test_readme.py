@@ -9,10 +9,8 @@ import subprocess
 import pytest
 
 import wschat
-from tests.documents import README, ROOT
-from tests.programs import free_port, run_program, running_program
-
-NODE_MODULES = ROOT / ".cache/node/node_modules"
+from tests.documents import README
+from tests.programs import NODE_MODULES, free_port, run_program, running_program
 
 
 def test_the_readme_has_fewer_than_250_lines() -> None:

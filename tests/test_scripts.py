@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.documents import ROOT
+
 PEERS = ROOT / "scripts/peers"
 APT = """\
 Dir "{root}";

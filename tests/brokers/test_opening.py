@@ -13,6 +13,7 @@ import wschat
 from tests.brokers.toy import ToyBroker
 from tests.brokers.wiring import log_of, numbers, say, upto
 from tests.chat.wiring import Client
+from tests.documents import ROOT
 from tests.server.command import Command, run, running
 from wschat.brokers.base import Retention
 from wschat.brokers.memory import MemoryBroker
@@ -21,7 +22,6 @@ from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.errors import HistoryUnavailable, UsageError
 
-TOP = Path(__file__).parents[2]
 TOY = "tests.brokers.toy:ToyBroker"
 
 BROKEN = """
@@ -157,7 +157,7 @@ def client_in_room(command: Command, stack: ExitStack, name: str) -> Client:
 
 
 def test_the_command_serves_a_broker_of_another_package() -> None:
-    with running("--port", "0", "--history", TOY, cwd=TOP) as command, ExitStack() as stack:
+    with running("--port", "0", "--history", TOY, cwd=ROOT) as command, ExitStack() as stack:
         assert f"(history: {TOY})" in command.start_line
         assert client_in_room(command, stack, "alice").say("hello") == 1
         bob = client_in_room(command, stack, "bob")

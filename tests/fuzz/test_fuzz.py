@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import ROOT
 from tests.fuzz.targets import CORPUS, TARGETS
 
-TOP = Path(__file__).parents[2]
 INPUTS = [(target, path) for target in TARGETS for path in sorted((CORPUS / target).iterdir())]
 
 
@@ -26,7 +26,7 @@ def test_the_fuzzer_finds_nothing_in_a_few_seconds(target: str, tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", target, "5"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(TOP), "TMPDIR": str(tmp_path)},
+        env={"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=100,

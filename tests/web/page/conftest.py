@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.programs import NODE_MODULES
 from tests.server.command import Served
-from tests.web.page.wiring import NODE_MODULES, SECRET, Windows, chromium, launch
+from tests.web.page.wiring import SECRET, Windows, chromium, launch
 from tests.web.wiring import OpenWeb, Web
 from wschat.brokers.base import Retention
 from wschat.brokers.memory import MemoryBroker

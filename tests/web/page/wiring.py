@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, expect
 
 from tests.server.command import Served
-
-NODE_MODULES = Path(__file__).parents[3] / ".cache/node/node_modules"
 
 # What the browser itself logs when a connection is refused or lost, or a server is stopping. A page cannot prevent it.
 _LOGGED_BY_THE_BROWSER = (
