@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -190,3 +190,41 @@ def running(url: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+def closing_at(kind: str) -> Callable[[Connection], None]:
+    """Return the handler of a chat that closes the connection with 1011 at the first request of this type."""
+
+    def handle(ws: Connection) -> None:
+        ws.send(json.dumps({"type": "welcome", "server": "test", "name": "anna", "limits": {}}))
+        for message in ws:
+            request = json.loads(message)
+            if request["type"] == kind:
+                ws.close(1011, "oops")
+            elif request["type"] == "join":
+                joined = {
+                    "type": "joined",
+                    "room": "tea",
+                    "epoch": "1",
+                    "last": 0,
+                    "members": [],
+                    "messages": [],
+                    "more": False,
+                    "gap": False,
+                }
+                ws.send(json.dumps({**joined, "id": request["id"]}))
+            else:
+                ws.send(json.dumps({"type": "pong", "id": request["id"]}))
+
+    return handle
+
+
+@pytest.mark.parametrize(("kind", "code"), [("join", 3), ("ping", 3), ("say", 4)])
+def test_a_connection_that_ends_in_the_middle_of_a_request(serve: ServerFactory, kind: str, code: int) -> None:
+    url = url_of(serve(closing_at(kind), subprotocols=SUBPROTOCOLS))
+    for arguments, given in ((["--send", "hi"], ""), ([], "hi\n")):
+        done = run(url, "--room", "tea", "--name", "anna", *arguments, given=given)
+        assert (done.code, done.out) == (code, b"")
+        assert done.err.startswith(f"wschat: {url}: ")
+        assert "connection closed: 1011 oops" in done.err
+        assert len(done.err.splitlines()) == 1

@@ -129,7 +129,7 @@ class ConnectOptions:
         10.0, option=Option("--timeout", "Script: seconds to wait for each message; 0 for no limit.", metavar="SECONDS")
     )
     """The seconds to wait for each expected message; 0 for no limit."""
-    count: int = setting(0, option=Option("--count", "End after this many messages; 0 for no such end.", metavar="N"))
+    count: int = setting(0, option=Option("--count", "End after this many messages; 0 for no such end.", metavar="N", maximum=1e9))
     """The number of messages after which the command ends; 0 for no such end."""
     record: str | None = _text("--record", "File to write all messages to, with their times, as JSON lines.", "FILE")
     """The path of the file to record to."""

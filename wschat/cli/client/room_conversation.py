@@ -47,8 +47,9 @@ class RoomConversation(Conversation):
             with opening(self._options):
                 try:
                     self._client.run("ping", timeout=None)
-                except ConnectionClosed as closed:
-                    raise CommandExit(ExitCode.NOT_CONNECTED, f"{self._options.place}: connection closed: {closed}") from None
+                except (ConnectionClosed, OutcomeUnknown):
+                    text = f"{self._options.place}: connection closed: {self._client.closed}"
+                    raise CommandExit(ExitCode.NOT_CONNECTED, text) from None
             self._note_opening(f"joined {self._room} as {self._client.name}", (), None)
             try:
                 with suppress(ConnectionClosed):
@@ -73,7 +74,7 @@ class RoomConversation(Conversation):
             return
         try:
             super().send_line(line)
-        except (Rejected, OutcomeUnknown) as error:
+        except Rejected as error:
             self._unsaid += 1
             if self._options.quiet:
                 return
@@ -108,13 +109,14 @@ class RoomConversation(Conversation):
 
     @contextmanager
     def _until_ended(self) -> Iterator[None]:
-        """Turn an error that has ended the client into ConnectionClosed; `report_end` tells it."""
+        """Turn any error after the end of the client into ConnectionClosed; `report_end` tells what has ended it."""
         try:
             yield
         except (OSError, WSChatError) as error:
-            if error is self._client.closed and not isinstance(error, ConnectionClosed):
-                raise ConnectionClosed(*LOST) from None
-            raise
+            ended = self._client.closed
+            if ended is None or (isinstance(error, Rejected) and error is not ended):
+                raise
+            raise self._closed or ConnectionClosed(*LOST) from None
 
     def _check_membership(self, event: Event) -> None:
         """Raise CommandExit if an event tells that a moderator has removed the client from the room."""
