@@ -73,6 +73,13 @@ def test_a_date_is_added_unless_there_is_one() -> None:
     assert any(line.startswith(b"Date: ") for line in other.head)
 
 
+def test_white_space_around_a_value_is_no_part_of_it() -> None:
+    output = Output()
+    output.writer.begin(200, [("Set-Cookie", " a=1; b \t"), ("Content-Length", "0")])
+    output.writer.end()
+    assert b"Set-Cookie: a=1; b" in output.head
+
+
 def test_the_connection_ends_if_a_body_of_the_request_was_not_received() -> None:
     output = Output(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
     output.writer.begin(200, [("Content-Length", "0")])

@@ -57,8 +57,9 @@ class ResponseWriter:
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]], reason: str | None = None) -> None:
         """Set status and headers. Date is added if it is missing, and so is what delimits the body and the connection."""
-        # As bytes, because h11 takes only ASCII as str, and an origin that is repeated in a header may be another text.
-        raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        # As bytes, because h11 takes only ASCII as str, and an origin that is repeated in a header may be another text. Without the white
+        # space around values, which is no part of them, and which Django's cookies have.
+        raw_headers = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in headers]
         if not any(name.lower() == b"date" for name, _ in raw_headers):
             raw_headers.insert(0, (b"Date", formatdate(usegmt=True).encode()))
         if self._h11.their_state in (h11.SEND_BODY, h11.ERROR):
