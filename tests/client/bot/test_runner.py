@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from itertools import count
 
 import pytest
 
 from tests.chat.wiring import Guests
 from tests.client.bot.conftest import BotFactory
 from tests.concurrency import TIMEOUT, eventually
+from wschat import Bot
 from wschat.client.bot import runner
 from wschat.client.bot.message import Message
 
 
-def test_messages_above_the_limit_are_logged_and_not_handled(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
-    alice = chat.v1("alice", "tea")
-    bot, finish = bot_of(workers=1, max_pending=2), threading.Event()
-    handled: list[str] = []
+class Waiting:
+    """A bot in a chat whose handler of all messages waits until it may go on."""
 
-    @bot.on_message()
-    def note(message: Message) -> None:
-        handled.append(message.text)
-        assert finish.wait(TIMEOUT)
+    def __init__(self, bot: Bot) -> None:
+        self.handled: list[str] = []
+        self.go_on = threading.Event()
+        bot.on_message()(self._handle)
 
+    def _handle(self, message: Message) -> None:
+        self.handled.append(message.text)
+        assert self.go_on.wait(TIMEOUT)
+
+
+def test_messages_above_the_share_of_a_sender_are_logged_and_not_handled(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+    alice, bob = chat.v1("alice", "tea"), chat.v1("bob", "tea")
+    bot = bot_of(workers=1, max_pending=4)
+    waiting = Waiting(bot)
     with bot:
         eventually(lambda: bot.client.connected)
         for number in range(5):
             alice.say(f"text {number}")
-        eventually(lambda: "those that come are not handled" in caplog.text)
-        finish.set()
-        eventually(lambda: handled[:2] == ["text 0", "text 1"])
-        numbers = count(5)
+        bob.say("another text")
+        eventually(lambda: bot._runner and len(bot._runner._workers._queues) == 2)
+        waiting.go_on.set()
+    assert sorted(waiting.handled) == ["another text", "text 0", "text 1"]
+    counts = re.findall(r"(\d) messages were not handled: too many of their senders were waiting", caplog.text)
+    assert counts == ["1", "2"]
 
-        def is_handled_again() -> bool:
-            alice.say(f"text {next(numbers)}")
-            return len(handled) > 2
 
-        eventually(is_handled_again)
-    assert "text 2" not in handled
-    assert "messages are handled again" in caplog.text
+def test_a_full_queue_makes_the_bot_wait_and_nothing_is_lost(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+    clients = [chat.v1(f"guest{number}", "tea") for number in range(6)]
+    bot = bot_of(workers=1, max_pending=2)
+    waiting = Waiting(bot)
+    with bot:
+        eventually(lambda: bot.client.connected)
+        for client in clients:
+            client.say(f"text of {client}")
+        eventually(lambda: "slower than the messages that come: messages wait" in caplog.text)
+        waiting.go_on.set()
+        eventually(lambda: len(waiting.handled) == 6)
+    assert waiting.handled == [f"text of {client}" for client in clients]
+    assert "were not handled" not in caplog.text
 
 
 def test_a_handler_that_does_not_return_is_abandoned(

@@ -89,25 +89,43 @@ def test_keys_take_turns(make: WorkersFactory) -> None:
     assert order == ["alice", "bob", "alice"]
 
 
-def test_a_full_queue_refuses_jobs(make: WorkersFactory) -> None:
+def test_a_full_queue_refuses_jobs_or_waits_for_room(make: WorkersFactory) -> None:
     workers = make(threads=1, max_pending=3)
     blocker = BlockingJob()
-    assert workers.submit("a", blocker)
-    assert workers.submit("b", blocker)
-    assert workers.submit("c", blocker)
+    for key in ("a", "b", "c"):
+        assert not workers.is_full
+        assert workers.submit(key, blocker)
+    assert workers.is_full
     assert not workers.submit("d", blocker)
+    accepted: list[bool] = []
+    submitting = threading.Thread(target=lambda: accepted.append(workers.submit("d", blocker, wait=True)))
+    submitting.start()
+    blocker.until_running()
+    assert not accepted
     blocker.release()
-    eventually(lambda: not workers.is_busy("c"))
-    assert workers.submit("d", blocker)
+    submitting.join(TIMEOUT)
+    assert accepted == [True]
+
+
+def test_stop_ends_a_wait_for_room(make: WorkersFactory) -> None:
+    workers = make(threads=1, max_pending=1)
+    blocker = BlockingJob()
+    workers.submit("a", blocker)
+    accepted: list[bool] = []
+    submitting = threading.Thread(target=lambda: accepted.append(workers.submit("b", blocker, wait=True)))
+    submitting.start()
+    assert workers.stop(0.01) == 1
+    submitting.join(TIMEOUT)
+    assert accepted == [False]
+    blocker.release()
 
 
 def test_one_key_cannot_fill_the_queue(make: WorkersFactory) -> None:
-    workers = make(threads=1)
+    workers = make(threads=1, max_pending=100)
     blocker = BlockingJob()
-    workers.submit("alice", blocker)
-    blocker.until_running()
-    assert [workers.submit("alice", blocker) for _ in range(101)] == [True] * 100 + [False]
-    assert workers.submit("bob", blocker)
+    assert [workers.submit("alice", blocker, wait=True) for _ in range(60)] == [True] * 50 + [False] * 10
+    assert [workers.submit("bob", blocker, wait=True) for _ in range(60)].count(True) in (10, 11)  # one of them may not wait in the queue
+    assert workers.submit("carol", blocker)
     blocker.release()
 
 

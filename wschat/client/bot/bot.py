@@ -41,8 +41,9 @@ class Bot(Decorators):
         bot.run()
 
     Handlers run in `workers` threads. Those for messages of one sender in one room run one after the other, in order; all others may run at
-    the same time. At most `max_pending` messages may wait or be handled, 100 of them of one sender in one room. A message above that is
-    not handled, which is logged. An exception of a handler is logged; the sender of a command, or of a message that has a pattern, is told.
+    the same time. At most `max_pending` messages may wait or be handled; above that, the bot waits before it takes more. Once it is half of
+    that, a sender may have a tenth of it in one room; a message above that is not handled, which is logged. An exception of a handler is
+    logged; the sender of a command, or of a message that has a pattern, is told.
 
     The bot takes no notice of its own messages, also of those of another connection by its name, nor of those from before it joined. After
     a lost connection it handles the messages that it has missed, unless the connection was lost for more than `catch_up` seconds; no

@@ -73,7 +73,7 @@ class Decorators:
         return add
 
     def on_join(self, function: _Function) -> _Function:
-        """Call a function with the `Member` whenever someone joins a room of the bot. As a decorator: `@bot.on_join`."""
+        """Call a function with each `Member` who joins a room of the bot. As a decorator: `@bot.on_join`."""
         _check(function, "an on_join handler", "the member")
         self._handlers.add_greeter(function)
         return function

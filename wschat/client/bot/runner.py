@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from time import monotonic
 
 from wschat.callables import name_of
 from wschat.client.bot.commands import Call
@@ -26,6 +28,8 @@ logger = logging.getLogger("wschat.bot")
 
 _DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was stopped
 _MIN_SAY_TIMEOUT = 10.0
+_COMPLAINT_SECONDS = 60.0
+_REFUSED = "%d messages were not handled: too many of their senders were waiting"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class Runner:
         self._speak_by = speak_by
         self._on_end = on_end
         self._schedule = Schedule(handlers.periodic, self._submit_periodic)
-        self._refused = 0  # since the last message that was accepted; for the thread that takes the events
+        # For the thread that takes the events: how many messages were refused and not reported yet, and when what was logged.
+        self._refused = 0
+        self._complained_at: dict[str, float] = {}
 
     def start(self) -> None:
         """Start the threads. Raises OSError if one cannot be started."""
@@ -100,6 +106,8 @@ class Runner:
             logger.warning("%d handlers and messages were not finished within %g s", unfinished, _DRAIN_SECONDS)
         self._client.close()
         join_daemon(self._thread)
+        if self._refused:
+            logger.warning(_REFUSED, self._refused)
 
     def _run(self) -> None:
         try:
@@ -112,13 +120,22 @@ class Runner:
             self._on_end(error)
 
     def _submit(self, key: Hashable, job: Callable[[], object]) -> None:
-        if not self._workers.submit(key, job):
+        """Give a message to the workers. If the queue is full, wait: the client keeps what comes meanwhile, and fetches what it cannot."""
+        if self._workers.is_full:
+            self._complain("the handlers are slower than the messages that come: messages wait")
+        if not self._workers.submit(key, job, wait=True):
             self._refused += 1
-            if self._refused == 1:
-                logger.warning("too many messages are waiting: those that come are not handled")
-        elif self._refused:
-            logger.warning("messages are handled again; %d were not", self._refused)
-            self._refused = 0
+            if self._complain(_REFUSED, self._refused):
+                self._refused = 0
+
+    def _complain(self, text: str, *arguments: object) -> bool:
+        """Log a warning, unless it was logged within the last minute. Return False then."""
+        now = monotonic()
+        if now < self._complained_at.get(text, -math.inf) + _COMPLAINT_SECONDS:
+            return False
+        self._complained_at[text] = now
+        logger.warning(text, *arguments)
+        return True
 
     def _submit_periodic(self, periodic: Periodic) -> None:
         if not self._workers.is_busy(periodic):

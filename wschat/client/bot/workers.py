@@ -11,22 +11,26 @@ from wschat.daemons import join_daemon, start_daemon
 
 logger = logging.getLogger("wschat.bot")
 
-_MAX_PENDING_PER_KEY = 100  # so that one sender cannot fill the queue for all
+# The share of `max_pending` for each key, once the other share of it is in use: one sender cannot fill the queue for all.
+_SHARE_OF_KEY, _SHARE_FOR_ALL = 0.1, 0.5
 
 
 class Workers:
     """Threads that run jobs. Jobs with equal keys run one after the other, in order, and others at the same time.
 
-    Any thread may submit; nothing but `stop` waits. `max_pending` is how many jobs may run or wait for a thread, 100 of them with one
-    key. `start` raises OSError if a thread cannot be started.
+    Any thread may submit. `max_pending` is how many jobs may run or wait for a thread. Once half of them do, a key may have only a tenth of
+    them. `start` raises OSError if a thread cannot be started.
     """
 
     def __init__(self, threads: int, max_pending: int) -> None:
         self._number = threads
         self._max_pending = max_pending
         self._threads: list[threading.Thread] = []
+        self._most_of_key, self._most_for_all = max(1, int(max_pending * _SHARE_OF_KEY)), max_pending * _SHARE_FOR_ALL
         # Guards all below. No other lock is taken while it is held.
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # there is a job to run, or no job is left, or no more are run
+        self._has_room = threading.Condition(self._lock)  # another job may be submitted
         self._queues: dict[Hashable, deque[Callable[[], object]]] = {}  # by key, as long as a job runs or waits
         self._ready: deque[Hashable] = deque()  # the keys of which a job waits and none runs
         self._pending = 0
@@ -38,24 +42,43 @@ class Workers:
         while len(self._threads) < self._number:
             self._threads.append(start_daemon(self._run, "wschat-handler"))
 
-    def submit(self, key: Hashable, job: Callable[[], object]) -> bool:
-        """Run a job soon. Return False, and do not run it, if too many are pending or the threads are stopping."""
-        with self._changed:
-            queue = self._queues.get(key)
-            if self._is_stopping or self._pending >= self._max_pending or (queue is not None and len(queue) >= _MAX_PENDING_PER_KEY):
-                return False
-            self._pending += 1
-            if queue is not None:
-                queue.append(job)
-            else:
-                self._queues[key] = deque([job])
-                self._ready.append(key)
-                self._changed.notify()
-            return True
+    def submit(self, key: Hashable, job: Callable[[], object], *, wait: bool = False) -> bool:
+        """Run a job soon. Return False, and do not run it, if its key has too many, or if the threads are stopping.
+
+        If `max_pending` jobs are pending, wait until one is done; without `wait`, return False then, too.
+        """
+        with self._lock:
+            while not self._is_stopping:
+                if self._pending < self._max_pending:
+                    return self._add(key, job)
+                if not wait:
+                    return False
+                self._has_room.wait()
+            return False
+
+    @property
+    def is_full(self) -> bool:
+        """True if the next job has to wait until another one is done."""
+        with self._lock:
+            return self._pending >= self._max_pending
+
+    def _add(self, key: Hashable, job: Callable[[], object]) -> bool:
+        assert self._lock.locked()
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = deque([job])
+            self._ready.append(key)
+            self._changed.notify()
+        elif len(queue) >= self._most_of_key and self._pending >= self._most_for_all:
+            return False
+        else:
+            queue.append(job)
+        self._pending += 1
+        return True
 
     def is_busy(self, key: Hashable) -> bool:
         """Return True if a job with this key runs or waits."""
-        with self._changed:
+        with self._lock:
             return key in self._queues
 
     def stop(self, timeout: float) -> int:
@@ -63,8 +86,9 @@ class Workers:
 
         Those that wait are dropped then. One that runs goes on in its daemon thread, which ends with it.
         """
-        with self._changed:
+        with self._lock:
             self._is_stopping = True
+            self._has_room.notify_all()
             self._changed.wait_for(lambda: not self._pending, timeout)
             unfinished = self._pending
             for queue in self._queues.values():
@@ -88,7 +112,7 @@ class Workers:
 
     def _take(self) -> tuple[Hashable, Callable[[], object]] | None:
         """Wait for a job and return it with its key; None if no more jobs will be run."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._ready or self._has_ended)
             if self._has_ended:
                 return None
@@ -96,8 +120,9 @@ class Workers:
             return key, self._queues[key].popleft()
 
     def _finish(self, key: Hashable) -> None:
-        with self._changed:
+        with self._lock:
             self._pending -= 1
+            self._has_room.notify()
             if self._queues[key]:
                 self._ready.append(key)  # behind those of others; this thread takes the next one without being notified
             else:
