@@ -109,12 +109,35 @@ def test_messages_missed_for_a_long_time_are_ignored() -> None:
     assert bot.take(said("alice", seq=11)) is not None
 
 
-def test_no_member_is_a_moderator_after_events_were_dropped() -> None:
+def is_moderator(bot: BotEvents, seq: int) -> bool:
+    """Return True if a message of root with this number is that of a moderator."""
+    message = bot.take(said("root", seq=seq))
+    assert isinstance(message, Message)
+    return message.is_moderator
+
+
+def test_after_dropped_events_the_moderators_are_to_be_asked_for() -> None:
+    bot = BotEvents()
+    assert not bot.incoming.is_unsure
+    bot.take(Dropped(3))
+    assert bot.incoming.is_unsure
+    assert not is_moderator(bot, seq=8)
+    bot.take(MemberEvent("tea", "root", "op"))
+    assert not is_moderator(bot, seq=9)
+    rooms, learn = bot.incoming.asking()
+    assert rooms == ["tea"]
+    learn(joined(11, "root"))
+    assert not is_moderator(bot, seq=10)  # sent before the reply
+    assert is_moderator(bot, seq=12)
+
+
+def test_a_reply_about_moderators_from_before_more_dropped_events_does_not_count() -> None:
     bot = BotEvents()
     bot.take(Dropped(3))
-    message = bot.take(said("root"))
-    assert isinstance(message, Message)
-    assert not message.is_moderator
+    _, learn = bot.incoming.asking()
+    bot.take(Dropped(4))
+    learn(joined(8, "root"))
+    assert not is_moderator(bot, seq=9)
 
 
 def test_notices_and_errors_of_the_server_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,9 @@ class Waiting:
         assert self.go_on.wait(TIMEOUT)
 
 
-def test_messages_above_the_share_of_a_sender_are_logged_and_not_handled(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_above_the_share_of_a_sender_are_logged_and_not_handled(
+    chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     alice, bob = chat.v1("alice", "tea"), chat.v1("bob", "tea")
     bot = bot_of(workers=1, max_pending=4)
     waiting = Waiting(bot)
@@ -57,6 +59,31 @@ def test_a_full_queue_makes_the_bot_wait_and_nothing_is_lost(chat: Guests, bot_o
         eventually(lambda: len(waiting.handled) == 6)
     assert waiting.handled == [f"text of {client}" for client in clients]
     assert "were not handled" not in caplog.text
+
+
+def test_the_bot_asks_for_the_moderators_after_it_has_waited_and_rejoins_no_room(chat: Guests, bot_of: BotFactory) -> None:
+    root, alice = chat.v1(path="/?name=root&password=secret", room="tea"), chat.v1("alice", "coffee")
+    root.join("coffee")
+    bot = bot_of(workers=1, max_pending=1, max_answers=0, rooms=["tea", "coffee"])
+    waiting = Waiting(bot)
+    bot.command("wipe", moderators_only=True)(lambda message: message.reply("wiped"))
+    with bot:
+        eventually(lambda: bot.client.connected)
+        root.ask(type="kick", room="coffee", name="dice")
+        root.say("one")
+        eventually(lambda: waiting.handled == ["one"])
+        runner_of_bot = bot._runner
+        assert runner_of_bot is not None
+        root.say("two")
+        eventually(lambda: runner_of_bot._incoming.is_unsure)
+        waiting.go_on.set()
+
+        def is_wiped() -> bool:
+            root.say("!wipe")
+            return bool(root.next(lambda event: event.get("from") == "dice")["text"] == "wiped")
+
+        eventually(is_wiped)
+        assert alice.ask(type="who", room="coffee")["members"] == ["alice", "root"]
 
 
 def test_a_handler_that_does_not_return_is_abandoned(

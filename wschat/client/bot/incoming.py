@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from time import monotonic
 
 from wschat.client.bot.message import Member, Message, Outlet
@@ -67,13 +68,20 @@ class Incoming:
         self._outages = outages
         self._catch_up = catch_up
         self._moderators = Moderators()
-        self._known: dict[str, int] = {}  # by room: the last number when the bot joined it
+        # By room: the last number when the bot joined it, and the one up to which the moderators at that time are not known.
+        self._missed_until: dict[str, int] = {}
+        self._unsure_until: dict[str, int] = {}
+        self._forgotten = 0  # how often
+        self._learnt: SimpleQueue[tuple[int, Joined]] = SimpleQueue()
+        self.is_unsure = False
+        """True if the moderators are to be asked for."""
         self._name = own_name()
         self._former_names: dict[str, float] = {}  # in their comparable form, with the time until which they are the bot's
 
     def take(self, event: Event) -> Message | Member | None:
         """Return what to handle for an event, None for nothing."""
         self._note_name()
+        self._note_moderators()
         if isinstance(event, MessageEvent):
             return self._message(event)
         if isinstance(event, WhisperEvent):
@@ -81,23 +89,44 @@ class Incoming:
         if isinstance(event, MemberEvent):
             return self._member(event)
         if isinstance(event, Joined):
-            self._moderators.on_joined(event)
-            self._known[event.room] = event.last
+            self._on_joined(event)
+            self._missed_until[event.room] = event.last
         elif isinstance(event, Dropped):
-            logger.warning("%d events were dropped; the bot knows no moderators until it joins again", event.count)
-            self._moderators.forget()
+            logger.warning("the server sent %d events faster than the bot took them, which were dropped", event.count)
+            self.forget_moderators()
         elif isinstance(event, Gap):
             logger.warning("messages before number %d of %s were missed: the server no longer has them", event.first, event.room)
         elif isinstance(event, (Error, Notice)):
             logger.info("the server says: %s", event.text)
         return None
 
+    def forget_moderators(self) -> None:
+        """Know no moderators any more, because events may have been missed, or messages may come after later events."""
+        self._moderators.forget()
+        self._forgotten += 1
+        self.is_unsure = True
+
+    def asking(self) -> tuple[list[str], Callable[[Joined], None]]:
+        """Return the rooms whose moderators are to be asked for by joining again, and what to call with the replies, from any thread."""
+        forgotten = self._forgotten
+        return list(self._missed_until), lambda joined: self._learnt.put((forgotten, joined))
+
+    def _note_moderators(self) -> None:
+        while not self._learnt.empty():
+            forgotten, joined = self._learnt.get()
+            if forgotten == self._forgotten:  # else they may have changed since
+                self._on_joined(joined)
+
+    def _on_joined(self, joined: Joined) -> None:
+        self._moderators.on_joined(joined)
+        self._unsure_until[joined.room] = joined.last
+
     def _message(self, event: MessageEvent) -> Message | None:
-        is_missed = event.seq <= self._known.get(event.room, 0)
+        is_missed = event.seq <= self._missed_until.get(event.room, 0)
         if self._is_own(event.sender) or (is_missed and self._outages.seconds > self._catch_up):
             return None
-        # Who moderated the room when a missed message was sent is not known: another one may have had the name.
-        is_moderator = not is_missed and self._moderators.contains(event.room, event.sender)
+        # Another member may have had the name when an older message was sent.
+        is_moderator = event.seq > self._unsure_until.get(event.room, 0) and self._moderators.contains(event.room, event.sender)
         return Message(event.room, event.sender, event.text, event.seq, event.time, is_moderator, self._outlet)
 
     def _member(self, event: MemberEvent) -> Member | None:

@@ -21,11 +21,13 @@ from wschat.client.bot.schedule import Schedule
 from wschat.client.bot.workers import Workers
 from wschat.client.chat.client import ChatClient
 from wschat.daemons import join_daemon, start_daemon
-from wschat.errors import ConnectionClosed, OutcomeUnknown, UsageError
+from wschat.errors import ConnectionClosed, OutcomeUnknown, UsageError, WSChatError
+from wschat.events import Joined
 from wschat.limits import MAX_SECONDS
 
 logger = logging.getLogger("wschat.bot")
 
+_MODERATORS = "moderators"  # the key of the job that asks for them
 _DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was stopped
 _MIN_SAY_TIMEOUT = 10.0
 _COMPLAINT_SECONDS = 60.0
@@ -115,6 +117,10 @@ class Runner:
                 received = self._incoming.take(event)
                 if received is not None and (isinstance(received, Member) or self._handlers.wants(received)):
                     self._submit(_origin(received), partial(self._handle, received))
+                if self._incoming.is_unsure and not self._workers.is_busy(_MODERATORS):
+                    self._incoming.is_unsure = not self._workers.submit(
+                        _MODERATORS, partial(self._ask_for_moderators, *self._incoming.asking())
+                    )
         except Exception as error:
             logger.error("the bot has no connection any more: %s", error)
             self._on_end(error)
@@ -123,6 +129,7 @@ class Runner:
         """Give a message to the workers. If the queue is full, wait: the client keeps what comes meanwhile, and fetches what it cannot."""
         if self._workers.is_full:
             self._complain("the handlers are slower than the messages that come: messages wait")
+            self._incoming.forget_moderators()  # the client may fetch messages after it has delivered later events
         if not self._workers.submit(key, job, wait=True):
             self._refused += 1
             if self._complain(_REFUSED, self._refused):
@@ -141,6 +148,14 @@ class Runner:
         if not self._workers.is_busy(periodic):
             call = Call(name_of(periodic.function), periodic.function, is_answered=False)
             self._workers.submit(periodic, partial(self._run_calls, [call], self._outlet, None))
+
+    def _ask_for_moderators(self, rooms: Sequence[str], learn: Callable[[Joined], object]) -> None:
+        for room in rooms:
+            try:
+                if self._client.name in self._client.members(room):  # else it has left
+                    learn(self._client.join(room))
+            except (WSChatError, TimeoutError) as error:
+                logger.warning("the moderators of %s are not known: %s", room, error)
 
     def _handle(self, received: Message | Member) -> None:
         room, name = _origin(received)
