@@ -96,8 +96,8 @@ def test_each_hub_keeps_its_order_while_several_threads_flush(wire: Wiring) -> N
         return counts[place]
 
     tasks = [wire.run(broadcast, hub, place) for place, hub in enumerate(hubs) for _ in range(2)]
-    heard = [str(text).split() for text in texts(client, 2 * rounds * len(hubs))]
+    received = [str(text).split() for text in texts(client, 2 * rounds * len(hubs))]
     for task in tasks:
         task.result(TIMEOUT)
     for place in range(len(hubs)):
-        assert [int(number) for of, number in heard if of == str(place)] == list(range(1, 2 * rounds + 1))
+        assert [int(number) for of, number in received if of == str(place)] == list(range(1, 2 * rounds + 1))

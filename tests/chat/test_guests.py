@@ -158,8 +158,8 @@ def test_a_second_device_is_told_that_the_name_is_its_own(guests: Guests) -> Non
         error = late.ask(type="nick", name="Alice", **fields)
         assert (error["code"], error["yours"]) == ("name-taken", True)
     ws = guests.connect(f"/?name=alice&secret={MINE}", subprotocols=[SUBPROTOCOL])
-    told = json.loads(ws.recv(TIMEOUT))
-    assert (told["type"], told["code"], told["yours"]) == ("error", "name-taken", True)
+    reply = json.loads(ws.recv(TIMEOUT))
+    assert (reply["type"], reply["code"], reply["yours"]) == ("error", "name-taken", True)
     with pytest.raises(wschat.ConnectionClosed, match="1008 The name alice is taken"):
         ws.recv(TIMEOUT)
 

@@ -122,8 +122,8 @@ def test_a_notice_names_the_room_and_the_event_that_it_explains(chat: Guests, ro
     bob = chat.v1("bob", "tea")
     for kind in ("mute", "op", "kick", "ban", "unban"):
         root.ask(type=kind, room="tea", name="bob")
-        told = bob.next("notice")
-        assert (told["room"], told["event"]) == ("tea", kind)
+        notice = bob.next("notice")
+        assert (notice["room"], notice["event"]) == ("tea", kind)
         if kind == "kick":
             bob.join("tea")
     root.ask(type="mute", room="tea", name="bob", seconds=0)

@@ -206,7 +206,7 @@ class ResumingClient:
         self._numbers = itertools.count()
         self._client: Client | None = None
         self._pending: dict[str, None] = {}  # messages not yet acknowledged; the text is the id
-        self.said: list[str] = []
+        self.sent: list[str] = []
         self.acknowledged: dict[int, str] = {}
         self.seen: list[tuple[int, str]] = []
         self._last: int | None = None  # the last number received
@@ -224,7 +224,7 @@ class ResumingClient:
         """Send a message without waiting for the ack."""
         if self._client is not None:
             text = f"{self._name} {next(self._numbers)}"
-            self.said.append(text)
+            self.sent.append(text)
             self._pending[text] = None
             self._client.tell(type="say", room=ROOM, text=text, id=text)
 
@@ -308,10 +308,10 @@ def test_each_client_gets_the_whole_log_for_any_sequence_of_actions(kind: str, s
             client.connect()  # and receives the messages of the others
         log = {message["seq"]: message["text"] for message in messages}
         assert list(log) == list(range(1, len(log) + 1))
-        assert sorted(log.values()) == sorted(text for client in clients for text in client.said)
+        assert sorted(log.values()) == sorted(text for client in clients for text in client.sent)
         for number, client in enumerate(clients):
             assert all(log[seq] == text for seq, text in [*client.acknowledged.items(), *client.seen])
-            assert sorted(client.acknowledged.values()) == sorted(client.said)
+            assert sorted(client.acknowledged.values()) == sorted(client.sent)
             own = [text for text in log.values() if text.startswith(f"guest{number} ")]
-            assert own == client.said
+            assert own == client.sent
             assert [seq for seq, _ in client.seen] == list(range(len(log) - len(client.seen) + 1, len(log) + 1))

@@ -265,13 +265,13 @@ def test_a_member_who_joins_receives_the_topic(chat: Guests, slow: Interrupted) 
 
 @pytest.mark.parametrize("texts", [["green"], ["green", ""], ["", "green"]], ids=str)
 @pytest.mark.parametrize("before", ["", "old"])
-@pytest.mark.parametrize("said", [0, 150])
+@pytest.mark.parametrize("number", [0, 150])
 def test_a_topic_set_while_the_history_is_read_is_returned(
-    chat: Guests, slow: Interrupted, texts: list[str], before: str, said: int
+    chat: Guests, slow: Interrupted, texts: list[str], before: str, number: int
 ) -> None:
     alice = chat.v1("alice", ROOM)
     slow.set_topic(*[before] if before else [])
-    slow.say(said)
+    slow.say(number)
     bob = chat.v1("bob")
     slow.meanwhile = lambda: slow.set_topic(*texts)
     joined = bob.join(ROOM)

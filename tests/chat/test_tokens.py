@@ -102,11 +102,11 @@ def test_plain_text_clients_are_refused_in_rooms_outside_their_patterns(chat: Gu
     assert alice.recv(TIMEOUT) == "You have no access to lobby."
 
 
-@pytest.mark.parametrize("asked", ["wschat.v10", "xwschat.v1", "other"])
-def test_another_subprotocol_does_not_bypass_the_room_patterns(chat: Guests, asked: str) -> None:
+@pytest.mark.parametrize("offered", ["wschat.v10", "xwschat.v1", "other"])
+def test_another_subprotocol_does_not_bypass_the_room_patterns(chat: Guests, offered: str) -> None:
     token = mint(SECRET, "eve", rooms=["public*"])
     with pytest.raises(wschat.OpeningFailed) as failed:
-        chat.connect(path_of(token, "/rooms/secret"), subprotocols=[asked])
+        chat.connect(path_of(token, "/rooms/secret"), subprotocols=[offered])
     assert failed.value.status == HTTPStatus.FORBIDDEN
 
 

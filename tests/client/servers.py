@@ -93,14 +93,14 @@ class SocksProxy(RawServer):
         super().__init__(lambda *_: None)
         self._credentials = credentials
         self._reply = reply
-        self.asked: list[tuple[str, int]] = []
+        self.requested: list[tuple[str, int]] = []
         """The requested hosts and ports."""
 
     def talk(self, connection: socket.socket) -> None:
         """Serve a client of either version."""
         version = exactly(connection, 1)[0]
         host, port = self._greet_5(connection) if version == 5 else self._read_4(connection)
-        self.asked.append((host, port))
+        self.requested.append((host, port))
         if self._reply is not None:
             connection.sendall(bytes([5, self._reply, 0, 1]) + bytes(6))
             return

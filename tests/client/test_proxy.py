@@ -184,7 +184,7 @@ def test_an_unreachable_proxy_is_named(proxy: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "host", "asked"),
+    ("scheme", "host", "requested"),
     [
         ("socks5h", "name.test", "name.test"),
         ("socks5", "127.0.0.1", "127.0.0.1"),
@@ -194,10 +194,10 @@ def test_an_unreachable_proxy_is_named(proxy: str) -> None:
         ("socks4", "localhost", "127.0.0.1"),
     ],
 )
-def test_a_socks_proxy_connects(raw: RawServerFactory, start: Start, scheme: str, host: str, asked: str) -> None:
+def test_a_socks_proxy_connects(raw: RawServerFactory, start: Start, scheme: str, host: str, requested: str) -> None:
     server, proxy = raw(opens()), start(SocksProxy())
     wschat.connect(f"ws://{host}:{server.port}/", proxy=f"{scheme}://{proxy.place}").close()
-    assert proxy.asked == [(asked, server.port)]
+    assert proxy.requested == [(requested, server.port)]
     assert f"Host: {host}:{server.port}\r\n" in server.heads[0]
 
 

@@ -24,11 +24,11 @@ def test_the_response_to_the_example_of_rfc_6455() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "chosen"),
+    ("offered", "chosen"),
     [("chat", "chat"), ("other, chat", "chat"), ("v2,chat", "v2"), ("other", None), ("", None), ("CHAT", None)],
 )
-def test_the_subprotocol_is_the_first_that_both_support(asked: str, chosen: str | None) -> None:
-    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": asked}), ["chat", "v2"]).accept()
+def test_the_subprotocol_is_the_first_that_both_support(offered: str, chosen: str | None) -> None:
+    opening = Handshake(request(headers={"Sec-WebSocket-Protocol": offered}), ["chat", "v2"]).accept()
     assert opening.subprotocol == chosen
     assert (f"sec-websocket-protocol: {chosen}\r\n" in opening.response.decode().lower()) == (chosen is not None)
 

@@ -236,10 +236,10 @@ def test_a_check_for_a_handler_function(serve: ServerFactory) -> None:
 
 
 def test_a_check_gets_the_address_of_the_client(serve: ServerFactory) -> None:
-    asked: list[object] = []
-    server = serve(echo, check_request=lambda request: asked.append(request.remote_address))
+    addresses: list[object] = []
+    server = serve(echo, check_request=lambda request: addresses.append(request.remote_address))
     with Raw.opened(server) as raw:
-        assert asked == [raw.socket.getsockname()]
+        assert addresses == [raw.socket.getsockname()]
 
 
 class NoHandler:

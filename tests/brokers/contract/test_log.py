@@ -90,8 +90,8 @@ def test_messages_of_many_threads_have_no_gaps_and_keep_the_order_of_each(broker
     assert numbers(messages) == upto(threads * each)
     for thread in range(threads):
         assert texts([message for message in messages if message.sender == f"{thread}"]) == [f"{number}" for number in range(each)]
-    told = {result: draft for draft, result in publisher.outcomes}
-    assert all((told[message.seq].sender, told[message.seq].text) == message[2:4] for message in messages)
+    drafts = {result: draft for draft, result in publisher.outcomes}
+    assert all((drafts[message.seq].sender, drafts[message.seq].text) == message[2:4] for message in messages)
 
 
 def test_texts_are_not_changed(broker: Broker) -> None:

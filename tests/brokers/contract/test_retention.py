@@ -82,12 +82,12 @@ def test_a_topic_is_kept_when_its_entry_has_been_deleted(make_broker: BrokerFact
         assert broker.topic("lobby") is None
 
 
-@pytest.mark.parametrize("said", [3, 7, 8, 20, 700])
-def test_at_most_the_configured_number_of_messages_is_kept(make_broker: BrokerFactory, said: int) -> None:
+@pytest.mark.parametrize("number", [3, 7, 8, 20, 700])
+def test_at_most_the_configured_number_of_messages_is_kept(make_broker: BrokerFactory, number: int) -> None:
     with closing(make_broker(Retention(messages=7))) as broker:
         say(broker, "other", "still there")
-        assert say(broker, "lobby", *map(str, upto(said))) == upto(said)
-        kept = upto(said)[-7:]
+        assert say(broker, "lobby", *map(str, upto(number))) == upto(number)
+        kept = upto(number)[-7:]
         assert numbers(log_of(broker, "lobby")) == kept
         assert numbers(broker.read_before("lobby", None, EVERYTHING)) == kept
         assert numbers(broker.read_since("lobby", 0, 2)) == kept[:2]
@@ -95,7 +95,7 @@ def test_at_most_the_configured_number_of_messages_is_kept(make_broker: BrokerFa
         assert broker.read_before("lobby", kept[0], 5) == []
         assert numbers(broker.read_before("lobby", kept[0] + 1, 5)) == kept[:1]
         assert numbers(broker.read_before("lobby", None, 2)) == kept[-2:]
-        assert last_numbers(broker) == {"lobby": said, "other": 1}
+        assert last_numbers(broker) == {"lobby": number, "other": 1}
         assert texts(log_of(broker, "other")) == ["still there"]
 
 

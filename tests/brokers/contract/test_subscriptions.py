@@ -161,8 +161,8 @@ def test_subscribers_can_come_and_go_during_appends(broker: Broker) -> None:
                 task.result(TIMEOUT)
         finally:
             is_over.set()
-        said = talking.result(TIMEOUT)
-    assert numbers(staying.messages) == upto(said)
+        number = talking.result(TIMEOUT)
+    assert numbers(staying.messages) == upto(number)
 
 
 def test_messages_are_delivered_before_they_can_be_read(broker: Broker) -> None:

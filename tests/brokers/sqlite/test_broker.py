@@ -54,10 +54,10 @@ def test_messages_keys_rules_and_the_epoch_survive_a_restart(path: Path) -> None
         for rule in rules:
             broker.set_rules([rule])
         broker.add_member("lobby", "alice")
-        said = [log_of(broker, "lobby"), log_of(broker, "other")]
+        logs = [log_of(broker, "lobby"), log_of(broker, "other")]
     with closing(SqliteBroker(path)) as broker:
         assert broker.epoch == epoch
-        assert [log_of(broker, "lobby"), log_of(broker, "other")] == said
+        assert [log_of(broker, "lobby"), log_of(broker, "other")] == logs
         assert last_numbers(broker) == {"lobby": len(TEXTS), "other": 2}
         assert broker.subscribe("lobby", RecordingSubscriber()) == len(TEXTS)
         assert append(broker, *(Draft("lobby", text, text, key=text) for text in TEXTS)) == upto(len(TEXTS))
@@ -297,18 +297,18 @@ def fill_the_disk(path: str) -> None:
 
         broker.subscribe("lobby", subscriber)
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
-        said = 0
-        while talk(said):
-            said += 1
-        assert said, "the limit is too low to show anything"
-        refused = range(said, said + 5)
+        accepted = 0
+        while talk(accepted):
+            accepted += 1
+        assert accepted, "the limit is too low to show anything"
+        refused = range(accepted, accepted + 5)
         assert [talk(number) for number in refused] == [None] * 5
-        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(said)
-        assert last_numbers(broker) == {"lobby": said}
+        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(accepted)
+        assert last_numbers(broker) == {"lobby": accepted}
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         assert [talk(number) for number in refused] == [number + 1 for number in refused]
-        assert [talk(number) for number in range(said)] == upto(said), "their keys are still known"
-        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(said + 5)
+        assert [talk(number) for number in range(accepted)] == upto(accepted), "their keys are still known"
+        assert numbers(subscriber.messages) == numbers(log_of(broker, "lobby")) == upto(accepted + 5)
 
 
 # Kills

@@ -44,17 +44,17 @@ def wipe_page(path: Path, text: str) -> None:
     path.write_bytes(content)
 
 
-def file_with_a_page_lost(path: Path, said: int = 500) -> list[int]:
+def file_with_a_page_lost(path: Path, count: int = 500) -> list[int]:
     """Make a file with two rooms, one of which has lost a page. Return its numbers that can still be read."""
     with closing(SqliteBroker(path)) as broker:
-        say(broker, "tea", *(f"text {number} {SECRET}" for number in upto(said)))
+        say(broker, "tea", *(f"text {number} {SECRET}" for number in upto(count)))
         say(broker, "coffee", *["x"] * 500)  # enough for pages of its own
-    wipe_page(path, f"text {said // 2} ")
+    wipe_page(path, f"text {count // 2} ")
     with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.DatabaseError, match="malformed"):
         database.execute("SELECT count(text) FROM messages").fetchall()
     with closing(SqliteBroker(path)) as broker:
         kept = numbers(log_of(broker, "tea"))
-    assert said - 150 < len(kept) < said - 5
+    assert count - 150 < len(kept) < count - 5
     return kept
 
 

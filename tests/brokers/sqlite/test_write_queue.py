@@ -72,8 +72,8 @@ def test_append_waits_while_the_queue_is_full(broker: SqliteBroker, monkeypatch:
     assert sorted(number for number in publisher.wait_for(400) if isinstance(number, int)) == upto(400)
     assert max(waiting) == 10
     for thread in range(4):
-        said = [message for message in log_of(broker, "lobby") if message.sender == f"{thread}"]
-        assert texts(said) == [f"{number}" for number in range(100)]
+        messages = [message for message in log_of(broker, "lobby") if message.sender == f"{thread}"]
+        assert texts(messages) == [f"{number}" for number in range(100)]
 
 
 def test_close_appends_a_long_queue(path: Path) -> None:

@@ -67,8 +67,8 @@ def test_a_request_without_an_id_has_no_ack(guests: Guests) -> None:
 def test_a_message_is_sent_before_its_ack_even_if_requests_are_pipelined(guests: Guests) -> None:
     with Raw.to(guests.server) as raw:
         assert raw.ask(opening(target="/?name=alice", headers={"Sec-WebSocket-Protocol": SUBPROTOCOL})).status == 101
-        asked = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": one} for one in "abc")]
-        raw.send(stream([(TEXT, json.dumps(each).encode()) for each in asked], masked=True))
+        requests = [{"type": "join", "room": "tea", "id": "j"}, *({"type": "say", "room": "tea", "text": "hi", "id": one} for one in "abc")]
+        raw.send(stream([(TEXT, json.dumps(each).encode()) for each in requests], masked=True))
         events = [json.loads(raw.frame()[1]) for _ in range(8)]
     assert [event["type"] for event in events[:2]] == ["welcome", "joined"]
     for number, request_id in enumerate("abc", 1):
@@ -341,6 +341,6 @@ def test_a_client_above_the_rate_gets_an_error_once_or_for_each_id(open_chat: Ch
     assert error["code"] == "too-fast"
     assert 1000 < error["seconds"] <= 1800
     alice.tell(type="say", room="tea", text="still too much")
-    assert alice.ask(type="say", room="tea", text="and more", id="asked")["code"] == "too-fast"
+    assert alice.ask(type="say", room="tea", text="and more", id="r")["code"] == "too-fast"
     bob = chat.v1("bob")
     assert [message["text"] for message in bob.join()["messages"]] == [f"text {number}" for number in range(5)]

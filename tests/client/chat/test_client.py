@@ -181,15 +181,15 @@ def test_no_message_is_lost_or_repeated_over_a_restart(tmp_path: Path, start_cli
     talker = start_client(url_of(server), rooms=["tea"], stable_after=0)
     eventually(lambda: listener.connected and talker.connected)
     saying = pool.submit(lambda: [talker.say("tea", str(number), timeout=None) for number in range(60)])
-    heard = []
+    received = []
     for _ in range(3):
-        heard += [next_message(listener) for _ in range(10)]
+        received += [next_message(listener) for _ in range(10)]
         server.stop()
         chat.close()
         server, chat = run(server.port)
-    heard += [next_message(listener) for _ in range(30)]
+    received += [next_message(listener) for _ in range(30)]
     assert saying.result(TIMEOUT) == list(range(1, 61))
-    assert [(message.seq, message.text) for message in heard] == [(seq, str(seq - 1)) for seq in range(1, 61)]
+    assert [(message.seq, message.text) for message in received] == [(seq, str(seq - 1)) for seq in range(1, 61)]
     assert [event.fields()["text"] for event in talker.history("tea")] == [str(number) for number in range(60)]
     talker.close()
     listener.close()

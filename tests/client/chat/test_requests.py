@@ -15,60 +15,60 @@ from wschat.events import Ack, Pong
 
 
 def test_say_returns_the_number(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!")
+    sending = pool.submit(signed.client.say, "tea", "Hello!")
     request = signed.peer.next("say")
     assert (request["room"], request["text"]) == ("tea", "Hello!")
     signed.peer.reply(request, seq=7)
-    assert said.result(TIMEOUT) == 7
+    assert sending.result(TIMEOUT) == 7
 
 
 def test_a_text_is_sent_unchanged(signed: Signed, pool: ThreadPoolExecutor) -> None:
     for text, sent in [("/kick bob", "//kick bob"), ("//kick", "///kick"), ("/me waves", "/me waves"), ("/", "//")]:
-        said = pool.submit(signed.client.say, "tea", text)
+        sending = pool.submit(signed.client.say, "tea", text)
         request = signed.peer.next("say")
         assert request["text"] == sent
         signed.peer.reply(request, seq=1)
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
 
 
 def test_an_error_of_the_server_is_raised(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!")
+    sending = pool.submit(signed.client.say, "tea", "Hello!")
     signed.peer.reject(signed.peer.next("say"), "muted", seconds=7.5)
     with pytest.raises(Rejected, match=r"muted: It is muted") as rejected:
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
     assert (rejected.value.code, rejected.value.text, rejected.value.seconds) == ("muted", "It is muted.", 7.5)
 
 
 def test_other_replies_are_for_other_callers(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    saids = [pool.submit(signed.client.say, "tea", str(number)) for number in range(5)]
+    results = [pool.submit(signed.client.say, "tea", str(number)) for number in range(5)]
     for request in reversed([signed.peer.next("say") for _ in range(5)]):
         signed.peer.reply(request, seq=int(request["text"]))
-    assert [said.result(TIMEOUT) for said in saids] == list(range(5))
+    assert [result.result(TIMEOUT) for result in results] == list(range(5))
 
 
 @pytest.mark.parametrize("error_id", ["mine", 7])
 def test_the_id_may_be_given(signed: Signed, pool: ThreadPoolExecutor, error_id: str | int) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!", id=error_id)
+    sending = pool.submit(signed.client.say, "tea", "Hello!", id=error_id)
     request = signed.peer.next("say")
     assert request["id"] == error_id
     signed.peer.reply(request, seq=1)
-    said.result(TIMEOUT)
+    sending.result(TIMEOUT)
 
 
 def test_requests_without_a_reply_are_repeated_in_order_with_their_ids(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    saids = []
+    results = []
     requests = []
     for number in range(3):
-        saids.append(pool.submit(signed.client.say, "tea", str(number)))
+        results.append(pool.submit(signed.client.say, "tea", str(number)))
         requests.append(signed.peer.next("say"))
     signed.peer.reply(requests[1], seq=2)
-    saids[1].result(TIMEOUT)
+    results[1].result(TIMEOUT)
     signed.peer.close()
     peer = signed.accept()
     assert [peer.next("say"), peer.next("say")] == [requests[0], requests[2]]
     peer.reply(requests[0], seq=1)
     peer.reply(requests[2], seq=3)
-    assert [said.result(TIMEOUT) for said in saids] == [1, 2, 3]
+    assert [result.result(TIMEOUT) for result in results] == [1, 2, 3]
 
 
 def test_a_request_waits_for_the_connection(script: Script, start_client: ClientFactory, pool: ThreadPoolExecutor) -> None:
@@ -90,10 +90,10 @@ def test_a_request_that_timed_out_before_it_was_sent_is_not_sent_later(script: S
 
 
 def test_a_request_without_a_reply_in_time_has_an_unknown_outcome(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.1)
+    sending = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.1)
     request = signed.peer.next("say")
     with pytest.raises(OutcomeUnknown) as unknown:
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
     assert unknown.value.id == request["id"]
     signed.peer.reply(request, seq=7)  # late
     again = pool.submit(signed.client.say, "tea", "Hello!", id=unknown.value.id)
@@ -103,11 +103,11 @@ def test_a_request_without_a_reply_in_time_has_an_unknown_outcome(signed: Signed
 
 
 def test_a_request_that_was_sent_on_a_lost_connection_has_an_unknown_outcome(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.2)
+    sending = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.2)
     request = signed.peer.next("say")
     signed.peer.close()
     with pytest.raises(OutcomeUnknown) as unknown:
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
     assert unknown.value.id == request["id"]
 
 
@@ -131,13 +131,13 @@ def test_a_request_that_could_be_carried_out_twice_is_not_repeated(
 
 
 def test_a_repetition_that_is_rejected_has_an_unknown_outcome(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!")
+    sending = pool.submit(signed.client.say, "tea", "Hello!")
     signed.peer.next("say")
     signed.peer.close()
     peer = signed.accept()
     peer.reject(peer.next("say"), "muted")
     with pytest.raises(OutcomeUnknown) as unknown:
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
     assert isinstance(unknown.value.__cause__, Rejected)
 
 
@@ -156,19 +156,19 @@ def test_a_request_that_is_too_long_for_the_server_is_not_repeated(signed: Signe
 
 
 def test_a_request_above_the_rate_is_sent_again_later(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!")
+    sending = pool.submit(signed.client.say, "tea", "Hello!")
     request = signed.peer.next("say")
     signed.peer.reject(request, "too-fast", seconds=0.05)
     assert signed.peer.next("say") == request
     signed.peer.reply(request, seq=1)
-    assert said.result(TIMEOUT) == 1
+    assert sending.result(TIMEOUT) == 1
 
 
 def test_a_request_that_may_not_be_sent_in_time_was_not_carried_out(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.3)
+    sending = pool.submit(signed.client.say, "tea", "Hello!", timeout=0.3)
     signed.peer.reject(signed.peer.next("say"), "too-fast", seconds=100)
     with pytest.raises(TimeoutError):
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
     assert signed.peer.is_quiet()
 
 
@@ -176,10 +176,10 @@ def test_the_rate_of_the_welcome_is_kept(script: Script, start_client: ClientFac
     client = start_client(script.url)
     peer = script.accept()
     peer.sign_in(requests=2, seconds=1000)  # 5 at once, one of which was for the name
-    saids = [pool.submit(client.run, "ping", timeout=0.5) for _ in range(6)]
+    results = [pool.submit(client.run, "ping", timeout=0.5) for _ in range(6)]
     for _ in range(4):
         peer.reply(peer.next("ping"), "pong")
-    outcomes = [type(said.exception(TIMEOUT) or said.result()) for said in saids]
+    outcomes = [type(result.exception(TIMEOUT) or result.result()) for result in results]
     assert sorted(outcome.__name__ for outcome in outcomes) == ["Pong"] * 4 + ["TimeoutError"] * 2
 
 
@@ -210,12 +210,12 @@ def test_the_number_of_pending_requests_is_limited(script: Script, start_client:
 
 
 def test_two_requests_with_one_id_are_refused(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!", id="mine")
+    sending = pool.submit(signed.client.say, "tea", "Hello!", id="mine")
     request = signed.peer.next("say")
     with pytest.raises(UsageError, match="'mine' is waiting for its reply"):
         signed.client.say("tea", "Hello!", id="mine")
     signed.peer.reply(request, seq=1)
-    assert said.result(TIMEOUT) == 1
+    assert sending.result(TIMEOUT) == 1
 
 
 @pytest.mark.parametrize("wrong", ["x" * 129, 1 << 53, True])
@@ -247,10 +247,10 @@ def test_requests_need_a_client_that_was_started() -> None:
 
 
 def test_a_reply_of_another_kind_is_an_error_of_the_peer(signed: Signed, pool: ThreadPoolExecutor) -> None:
-    said = pool.submit(signed.client.say, "tea", "Hello!")
+    sending = pool.submit(signed.client.say, "tea", "Hello!")
     signed.peer.reply(signed.peer.next("say"), "pong")
     with pytest.raises(Exception, match="the server has answered pong to say"):
-        said.result(TIMEOUT)
+        sending.result(TIMEOUT)
 
 
 def test_any_request_can_be_sent(signed: Signed, pool: ThreadPoolExecutor) -> None:
