@@ -41,5 +41,9 @@ def test_errors_are_answered_where_an_answer_is_expected() -> None:
     bot.on_message("roll")(lambda message: None)
     bot.command("roll")(lambda message: None)
     bot.on_join(lambda member: None)
-    assert [call.is_answered for call in handlers.calls_for_message(message("!roll"))] == [True, False, True]
-    assert [call.is_answered for call in handlers.calls_for_member(Member("tea", "bob", False, Recorder()))] == [False]
+    assert [call.apology for call in handlers.calls_for_message(message("!roll"))] == [
+        "Sorry, !roll failed.",
+        "",
+        "Sorry, I could not handle that.",
+    ]
+    assert [call.apology for call in handlers.calls_for_member(Member("tea", "bob", False, Recorder()))] == [""]

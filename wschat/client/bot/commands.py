@@ -24,8 +24,8 @@ class Call:
     """The handler, for people."""
     run: Callable[[], object]
     """Do it. Raises what the handler raises."""
-    is_answered: bool
-    """True if the author of the message expects an answer, and is told of an error."""
+    apology: str = ""
+    """What the author of the message is told of an error; empty if no answer is expected."""
 
 
 def check_name(name: object) -> None:
@@ -105,11 +105,11 @@ class Commands:
         arguments = rest[0] if rest else ""
         key = name.casefold()
         if key == _HELP:
-            return Call(f"{self._prefix}{_HELP}", lambda: message.reply(self.help_text(arguments, message.is_moderator)), is_answered=True)
+            return self._call(_HELP, lambda: message.reply(self.help_text(arguments, message.is_moderator)))
         command = self._by_key.get(key)
         if command is None:
             return None
-        return Call(f"{self._prefix}{command.name}", partial(command.run, self._prefix, message, arguments), is_answered=True)
+        return self._call(command.name, partial(command.run, self._prefix, message, arguments))
 
     def help_text(self, name: str, for_moderator: bool) -> str:
         """Return the help on one command, or the list of all that a user may use."""
@@ -120,6 +120,9 @@ class Commands:
         if command is None:
             return f"There is no command {name.strip()[:40]!r}. {self._prefix}{_HELP} lists the commands."
         return f"Usage: {self._line(command)}{' (for moderators)' if command.moderators_only else ''}"
+
+    def _call(self, name: str, run: Callable[[], object]) -> Call:
+        return Call(f"{self._prefix}{name}", run, f"Sorry, {self._prefix}{name} failed.")
 
     def _line(self, command: Command) -> str:
         return f"{self._prefix}{command.usage}{f': {command.help}' if command.help else ''}"

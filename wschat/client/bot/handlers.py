@@ -15,6 +15,8 @@ from wschat.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
+_APOLOGY = "Sorry, I could not handle that."
+
 
 @dataclass(frozen=True)
 class Periodic:
@@ -69,7 +71,7 @@ class Handlers:
 
     def calls_for_member(self, member: Member) -> list[Call]:
         """Return what is to be done for a member who has joined."""
-        return [Call(name_of(function), partial(function, member), is_answered=False) for function in self._greeters]
+        return [Call(name_of(function), partial(function, member)) for function in self._greeters]
 
     def _check_is_open(self) -> None:
         if self.is_closed:
@@ -82,5 +84,5 @@ class Handlers:
             if match or pattern is None:
                 matched = replace(message, match=match)
                 # A function that sees every message was not asked for anything: its errors would fill the room.
-                calls.append(Call(name_of(function), partial(function, matched), is_answered=pattern is not None))
+                calls.append(Call(name_of(function), partial(function, matched), "" if pattern is None else _APOLOGY))
         return calls

@@ -146,7 +146,7 @@ class Runner:
 
     def _submit_periodic(self, periodic: Periodic) -> None:
         if not self._workers.is_busy(periodic):
-            call = Call(name_of(periodic.function), periodic.function, is_answered=False)
+            call = Call(name_of(periodic.function), periodic.function)
             self._workers.submit(periodic, partial(self._run_calls, [call], self._outlet, None))
 
     def _ask_for_moderators(self, rooms: Sequence[str], learn: Callable[[Joined], object]) -> None:
@@ -180,12 +180,12 @@ class Runner:
             logger.warning("%s could not answer: %s", call.name, error)
             return
         logger.error("%s failed", call.name, exc_info=error)
-        if message is not None and call.is_answered:
+        if message is not None and call.apology:
             self._apologize(call, message)
 
     def _apologize(self, call: Call, message: Message) -> None:
         try:
-            message.reply(f"Sorry, {call.name} failed.")
+            message.reply(call.apology)
         except Exception as error:
             logger.warning("%s could not answer that it has failed: %s", call.name, error)
 
