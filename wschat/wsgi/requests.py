@@ -1,0 +1,48 @@
+"""The request that a WSGI environ describes, as the head that the client sent and as a `Request`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from wschat.server.requests import Request
+from wschat.wsgi.servers import WsgiEnviron
+
+# What RFC 3986 allows in a path besides letters, digits and `_.-~`.
+_SAFE_IN_PATH = "/:@!$&'()*+,;="
+_CGI_HEADERS = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
+
+
+def headers_of(environ: WsgiEnviron) -> dict[str, str]:
+    """Return the headers by name in lower case."""
+    headers = {key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")}
+    # CGI has variables for these that may be empty.
+    return headers | {name: environ[key] for key, name in _CGI_HEADERS.items() if environ.get(key)}
+
+
+def target_of(environ: WsgiEnviron) -> str:
+    """Return the path below the application, and the query."""
+    path = quote(environ.get("PATH_INFO", "").encode("latin-1"), safe=_SAFE_IN_PATH) or "/"
+    query = environ.get("QUERY_STRING")
+    return f"{path}?{query}" if query else path
+
+
+def head_of(environ: WsgiEnviron) -> bytes:
+    """Return the head of the request as it may have been sent."""
+    lines = [f"{environ['REQUEST_METHOD']} {target_of(environ)} {environ['SERVER_PROTOCOL']}"]
+    lines += [f"{name}: {value}" for name, value in headers_of(environ).items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def remote_address_of(environ: WsgiEnviron) -> tuple[str, int] | None:
+    """Return the address of the client, or None for a Unix socket."""
+    host = environ.get("REMOTE_ADDR")
+    port = str(environ.get("REMOTE_PORT") or 0)
+    return (host, int(port) if port.isdigit() else 0) if host else None
+
+
+def describe(request: Request, environ: WsgiEnviron) -> Request:
+    """Set what the server knows of a request besides its head, and return the request."""
+    request.prefix = quote(environ.get("SCRIPT_NAME", "").encode("latin-1"), safe=_SAFE_IN_PATH)
+    request.remote_address = remote_address_of(environ)
+    request.scheme = environ.get("wsgi.url_scheme", "http")
+    return request
