@@ -1,85 +1,61 @@
-"""Views of Django that open WebSockets."""
+"""Views of Django that open WebSockets, in each server that they run in. The settings of Django are those of a process."""
 
 from __future__ import annotations
 
-import sys
-import types
+import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 import wschat
-from tests.concurrency import TIMEOUT
-from tests.conftest import ServerFactory, until_logged
-from tests.wsgi.wiring import OpenServer, check_echo
-from wschat.wsgi import handler_for
+from tests.concurrency import TIMEOUT, eventually
+from tests.wsgi.conftest import needs_gunicorn
+from tests.wsgi.wiring import Program, check_echo, running_gunicorn, running_program
 
-django = pytest.importorskip("django", reason="needs Django: pip install '.[dev]'")
+pytest.importorskip("django", reason="needs Django: pip install '.[dev]'")
 
-SETTINGS = {"DEBUG": False, "SECRET_KEY": "secret", "ALLOWED_HOSTS": ["127.0.0.1"], "ROOT_URLCONF": "tests.wsgi.test_django_urls"}
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[Any]:
-    """A WSGI application of Django."""
-    from django.conf import settings
-    from django.core.wsgi import get_wsgi_application
-    from django.http import HttpRequest, HttpResponse
-    from django.urls import path
-
-    from wschat.wsgi.django import websocket
-
-    @websocket()
-    def echo(request: HttpRequest, ws: wschat.Connection) -> None:
-        for message in ws:
-            ws.send(message)
-
-    @websocket(subprotocols=["a"])
-    def greet(request: HttpRequest, ws: wschat.Connection, name: str) -> None:
-        ws.send(f"Hello {name} at {request.path}, by {ws.subprotocol}!")
-
-    @websocket()
-    def fail(request: HttpRequest, ws: wschat.Connection) -> None:
-        raise LookupError("no such thing")
-
-    def page(request: HttpRequest) -> HttpResponse:
-        return HttpResponse("This is a page.")
-
-    urls = types.ModuleType(SETTINGS["ROOT_URLCONF"])  # type: ignore[arg-type]
-    urls.urlpatterns = [path("", page), path("echo", echo), path("greet/<name>", greet), path("fail", fail)]  # type: ignore[attr-defined]
-    sys.modules[urls.__name__] = urls
-    settings.configure(**SETTINGS)
-    django.setup(set_prefix=False)
-    yield get_wsgi_application()
-    del sys.modules[urls.__name__]
+LISTENING = {"werkzeug": r"Running on http://127.0.0.1:(\d+)", "wschat": r"listening on ws://127.0.0.1:(\d+)"}
 
 
-def test_a_view_in_werkzeug(werkzeug: OpenServer, app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    check_echo(f"ws://127.0.0.1:{werkzeug(app).port}/echo")
-    until_logged(caplog, '" 101')
-    assert "Traceback" not in caplog.text
+@pytest.fixture(scope="module", params=["gunicorn", "werkzeug", "wschat"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A server of programs/django_views.py."""
+    folder = tmp_path_factory.mktemp("django")
+    if request.param == "gunicorn":
+        needs_gunicorn()
+        with running_gunicorn("django_views:application", folder) as program:
+            yield program
+    else:
+        pytest.importorskip("werkzeug", reason="needs Werkzeug: pip install '.[dev]'")
+        options = ["own"] if request.param == "wschat" else []
+        with running_program(["django_views.py", *options], folder, LISTENING[request.param]) as program:
+            yield program
 
 
-def test_a_view_in_the_server_of_wschat(serve: ServerFactory, app: Any) -> None:
-    check_echo(f"ws://127.0.0.1:{serve(handler_for(app), wsgi=app).port}/echo")
+def test_a_view_that_echoes_and_a_page(program: Program) -> None:
+    check_echo(program.url())
+    with urllib.request.urlopen(f"http://127.0.0.1:{program.port}/", timeout=TIMEOUT) as page:
+        assert page.read() == b"This is a page."
+    assert "Traceback" not in program.log()
 
 
-def test_a_view_has_the_request_and_the_arguments_of_its_path(werkzeug: OpenServer, app: Any) -> None:
-    with wschat.connect(f"ws://127.0.0.1:{werkzeug(app).port}/greet/bob", subprotocols=["a"]) as ws:
+def test_a_view_has_the_request_and_the_arguments_of_its_path(program: Program) -> None:
+    with wschat.connect(program.url("/greet/bob"), subprotocols=["a"]) as ws:
         assert ws.recv(TIMEOUT) == "Hello bob at /greet/bob, by a!"
+        with pytest.raises(wschat.ConnectionClosed) as closed:
+            ws.recv(TIMEOUT)
+    assert closed.value.code == 1000
 
 
-def test_a_view_that_fails_closes_with_1011_and_is_logged(werkzeug: OpenServer, app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with wschat.connect(f"ws://127.0.0.1:{werkzeug(app).port}/fail") as ws, pytest.raises(wschat.ConnectionClosed) as closed:
+def test_a_foreign_page_is_refused(program: Program) -> None:
+    with pytest.raises(wschat.OpeningFailed) as failed:
+        wschat.connect(program.url(), origin="https://evil.example")
+    assert failed.value.status == 403
+
+
+def test_a_view_that_fails_closes_with_1011_and_is_logged(program: Program) -> None:
+    with wschat.connect(program.url("/fail")) as ws, pytest.raises(wschat.ConnectionClosed) as closed:
         ws.recv(TIMEOUT)
     assert closed.value.code == 1011
-    assert until_logged(caplog, "/fail").exc_info
-
-
-@pytest.mark.parametrize(("path", "status"), [("/echo", 403), ("/elsewhere", 404)])
-def test_a_refusal_is_a_response_of_django(werkzeug: OpenServer, app: Any, path: str, status: int) -> None:
-    with pytest.raises(wschat.OpeningFailed) as failed:
-        wschat.connect(f"ws://127.0.0.1:{werkzeug(app).port}{path}", origin="https://evil.example")
-    assert failed.value.status == status
+    eventually(lambda: "LookupError: no such thing" in program.log())
+    check_echo(program.url())
