@@ -1,4 +1,4 @@
-"""A run of the chaos: clients talk and listen while their server fails; afterwards, what they say happened must be what is in the log."""
+"""A run of the chaos test: clients send and receive while their server fails. Afterwards, their results must agree with the log."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TALKERS = 3
 
 
 class Outcome(NamedTuple):
-    """What came of a run."""
+    """The result of a run."""
 
     errors: list[str]
-    """What is wrong."""
+    """The errors that were found."""
     figures: dict[str, int]
-    """How much was said, heard and repeated."""
+    """The numbers of messages that were sent, logged and repeated."""
     before: Footprint
     """The footprint of the clients' process before the first fault."""
     after: Footprint
@@ -37,9 +37,9 @@ class Outcome(NamedTuple):
 
 
 def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, timeout: float) -> Outcome:
-    """Let clients talk while `faults` runs, which yields after each fault, and compare what they have said and heard.
+    """Let clients send and receive while `faults` runs, which yields after each fault. Then compare their results with the log.
 
-    A frozen server is noticed after `ping_seconds`; `timeout` is that of `say`.
+    The clients notice a frozen server after `ping_seconds`; `timeout` is that of `say`.
     """
     limits = wschat.Limits(ping_interval=ping_seconds / 2, ping_timeout=ping_seconds / 2, opening_timeout=ping_seconds, close_timeout=0.5)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -51,14 +51,14 @@ def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, time
             return stack.enter_context(made)
 
         talkers = [Talker(client(f"talker{number}"), timeout) for number in range(_TALKERS)]
-        ears = client("listener")
-        listener, bot_heard = Listener(ears), list[tuple[int, str]]()
+        listening_client = client("listener")
+        listener, bot_heard = Listener(listening_client), list[tuple[int, str]]()
         stack.enter_context(listening_bot(server.url, bot_heard, limits))
         observer = client("observer")
         eventually(lambda: len(observer.members(ROOM)) == _TALKERS + 3)
         is_over = threading.Event()
         with ThreadPoolExecutor(_TALKERS + 1) as pool, ExitStack() as ending:
-            ending.callback(ears.close)
+            ending.callback(listening_client.close)
             ending.callback(is_over.set)
             running = [pool.submit(talker.run, is_over) for talker in talkers]
             listening = pool.submit(listener.run)
@@ -66,7 +66,7 @@ def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, time
             before = footprint()
             for _ in faults(server):
                 if any(future.done() for future in [*running, listening]):
-                    break  # one has failed
+                    break  # a client has failed
             is_over.set()
             for future in running:
                 future.result()
@@ -74,22 +74,22 @@ def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, time
             log = [(entry.seq, entry.text) for entry in entries if isinstance(entry, MessageEvent)]
             eventually(lambda: listening.done() or (len(listener.heard) >= len(log) and len(bot_heard) >= len(log)))
             after = footprint()
-            ears.close()
+            listening_client.close()
             listening.result()
-    # A bot handles the messages of different senders at the same time, so they may be in another order.
+    # A bot handles the messages of different senders at the same time, so their order may differ.
     errors = errors_in(log, talkers, {"the listener": listener.heard, "the bot": sorted(bot_heard)})
-    errors += [f"the listener was told of {missed}" for missed in listener.missed]
-    said = sum(len(talker.said) for talker in talkers)
-    return Outcome(errors, {"said": said, "in the log": len(log), "repeated": sum(talker.repeated for talker in talkers)}, before, after)
+    errors += [f"the listener got {missed}" for missed in listener.missed]
+    sent = sum(len(talker.said) for talker in talkers)
+    return Outcome(errors, {"sent": sent, "in the log": len(log), "repeated": sum(talker.repeated for talker in talkers)}, before, after)
 
 
 @contextmanager
 def listening_bot(url: str, heard: list[tuple[int, str]], limits: wschat.Limits) -> Iterator[None]:
-    """Run a bot that notes each message."""
+    """Run a bot that records each message."""
     bot = wschat.Bot(url, name="bot", rooms=[ROOM], workers=1, max_pending=100_000, catch_up=1e6, max_pause=1.0, limits=limits)
 
     @bot.on_message()
-    def note(message: Message) -> None:
+    def record(message: Message) -> None:
         heard.append((message.seq, message.text))
 
     bot.start()
@@ -100,18 +100,18 @@ def listening_bot(url: str, heard: list[tuple[int, str]], limits: wschat.Limits)
 
 
 def footprint() -> Footprint:
-    """Return what this process uses."""
+    """Return the footprint of this process."""
     gc.collect()
     return Footprint.of(os.getpid())
 
 
-def faults_in(faults: list[Fault], peace: float) -> Callable[[Server], Iterator[None]]:
-    """Return the given faults, with so many seconds of peace after each."""
+def faults_in(faults: list[Fault], pause: float) -> Callable[[Server], Iterator[None]]:
+    """Return a function that makes these faults, with a pause in seconds after each."""
 
     def run_faults(server: Server) -> Iterator[None]:
         for fault in faults:
             fault(server)
-            threading.Event().wait(peace)
+            threading.Event().wait(pause)
             yield
 
     return run_faults

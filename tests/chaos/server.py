@@ -1,4 +1,4 @@
-"""The server of the chaos: a process that is killed, stopped, frozen and started again on the same port, with the same history."""
+"""The server of the chaos test: a process that is killed, stopped, frozen and started again on the same port, with the same history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS_TO_STOP = 30
 
 
 class Server:
-    """A server that can be made to fail. For one thread."""
+    """A server that can be made to fail. Its methods must be called by one thread."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -28,26 +28,26 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the process, and wait until it listens."""
         self._process = subprocess.Popen(self._command, env=environment(), stdout=subprocess.PIPE, stderr=self._log, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert str(self.port) in line, line
 
     def end(self, number: int) -> None:
-        """Send a signal that ends it, and wait for its end."""
+        """Send a signal that ends the process, and wait for its end."""
         self._process.send_signal(number)
         self._process.wait(_SECONDS_TO_STOP)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
     def close(self) -> None:
-        """End it for good."""
+        """Stop the server."""
         self.end(signal.SIGTERM)
         self._log.close()
 
     def freeze(self, seconds: float) -> None:
-        """Stop its execution for so long. The system goes on accepting connections for it."""
+        """Suspend the process for this number of seconds. The system still accepts connections for it."""
         self._process.send_signal(signal.SIGSTOP)
         pause(seconds)
         self._process.send_signal(signal.SIGCONT)
@@ -57,19 +57,19 @@ Fault = Callable[[Server], None]
 
 
 def kill(server: Server) -> None:
-    """Kill it, and start it again at once."""
+    """Kill the server, and start it again at once."""
     server.end(signal.SIGKILL)
     server.start()
 
 
 def terminate(server: Server) -> None:
-    """Stop it as an operator does, and start it again at once."""
+    """Stop the server by SIGTERM, and start it again at once."""
     server.end(signal.SIGTERM)
     server.start()
 
 
 def refuse(seconds: float) -> Fault:
-    """Return a fault: no process listens on the port for so long."""
+    """Return a fault: no process listens on the port for this number of seconds."""
 
     def fault(server: Server) -> None:
         server.end(signal.SIGKILL)
@@ -80,17 +80,17 @@ def refuse(seconds: float) -> Fault:
 
 
 def freeze(seconds: float) -> Fault:
-    """Return a fault: the process is frozen for so long."""
+    """Return a fault: the process is suspended for this number of seconds."""
     return lambda server: server.freeze(seconds)
 
 
 def pause(seconds: float) -> None:
-    """Do nothing for so long."""
+    """Wait for this number of seconds."""
     threading.Event().wait(seconds)
 
 
 class Plan:
-    """Faults at random, the same for the same seed. They last up to `longest` seconds. Pings notice a frozen server in `ping_seconds`."""
+    """Random faults, the same for the same seed, of up to `longest` seconds. Pings detect a frozen server in `ping_seconds`."""
 
     def __init__(self, seed: int, ping_seconds: float, longest: float) -> None:
         self._random = random.Random(seed)
@@ -98,7 +98,7 @@ class Plan:
         self._longest = longest
 
     def next(self) -> tuple[str, Fault, float]:
-        """Return a fault, its name, and the seconds of peace after it."""
+        """Return a fault, its name, and the seconds until the next one."""
         chance = self._random
         name = chance.choice(["kill", "terminate", "refuse", "freeze shortly", "freeze"])
         fault: dict[str, Fault] = {

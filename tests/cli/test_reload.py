@@ -20,7 +20,7 @@ def page(environ, start_response):
 """
 
 
-def test_a_changed_file_is_served_again(tmp_path: Path) -> None:
+def test_the_server_restarts_after_a_file_has_changed(tmp_path: Path) -> None:
     pytest.importorskip("watchfiles", reason="needs watchfiles: pip install 'wschat[reload]'")
     path = tmp_path / "mine.py"
     path.write_text(APP % "before")
@@ -28,7 +28,7 @@ def test_a_changed_file_is_served_again(tmp_path: Path) -> None:
         assert fetch(command.port) == "before"
         path.write_text(APP % "after!")
         assert command.process.stdout is not None
-        line = command.process.stdout.readline()  # that of the second start
+        line = command.process.stdout.readline()  # the line of the second start
         assert fetch(int(line.rstrip("/\n").rpartition(":")[2])) == "after!"
 
 
@@ -46,7 +46,7 @@ def test_the_folder_of_a_file_elsewhere_is_watched(tmp_path: Path, monkeypatch: 
     assert folders_of(("below/mine.py:app", f"{elsewhere}/mine.py:app")) == [str(here), str(elsewhere)]
 
 
-def test_without_watchfiles_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_watchfiles_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(UsageError, match=r"wschat\[reload\]"):
         run_reloading("chat")

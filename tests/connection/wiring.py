@@ -11,15 +11,12 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 
 from tests.concurrency import TIMEOUT
-from tests.concurrency import eventually as eventually
 from tests.protocol.wire import Frame, stream
 from wschat.connection.connection import Connection
 from wschat.connection.streams import Stream, open_stream
 from wschat.errors import ConnectionClosed
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
-
-PATIENCE = TIMEOUT
 
 P = ParamSpec("P")
 T = TypeVar("T")

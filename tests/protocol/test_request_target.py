@@ -18,7 +18,7 @@ from wschat.protocol.request_target import cookies_of, query_of
         ("/?a=b?c", {"a": "b?c"}),
     ],
 )
-def test_a_query_has_parameters(target: str, query: dict[str, str]) -> None:
+def test_a_query_is_parsed_to_parameters(target: str, query: dict[str, str]) -> None:
     assert query_of(target) == query
 
 
@@ -35,9 +35,9 @@ def test_a_query_has_parameters(target: str, query: dict[str, str]) -> None:
         ("session=eyJ.{}/@:; bad name=x; =y; z", {"session": "eyJ.{}/@:", "bad name": "x"}),
     ],
 )
-def test_a_header_has_cookies(header: str, cookies: dict[str, str]) -> None:
+def test_a_header_is_parsed_to_cookies(header: str, cookies: dict[str, str]) -> None:
     assert cookies_of({"cookie": header}) == cookies
 
 
-def test_no_header_has_no_cookies() -> None:
+def test_without_a_header_there_are_no_cookies() -> None:
     assert cookies_of({}) == {}

@@ -10,8 +10,6 @@ import wschat
 from tests.concurrency import TIMEOUT
 from tests.protocol.wire import CLOSE
 
-PATIENCE = TIMEOUT
-
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
 HEADERS = {"Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13"}

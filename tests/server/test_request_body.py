@@ -60,7 +60,7 @@ def open_upload(timers: Timers) -> Iterator[OpenUpload]:
         yield start
 
 
-def test_a_read_returns_what_is_there(open_upload: OpenUpload) -> None:
+def test_a_read_returns_the_bytes_that_have_arrived(open_upload: OpenUpload) -> None:
     upload = open_upload("Content-Length: 6")
     upload.client.sendall(b"abc")
     assert upload.body.read(100) == b"abc"
@@ -72,7 +72,7 @@ def test_a_read_returns_what_is_there(open_upload: OpenUpload) -> None:
     assert upload.body.read(100) == b""
 
 
-def test_what_was_kept_is_read_first(open_upload: OpenUpload) -> None:
+def test_kept_bytes_are_read_first(open_upload: OpenUpload) -> None:
     upload = open_upload("Content-Length: 3")
     upload.client.sendall(b"abc")
     assert upload.body.read(1) == b"a"
@@ -87,7 +87,7 @@ def test_the_next_request_is_not_a_part_of_the_body(open_upload: OpenUpload) -> 
     assert upload.body.readall() == b"a"
 
 
-def test_the_client_is_asked_once(open_upload: OpenUpload) -> None:
+def test_100_continue_is_sent_once(open_upload: OpenUpload) -> None:
     upload = open_upload("Content-Length: 2", "Expect: 100-continue")
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(upload.body.readall)
@@ -100,7 +100,7 @@ def test_the_client_is_asked_once(open_upload: OpenUpload) -> None:
         upload.client.recv(1)
 
 
-def test_a_client_that_leaves_ends_the_connection(open_upload: OpenUpload) -> None:
+def test_a_client_that_disconnects_ends_the_connection(open_upload: OpenUpload) -> None:
     upload = open_upload("Content-Length: 2")
     upload.client.sendall(b"a")
     upload.client.shutdown(socket.SHUT_WR)
@@ -109,7 +109,7 @@ def test_a_client_that_leaves_ends_the_connection(open_upload: OpenUpload) -> No
         upload.body.read(1)
 
 
-def test_bytes_that_are_no_chunk_are_refused(open_upload: OpenUpload) -> None:
+def test_an_invalid_chunk_is_refused(open_upload: OpenUpload) -> None:
     upload = open_upload("Transfer-Encoding: chunked")
     upload.client.sendall(b"xyz\r\n")
     with pytest.raises(RequestRefused) as refusal:
@@ -117,7 +117,7 @@ def test_bytes_that_are_no_chunk_are_refused(open_upload: OpenUpload) -> None:
     assert refusal.value.status == 400
 
 
-def test_a_byte_now_and_then_is_too_slow(open_upload: OpenUpload) -> None:
+def test_a_client_that_sends_single_bytes_slowly_times_out(open_upload: OpenUpload) -> None:
     """The timeout is for 16 KiB, so that a client cannot hold a thread by a byte before each timeout."""
     upload = open_upload("Content-Length: 1000", timeout=0.5)
     began_at = monotonic()

@@ -1,4 +1,4 @@
-"""Responses, written part by part, without a socket."""
+"""Responses written in parts, without a socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wschat.server.response_writer import ResponseWriter
 
 
 class Output:
-    """A writer, and what it has sent."""
+    """A writer, and the bytes that it has sent."""
 
     def __init__(self, head: bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") -> None:
         http = h11.Connection(h11.SERVER)
@@ -34,7 +34,7 @@ class Output:
         return b"".join(self.parts).partition(b"\r\n\r\n")[2]
 
 
-def test_the_head_goes_with_the_first_part_of_the_body() -> None:
+def test_the_head_is_sent_with_the_first_part_of_the_body() -> None:
     output = Output()
     output.writer.begin(200, [("Content-Length", "6")])
     assert output.parts == []
@@ -46,7 +46,7 @@ def test_the_head_goes_with_the_first_part_of_the_body() -> None:
     assert (output.writer.status, output.writer.body_bytes, output.writer.has_ended) == (200, 6, True)
 
 
-def test_nothing_may_have_reached_the_client_before_the_first_part() -> None:
+def test_a_response_has_begun_with_its_first_write_or_flush() -> None:
     output = Output()
     output.writer.begin(200, [])
     assert not output.writer.has_begun
@@ -73,7 +73,7 @@ def test_a_date_is_added_unless_there_is_one() -> None:
     assert any(line.startswith(b"Date: ") for line in other.head)
 
 
-def test_white_space_around_a_value_is_no_part_of_it() -> None:
+def test_whitespace_around_a_value_is_removed() -> None:
     output = Output()
     output.writer.begin(200, [("Set-Cookie", " a=1; b \t"), ("Content-Length", "0")])
     output.writer.end()
@@ -88,7 +88,7 @@ def test_the_connection_ends_if_a_body_of_the_request_was_not_received() -> None
 
 
 @pytest.mark.parametrize(("head", "status"), [(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", 200), (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 304)])
-def test_a_response_without_a_body_drops_what_is_written(head: bytes, status: int) -> None:
+def test_a_response_without_a_body_drops_the_written_bytes(head: bytes, status: int) -> None:
     output = Output(head)
     output.writer.begin(status, [])
     assert not output.writer.has_body
@@ -109,7 +109,7 @@ def test_a_file_is_a_part_of_the_body(headers: list[tuple[str, str]], body: byte
     assert output.body == body
 
 
-def test_more_than_the_length_is_an_error_before_it_is_sent() -> None:
+def test_a_body_longer_than_its_length_is_an_error_before_it_is_sent() -> None:
     output = Output()
     output.writer.begin(200, [("Content-Length", "3")])
     with pytest.raises(h11.LocalProtocolError):
@@ -117,7 +117,7 @@ def test_more_than_the_length_is_an_error_before_it_is_sent() -> None:
     assert output.parts == []
 
 
-def test_less_than_the_length_is_an_error() -> None:
+def test_a_body_shorter_than_its_length_is_an_error() -> None:
     output = Output()
     output.writer.begin(200, [("Content-Length", "3")])
     output.writer.write(b"ab")

@@ -1,4 +1,4 @@
-"""Patterns of paths, and the handlers that they lead to."""
+"""Path patterns and their handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wschat.server.routes import Routes
 
 
 def name_of(*patterns: str, path: str) -> tuple[str, dict[str, str | int]] | None:
-    """Return the pattern that a path leads to, with its parameters; None for none."""
+    """Return the pattern that matches a path and its parameters, or None."""
     handlers: dict[str, Any] = {pattern: pattern for pattern in patterns}
     try:
         handler, params = Routes(handlers).find(path)
@@ -37,7 +37,7 @@ def name_of(*patterns: str, path: str) -> tuple[str, dict[str, str | int]] | Non
         ("/files/<path:name>", "/files/a", {"name": "a"}),
     ],
 )
-def test_a_pattern_fits(pattern: str, path: str, params: dict[str, str | int]) -> None:
+def test_a_pattern_matches(pattern: str, path: str, params: dict[str, str | int]) -> None:
     assert name_of(pattern, path=path) == (pattern, params)
 
 
@@ -60,18 +60,18 @@ def test_a_pattern_fits(pattern: str, path: str, params: dict[str, str | int]) -
         ("/x", "*"),
     ],
 )
-def test_a_pattern_does_not_fit(pattern: str, path: str) -> None:
+def test_a_pattern_does_not_match(pattern: str, path: str) -> None:
     assert name_of(pattern, path=path) is None
 
 
-def test_the_first_pattern_that_fits_counts() -> None:
+def test_the_first_matching_pattern_counts() -> None:
     assert name_of("/rooms/new", "/rooms/<name>", path="/rooms/new") == ("/rooms/new", {})
     assert name_of("/rooms/<name>", "/rooms/new", path="/rooms/new") == ("/rooms/<name>", {"name": "new"})
     assert name_of("/<int:number>", "/<name>", path="/x") == ("/<name>", {"name": "x"})
 
 
 @pytest.mark.parametrize("pattern", ["", "echo", "/a<b>", "/<b>c", "/<>", "/<a b>", "/<float:x>", "/<path:x>/y", "/<x>/<x>"])
-def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
+def test_an_invalid_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match=r"must|same name"):
         Routes({pattern: print})
 
@@ -81,7 +81,7 @@ def test_no_patterns_are_refused() -> None:
         wschat.serve({}, port=0)
 
 
-def test_a_handler_that_could_never_work_is_refused() -> None:
+def test_an_invalid_handler_is_refused() -> None:
     async def handler(ws: wschat.Connection) -> None:
         """Never runs."""
 
@@ -90,7 +90,7 @@ def test_a_handler_that_could_never_work_is_refused() -> None:
 
 
 def tell(ws: wschat.Connection) -> None:
-    """Tell what the request has said."""
+    """Send the path and the parameters of the request."""
     ws.send(f"{dict(ws.path_params)} {ws.query} {ws.cookies}")
 
 
@@ -112,12 +112,12 @@ def test_a_handler_may_be_for_some_paths_only(serve: ServerFactory) -> None:
 
 
 @pytest.mark.parametrize(("handler", "paths"), [({"/": tell}, ["/"]), (tell, []), (tell, "/ws")])
-def test_paths_that_mean_nothing_are_refused(handler: Any, paths: Any) -> None:
+def test_invalid_paths_are_refused(handler: Any, paths: Any) -> None:
     with pytest.raises(UsageError, match="path"):
         wschat.serve(handler, port=0, websocket_paths=paths)
 
 
-def test_another_path_is_404_before_the_websocket_is_open(serve: ServerFactory) -> None:
+def test_an_unknown_path_gets_404_instead_of_a_websocket(serve: ServerFactory) -> None:
     server = serve({"/echo": tell})
     with pytest.raises(wschat.OpeningFailed) as failure:
         wschat.connect(url_of(server, "/other"))

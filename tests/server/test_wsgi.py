@@ -30,7 +30,7 @@ TEXT = ("Content-Type", "text/plain")
 
 
 def app_of(body: Iterable[bytes], *headers: tuple[str, str], status: str = "200 OK") -> App:
-    """Return an application that responds with this."""
+    """Return an application that responds with this body, these headers and this status."""
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response(status, [TEXT, *headers])
@@ -61,7 +61,7 @@ def http(serve: ServerFactory) -> Iterator[Callable[..., Http]]:
 OpenHttp = Callable[..., Http]
 
 
-# What the application is given
+# The environ
 
 
 def environ_for(http: OpenHttp, request: bytes, **options: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def environ_for(http: OpenHttp, request: bytes, **options: Any) -> dict[str, Any
     return environ
 
 
-def test_the_environ_has_what_the_request_says(http: OpenHttp) -> None:
+def test_the_environ_describes_the_request(http: OpenHttp) -> None:
     environ = environ_for(http, plain("GET", "/a%20b/%C3%A4?x=1&y=%20", b"", Accept="text/html", X_Thing="1", Cookie="a=b"))
     assert environ["REQUEST_METHOD"] == "GET"
     assert environ["SCRIPT_NAME"] == ""
@@ -93,7 +93,7 @@ def test_the_environ_has_what_the_request_says(http: OpenHttp) -> None:
     assert "CONTENT_LENGTH" not in environ
 
 
-def test_the_environ_does_not_have_the_variables_of_the_process(http: OpenHttp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environ_has_no_environment_variables_of_the_process(http: OpenHttp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "secret")
     assert "DATABASE_PASSWORD" not in environ_for(http, plain())
 
@@ -104,7 +104,7 @@ def test_the_body_has_a_type_and_a_length(http: OpenHttp) -> None:
     assert "HTTP_CONTENT_LENGTH" not in environ
 
 
-def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_hyphen(http: OpenHttp) -> None:
+def test_a_header_with_an_underscore_is_ignored(http: OpenHttp) -> None:
     data = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX_Forwarded_For: 1.2.3.4\r\n\r\n"
     assert "HTTP_X_FORWARDED_FOR" not in environ_for(http, data)
 
@@ -115,7 +115,7 @@ def test_a_trusted_proxy_names_the_client_and_the_scheme(http: OpenHttp) -> None
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], environ["HTTPS"]) == ("203.0.113.7", "https", "on")
 
 
-def test_any_other_client_names_neither(http: OpenHttp) -> None:
+def test_the_headers_of_an_untrusted_proxy_are_ignored(http: OpenHttp) -> None:
     environ = environ_for(http, plain("GET", "/", b"", X_Forwarded_For="203.0.113.7", X_Forwarded_Proto="https"))
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("127.0.0.1", "http")
 
@@ -149,7 +149,7 @@ def wschat_server_context(certificate: Path) -> Any:
 @pytest.mark.parametrize(
     "data", [plain("POST", "/", b"x" * 100_000), plain("POST", "/", chunked(b"abc", b"x" * 70_000), Transfer_Encoding="chunked")]
 )
-def test_a_body_is_read_whatever_delimits_it(http: OpenHttp, data: bytes) -> None:
+def test_a_body_with_a_length_or_in_chunks_is_read(http: OpenHttp, data: bytes) -> None:
     answer = http(read_all).call(data)
     assert len(answer.body) in (100_000, 70_003)
 
@@ -163,7 +163,7 @@ def test_a_body_is_read_line_by_line(http: OpenHttp) -> None:
     assert http(app).call(plain("POST", "/", b"a\nb\nc")).body == b"[b'a\\n', b'b\\n', b'c']"
 
 
-def test_a_body_is_given_as_it_arrives(http: OpenHttp) -> None:
+def test_a_body_can_be_read_as_it_arrives(http: OpenHttp) -> None:
     parts: list[bytes] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -180,7 +180,7 @@ def test_a_body_is_given_as_it_arrives(http: OpenHttp) -> None:
     assert parts == [b"one", b"two"]
 
 
-def test_the_client_is_asked_for_the_body_when_it_is_read(http: OpenHttp) -> None:
+def test_100_continue_is_sent_when_the_body_is_read(http: OpenHttp) -> None:
     client = http(read_all)
     client.send(plain("POST", "/", b"", Content_Length="3", Expect="100-continue"))
     assert client.head()[0] == 100
@@ -188,14 +188,14 @@ def test_the_client_is_asked_for_the_body_when_it_is_read(http: OpenHttp) -> Non
     assert client.answer("POST").body == b"abc"
 
 
-def test_the_client_is_not_asked_for_a_body_that_is_not_read(http: OpenHttp) -> None:
+def test_100_continue_is_not_sent_for_a_body_that_is_not_read(http: OpenHttp) -> None:
     client = http(app_of([b"no"], status="403 Forbidden"))
     client.send(plain("POST", "/", b"", Content_Length="3", Expect="100-continue"))
     answer = client.answer("POST")
     assert (answer.status, answer.headers["connection"]) == (403, "close")
 
 
-def test_a_body_that_is_here_and_not_read_does_not_end_the_connection(http: OpenHttp) -> None:
+def test_an_unread_body_that_has_arrived_does_not_end_the_connection(http: OpenHttp) -> None:
     client = http(app_of([b"ok"]))
     assert client.call(plain("POST", "/", b"x" * 1000)).body == b"ok"
     assert client.get().body == b"ok"
@@ -225,13 +225,13 @@ def test_a_body_that_is_too_long_is_refused(http: OpenHttp, data: bytes) -> None
     assert http(read_all, limits=wschat.Limits(max_body_bytes=10)).call(data).status == 413
 
 
-def test_a_body_of_the_greatest_length_is_read(http: OpenHttp) -> None:
+def test_a_body_of_the_maximum_length_is_read(http: OpenHttp) -> None:
     client = http(read_all, limits=wschat.Limits(max_body_bytes=10))
     assert client.call(plain("POST", "/", b"x" * 10)).body == b"x" * 10
     assert client.call(plain("POST", "/", chunked(b"x" * 10), Transfer_Encoding="chunked")).body == b"x" * 10
 
 
-def test_bytes_that_are_no_chunks_are_a_bad_request(http: OpenHttp) -> None:
+def test_invalid_chunks_are_a_bad_request(http: OpenHttp) -> None:
     assert http(read_all).call(plain("POST", "/", b"zz\r\n", Transfer_Encoding="chunked")).status == 400
 
 
@@ -252,20 +252,20 @@ def test_a_client_has_a_timeout_for_its_body_and_the_application_has_none(http: 
 # Responses
 
 
-def test_one_connection_is_enough_for_many_requests(http: OpenHttp) -> None:
+def test_many_requests_on_one_connection(http: OpenHttp) -> None:
     client = http(app_of([b"hello"]), checked=False)  # what the checker returns has no length
     for _ in range(3):
         answer = client.get()
         assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"hello", "5")
 
 
-def test_requests_that_come_at_once_are_answered_in_order(http: OpenHttp) -> None:
+def test_pipelined_requests_are_answered_in_order(http: OpenHttp) -> None:
     client = http(read_all)
     client.send(b"".join(plain("POST", "/", b"%d" % number) for number in range(5)))
     assert [client.answer("POST").body for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_a_response_without_a_length_comes_in_chunks_as_it_is_made(http: OpenHttp) -> None:
+def test_a_response_without_a_length_is_sent_in_chunks_as_it_is_produced(http: OpenHttp) -> None:
     goes_on = threading.Event()
 
     def body() -> Iterator[bytes]:
@@ -333,20 +333,20 @@ def test_the_write_function_sends_at_once(http: OpenHttp) -> None:
     assert client.line() == b"two"
 
 
-def test_a_reason_and_repeated_headers_are_sent_as_they_are(http: OpenHttp) -> None:
+def test_a_reason_and_repeated_headers_are_sent_unchanged(http: OpenHttp) -> None:
     client = http(app_of([b""], ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), status="299 My Own"))
     client.send(plain())
     assert client.line() == b"HTTP/1.1 299 My Own"
     assert {b"Set-Cookie: a=1", b"Set-Cookie: b=2"} <= set(iter(client.line, b""))
 
 
-def test_headers_about_the_connection_are_left_to_the_server(http: OpenHttp) -> None:
+def test_hop_by_hop_headers_are_set_by_the_server(http: OpenHttp) -> None:
     client = http(app_of([b"ok"], ("Connection", "keep-alive"), ("Transfer-Encoding", "chunked")), checked=False)
     assert client.get().body == b"ok"
     assert client.get().body == b"ok"
 
 
-def test_a_response_that_takes_long_to_make_is_in_time(http: OpenHttp) -> None:
+def test_the_application_has_no_timeout(http: OpenHttp) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         threading.Event().wait(0.5)
         return app_of([b"late"])(environ, start_response)
@@ -357,7 +357,7 @@ def test_a_response_that_takes_long_to_make_is_in_time(http: OpenHttp) -> None:
 # Files
 
 
-def test_a_file_is_sent_from_where_it_stands(http: OpenHttp, tmp_path: Path) -> None:
+def test_a_file_is_sent_from_its_current_position(http: OpenHttp, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(os.urandom(3_000_000))
 
@@ -376,7 +376,7 @@ def test_a_file_is_sent_from_where_it_stands(http: OpenHttp, tmp_path: Path) -> 
     assert client.call(plain("HEAD")).headers["content-length"] == "2999990"
 
 
-def test_of_a_file_only_the_length_in_the_header_is_sent(http: OpenHttp, tmp_path: Path) -> None:
+def test_a_file_is_sent_up_to_the_length_in_the_header(http: OpenHttp, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
 
@@ -388,7 +388,7 @@ def test_of_a_file_only_the_length_in_the_header_is_sent(http: OpenHttp, tmp_pat
     assert http(app, checked=False).get().body == b"0123"
 
 
-def test_what_is_no_file_of_the_system_is_sent_too(http: OpenHttp) -> None:
+def test_a_file_object_without_a_descriptor_is_sent_too(http: OpenHttp) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](io.BytesIO(b"in memory"))
@@ -401,7 +401,7 @@ def test_what_is_no_file_of_the_system_is_sent_too(http: OpenHttp) -> None:
 
 
 class Closing:
-    """A body that notes that it was closed."""
+    """A body that records that it was closed."""
 
     def __init__(self, *parts: bytes | Exception) -> None:
         self._parts = parts
@@ -431,10 +431,10 @@ def test_an_exception_is_a_500_and_logged_with_its_traceback(http: OpenHttp, app
     assert client.get("/page?password=1").status == 500
     record = until_logged(caplog, "the answer to GET /page failed")
     assert record.exc_info
-    assert client.get().status == 500  # the connection goes on
+    assert client.get().status == 500  # the connection stays open
 
 
-def test_a_response_that_breaks_off_does_not_look_whole(http: OpenHttp, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_response_that_breaks_off_is_incomplete_for_the_client(http: OpenHttp, caplog: pytest.LogCaptureFixture) -> None:
     body = Closing(b"beginning", ZeroDivisionError())
     answer = http(app_of(body)).get()
     assert not answer.is_whole
@@ -453,7 +453,7 @@ def test_a_wrong_length_is_logged_and_ends_the_connection(
 
 
 @pytest.mark.parametrize("header", [("X-Evil", "a\r\nSet-Cookie: b"), ("Bad Name", "x")])
-def test_a_header_that_would_begin_another_is_not_sent(http: OpenHttp, header: tuple[str, str]) -> None:
+def test_a_header_with_a_line_break_is_not_sent(http: OpenHttp, header: tuple[str, str]) -> None:
     client = http(app_of([b"ok"], header), checked=False)
     answer = client.get()
     assert answer.status == 500
@@ -486,7 +486,7 @@ def test_an_error_can_replace_a_response_that_has_not_begun(http: OpenHttp) -> N
     assert (answer.status, answer.body) == (503, b"later")
 
 
-def test_what_is_written_to_wsgi_errors_is_logged(http: OpenHttp, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_written_to_wsgi_errors_are_logged(http: OpenHttp, caplog: pytest.LogCaptureFixture) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.errors"].write("half a line, ")
         environ["wsgi.errors"].write("and the rest\n")
@@ -506,7 +506,7 @@ def test_websockets_and_the_application_share_a_port(serve: ServerFactory) -> No
     check_echo(server)
 
 
-def test_one_connection_may_ask_for_a_page_and_then_open_a_websocket(serve: ServerFactory) -> None:
+def test_a_connection_can_become_a_websocket_after_a_request(serve: ServerFactory) -> None:
     server = serve(echo, wsgi=app_of([b"page"]))
     with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as sock:
         sock.sendall(plain())
@@ -528,7 +528,7 @@ def test_the_application_decides_about_origins_and_preflights(http: OpenHttp) ->
     assert (answer.body, answer.headers["access-control-allow-origin"]) == (b"OPTIONS", "https://elsewhere.example")
 
 
-def test_a_host_that_is_not_served_is_refused(http: OpenHttp) -> None:
+def test_a_host_that_is_not_allowed_is_refused(http: OpenHttp) -> None:
     assert http(app_of([b"ok"])).call(plain("GET", "/", b"", Host="attacker.example")).status == 421
 
 
@@ -547,7 +547,7 @@ def test_requests_below_the_prefix_are_for_the_other_handler(serve: ServerFactor
         ({"wsgi": app_of([]), "http": lambda request: None}, "path_prefix"),
     ],
 )
-def test_what_could_never_work_is_refused(options: dict[str, Any], error: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], error: str) -> None:
     with pytest.raises(wschat.UsageError, match=error):
         wschat.serve(echo, port=0, **options)
 

@@ -1,4 +1,4 @@
-"""Applications of Flask and Django on the port of the WebSockets, used as a browser would."""
+"""Applications of Flask and Django on the port of the WebSockets, with a client like a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Browser:
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def get(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
-        """Return the status and the body of a response; with data, that to a POST."""
+        """Return the status and the body of the response; with data, the request is a POST."""
         request = urllib.request.Request(self.url + path, data, {name.replace("_", "-"): value for name, value in headers.items()})
         try:
             with self._opener.open(request, timeout=TIMEOUT) as response:
@@ -39,7 +39,7 @@ class Browser:
 
 
 def form_with_file(content: bytes) -> tuple[bytes, str]:
-    """Return a form with a text and a file, and its type."""
+    """Return the body of a form with a text and a file, and its content type."""
     boundary = "a-boundary"
     lines = [
         f"--{boundary}\r\nContent-Disposition: form-data; name=note\r\n\r\nhello\r\n".encode(),
@@ -51,7 +51,7 @@ def form_with_file(content: bytes) -> tuple[bytes, str]:
 
 
 def check_application(browser: Browser, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Check what both applications do."""
+    """Check the functions that both applications have."""
     assert browser.get("/hello?name=caf%C3%A9") == (200, "Hello café!")
     assert browser.get("/nowhere")[0] == 404
     data, content_type = form_with_file(bytes(300_000))
@@ -109,13 +109,13 @@ def flask_app(path: Path) -> Any:
     return app
 
 
-def test_an_application_of_flask(serve: ServerFactory, flask_app: Any, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flask_application(serve: ServerFactory, flask_app: Any, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     browser = Browser(serve(lambda ws: None, wsgi=flask_app))
     check_application(browser, path, caplog)
     assert browser.get("/file", Range="bytes=10-14") == (206, "01234")
 
 
-def test_one_login_of_flask_is_for_pages_and_websockets(serve: ServerFactory, flask_app: Any) -> None:
+def test_a_login_with_flask_applies_to_pages_and_websockets(serve: ServerFactory, flask_app: Any) -> None:
     import flask
 
     def handler(ws: wschat.Connection) -> None:
@@ -186,14 +186,14 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-def test_an_application_of_django(
+def test_a_django_application(
     serve: ServerFactory, django_app: Any, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.FILE", [path])
     check_application(Browser(serve(lambda ws: None, wsgi=django_app)), path, caplog)
 
 
-def test_one_login_of_django_is_for_pages_and_websockets(serve: ServerFactory, django_app: Any) -> None:
+def test_a_login_with_django_applies_to_pages_and_websockets(serve: ServerFactory, django_app: Any) -> None:
     from importlib import import_module
 
     from django.conf import settings

@@ -1,4 +1,4 @@
-"""What a proxy tells of a client: the opening, and frames with the compression that it agreed on."""
+"""The transcript of a client by a proxy: the opening, and frames with the negotiated compression."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_opening_and_frames(wschat_server: Servers, ws_connect: Connections, 
     ]
 
 
-def test_the_client_sees_what_the_faults_have_left(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_the_transcript_of_the_client_is_after_the_faults(wschat_server: Servers, ws_connect: Connections) -> None:
     server = wschat_server(echo)
     ws = ws_connect()
     server.faults.cut(after_bytes=4, way="to_client")

@@ -91,14 +91,14 @@ def test_a_wsgi_application_with_and_without_a_handler(wschat_server: Servers, w
 
 
 @pytest.mark.parametrize(("path", "message"), [("/fails", "before the response"), ("/breaks-off", "within the response")])
-def test_an_error_of_a_wsgi_application_is_known(wschat_server: Servers, path: str, message: str) -> None:
+def test_an_error_of_a_wsgi_application_is_collected(wschat_server: Servers, path: str, message: str) -> None:
     server = wschat_server(wsgi=answer)
     with pytest.raises((urllib.error.HTTPError, http.client.IncompleteRead)):
         fetch(server, path)
     assert str(server.pop_error()) == message
 
 
-def test_a_client_that_leaves_is_no_error_of_a_wsgi_application(wschat_server: Servers) -> None:
+def test_a_client_that_disconnects_is_no_error_of_a_wsgi_application(wschat_server: Servers) -> None:
     def read(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["wsgi.input"].read()
         raise AssertionError("the body is never complete")
@@ -114,7 +114,7 @@ def test_a_server_needs_a_handler_or_an_application(wschat_server: Servers) -> N
         wschat_server()
 
 
-def test_paths(wschat_server: Servers, ws_connect: Connections) -> None:
+def test_handlers_for_paths(wschat_server: Servers, ws_connect: Connections) -> None:
     wschat_server(lambda ws: ws.send("hello"), websocket_paths=["/ws"])
     assert ws_connect("/ws").recv() == "hello"
     with pytest.raises(wschat.OpeningFailed, match="404"):

@@ -1,4 +1,4 @@
-"""Lines of standard input, however they arrive."""
+"""Lines of standard input, in any division into writes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 
 from tests.cli.client.command import run
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, echo, url_of
-from tests.server.raw import PATIENCE
 from wschat.cli.client.input import Lines, LineSender
 from wschat.connection.state import LOST
 from wschat.errors import ConnectionClosed
@@ -38,7 +38,7 @@ def keyboard() -> Iterator[IO[bytes]]:
         ([], []),
     ],
 )
-def test_lines_however_they_arrive(keyboard: IO[bytes], writes: list[bytes], lines: list[bytes]) -> None:
+def test_lines_are_read_from_any_division_into_writes(keyboard: IO[bytes], writes: list[bytes], lines: list[bytes]) -> None:
     for write in writes:
         keyboard.write(write)
     keyboard.close()
@@ -46,11 +46,11 @@ def test_lines_however_they_arrive(keyboard: IO[bytes], writes: list[bytes], lin
     ended = threading.Event()
     reader = Lines()
     with LineSender(reader, sent.append, ended.set):
-        assert ended.wait(PATIENCE)
+        assert ended.wait(TIMEOUT)
     assert (sent, reader.are_all_sent, reader.unsent) == (lines, True, 0)
 
 
-def test_a_line_that_could_not_be_sent_is_the_first_of_the_next_sender(keyboard: IO[bytes]) -> None:
+def test_a_line_that_could_not_be_sent_is_the_first_line_of_the_next_sender(keyboard: IO[bytes]) -> None:
     keyboard.write(b"a\nb\n")
     keyboard.close()
     lines, lost, ended = Lines(), threading.Event(), threading.Event()
@@ -60,15 +60,15 @@ def test_a_line_that_could_not_be_sent_is_the_first_of_the_next_sender(keyboard:
         raise ConnectionClosed(*LOST)
 
     with LineSender(lines, lose, ended.set):
-        assert lost.wait(PATIENCE)
+        assert lost.wait(TIMEOUT)
     assert (lines.unsent, lines.are_all_sent, ended.is_set()) == (2, False, False)
     sent: list[bytes] = []
     with LineSender(lines, sent.append, ended.set):
-        assert ended.wait(PATIENCE)
+        assert ended.wait(TIMEOUT)
     assert sent == [b"a", b"b"]
 
 
-def test_a_sender_that_waits_for_a_line_is_ended(keyboard: IO[bytes]) -> None:
+def test_a_sender_that_waits_for_a_line_can_be_stopped(keyboard: IO[bytes]) -> None:
     lines = Lines()
     with LineSender(lines, lambda line: None, lambda: None):
         pass

@@ -55,7 +55,7 @@ def other(url: str, name: str = "bob") -> wschat.ChatClient:
     return wschat.ChatClient(url, name=name, rooms=["lobby"])
 
 
-def test_talking(url: str, terminal: Terminal) -> None:
+def test_messages_are_sent_and_received(url: str, terminal: Terminal) -> None:
     def user() -> None:
         terminal.wait_for("alice\u203a", " 1 lobby", "1 member")
         with other(url) as bob:
@@ -79,7 +79,7 @@ def test_talking(url: str, terminal: Terminal) -> None:
     assert chat(url, terminal, user) == 0
 
 
-def test_rooms(url: str, terminal: Terminal) -> None:
+def test_rooms_are_joined_switched_and_left(url: str, terminal: Terminal) -> None:
     def user() -> None:
         terminal.wait_for(" 1 lobby")
         terminal.press(f"/join tea{ENTER}")
@@ -145,7 +145,7 @@ def test_older_messages_are_read_at_the_top(url: str, terminal: Terminal) -> Non
     assert chat(url, terminal, user) == 0
 
 
-def test_what_is_said_without_a_connection_is_sent_later(serve: ServerFactory, terminal: Terminal) -> None:
+def test_messages_typed_without_a_connection_are_sent_later(serve: ServerFactory, terminal: Terminal) -> None:
     port = free_port()
     server, url = serve_chat(serve, port)
 
@@ -163,7 +163,7 @@ def test_what_is_said_without_a_connection_is_sent_later(serve: ServerFactory, t
     assert chat(url, terminal, user) == 0
 
 
-def test_a_text_that_is_refused_is_told(url: str, terminal: Terminal) -> None:
+def test_a_refused_text_is_reported(url: str, terminal: Terminal) -> None:
     def user() -> None:
         terminal.wait_for(" 1 lobby")
         with wschat.ChatClient(url, name="mod", password="pw", rooms=["lobby"]) as mod:
@@ -241,7 +241,7 @@ def test_the_user_can_leave_while_there_is_no_server(serve: ServerFactory, termi
     assert [(waiting.room, waiting.text) for waiting in made.unsaid] == [("lobby", "never said"), ("lobby", "nor this")]
 
 
-def test_what_was_said_just_before_the_end_is_sent(url: str, terminal: Terminal) -> None:
+def test_messages_typed_just_before_the_end_are_sent(url: str, terminal: Terminal) -> None:
     made = make_chat(url)
 
     def user() -> None:

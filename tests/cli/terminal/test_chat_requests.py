@@ -1,4 +1,4 @@
-"""The requests of the chat: what test_chat.py does not reach by keys."""
+"""Cases of the chat's requests that test_chat.py cannot reach by keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wschat.client.chat.client import ChatClient
 from wschat.errors import Rejected, UsageError
 
 
-def test_requests_that_wait_are_bounded() -> None:
+def test_the_number_of_waiting_requests_is_limited() -> None:
     client = ChatClient(f"ws://127.0.0.1:{free_port()}")
     model = ChatModel("", lambda: None)
     requests = Requests(client, model, CallQueue())

@@ -1,4 +1,4 @@
-"""What a line means in the debugger."""
+"""The parsing of lines in the debugger."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_line_is_a_message_or_a_command(line: str, request_: Request) -> None:
         ("/hex 0g", "/hex: the bytes must be hexadecimal digits such as 00 ff, not '0g'"),
     ],
 )
-def test_what_is_wrong_with_a_line_is_told(line: str, error: str) -> None:
+def test_an_invalid_line_is_an_error(line: str, error: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_line(line)
     assert str(raised.value) == error

@@ -36,14 +36,14 @@ def serve_chat(serve: ServerFactory, port: int) -> tuple[wschat.WebSocketServer,
 
 
 def connect(window: Window, url: str, options: str = "") -> None:
-    """Run the command, and have the shell tell its exit code and the state of the terminal."""
+    """Run the command, and let the shell print its exit code and the state of the terminal."""
     window.run(
         f"clear; stty -g >before; wschat connect {url} {options}; echo exit code $?; stty -g | cmp - before && echo terminal as before"
     )
 
 
 def check_is_whole(window: Window, code: int) -> None:
-    """The command has ended with this exit code, and the terminal is as it was."""
+    """Check that the command has ended with this exit code and has restored the terminal."""
     window.wait_for(f"exit code {code}", "terminal as before")
     assert (window.value("alternate_on"), window.value("cursor_flag")) == ("0", "1")
 

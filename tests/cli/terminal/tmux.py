@@ -1,4 +1,4 @@
-"""A real terminal: a program in a window of tmux. Tests do not belong here."""
+"""A real terminal: a program in a window of tmux."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.documents import ROOT
 
 
 class Window:
-    """A window of tmux, whose program is a shell. What the program writes is an event to wait for."""
+    """A window of tmux with a shell. Each output of the shell ends the wait for a change."""
 
     def __init__(self, socket: Path, output: int) -> None:
         self._socket = socket
@@ -45,19 +45,19 @@ class Window:
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def value(self, name: str) -> str:
-        """Return a value that tmux knows about the window, such as `pane_title`."""
+        """Return the value of a format of tmux for the window, such as `pane_title`."""
         return self.tmux("display-message", "-p", f"#{{{name}}}").strip()
 
     def rows(self) -> list[str]:
-        """Return what each row shows, without spaces at its end."""
+        """Return the text of each row, without trailing spaces."""
         return [row.rstrip() for row in self.tmux("capture-pane", "-p").split("\n")]
 
     def wait_for(self, *texts: str) -> list[str]:
-        """Wait until each text is on the screen, and return the rows."""
+        """Wait until all of the texts are on the screen, and return the rows."""
         return self.wait_until(lambda rows: all(text in "\n".join(rows) for text in texts), f"{texts} on the screen")
 
     def wait_until(self, is_so: Callable[[list[str]], bool], what: str) -> list[str]:
-        """Wait until the rows are as they must be, and return them."""
+        """Wait until a condition on the rows is true, and return them."""
         until = monotonic() + TIMEOUT
         while not is_so(rows := self.rows()):
             assert select.select([self._output], [], [], max(0, until - monotonic()))[0], "\n".join([f"not {what}:", *rows])
@@ -67,14 +67,14 @@ class Window:
 
 @contextmanager
 def open_window(folder: Path, columns: int = 80, rows: int = 24) -> Iterator[Window]:
-    """A window with a shell, in which `wschat` is this checkout's command. Its files are in a folder."""
+    """Open a window with a shell whose command `wschat` is that of this checkout. Its files are in a folder."""
     if shutil.which("tmux") is None:
         pytest.skip("needs tmux (apt-get install tmux)")
     environment = {"XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PS1": "$ ", "HOME": str(folder)}
     (folder / "wschat").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m wschat.cli "$@"\n')
     (folder / "wschat").chmod(0o755)
     os.mkfifo(folder / "output")
-    output = os.open(folder / "output", os.O_RDWR)  # also for writing, so that it has no end
+    output = os.open(folder / "output", os.O_RDWR)  # also for writing, so that reads never reach the end
     window = Window(folder / "tmux", output)
     size = ("-x", str(columns), "-y", str(rows))
     variables = [argument for name, value in environment.items() for argument in ("-e", f"{name}={value}")]

@@ -1,4 +1,4 @@
-"""The decorators that add handlers."""
+"""The decorators of a bot that add handlers."""
 
 from __future__ import annotations
 
