@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.wsgi.wiring import OpenServer, Program, running_gunicorn, running_werkzeug
+from tests.wsgi.wiring import OpenServer, Program, running_gunicorn, running_program, running_werkzeug
 
 
 @pytest.fixture
@@ -29,6 +29,14 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     needs_gunicorn()
     pytest.importorskip("flask", reason="needs Flask: pip install '.[dev]'")
     with running_gunicorn("flask_echo:app", tmp_path_factory.mktemp("gunicorn")) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def debugging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """programs/flask_echo.py in Werkzeug's server with its debugger."""
+    pytest.importorskip("flask", reason="needs Flask: pip install '.[dev]'")
+    with running_program(["flask_echo.py"], tmp_path_factory.mktemp("debug"), r"Running on http://127.0.0.1:(\d+)") as program:
         yield program
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,25 +15,16 @@ from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory
 from tests.protocol.wire import CLOSE
 from tests.server.raw import Raw, request
-from tests.wsgi.wiring import OpenServer, Program, check_echo, running_program
+from tests.wsgi.wiring import OpenServer, Program, check_echo
 
 flask = pytest.importorskip("flask", reason="needs Flask: pip install '.[dev]'")
 
 from wschat.wsgi.flask import ConnectionClosed, Sock, WebSocket  # noqa: E402  # needs Flask
 
-Open = Callable[[str], str]
-
 
 @pytest.fixture
 def app() -> Any:
     return flask.Flask("tests")
-
-
-@pytest.fixture(scope="module")
-def debugging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """programs/flask_echo.py in Werkzeug's server with its debugger."""
-    with running_program(["flask_echo.py"], tmp_path_factory.mktemp("debug"), r"Running on http://127.0.0.1:(\d+)") as program:
-        yield program
 
 
 def run_with(werkzeug: OpenServer, app: Any, handler: Callable[[WebSocket], object], **options: Any) -> wschat.Connection:

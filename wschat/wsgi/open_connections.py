@@ -20,7 +20,9 @@ def connections_for(limits: Limits) -> Connections:
     with _lock:
         if _is_closing:
             raise STOPPING
-        return _by_limits.setdefault(limits, Connections(limits))
+        if limits not in _by_limits:
+            _by_limits[limits] = Connections(limits)
+        return _by_limits[limits]
 
 
 def close_all() -> None:
