@@ -57,11 +57,27 @@ SERVING = Document("docs/serving.md")
 TESTING = Document("docs/testing.md")
 CONNECT = Document("docs/connect.md")
 CLIENTS = Document("docs/clients.md")
+WSGI = Document("docs/wsgi.md")
+COMING_FROM = Document("docs/coming-from.md")
 BOTS = Document("docs/bots.md")
 ARCHITECTURE = Document("ARCHITECTURE.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
 
-DOCUMENTS = [README, OPERATING, HTTP_API, WIRE_PROTOCOL, SERVING, TESTING, CONNECT, CLIENTS, BOTS, ARCHITECTURE, CONTRIBUTING]
+DOCUMENTS = [
+    README,
+    OPERATING,
+    HTTP_API,
+    WIRE_PROTOCOL,
+    SERVING,
+    WSGI,
+    TESTING,
+    CONNECT,
+    CLIENTS,
+    BOTS,
+    COMING_FROM,
+    ARCHITECTURE,
+    CONTRIBUTING,
+]
 """All documents but the changelog."""
 
 
