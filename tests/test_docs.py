@@ -53,7 +53,7 @@ PYTHON_EXAMPLES = {
     "docs/serving.md": 4,
     "docs/testing.md": 4,
     "docs/wire-protocol.md": 1,
-    "docs/wsgi.md": 4,
+    "docs/wsgi.md": 5,
 }
 # The handler is the first argument of `serve`, the second of `WebSocketServer`.
 HANDLER = re.compile(r"wschat\.(?:serve\(|WebSocketServer\(\([^)]*\), )(\w+)")

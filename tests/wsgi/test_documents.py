@@ -79,6 +79,19 @@ def test_the_example_of_any_application(werkzeug: OpenServer) -> None:
     assert failed.value.status == 403
 
 
+def test_the_example_of_the_chat(werkzeug: OpenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("flask", reason="needs Flask: pip install '.[dev]'")
+    monkeypatch.chdir(tmp_path)
+    app = names_of("ChatMiddleware")["app"]
+    port = werkzeug(app).port
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=TIMEOUT) as page:
+        assert b'href="/chat/"' in page.read()
+    with wschat.connect(f"ws://127.0.0.1:{port}/chat/") as ws:
+        assert ws.recv(TIMEOUT) == "Welcome to the chat!"
+    app.wsgi_app.close()
+    assert (tmp_path / "history.sqlite").exists()
+
+
 # The tables
 
 CALL = re.compile(r"([\w.]+)\((.*)\)")

@@ -61,7 +61,7 @@ def accept(
         raise UsageError(f"check_request must raise RequestRefused or return None; it returned {result!r}")
     if hosted is not None:
         ws = hosted()
-        ws.identity = request.identity
+        ws.path, ws.identity = request.target, request.identity
         return ws
     if GUNICORN_SOCKET in environ:
         close_all_with_worker()
