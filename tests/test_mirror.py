@@ -79,7 +79,6 @@ COVERED_BY = {
     "testing/link": "testing/test_faults.py",
     "testing/report": "testing/test_plugin.py",
     "testing/proxy": "testing/test_faults.py",
-    "wsgi/open_connections": "wsgi/test_gunicorn.py",
     "wsgi/requests": "wsgi/test_opening.py",
     "wsgi/responses": "wsgi/test_application.py",
     "wsgi/running": "wsgi/test_flask.py",

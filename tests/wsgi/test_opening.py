@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -135,6 +137,39 @@ def test_openings_and_ends_are_logged(werkzeug: OpenServer, caplog: pytest.LogCa
     assert "opened /x" in until_logged(caplog, "opened").getMessage()
     assert "1000" in until_logged(caplog, "closed after").getMessage()
     assert "secret" not in "".join(record.getMessage() for record in caplog.records if record.name == "wschat.server")
+
+
+def test_a_path_below_a_prefix(werkzeug: OpenServer) -> None:
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    seen: list[str] = []
+
+    def check(request: wschat.Request) -> None:
+        seen.append(f"{request.prefix} {request.target}")
+
+    app = app_of(lambda ws: ws.send(ws.path), check_request=check)
+    server = werkzeug(DispatcherMiddleware(echo_app(), {"/be low": app}))
+    with wschat.connect(url_of(server, "/be%20low/here?x=1")) as ws:
+        assert ws.recv(TIMEOUT) == "/here?x=1"
+    assert seen == ["/be%20low /here?x=1"]
+
+
+def test_a_header_of_a_middleware_may_be_any_text(werkzeug: OpenServer) -> None:
+    app = echo_app()
+    server = werkzeug(lambda environ, start_response: app({**environ, "HTTP_X_USER": "Łukasz"}, start_response))
+    check_echo(url_of(server))
+
+
+def test_many_connections_leave_nothing_behind(werkzeug: OpenServer) -> None:
+    limits = wschat.Limits(close_timeout=4.25)
+    server = werkzeug(echo_app(limits=limits))
+    check_echo(url_of(server))
+    before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    for _ in range(30):
+        check_echo(url_of(server))
+    eventually(lambda: len(connections_for(limits)) == 0)
+    if sys.platform == "linux":
+        eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 # Refusals

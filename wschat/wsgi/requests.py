@@ -38,7 +38,7 @@ def head_of(environ: WsgiEnviron) -> bytes:
     target = target_of(environ)
     lines = [f"{environ['REQUEST_METHOD']} {target if target.startswith('/') else f'/{target}'} {environ['SERVER_PROTOCOL']}"]
     lines += [f"{name}: {value}" for name, value in headers_of(environ).items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")  # a middleware may have set a header to any text
 
 
 def remote_address_of(environ: WsgiEnviron) -> tuple[str, int] | None:
