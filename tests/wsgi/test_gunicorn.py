@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import threading
 import urllib.request
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.server.raw import Raw, request
 from tests.tls import client_context
 from tests.wsgi.conftest import needs_gunicorn
 from tests.wsgi.wiring import Program, check_echo, running_gunicorn
+from wschat.wsgi.borrowed import borrow_stream
 from wschat.wsgi.gunicorn import watch
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -53,16 +55,15 @@ def test_nothing_follows_the_close_frame(gunicorn: Program) -> None:
         assert raw.rest() == b""
 
 
-def test_a_peer_that_floods_does_not_hold_the_accept_thread(gunicorn: Program) -> None:
-    with Raw.to(gunicorn) as raw:  # type: ignore[arg-type]  # has a port
-        assert raw.ask(request(target="/once")).status == 101
-        raw.send(b"\x81\x81\0\0\0\0x")
-        assert raw.frame() == (0x81, b"x")
-        assert raw.close_code() == 1000
-        raw.send(bytes([CLOSE, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2, "big"))
-        began = monotonic()
-        check_echo(gunicorn.url())  # although the client has not closed its end of the first connection
-        assert monotonic() - began < 1
+def test_gunicorn_waits_for_no_client_that_keeps_its_end_open() -> None:
+    """Its accept thread closes each socket, and reads it until the client closes its end if only the output has ended."""
+    from gunicorn.util import close_graceful
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        ours, _ = listener.accept()
+        borrow_stream(ours).close()
+        close_graceful(ours, timeout=5 * TIMEOUT)  # the test would time out
+        assert ours.fileno() == -1
 
 
 def test_the_access_log_has_the_status_that_was_sent(gunicorn: Program) -> None:
@@ -83,7 +84,7 @@ def test_a_reload_closes_every_websocket(tmp_path: Path) -> None:
         for thread in threads:
             thread.join(TIMEOUT)
         eventually(lambda: "Worker exiting" in program.log())
-        assert monotonic() - began < 3
+        assert monotonic() - began < 10  # one second on an idle machine; gunicorn would wait for 30
         check_echo(program.url())  # by the new worker
     assert ends == [(1001, "the server is stopping")] * SOCKETS
     assert not ERRORS.search(program.log())
