@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.cli.client.command import run
 from tests.conftest import ServerFactory, url_of
-from wschat.cli.client.recording import RecordedMessage, read_recording
+from wschat.cli.client.recording import RecordedMessage, Recording, read_recording
 from wschat.connection.connection import Connection
 from wschat.errors import UsageError
 
@@ -93,3 +96,12 @@ def test_an_unreadable_or_unwritable_file_is_an_error(echo_url: str, tmp_path: P
 def test_a_full_disk_is_reported_at_the_end(echo_url: str) -> None:
     done = run(echo_url, "--record", "/dev/full", given="a\nb\n")
     assert (done.code, done.lines, done.err) == (2, ["a", "b"], "wschat: --record /dev/full: No space left on device\n")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text() | st.binary())))
+def test_any_messages_are_read_as_they_were_written(messages: list[tuple[bool, str | bytes]]) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        with Recording(file.name) as recording:
+            for is_sent, message in messages:
+                (recording.sent if is_sent else recording.received)(message)
+        assert [(entry.is_sent, entry.message) for entry in read_recording(file.name).messages] == messages

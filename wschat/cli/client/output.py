@@ -10,6 +10,7 @@ from typing import Any
 from wschat.cli.client.exit_codes import CommandExit, ExitCode
 from wschat.cli.client.options import ConnectOptions
 from wschat.cli.client.recording import Message, fields_of
+from wschat.cli.client.transcript import text_of
 from wschat.client.escapes import indented
 from wschat.errors import ConnectionClosed
 from wschat.events import Event
@@ -56,7 +57,7 @@ class Output:
 
     def _show_line(self, message: Message) -> None:
         if self._is_terminal:
-            message = indented(message if isinstance(message, str) else message.decode(errors="backslashreplace"))
+            message = indented(text_of(message))
         time = f"{_now()} " if self._options.timestamps else ""
         self._write(time.encode() + (message.encode() if isinstance(message, str) else message) + b"\n")
 
