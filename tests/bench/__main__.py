@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, chat, client, history, page, rooms, say
+from tests.bench import attacks, chat, client, history, page, rooms, say, wsgi
 
 
 @click.group(context_settings={"show_default": True})
@@ -67,6 +67,14 @@ def measure_rooms(number: int, seconds: float, options: tuple[str, ...]) -> None
 def measure_client(rounds: int) -> None:
     """A client that receives, sends and pings as fast as it can, beside those of other libraries, for ROUNDS rounds."""
     sys.exit(not client.run(rounds))
+
+
+@main.command("wsgi")
+@click.argument("rounds", type=click.IntRange(1), default=5)
+@click.argument("seconds", type=click.FloatRange(1), default=3)
+def measure_wsgi(rounds: int, seconds: float) -> None:
+    """A WSGI application beside the other servers that are installed, for ROUNDS rounds of SECONDS, and beside open WebSockets."""
+    sys.exit(not wsgi.run(rounds, seconds))
 
 
 main()
