@@ -35,7 +35,7 @@ def test_a_connection_from_its_opening_to_its_end(model: DebuggerModel) -> None:
         "\u25cf connected to 127.0.0.1:80, subprotocol soap",
         "\u2192 hello",
         "\u2190 world\nagain",
-        "\u2190 binary, 1 byte\n0000  00                                                .",
+        "\u2190 binary, 1 byte\n0000  00                                       .",
         "\u25cf pong after 12 ms",
         "\u25cb closed 4001 go \\x1b[2J",
     ]

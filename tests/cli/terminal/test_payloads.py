@@ -47,8 +47,8 @@ def test_a_long_text_is_truncated() -> None:
 def test_binary_is_a_hex_dump() -> None:
     assert text_of(shown_bytes(b"Hello\x1b\x00 world, 17")) == (
         "binary, 17 bytes\n"
-        "0000  48 65 6c 6c 6f 1b 00 20  77 6f 72 6c 64 2c 20 31  Hello.. world, 1\n"
-        "0010  37                                                7"
+        "0000  4865 6c6c 6f1b 0020 776f 726c 642c 2031  Hello.. world, 1\n"
+        "0010  37                                       7"
     )
     assert text_of(shown_bytes(b"")) == "binary, 0 bytes"
     assert text_of(shown_bytes(b"x")).startswith("binary, 1 byte\n")

@@ -69,8 +69,7 @@ def shown_bytes(data: bytes) -> list[Fragment]:
 
 
 def hex_dump(data: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield rows of 16 bytes: the offset, the bytes in hexadecimal, and the bytes as ASCII characters."""
+    """Yield rows of 16 bytes as xxd has them: the offset, the bytes in hexadecimal, and the bytes as ASCII characters."""
     for offset in range(0, len(data), _BYTES_A_ROW):
         row = data[offset : offset + _BYTES_A_ROW]
-        halves = f"{row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}"
-        yield f"{offset:04x}", halves, "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        yield f"{offset:04x}", f"{row.hex(' ', -2):<39}", "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
