@@ -279,3 +279,29 @@ class Notice(Event):
     """The room of the event that the text explains."""
     event: str | None = None
     """What happened there, as in a `member` event."""
+
+
+@dataclass(frozen=True)
+class OtherEvent(Event):
+    """What a client makes of an event of a type that it does not know."""
+
+    type = "other"
+    data: Mapping[str, object]
+    """The JSON object, its `type` included."""
+
+    def fields(self) -> dict[str, object]:
+        """Return the JSON object."""
+        return dict(self.data)
+
+
+@dataclass(frozen=True)
+class Dropped(Event):
+    """What a client tells a caller that took events too slowly: some were dropped. No message of a room is among them."""
+
+    type = "dropped"
+    count: int
+    """The number of events."""
+
+
+OF_CLIENTS = (OtherEvent, Dropped)
+"""The events that no server sends."""

@@ -7,8 +7,7 @@ import threading
 from collections import Counter
 
 import wschat
-from wschat.client.chat.event_queue import Dropped
-from wschat.events import Gap, MessageEvent
+from wschat.events import Dropped, Gap, MessageEvent
 
 ROOM = "tea"
 

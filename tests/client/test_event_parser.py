@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from wschat.client.event_parser import OtherEvent, event_from, parse_event
-from wschat.events import Ack, Error, Event, Joined, MemberEvent, MessageEvent, Notice, RoomList, Welcome, WhisperEvent
+from wschat.client.event_parser import event_from, parse_event
+from wschat.events import Ack, Error, Event, Joined, MemberEvent, MessageEvent, Notice, OtherEvent, RoomList, Welcome, WhisperEvent
 
 EVENTS = [
     Welcome("wschat/1", None, {}),

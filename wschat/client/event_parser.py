@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from wschat.events import JSON_NAMES, Event
+from wschat.events import JSON_NAMES, OF_CLIENTS, Event, OtherEvent
 
 # The types of the values that `json` makes for the types of fields.
 _JSON_TYPES: Mapping[type, Any] = {float: (int, float), Sequence: list, Mapping: dict, str: str, int: int, bool: bool, NoneType: NoneType}
-
-
-@dataclass(frozen=True)
-class OtherEvent(Event):
-    """An event of a type that this version does not know."""
-
-    type = "other"
-    data: Mapping[str, object]
-    """The JSON object, its `type` included."""
-
-    def fields(self) -> dict[str, object]:
-        """Return the JSON object."""
-        return dict(self.data)
 
 
 def parse_event(text: str | bytes) -> Event:
@@ -65,7 +52,7 @@ class _Field(NamedTuple):
 @cache
 def _records() -> dict[str, tuple[type[Event], list[_Field]]]:
     """Return the records by their types, each with its fields."""
-    return {kind.type: (kind, _fields_of(kind)) for kind in Event.__subclasses__() if kind is not OtherEvent}
+    return {kind.type: (kind, _fields_of(kind)) for kind in Event.__subclasses__() if kind not in OF_CLIENTS}
 
 
 def _fields_of(kind: type[Event]) -> list[_Field]:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from wschat.cli.terminal.chat_model import ChatModel, Waiting
-from wschat.client.chat.event_queue import Dropped
-from wschat.client.event_parser import OtherEvent
 from wschat.events import (
     Ack,
     CommandList,
+    Dropped,
     Error,
     Gap,
     Joined,
@@ -20,6 +19,7 @@ from wschat.events import (
     Members,
     MessageEvent,
     Notice,
+    OtherEvent,
     RoomList,
     TopicEvent,
     TypingEvent,

@@ -8,9 +8,8 @@ from tests.chat.wiring import Clock
 from wschat.client.bot.incoming import Incoming, Outages
 from wschat.client.bot.message import Member, Message
 from wschat.client.bot.outlets import Recorder
-from wschat.client.chat.event_queue import Dropped
 from wschat.client.reconnect import Attempt
-from wschat.events import Error, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
+from wschat.events import Dropped, Error, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
 
 URL = "ws://chat"
 

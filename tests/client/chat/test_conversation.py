@@ -12,9 +12,21 @@ from tests.client.chat.peers import Script
 from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory
 from wschat import Attempt, ChatClient, ConnectionClosed, OpeningFailed, Rejected
-from wschat.client.chat.event_queue import Dropped
-from wschat.client.event_parser import OtherEvent
-from wschat.events import Error, Event, Gap, Joined, MemberEvent, MessageEvent, Notice, Pong, TopicEvent, Welcome, WhisperEvent
+from wschat.events import (
+    Dropped,
+    Error,
+    Event,
+    Gap,
+    Joined,
+    MemberEvent,
+    MessageEvent,
+    Notice,
+    OtherEvent,
+    Pong,
+    TopicEvent,
+    Welcome,
+    WhisperEvent,
+)
 
 SECRET = "s" * 32
 

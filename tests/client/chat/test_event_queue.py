@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wschat.client.chat.event_queue import Dropped, EventQueue
-from wschat.events import Event, TypingEvent
+from wschat.client.chat.event_queue import EventQueue
+from wschat.events import Dropped, Event, TypingEvent
 
 ALICE, BOB, CAROL = (TypingEvent("tea", name) for name in ("alice", "bob", "carol"))
 

@@ -6,8 +6,7 @@ from tests.chat.wiring import Guests
 from tests.client.chat.conftest import ClientFactory
 from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import url_of
-from wschat.client.chat.event_queue import Dropped
-from wschat.events import Event, MessageEvent
+from wschat.events import Dropped, Event, MessageEvent
 
 
 def test_a_slow_caller_gets_each_message_once_and_in_order(guests: Guests, start_client: ClientFactory) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from wschat.client.chat.room_log import RoomLog, entries_in
-from wschat.client.event_parser import OtherEvent
-from wschat.events import Event, Gap, Joined, MessageEvent, TopicEvent
+from wschat.events import Event, Gap, Joined, MessageEvent, OtherEvent, TopicEvent
 
 
 class Caller:

@@ -10,10 +10,10 @@ from typing import Any
 from wschat.cli.terminal.chat_lines import ChatLines, error_line, help_line, info_line
 from wschat.cli.terminal.chat_room import Entry, Room
 from wschat.cli.terminal.transcript import Transcript
-from wschat.client.chat.event_queue import Dropped
 from wschat.client.chat.room_log import entries_in
 from wschat.events import (
     CommandList,
+    Dropped,
     Error,
     Event,
     Gap,

@@ -11,9 +11,8 @@ from time import monotonic
 from wschat.client.bot.message import Member, Message, Outlet
 from wschat.client.bot.moderators import Moderators
 from wschat.client.chat.conversation import comparable
-from wschat.client.chat.event_queue import Dropped
 from wschat.client.reconnect import Attempt
-from wschat.events import Error, Event, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
+from wschat.events import Dropped, Error, Event, Gap, Joined, MemberEvent, MessageEvent, Notice, WhisperEvent
 
 logger = logging.getLogger("wschat.bot")
 

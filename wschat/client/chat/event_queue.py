@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
-from wschat.events import Event
-
-
-@dataclass(frozen=True)
-class Dropped(Event):
-    """Events were dropped, because the caller took them too slowly. No message of a room is among them."""
-
-    type = "dropped"
-    count: int
-    """The number of events."""
+from wschat.events import Dropped, Event
 
 
 class EventQueue:

@@ -13,10 +13,9 @@ from time import monotonic
 
 from wschat.client.chat.rate_limiter import RateLimiter
 from wschat.client.chat.room_log import RoomLog
-from wschat.client.event_parser import OtherEvent
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, OutcomeUnknown, Rejected, UsageError
-from wschat.events import Error, Event, Id, to_json
+from wschat.events import Error, Event, Id, OtherEvent, to_json
 from wschat.protocol.frames import CloseCode
 
 # Requests that have the same effect if they are done twice, or that the server recognises by their id.

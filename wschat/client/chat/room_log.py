@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from wschat.client.event_parser import OtherEvent, event_from
-from wschat.events import Event, Gap, Joined
+from wschat.client.event_parser import event_from
+from wschat.events import Event, Gap, Joined, OtherEvent
 
 # The most entries that are kept while earlier ones are being fetched. Beyond it, they are fetched as well.
 _MAX_HELD = 256
