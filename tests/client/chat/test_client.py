@@ -206,6 +206,16 @@ def test_the_hook_is_called_for_attempts(start_client: ClientFactory) -> None:
     assert (client.connected, client.latency, client.closed) == (False, None, None)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_callers_do_not_wait_for_a_client_whose_thread_has_ended(start_client: ClientFactory) -> None:
+    def leave(_: Attempt) -> None:
+        raise SystemExit
+
+    client = start_client("ws://127.0.0.1:1/", on_attempt=leave)
+    with pytest.raises(ConnectionClosed):
+        client.say("tea", "Hello!", timeout=None)
+
+
 def test_the_latency_is_that_of_the_pings(url: str, start_client: ClientFactory) -> None:
     client = start_client(url, limits=wschat.Limits(ping_interval=0.02))
     eventually(lambda: client.latency is not None)

@@ -57,7 +57,9 @@ def caller() -> Caller:
 @pytest.fixture
 def log() -> RoomLog:
     """A log that had 10 entries when it was joined."""
-    return RoomLog(joined(10, range(1, 11)))
+    log = RoomLog(event := joined(10, range(1, 11)))
+    log.resume(event, entries_in(event.messages), Caller().put)
+    return log
 
 
 def receive(log: RoomLog, caller: Caller, *numbers: int) -> None:
@@ -198,6 +200,16 @@ def test_a_page_that_could_not_be_read_is_requested_again_or_given_up(log: RoomL
     assert not log.is_behind
     receive(log, caller, 14)
     assert caller.numbers == [-14, 14]
+
+
+def test_nothing_is_fetched_before_the_room_is_joined_again(log: RoomLog, caller: Caller) -> None:
+    receive(log, caller, 13)
+    assert log.is_behind
+    log.lose_connection()
+    assert not log.is_behind
+    resume(log, caller, joined(13, [11], more=True))
+    assert log.is_behind
+    assert caller.numbers == [11]
 
 
 def test_entries_of_other_kinds_are_entries() -> None:

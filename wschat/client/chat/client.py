@@ -226,7 +226,7 @@ class ChatClient:
         found: list[tuple[int, Event]] = []
         while len(found) < limit:
             fields = {"room": room, "before": before, "since": since, "limit": min(_MAX_PAGE, limit - len(found))}
-            page = self._perform(HistoryEvent, "history", fields, None if until is None else until - monotonic())
+            page = self._perform(HistoryEvent, "history", fields, None if until is None else max(0.0, until - monotonic()))
             with _peer_errors():
                 entries = entries_in(page.messages)
             if since is None:
@@ -338,9 +338,10 @@ class ChatClient:
                 finally:
                     self._connection = None
                     self._requests.lose(ws.closed)
+                    self._inbox.lose_connection()
         except Exception as error:
             self._end(error)
-        else:
+        finally:  # also after an error that is not an Exception, such as SystemExit of a hook: callers must not wait for ever
             self._end(ConnectionClosed(CloseCode.NORMAL, "the client was closed"))
 
     def _end(self, error: Exception) -> None:

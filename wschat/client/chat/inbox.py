@@ -71,6 +71,12 @@ class Inbox:
         with self._lock:
             self._resume(log, joined, is_first=False)
 
+    def lose_connection(self) -> None:
+        """Fetch no entries of a room before it is joined again."""
+        with self._lock:
+            for log in self._rooms.values():
+                log.lose_connection()
+
     def leave(self, room: str) -> None:
         """Do not follow a room any more."""
         with self._lock:
@@ -101,7 +107,7 @@ class Inbox:
             else:
                 log.abandon_page(is_lost=not (isinstance(reply, Error) and reply.code == "unavailable"))
             self._is_behind = self._is_behind or log.is_behind
-            self._has_changed.notify()
+            self._has_changed.notify_all()  # of several callers, each may take one
 
     def _page_of(self, log: RoomLog, limit: int) -> Request:
         log.begin_page()

@@ -32,6 +32,7 @@ class RoomLog:
         self.delivered = joined.last if since is None else since
         """The number of the last entry that was delivered."""
         self._last = joined.last
+        self._is_joined = False
         self._is_fetching = False
         self._last_when_fetching = 0
         self._is_gap_due = False
@@ -39,11 +40,12 @@ class RoomLog:
 
     @property
     def is_behind(self) -> bool:
-        """True if entries are missing, and are not being fetched."""
-        return self.delivered < self._last and not self._is_fetching
+        """True if entries are missing, and can be fetched, and are not being fetched."""
+        return self.delivered < self._last and self._is_joined and not self._is_fetching
 
     def resume(self, joined: Joined, entries: Sequence[Entry], put: Put) -> None:
         """Go on after joining with the number `delivered` as `since`."""
+        self._is_joined = True
         self._held.clear()
         self._last = joined.last
         if joined.epoch == self.epoch and self.delivered <= joined.last:
@@ -55,6 +57,10 @@ class RoomLog:
         self._is_gap_due = True
         self.delivered = joined.last if joined.epoch == self.epoch else 0
         self.epoch = joined.epoch
+
+    def lose_connection(self) -> None:
+        """Note that nothing can be fetched until `resume`."""
+        self._is_joined = self._is_fetching = False
 
     def receive(self, seq: int, entry: Event, put: Put) -> None:
         """Receive a new entry."""
