@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from tests.concurrency import TIMEOUT, eventually
 from tests.connection.wiring import wire
 from tests.tls import client_context, make_certificate
 from wschat.connection.connection import Connection
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 __all__ = ["wire"]
 
@@ -58,6 +61,21 @@ def no_thread_is_left() -> Iterator[None]:
     for thread in {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy-")} - before:
         thread.join(max(0.0, ends_at - monotonic()))
         assert not thread.is_alive(), f"{thread} is still running"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, headless. One for all tests of a process, because Playwright can run once in a thread."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.web.page.wiring import chromium, launch
+
+    if chromium() is None:
+        pytest.skip("needs Chromium (on Debian: apt install chromium-headless-shell), which scripts/test installs as root")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

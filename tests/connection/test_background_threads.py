@@ -95,6 +95,7 @@ def test_failing_to_start_a_thread_raises_an_error_and_leaves_nothing_behind(ech
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     logging.disable()  # the server logs the failure
+    serve, connect = wschat.serve, wschat.connect  # imported now, while there is memory
     for ask in (acquire_background_threads, lambda: wschat.serve(print, port=0), lambda: wschat.connect(sys.argv[1])):
         limit(2)
         try:

@@ -6,10 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.concurrency import eventually
-from tests.web.page.conftest import browser
 from tests.wsgi.wiring import Program
-
-__all__ = ["browser"]
 
 # Opens a WebSocket and says what it received, and how the WebSocket ended.
 CONVERSATION = """path => new Promise(resolve => {

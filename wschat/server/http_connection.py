@@ -194,7 +194,7 @@ class HttpConnection:
         request = self._parse(head)
         response = self._call(request)
         if not isinstance(response, WrittenResponse):
-            self._note_answered(logging.DEBUG, request, response.status)
+            self._note_answered(logging.DEBUG, self._client_address, request, response.status)
         if isinstance(response, EventsResponse):
             self._send_events(request, response)
             raise HttpConnectionClosed("the event stream has ended")
@@ -207,8 +207,8 @@ class HttpConnection:
             raise HttpConnectionClosed("the last response has been sent")
         self._received = self._h11.trailing_data[0]
 
-    def _note_answered(self, level: int, request: Request, status: int) -> None:
-        log_answered(level, request.remote_address or self._client_address, request, status)
+    def _note_answered(self, level: int, address: object, request: Request, status: int) -> None:
+        log_answered(level, address, request, status)
         if status >= HTTPStatus.BAD_REQUEST:
             counters.count_refusal(refusal_of(status))
 
@@ -256,7 +256,7 @@ class HttpConnection:
             respond(app, request, self._socket.getsockname(), writer)
         finally:
             if writer.status is not None:
-                self._note_answered(logging.INFO, request, writer.status)
+                self._note_answered(logging.INFO, request.remote_address, request, writer.status)
 
     def _send(self, request: Request, response: Response | WrittenResponse) -> None:
         """Write a response.

@@ -6,26 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.programs import NODE_MODULES
 from tests.server.command import Served
-from tests.web.page.wiring import SECRET, Windows, chromium, launch
+from tests.web.page.wiring import SECRET, Windows
 from tests.web.wiring import OpenWeb, Web
 from wschat.brokers.base import Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless."""
-    if chromium() is None:
-        pytest.skip("needs Chromium (on Debian: apt install chromium-headless-shell), which scripts/test installs as root")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
