@@ -148,7 +148,8 @@ def test_suspending_and_ending_by_a_signal(echo_url: str, window: Window) -> Non
 
 
 def test_a_terminal_that_cannot_move_its_cursor_shows_lines(echo_url: str, window: Window) -> None:
-    window.run(f"clear; TERM=dumb wschat connect {echo_url}; echo exit code $?")
+    window.run(f"clear; echo started; TERM=dumb wschat connect {echo_url}; echo exit code $?")
+    window.wait_until(lambda rows: rows[:1] == ["started"], "started")  # before that, the screen would be cleared of what is typed
     window.press("hello", "Enter")
     window.wait_until(lambda rows: rows.count("hello") == 2, "answered")
     assert window.value("alternate_on") == "0"
