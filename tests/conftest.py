@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 import wschat
 from tests.concurrency import TIMEOUT, eventually
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 __all__ = ["wire"]
+
+# A property holds however slow the machine is.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 ServerFactory = Callable[..., wschat.WebSocketServer]
 

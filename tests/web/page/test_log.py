@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
+from urllib.request import urlopen
 
 from playwright.sync_api import Page, expect
 
 import wschat
 from tests.brokers.wiring import append
+from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import Served, running
 from tests.web.page.test_looks import PHONE
-from tests.web.page.wiring import Guest, Windows
+from tests.web.page.wiring import Guest, Windows, http
 from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
 
@@ -261,6 +263,7 @@ def test_the_line_above_new_messages_is_below_own_messages(server: Served, windo
         document.querySelector("#rooms a[href='#/tea']").click();
     }""")
     expect(tea).to_have_attribute("aria-current", "page")
+    eventually(lambda: b'"mine"' in urlopen(f"{http(server)}api/rooms/lobby/messages", timeout=TIMEOUT).read())
     with chatting(server, "bob") as bob:
         bob.send("his")
         expect(lobby).to_have_accessible_name("lobby 1 unread")
