@@ -255,6 +255,7 @@ def test_the_line_above_new_messages_is_below_own_messages(server: Served, windo
     lobby, tea = (alice.rooms.get_by_role("link", name=re.compile(f"^{name}")) for name in ("lobby", "tea"))
     expect(tea).to_have_attribute("aria-current", "page")
     lobby.click()
+    expect(lobby).to_have_attribute("aria-current", "page")
     alice.say("before")
     alice.hears("before")
     alice.field.fill("mine")
