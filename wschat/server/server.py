@@ -108,6 +108,7 @@ class WebSocketServer(socketserver.TCPServer):
         check_class(handler_class, WebSocketHandler)
         self.config = config = with_settings(config, settings)
         self.limits = config.limits
+        """The limits of the server and of each of its connections."""
         self.request_queue_size = config.backlog
         with contextlib.ExitStack() as undo:
             # Each of these may fail for lack of descriptors or threads.

@@ -11,8 +11,8 @@ from wschat.cli.terminal.chat_commands import (
     JoinRoom,
     LeaveRoom,
     LoadOlder,
+    ParsedLine,
     Quit,
-    Request,
     Say,
     ShowHelp,
     TakeName,
@@ -23,7 +23,7 @@ from wschat.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("line", "request_"),
+    ("line", "parsed"),
     [
         ("hello", Say("hello")),
         ("//slash", Say("/slash")),
@@ -42,8 +42,8 @@ from wschat.errors import UsageError
         ("/topic", AskServer("/topic")),
     ],
 )
-def test_a_line_is_a_text_or_a_command(line: str, request_: Request) -> None:
-    assert parse_line(line) == request_
+def test_a_line_is_a_text_or_a_command(line: str, parsed: ParsedLine) -> None:
+    assert parse_line(line) == parsed
 
 
 @pytest.mark.parametrize("line", ["/join", "/room ", "/nick", "/msg bob"])

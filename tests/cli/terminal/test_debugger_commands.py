@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.documents import CONNECT, code_in
-from wschat.cli.terminal.debugger_commands import COMMANDS, CloseConnection, Ping, Quit, Request, SendMessage, ShowHeaders, parse_line
+from wschat.cli.terminal.debugger_commands import COMMANDS, CloseConnection, ParsedLine, Ping, Quit, SendMessage, ShowHeaders, parse_line
 from wschat.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("line", "request_"),
+    ("line", "parsed"),
     [
         ("hello", SendMessage("hello")),
         (" /ping", SendMessage(" /ping")),
@@ -24,8 +24,8 @@ from wschat.errors import UsageError
         ("/quit", Quit()),
     ],
 )
-def test_a_line_is_a_message_or_a_command(line: str, request_: Request) -> None:
-    assert parse_line(line) == request_
+def test_a_line_is_a_message_or_a_command(line: str, parsed: ParsedLine) -> None:
+    assert parse_line(line) == parsed
 
 
 @pytest.mark.parametrize(

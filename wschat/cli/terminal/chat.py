@@ -23,8 +23,8 @@ from wschat.cli.terminal.chat_commands import (
     JoinRoom,
     LeaveRoom,
     LoadOlder,
+    ParsedLine,
     Quit,
-    Request,
     Say,
     ShowHelp,
     TakeName,
@@ -146,37 +146,37 @@ class Chat:
 
     # What the user asks for. Raises UsageError if that cannot be done now
 
-    def _do(self, request: Request) -> None:
+    def _do(self, line: ParsedLine) -> None:
         requests = self._requests
-        if isinstance(request, Say):
-            requests.say(Waiting(self._current().name, request.text))
-        elif isinstance(request, JoinRoom):
-            room = self.model.rooms.get(request.room.casefold())
+        if isinstance(line, Say):
+            requests.say(Waiting(self._current().name, line.text))
+        elif isinstance(line, JoinRoom):
+            room = self.model.rooms.get(line.room.casefold())
             if room is not None and room.is_joined:
                 self.model.go_to(room)
             else:
-                requests.join(request.room)
-        elif isinstance(request, LeaveRoom):
-            requests.leave(self._find(request.room) if request.room else self._current(is_joined=False))
-        elif isinstance(request, GoToRoom):
-            self.model.go_to(self._find(request.room))
-        elif isinstance(request, TakeName):
-            requests.ask("nick", name=request.name)
-        elif isinstance(request, WhisperTo):
-            requests.whisper(request.name, request.text)
-        elif isinstance(request, AskServer):
-            requests.ask("say", room=self._current().name, text=request.line)
+                requests.join(line.room)
+        elif isinstance(line, LeaveRoom):
+            requests.leave(self._find(line.room) if line.room else self._current(is_joined=False))
+        elif isinstance(line, GoToRoom):
+            self.model.go_to(self._find(line.room))
+        elif isinstance(line, TakeName):
+            requests.ask("nick", name=line.name)
+        elif isinstance(line, WhisperTo):
+            requests.whisper(line.name, line.text)
+        elif isinstance(line, AskServer):
+            requests.ask("say", room=self._current().name, text=line.line)
         else:
-            self._do_here(request)
+            self._do_here(line)
 
-    def _do_here(self, request: LoadOlder | ShowHelp | Clear | Quit) -> None:
-        if isinstance(request, LoadOlder):
+    def _do_here(self, line: LoadOlder | ShowHelp | Clear | Quit) -> None:
+        if isinstance(line, LoadOlder):
             self.transcript.to_top()
             self.reached_top()
-        elif isinstance(request, ShowHelp):
+        elif isinstance(line, ShowHelp):
             usages = [*self._commands().values(), ("//TEXT", "say a text that begins with a slash"), *KEYS]
             self.model.show_help(usages)
-        elif isinstance(request, Clear):
+        elif isinstance(line, Clear):
             self.transcript.clear()
         else:
             self._screen.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wschat.cli.terminal.chat_lines import ME_PREFIX
@@ -86,7 +87,7 @@ class Quit:
     """End the program."""
 
 
-Request = Say | JoinRoom | LeaveRoom | GoToRoom | TakeName | WhisperTo | AskServer | LoadOlder | ShowHelp | Clear | Quit
+ParsedLine = Say | JoinRoom | LeaveRoom | GoToRoom | TakeName | WhisperTo | AskServer | LoadOlder | ShowHelp | Clear | Quit
 """What a line asks for."""
 
 LOCAL_COMMANDS = {
@@ -109,34 +110,38 @@ KEYS = (
 )
 """The keys, and what they do."""
 
-_BARE: dict[str, Request] = {"history": LoadOlder(), "help": ShowHelp(), "clear": Clear(), "quit": Quit(), "exit": Quit()}
 
-
-def parse_line(line: str) -> Request:
+def parse_line(line: str) -> ParsedLine:
     """Return what a line asks for. Raises UsageError if words are missing."""
     if not line.startswith("/") or line.startswith(ME_PREFIX):
         return Say(line)
     if line.startswith("//"):
         return Say(line[1:])
     name, _, rest = line[1:].partition(" ")
-    rest = rest.strip()
-    if name in _BARE:
-        return _BARE[name]
-    if name == "leave":
-        return LeaveRoom(rest)
-    if name == "join":
-        return JoinRoom(_required(rest, "/join ROOM"))
-    if name == "room":
-        return GoToRoom(_required(rest, "/room NAME"))
-    if name == "nick":
-        return TakeName(_required(rest, "/nick NAME"))
-    if name == "msg":
-        to, _, text = rest.partition(" ")
-        return WhisperTo(to, _required(text.strip(), "/msg NAME TEXT"))
-    return AskServer(line)
+    parse = _PARSERS.get(name)
+    return AskServer(line) if parse is None else parse(rest.strip())
+
+
+def _whisper(rest: str) -> WhisperTo:
+    name, _, text = rest.partition(" ")
+    return WhisperTo(name, _required(text.strip(), "/msg NAME TEXT"))
 
 
 def _required(text: str, usage: str) -> str:
     if not text:
         raise UsageError(f"usage: {usage}")
     return text
+
+
+_PARSERS: dict[str, Callable[[str], ParsedLine]] = {
+    "clear": lambda rest: Clear(),
+    "exit": lambda rest: Quit(),
+    "help": lambda rest: ShowHelp(),
+    "history": lambda rest: LoadOlder(),
+    "join": lambda rest: JoinRoom(_required(rest, "/join ROOM")),
+    "leave": LeaveRoom,
+    "msg": _whisper,
+    "nick": lambda rest: TakeName(_required(rest, "/nick NAME")),
+    "quit": lambda rest: Quit(),
+    "room": lambda rest: GoToRoom(_required(rest, "/room NAME")),
+}

@@ -52,11 +52,11 @@ class Quit:
     """End the program."""
 
 
-Request = SendMessage | Ping | CloseConnection | ShowHeaders | ShowHelp | Clear | Quit
+ParsedLine = SendMessage | Ping | CloseConnection | ShowHeaders | ShowHelp | Clear | Quit
 """What a line asks for."""
 
 
-def parse_line(line: str) -> Request:
+def parse_line(line: str) -> ParsedLine:
     """Return what a line asks for: a message, or a command if it begins with one slash. Raises UsageError."""
     if not line.startswith("/"):
         return SendMessage(line)
@@ -93,7 +93,7 @@ class Command:
     """The form: `/close [CODE [REASON]]`."""
     help: str
     """What it does."""
-    parse: Callable[[str], Request]
+    parse: Callable[[str], ParsedLine]
     """Returns what it asks for, given the rest of the line."""
 
 

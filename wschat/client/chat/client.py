@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from wschat.client.chat.conversation import REPLACED, SUBPROTOCOL, Conversation, Identity
 from wschat.client.chat.inbox import Inbox
-from wschat.client.chat.requests import Request, Requests
+from wschat.client.chat.requests import PendingRequest, Requests
 from wschat.client.chat.room_log import entries_in
 from wschat.client.connect import ConnectOptions
 from wschat.client.reconnect import STABLE_AFTER, Attempt, reconnect
@@ -313,7 +313,7 @@ class ChatClient:
 
     def _perform(self, kind: type[E], action: str, fields: Mapping[str, object], timeout: float | None, request_id: Id | None = None) -> E:
         self._check_usable()
-        reply = self._requests.perform(Request(self._lock, action, fields, request_id), timeout)
+        reply = self._requests.perform(PendingRequest(self._lock, action, fields, request_id), timeout)
         if not isinstance(reply, kind):
             raise PeerError(f"the server has answered {reply.type} to {action}")
         return reply

@@ -8,7 +8,7 @@ from threading import RLock
 from time import monotonic
 
 from wschat.client.chat.inbox import Inbox
-from wschat.client.chat.requests import Request, Requests, id_of
+from wschat.client.chat.requests import PendingRequest, Requests, id_of
 from wschat.client.event_parser import parse_event
 from wschat.connection.connection import Connection
 from wschat.errors import OpeningFailed, PeerError, Rejected
@@ -115,7 +115,7 @@ class Conversation:
 
     def _ask(self, action: str, fields: Mapping[str, object]) -> Event:
         """Send a request of the client itself, and read until its reply."""
-        request = Request(self._lock, action, fields)
+        request = PendingRequest(self._lock, action, fields)
         self._requests.add_urgent(request)
         until = monotonic() + _REPLY_TIMEOUT
         while request.reply is None:
@@ -146,7 +146,7 @@ class Conversation:
                 self._apply_own(event)
             self._inbox.receive(event)
 
-    def _apply(self, request: Request, reply: Event) -> None:
+    def _apply(self, request: PendingRequest, reply: Event) -> None:
         """Note what a request has changed. Those that `_ask` sends are applied by its callers."""
         if request.log is not None:
             if isinstance(reply, Error) and reply.code == "unavailable":

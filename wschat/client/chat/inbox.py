@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 from wschat.client.chat.event_queue import EventQueue
-from wschat.client.chat.requests import Request, wait_until
+from wschat.client.chat.requests import PendingRequest, wait_until
 from wschat.client.chat.room_log import RoomLog, entries_in, room_of, seq_of
 from wschat.events import Error, Event, HistoryEvent, Joined
 
@@ -88,7 +88,7 @@ class Inbox:
         with self._lock:
             return list(self._rooms.values())
 
-    def missing_pages(self) -> list[Request]:
+    def missing_pages(self) -> list[PendingRequest]:
         """Return the requests for entries that are missing, if the caller has taken enough events."""
         if not self._is_behind:
             return []
@@ -109,9 +109,9 @@ class Inbox:
             self._is_behind = self._is_behind or log.is_behind
             self._has_changed.notify_all()  # of several callers, each may take one
 
-    def _page_of(self, log: RoomLog, limit: int) -> Request:
+    def _page_of(self, log: RoomLog, limit: int) -> PendingRequest:
         log.begin_page()
-        request = Request(self._lock, "history", {"room": log.name, "since": log.delivered, "limit": limit})
+        request = PendingRequest(self._lock, "history", {"room": log.name, "since": log.delivered, "limit": limit})
         request.log = log
         return request
 

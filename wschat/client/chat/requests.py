@@ -26,7 +26,7 @@ _SECONDS_IF_TOO_FAST = 1.0
 _SECONDS_IF_UNAVAILABLE = 2.0
 
 
-class Request:
+class PendingRequest:
     """One request, until its outcome is known. The lock of the client guards what changes."""
 
     def __init__(self, lock: threading.RLock, action: str, fields: Mapping[str, object], request_id: Id | None = None) -> None:
@@ -74,10 +74,10 @@ class Requests:
         self._lock = lock
         self._max_pending = max_pending
         self._has_room = threading.Condition(lock)
-        self._pending: dict[Id, Request] = {}  # of callers
-        self._urgent: deque[Request] = deque()  # of the client itself; sent first, and never again
-        self._waiting: deque[Request] = deque()
-        self._sent: dict[Id, Request] = {}
+        self._pending: dict[Id, PendingRequest] = {}  # of callers
+        self._urgent: deque[PendingRequest] = deque()  # of the client itself; sent first, and never again
+        self._waiting: deque[PendingRequest] = deque()
+        self._sent: dict[Id, PendingRequest] = {}
         self._connection: Connection | None = None
         self._limiter = RateLimiter({}, 0.0)
         self.is_open = False
@@ -85,7 +85,7 @@ class Requests:
         self.ended: Exception | None = None
         """Why no request can be sent any more."""
 
-    def perform(self, request: Request, timeout: float | None) -> Event:
+    def perform(self, request: PendingRequest, timeout: float | None) -> Event:
         """Send a request, and return its reply.
 
         Raises TimeoutError if it was not sent in time, OutcomeUnknown, Rejected, and the error that has ended the client.
@@ -105,7 +105,7 @@ class Requests:
             with self._lock:
                 self._discard(request)
 
-    def add_urgent(self, request: Request) -> None:
+    def add_urgent(self, request: PendingRequest) -> None:
         """Send a request of the client itself with the next `pump`. It is dropped if the connection is lost."""
         with self._lock:
             self._urgent.append(request)
@@ -159,13 +159,13 @@ class Requests:
                 else:
                     _fail(request, request.unknown("the connection was lost before the reply"))
 
-    def find(self, event: Event) -> Request | None:
+    def find(self, event: Event) -> PendingRequest | None:
         """Return the request that an event is the reply to, or None."""
         with self._lock:
             request_id = id_of(event)
             return None if request_id is None else self._sent.get(request_id)
 
-    def complete(self, request: Request, reply: Event) -> None:
+    def complete(self, request: PendingRequest, reply: Event) -> None:
         """Note the reply to a request. One that was refused for its rate is sent again later."""
         with self._lock:
             if self._sent.pop(request.id, None) is not request:
@@ -193,7 +193,7 @@ class Requests:
                     _fail(request, request.unknown(f"the client has ended: {error}") if is_unknown else error)
             self._has_room.notify_all()
 
-    def _admit(self, request: Request, until: float | None, timeout: float | None) -> None:
+    def _admit(self, request: PendingRequest, until: float | None, timeout: float | None) -> None:
         """Wait until fewer than the most requests are pending, and add this one."""
         with self._lock:
             while self.ended is None and len(self._pending) >= self._max_pending:
@@ -206,12 +206,12 @@ class Requests:
             self._pending[request.id] = request
             self._waiting.append(request)
 
-    def _late(self, request: Request, timeout: float | None) -> Exception:
+    def _late(self, request: PendingRequest, timeout: float | None) -> Exception:
         if request.is_in_flight or request.is_uncertain:
             return request.unknown(f"no reply within {timeout} s")
         return TimeoutError(f"{request.type} could not be sent within {timeout} s, and is not sent any more")
 
-    def _discard(self, request: Request) -> None:
+    def _discard(self, request: PendingRequest) -> None:
         del self._pending[request.id]
         if self._sent.get(request.id) is request:
             del self._sent[request.id]
@@ -220,7 +220,7 @@ class Requests:
         self._has_room.notify()
 
 
-def is_command(request: Request) -> bool:
+def is_command(request: PendingRequest) -> bool:
     """Return True for a `say` with a text that the server takes for a command."""
     text = request.fields.get("text")
     return request.type == "say" and isinstance(text, str) and text.startswith("/") and not text.startswith(("//", "/me "))
@@ -241,12 +241,12 @@ def wait_until(condition: threading.Condition, until: float | None, delay: float
     return True
 
 
-def _fail(request: Request, error: Exception) -> None:
+def _fail(request: PendingRequest, error: Exception) -> None:
     request.error = error
     request.changed.notify_all()
 
 
-def _outcome(request: Request) -> Event:
+def _outcome(request: PendingRequest) -> Event:
     """Return the reply, or raise the error."""
     if request.error is not None:
         raise request.error.with_traceback(None)
