@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -69,6 +70,20 @@ def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> Non
         assert command.stop() == 0
         assert "Traceback" not in command.errors()
         assert command.errors().count("was reloaded") < 5_000
+
+
+def test_hang_ups_during_reloads_do_not_end_the_server(tmp_path: Path) -> None:
+    """One that comes while a reload runs must not begin another within it, and so on, up to the greatest depth of calls."""
+    file = make_certificate(tmp_path)
+    with running("--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)) as command:
+        for _ in range(1500):
+            command.process.send_signal(signal.SIGHUP)
+            sleep(0.0005)  # a reload takes longer; without a pause, the system merges most signals
+        with wschat.connect(f"wss://127.0.0.1:{command.port}/", tls=client_context(file)) as ws:
+            ws.send("still there?")
+            assert ws.recv(TIMEOUT) == "still there?"
+        assert command.stop() == 0
+        assert "Error" not in command.errors()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
