@@ -17,6 +17,7 @@ _NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 _SWITCH_SECONDS = sys.getswitchinterval()
 _SWITCH_SECONDS_PER_SQUARED_CONNECTION = 5e-9
 _MAX_SWITCH_SECONDS = 1.0
+_CONNECTIONS_BETWEEN_CHANGES = 50  # counting the connections for each new one takes a twentieth of its opening
 
 
 def switch_interval(connections: int) -> float:
@@ -33,9 +34,13 @@ def switch_interval(connections: int) -> float:
 class CommandServer(WebSocketServer):
     """A server in a process of its own."""
 
+    _accepted = 0
+
     def service_actions(self) -> None:
-        """Adapt the switch interval to the number of connections, before the next one is accepted."""
-        sys.setswitchinterval(switch_interval(len(self._connections)))
+        """Adapt the switch interval to the number of connections, before every fiftieth one is accepted."""
+        if self._accepted % _CONNECTIONS_BETWEEN_CHANGES == 0:
+            sys.setswitchinterval(switch_interval(len(self._connections)))
+        self._accepted += 1
 
 
 def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
