@@ -152,7 +152,7 @@ class ServerConfig:
         # Parsed now, so that no later change of a list that the caller holds counts.
         _ = self.proxies, self.parsed_origins, self.hosts
 
-    @property
+    @cached_property
     def has_http(self) -> bool:
         """True if requests that do not open a WebSocket are answered."""
         return self.http is not None or self.wsgi is not None

@@ -72,7 +72,7 @@ class HttpConnection:
         self._has_answered = False
         self._is_opening = False
         self._h11: h11.Connection  # of the current plain request, as the next one; an opening needs none
-        self._body: RequestBody
+        self._body: RequestBody | None = None  # that of the current plain request, if it has one
 
     def open_websocket(self) -> Connection:
         """Answer requests until one of them opens a WebSocket.
@@ -151,13 +151,20 @@ class HttpConnection:
         self._h11.receive_data(head + self._received)
         self._received = b""
         request = parse_plain(self._h11)
-        request.scheme = self._scheme(request)
-        limits = self._settings.config.limits
-        self._body = RequestBody(self._h11, self._socket, self._timeout, limits.opening_timeout, limits.max_body_bytes)
-        self._body.check_length(int(request.headers.get("content-length", 0)))
-        self._body.keep_received()
+        if isinstance(self._socket, ssl.SSLSocket):
+            request.scheme = "https"
+        if self._is_from_proxy:
+            request.scheme = self._settings.config.proxies.client_scheme(request.headers, request.scheme)
+        self._body = None
+        if "content-length" in request.headers or "transfer-encoding" in request.headers:
+            limits = self._settings.config.limits
+            self._body = RequestBody(self._h11, self._socket, self._timeout, limits.opening_timeout, limits.max_body_bytes)
+            self._body.check_length(int(request.headers.get("content-length", 0)))
+            self._body.keep_received()
+            request.body = self._body
+        else:
+            self._h11.next_event()  # the end of the request
         self._timeout.stop()
-        request.body = self._body
         return request
 
     # Checking requests
@@ -170,11 +177,6 @@ class HttpConnection:
             log_refused(self._client_address, refusal)
             raise
         return cross_origin_headers(request, self._settings.config.parsed_origins) if "origin" in request.headers else {}
-
-    def _scheme(self, request: Request) -> str:
-        """Return the scheme of a request, taken from the header of a trusted proxy if the peer is one."""
-        own = "https" if isinstance(self._socket, ssl.SSLSocket) else "http"
-        return self._settings.config.proxies.client_scheme(request.headers, own) if self._is_from_proxy else own
 
     def _remote_address(self, request: Request) -> object:
         """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
@@ -266,7 +268,8 @@ class HttpConnection:
         """
         writer = ResponseWriter(self._h11, request.method, self._write, self._write_file if self._can_send_files else None)
         try:
-            self._body.keep_received()
+            if self._body is not None:
+                self._body.keep_received()
             response.write_to(writer)
         except HttpConnectionClosed:
             raise

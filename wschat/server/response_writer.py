@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 from http.client import responses
@@ -59,8 +59,11 @@ class ResponseWriter:
         """Set status and headers. Date is added if it is missing, and so is what delimits the body and the connection."""
         # As bytes, because h11 takes only ASCII as str, and an origin that is repeated in a header may be another text. Without the white
         # space around values, which is no part of them, and which Django's cookies have.
-        raw_headers = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in headers]
-        if not any(name.lower() == b"date" for name, _ in raw_headers):
+        raw_headers, has_date = [], False
+        for name, value in headers:
+            raw_headers.append((name.encode("latin-1"), value.strip(" \t").encode("latin-1")))
+            has_date = has_date or name.lower() == "date"
+        if not has_date:
             raw_headers.insert(0, (b"Date", formatdate(usegmt=True).encode()))
         if self._h11.their_state in (h11.SEND_BODY, h11.ERROR):
             raw_headers.append((b"Connection", b"close"))  # an unread body may be of any length
@@ -73,7 +76,8 @@ class ResponseWriter:
         """Send a part of the body. Without effect if the response has none."""
         if not self.has_body:
             return
-        for part in _split(data):
+        for start in range(0, len(data) or 1, _WRITE_BYTES):
+            part = data[start : start + _WRITE_BYTES]  # the same object if it is all of the data
             self._send(self._h11.send(h11.Data(data=part)) or b"")
             self.body_bytes += len(part)
 
@@ -109,11 +113,3 @@ class ResponseWriter:
         if data:
             self.has_begun = True
             self._send_bytes(data)
-
-
-def _split(data: bytes) -> Iterator[bytes]:
-    if len(data) <= _WRITE_BYTES:
-        yield data
-        return
-    for start in range(0, len(data), _WRITE_BYTES):
-        yield data[start : start + _WRITE_BYTES]
