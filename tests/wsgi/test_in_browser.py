@@ -20,7 +20,7 @@ CONVERSATION = """path => new Promise(resolve => {
 
 
 @pytest.mark.parametrize("server", ["debugging", "gunicorn"])
-def test_a_websocket_ends_with_1000_whoever_ends_it(browser: Browser, server: str, request: pytest.FixtureRequest) -> None:
+def test_a_websocket_ends_with_1000_for_either_side(browser: Browser, server: str, request: pytest.FixtureRequest) -> None:
     program: Program = request.getfixturevalue(server)
     page = browser.new_page()
     complaints: list[str] = []

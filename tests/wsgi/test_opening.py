@@ -194,7 +194,7 @@ def test_a_request_may_be_refused(werkzeug: OpenServer) -> None:
     assert refused(werkzeug(echo_app(check_request=check))) == (401, "Who are you?\n")
 
 
-def test_a_check_that_returns_a_value_lets_nobody_in(werkzeug: OpenServer) -> None:
+def test_a_check_that_returns_a_value_refuses_the_request(werkzeug: OpenServer) -> None:
     status, _ = refused(werkzeug(echo_app(check_request=lambda request: True)))
     assert status == 500
 

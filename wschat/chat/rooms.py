@@ -38,7 +38,7 @@ class Rooms:
         self._names = SortedNames()
 
     def find(self, name: str) -> Room | None:
-        """Return the room, None if nobody is in it."""
+        """Return the room, None if no session is in it."""
         return self._rooms.get(name)
 
     def names(self, after: str | None, limit: int) -> list[str]:

@@ -42,7 +42,7 @@ class Mute(Action[None]):
         revoke_moderator(state, session, self.room, user)
         done = f"muted you in {self.room}{duration(self.seconds)}"
         announce(state, session, self.room, user, "mute", done)
-        if user is None:  # an address: its sessions are told, and nobody else
+        if user is None:  # an address: its sessions are told, and no other
             for listener in state.rooms.sessions_in(self.room):
                 if state.moderation.holds(MUTE, listener, self.room):
                     listener.notify(Notice(f"{session.name} {done}.", room=self.room, event="mute"))

@@ -24,7 +24,7 @@ class Ping(Action[Pong]):
         return Pong(self.id)
 
     def plain_reply(self, reply: Pong) -> None:
-        """Reply nothing: in plain text nobody can ask."""
+        """Reply nothing: plain text has no form of it."""
 
     def cost(self, state: State, session: Session, reply: Pong) -> float:
         """Count nothing besides the request."""
