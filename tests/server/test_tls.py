@@ -45,6 +45,13 @@ def test_both_versions_of_tls(server: wschat.WebSocketServer, certificate: Path,
         assert ws.ping(TIMEOUT) < TIMEOUT
 
 
+def test_a_check_of_the_request_knows_the_scheme(serve: ServerFactory, certificate: Path) -> None:
+    schemes: list[str] = []
+    server = serve(echo, tls=Certificate(certificate).context, check_request=lambda request: schemes.append(request.scheme))
+    connect(server, certificate).close()
+    assert schemes == ["https"]
+
+
 def test_versions_before_1_2_are_disabled(certificate: Path) -> None:
     assert Certificate(certificate).context.minimum_version == ssl.TLSVersion.TLSv1_2
 

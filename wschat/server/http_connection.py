@@ -65,7 +65,8 @@ class HttpConnection:
         self._client_address = client_address
         self._is_from_proxy = bool(settings.config.proxies.networks) and settings.config.proxies.include(host_of(client_address))
         self._check_request = check_request
-        self._can_send_files = hasattr(os, "sendfile") and not isinstance(sock, ssl.SSLSocket)
+        self._scheme = "https" if isinstance(sock, ssl.SSLSocket) else "http"
+        self._can_send_files = self._scheme == "http" and hasattr(os, "sendfile")
         self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
         self._head = b""
         self._received = b""  # beyond the head or the request; the next request begins with it
@@ -151,10 +152,6 @@ class HttpConnection:
         self._h11.receive_data(head + self._received)
         self._received = b""
         request = parse_plain(self._h11)
-        if isinstance(self._socket, ssl.SSLSocket):
-            request.scheme = "https"
-        if self._is_from_proxy:
-            request.scheme = self._settings.config.proxies.client_scheme(request.headers, request.scheme)
         self._body = None
         if "content-length" in request.headers or "transfer-encoding" in request.headers:
             limits = self._settings.config.limits
@@ -178,16 +175,17 @@ class HttpConnection:
             raise
         return cross_origin_headers(request, self._settings.config.parsed_origins) if "origin" in request.headers else {}
 
-    def _remote_address(self, request: Request) -> object:
-        """Return the client's address, taken from the header of a trusted proxy if the peer is one."""
-        if not self._is_from_proxy:
-            return self._client_address
-        address = self._settings.config.proxies.client_address(request.headers, host_of(self._client_address) or "")
-        if not address:
-            return self._client_address
-        if not self._settings.connections.set_address(self._socket, address):
-            raise BUSY
-        return (address, 0)
+    def _set_client(self, request: Request) -> None:
+        """Set the client's address and the scheme, taken from the headers of a trusted proxy if the peer is one."""
+        request.remote_address, request.scheme = self._client_address, self._scheme
+        if self._is_from_proxy:
+            proxies = self._settings.config.proxies
+            request.scheme = proxies.client_scheme(request.headers, self._scheme)
+            address = proxies.client_address(request.headers, host_of(self._client_address) or "")
+            if address:
+                if not self._settings.connections.set_address(self._socket, address):
+                    raise BUSY
+                request.remote_address = (address, 0)
 
     # Answering plain requests
 
@@ -226,7 +224,8 @@ class HttpConnection:
             headers = self._check_page(inner)
             if is_preflight(inner):
                 return Response(HTTPStatus.NO_CONTENT, headers=headers)
-            request.remote_address = inner.remote_address = self._remote_address(inner)
+            self._set_client(inner)
+            request.remote_address = inner.remote_address
             response = http(inner)
             if not isinstance(response, (Response, EventsResponse)):
                 raise TypeError(f"an HTTP handler must return a Response or an EventsResponse, not {response!r}")
@@ -247,7 +246,7 @@ class HttpConnection:
         assert app is not None
         try:
             self._settings.check_host(request, is_from_proxy=self._is_from_proxy)
-            request.remote_address = self._remote_address(request)
+            self._set_client(request)
         except RequestRefused as refusal:
             log_refused(self._client_address, refusal)
             return error_response(refusal)
@@ -344,7 +343,7 @@ class HttpConnection:
         settings, sock = self._settings, self._socket
         handshake = Handshake(head, settings.config.subprotocols)
         request = handshake.request.below(settings.config.path_prefix)
-        request.remote_address = self._remote_address(request)
+        self._set_client(request)
         settings.check_page(request, sock, is_from_proxy=self._is_from_proxy)
         self._check_request(request)  # after the origin: a foreign page must not try passwords and have its visitor locked out
         accepted = handshake.accept(settings.config.deflate)
