@@ -20,6 +20,8 @@ LAYERS = [
     "dependencies",
     "stdio",
     "errors",
+    "joiners",
+    "names",
     "events",
     "settings",
     "limits",

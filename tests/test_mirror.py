@@ -37,7 +37,7 @@ COVERED_BY = {
     "chat/messages": "chat/dialects/test_sse.py",
     "chat/fields": "chat/test_parser.py",
     "chat/guest_secrets": "chat/test_guests.py",
-    "chat/joiners": "chat/test_names.py",
+    "joiners": "test_names.py",
     "chat/mint": "cli/test_token.py",
     "chat/moderator_actions": "chat/test_moderating.py",
     "chat/new_rooms": "web/test_rooms.py",

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wschat.chat.access import Access, read_moderator
-from wschat.chat.names import normalize_name
 from wschat.chat.sessions import Identity
 from wschat.chat.tokens import LEEWAY_SECONDS, mint, read_secret
 from wschat.errors import Rejected, RequestRefused, UsageError
+from wschat.names import normalize_name
 from wschat.server.requests import Request
 
 SECRET = b"a secret of the tests that is long enough even for HS512, which needs 64 bytes"

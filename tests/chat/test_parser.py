@@ -31,10 +31,10 @@ from wschat.chat.actions.unban import Unban
 from wschat.chat.actions.whisper import Whisper
 from wschat.chat.actions.who import Who
 from wschat.chat.fields import DEFAULT_MESSAGES, MAX_MESSAGES
-from wschat.chat.names import key_of, normalize_name
 from wschat.chat.parser import id_in, make_action, parse_action
 from wschat.chat.schema import BadField
 from wschat.errors import Rejected
+from wschat.names import key_of, normalize_name
 
 MAX_NUMBER = 2**53 - 1  # the largest safe integer in JavaScript
 

@@ -14,11 +14,11 @@ from http import HTTPStatus
 
 from wschat.chat.addresses import address_of, network_of
 from wschat.chat.guest_secrets import is_secret
-from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.chat.rates import Allowances, Rate
 from wschat.chat.sessions import Identity
 from wschat.chat.tokens import CHALLENGE, Tokens, read_file
 from wschat.errors import Rejected, RequestRefused, UsageError
+from wschat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.server.requests import Request
 
 # From one network. Tokens are not counted: they cannot be guessed.

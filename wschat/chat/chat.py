@@ -22,7 +22,6 @@ from wschat.chat.dialects.v1 import SUBPROTOCOL, V1
 from wschat.chat.http import HttpGateway
 from wschat.chat.messages import topic_event
 from wschat.chat.moderation import BAN, Moderation
-from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.chat.new_rooms import NewRooms
 from wschat.chat.rates import Rate
 from wschat.chat.rooms import Rooms
@@ -31,6 +30,7 @@ from wschat.chat.state import State
 from wschat.chat.users import NameTaken, Users
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected, RequestRefused
+from wschat.names import RULE, key_of, normalize_name
 from wschat.server.requests import Request
 
 LOBBY = "lobby"

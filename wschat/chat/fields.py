@@ -13,8 +13,8 @@ from typing import Annotated
 
 from wschat.chat.addresses import canonical_address
 from wschat.chat.guest_secrets import SECRET_RULE, is_secret
-from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.events import Id
+from wschat.names import RULE, key_of, normalize_name
 
 MAX_MESSAGES = 1000
 """The most messages in one reply."""

@@ -20,7 +20,6 @@ from wschat.chat.costs import cost_of_saying, cost_of_text
 from wschat.chat.dialects.sse import Sse
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.moderation import BAN, MUTE
-from wschat.chat.names import NAMELESS, key_of
 from wschat.chat.parser import make_action
 from wschat.chat.posting import PostResult, post
 from wschat.chat.rates import Allowances
@@ -29,6 +28,7 @@ from wschat.chat.state import State
 from wschat.connection.event_stream import EventStream, Utf8
 from wschat.errors import HistoryUnavailable, Rejected
 from wschat.events import Event, Gap
+from wschat.names import NAMELESS, key_of
 from wschat.server.requests import Request
 
 

@@ -14,9 +14,9 @@ from collections.abc import Collection
 
 from wschat.brokers.base import Broker, Rule
 from wschat.chat.addresses import canonical_address, is_same_network
-from wschat.chat.names import key_of
 from wschat.chat.sessions import Session
 from wschat.errors import Rejected
+from wschat.names import key_of
 from wschat.server.addresses import is_loopback
 
 logger = logging.getLogger("wschat.chat")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wschat.chat.moderation import OP, shown_seconds, subjects_of
-from wschat.chat.names import NAMELESS
 from wschat.chat.sessions import Session, User
 from wschat.chat.state import State
 from wschat.errors import Rejected
 from wschat.events import MemberEvent, Notice
+from wschat.names import NAMELESS
 from wschat.protocol.frames import CloseCode
 
 

@@ -15,12 +15,12 @@ from wschat.brokers.base import Broker, Draft, Outcome
 from wschat.chat.addresses import address_of
 from wschat.chat.dialects.base import Dialect
 from wschat.chat.guest_secrets import make_secret
-from wschat.chat.names import key_of
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.cork import uncork
 from wschat.errors import Rejected
 from wschat.events import Event
 from wschat.hub import Member
+from wschat.names import key_of
 from wschat.protocol.frames import CloseCode
 
 

@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from wschat.chat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.chat.sessions import Identity
 from wschat.errors import RequestRefused, UsageError
+from wschat.names import NAMELESS, RULE, key_of, normalize_name
 from wschat.server.requests import Request
 
 CHALLENGE = 'Bearer realm="wschat"'

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from time import monotonic
 
 from wschat.chat.addresses import network_of
-from wschat.chat.names import key_of
 from wschat.chat.reservations import Reservations
 from wschat.chat.sessions import Session, User
 from wschat.errors import Rejected
 from wschat.events import Error
+from wschat.names import key_of
 
 REPLACED = 4001
 """The close code of a connection that the same guest has replaced by another one (RFC 6455, section 7.4.2: private use)."""

@@ -13,10 +13,10 @@ from wschat.brokers.opening import open_broker
 from wschat.chat.access import Access, read_moderator
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import Chat
-from wschat.chat.names import key_of
 from wschat.chat.rates import Rate
 from wschat.chat.tokens import read_secret
 from wschat.errors import UsageError
+from wschat.names import key_of
 from wschat.server.proxies import parse_networks
 from wschat.settings import Option, check_settings, setting
 

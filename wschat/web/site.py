@@ -15,9 +15,9 @@ from http import HTTPStatus
 from urllib.parse import quote, unquote
 
 from wschat.chat.http import HttpGateway
-from wschat.chat.names import RULE, key_of, normalize_name
 from wschat.counters import Load
 from wschat.errors import HistoryUnavailable, Rejected, RequestRefused, UsageError
+from wschat.names import RULE, key_of, normalize_name
 from wschat.server.proxies import parse_networks
 from wschat.server.refusals import NOSNIFF
 from wschat.server.requests import Request

@@ -12,6 +12,7 @@ from tests.client.chat.peers import Script
 from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory
 from wschat import Attempt, ChatClient, ConnectionClosed, OpeningFailed, Rejected
+from wschat.client.chat.conversation import is_same_name
 from wschat.events import (
     Dropped,
     Error,
@@ -356,3 +357,17 @@ def test_late_and_unknown_replies_are_no_events(signed: Signed) -> None:
     signed.peer.send("error", id=7, code="muted", text="late")
     signed.peer.send("message", **fields(1))
     assert next_of(signed.client, MessageEvent, Error) == message(1)
+
+
+PERSIAN = "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"
+"""A word with a joiner."""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Alice", "alice"), ("\uff21lice", "alice"), ("stra\u00dfe", "STRASSE"), (PERSIAN, PERSIAN.replace("\u200c", ""))],
+)
+def test_names_are_compared_as_the_server_does(one: str, other: str) -> None:
+    """By letters: without case, width, and the joiners of Persian and Indian scripts."""
+    assert is_same_name(one, other)
+    assert not is_same_name(one, "bob")

@@ -8,11 +8,11 @@ from wschat.brokers.base import Draft
 from wschat.chat.action import LATER, Action, Command
 from wschat.chat.costs import cost_of_saying
 from wschat.chat.fields import RoomName, Text
-from wschat.chat.names import NAMELESS, key_of
 from wschat.chat.sessions import Session, User
 from wschat.chat.state import State
 from wschat.chat.text import ME_PREFIX, unescape
 from wschat.events import Event, Id, to_json
+from wschat.names import NAMELESS, key_of
 
 
 @dataclass(frozen=True)

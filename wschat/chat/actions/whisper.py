@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from wschat.chat.action import Action, Command
 from wschat.chat.fields import Name, Text
 from wschat.chat.moderator_actions import find_user
-from wschat.chat.names import NAMELESS
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.events import WhisperEvent
+from wschat.names import NAMELESS
 
 
 @dataclass(frozen=True)

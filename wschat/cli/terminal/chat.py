@@ -39,6 +39,7 @@ from wschat.cli.terminal.rows import Row
 from wschat.cli.terminal.screen import Screen
 from wschat.cli.terminal.transcript import Transcript
 from wschat.client.chat.client import ChatClient
+from wschat.client.chat.conversation import comparable
 from wschat.client.reconnect import Attempt
 from wschat.daemons import start_daemon
 from wschat.errors import UsageError
@@ -151,7 +152,7 @@ class Chat:
         if isinstance(line, Say):
             requests.say(Waiting(self._current().name, line.text))
         elif isinstance(line, JoinRoom):
-            room = self.model.rooms.get(line.room.casefold())
+            room = self.model.rooms.get(comparable(line.room))
             if room is not None and room.is_joined:
                 self.model.go_to(room)
             else:
@@ -193,7 +194,7 @@ class Chat:
         rooms = list(self.model.rooms.values())
         if text.isdecimal() and 1 <= int(text) <= len(rooms):
             return rooms[int(text) - 1]
-        room = self.model.rooms.get(text.casefold()) or next((room for room in rooms if room.name.startswith(text.casefold())), None)
+        room = self.model.rooms.get(comparable(text)) or next((room for room in rooms if room.name.startswith(comparable(text))), None)
         if room is None:
             raise UsageError(f"you are not in {text}: /join {text}")
         return room

@@ -6,6 +6,8 @@ import zlib
 
 from prompt_toolkit.styles import Style
 
+from wschat.client.chat.conversation import comparable
+
 # Of the palette of 256 colours, at least 3:1 in contrast to black and to white.
 NAME_COLOURS = (
     "#d75f5f", "#d75f00", "#af8700", "#5f8700", "#008700", "#00875f",
@@ -51,7 +53,7 @@ class NameColours:
 
     def of(self, name: str) -> str:
         """Return the colour of a name, as a style."""
-        key = name.casefold()
+        key = comparable(name)
         preferred = zlib.crc32(key.encode(errors="replace")) % len(NAME_COLOURS)
         if key not in self._colours and len(self._colours) < len(NAME_COLOURS):
             self._colours[key] = self._free(preferred)

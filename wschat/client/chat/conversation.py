@@ -13,6 +13,7 @@ from wschat.client.event_parser import parse_event
 from wschat.connection.connection import Connection
 from wschat.errors import OpeningFailed, PeerError, Rejected
 from wschat.events import Ack, Error, Event, Joined, MemberEvent, Welcome
+from wschat.names import key_of
 
 SUBPROTOCOL = "wschat.v1"
 """The subprotocol of the chat."""
@@ -178,7 +179,7 @@ def normalized(name: str) -> str:
 
 def comparable(name: str) -> str:
     """Return the form in which names are compared, and rooms are written."""
-    return unicodedata.normalize("NFKC", normalized(name).casefold())
+    return key_of(normalized(name))
 
 
 def is_same_name(one: str, other: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wschat.chat.names import MAX_LENGTH, key_of, normalize_name
+from wschat.names import MAX_LENGTH, key_of, normalize_name
 
 # Any text, with more characters of names than chance would bring.
 TYPED = st.text(st.characters() | st.sampled_from("aZ09-_.ßẞİıſςΣÅKéﬁ①ａＡ가\u0301\u0307\u0345\u200c\u200dبراक्षी്ന"), max_size=40)

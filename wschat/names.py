@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from wschat.chat.joiners import JOINERS, is_joiner_allowed, without_joiners
+from wschat.joiners import JOINERS, is_joiner_allowed, without_joiners
 
 NAMELESS = "Server"
 """The sender of a message whose author has no name. No user may have it."""
