@@ -47,6 +47,14 @@ def ends(client: Client, code: int) -> Iterator[None]:
     assert caught.value.reason
 
 
+def test_a_name_is_free_once_its_connection_is_closed(guests: Guests) -> None:
+    for _ in range(200):
+        client = Client(guests.connect("/?name=alice", subprotocols=[SUBPROTOCOL]))
+        assert client.next("welcome")["name"] == "alice"
+        client.join("tea")
+        client.ws.close()
+
+
 # The secret
 
 

@@ -105,8 +105,7 @@ class Chat:
                     conversation.reject("", error)
                 close_with_reason(ws, error.text)
                 return
-            # A client that says something and closes at once still receives it when it is durable.
-            ws.before_close_reply = session.wait_until_settled
+            ws.before_close_reply = lambda: self._settle_and_sign_out(session)
             conversation.run()
 
     def close(self) -> None:
@@ -135,11 +134,23 @@ class Chat:
         try:
             yield
         finally:
-            try:
-                self._spend_on_announcing(session)
-                self._state.rooms.leave_all(session)
-            finally:
-                self._state.users.sign_out(session)
+            self._sign_out(session)
+
+    def _settle_and_sign_out(self, session: Session) -> None:
+        """Prepare for the answer to the client's close frame.
+
+        A client that says something and closes at once still receives it when it is durable. Once it has the answer, its name is free: the
+        same script can be run again at once.
+        """
+        session.wait_until_settled()
+        self._sign_out(session)
+
+    def _sign_out(self, session: Session) -> None:
+        try:
+            self._spend_on_announcing(session)
+            self._state.rooms.leave_all(session)
+        finally:
+            self._state.users.sign_out(session)
 
     def _spend_on_announcing(self, session: Session) -> None:
         """Count the events for the members of the session's rooms when it opens or closes, for which there is no request."""
