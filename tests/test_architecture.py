@@ -20,6 +20,7 @@ LAYERS = [
     "dependencies",
     "stdio",
     "errors",
+    "v1",
     "joiners",
     "names",
     "events",

@@ -38,6 +38,7 @@ COVERED_BY = {
     "chat/fields": "chat/test_parser.py",
     "chat/guest_secrets": "chat/test_guests.py",
     "joiners": "test_names.py",
+    "v1": "chat/dialects/test_v1.py",
     "chat/mint": "cli/test_token.py",
     "chat/moderator_actions": "chat/test_moderating.py",
     "chat/new_rooms": "web/test_rooms.py",

@@ -26,7 +26,7 @@ from tests.server.command import Command, running
 from tests.server.raw import request
 from wschat.brokers.base import Draft
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 _REQUIRED_SECONDS = 0.1
 _ATTACKERS = 20

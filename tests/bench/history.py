@@ -22,7 +22,7 @@ from tests.concurrency import TIMEOUT
 from tests.server.command import Command
 from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 _TIMES = 200
 _LIMIT = 100

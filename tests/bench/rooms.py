@@ -19,7 +19,7 @@ from tests.brokers.wiring import IgnoringPublisher
 from tests.server.command import Command, running
 from wschat.brokers.base import Draft, Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 _VISITORS = 20
 _SECONDS_BETWEEN_REQUESTS = 0.1  # the default rate

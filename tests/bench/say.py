@@ -13,7 +13,7 @@ from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop, watch
 from wschat.brokers.base import Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 _MEMBERS = 100
 _TALKERS = 20

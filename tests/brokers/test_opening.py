@@ -19,8 +19,8 @@ from wschat.brokers.base import Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.opening import open_broker
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.errors import HistoryUnavailable, UsageError
+from wschat.v1 import SUBPROTOCOL
 
 TOY = "tests.brokers.toy:ToyBroker"
 

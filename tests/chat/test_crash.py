@@ -18,7 +18,7 @@ from tests.concurrency import TIMEOUT
 from tests.server.command import Command, running
 from wschat.brokers.base import Retention
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 ROUNDS = 10
 ROOMS = 10

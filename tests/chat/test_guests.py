@@ -15,8 +15,8 @@ from tests.chat.wiring import Client, Event, Guests
 from tests.concurrency import TIMEOUT
 from wschat.chat import reservations
 from wschat.chat.access import Access
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.guest_secrets import is_secret, make_secret
+from wschat.v1 import SUBPROTOCOL
 
 MINE = make_secret()
 OTHER = make_secret()

@@ -24,8 +24,9 @@ from wschat.chat.actions.unban import Unban
 from wschat.chat.actions.whisper import Whisper
 from wschat.chat.actions.who import Who
 from wschat.chat.parser import parse_command
-from wschat.chat.text import ME_PREFIX, is_command, unescape
+from wschat.chat.text import is_command, unescape
 from wschat.errors import Rejected
+from wschat.v1 import ME_PREFIX
 
 # Command lines in the lobby, and their actions.
 REQUESTS = {

@@ -16,8 +16,8 @@ from tests.server.raw import Raw
 from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.tokens import LEEWAY_SECONDS, mint
+from wschat.v1 import SUBPROTOCOL
 
 SECRET = b"a secret that is long enough for HS256"
 

@@ -12,7 +12,7 @@ from typing import Any
 import wschat
 from tests.concurrency import TIMEOUT
 from tests.conftest import url_of
-from wschat.chat.dialects.v1 import SUBPROTOCOL
+from wschat.v1 import SUBPROTOCOL
 
 Event = dict[str, Any]
 

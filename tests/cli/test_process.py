@@ -16,8 +16,8 @@ import pytest
 from tests.bench.crowd import masked
 from tests.server.command import running
 from tests.server.raw import request
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.cli.process import switch_interval
+from wschat.v1 import SUBPROTOCOL
 
 _CLIENTS = 2000
 _SECONDS = 50  # it takes about four seconds

@@ -16,8 +16,8 @@ from tests.chat.wiring import Client
 from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import Command, run, running
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.tokens import mint
+from wschat.v1 import SUBPROTOCOL
 
 ANY_PORT = ("--port", "0")
 

@@ -18,7 +18,7 @@ from wschat.chat.conversation import Conversation, close_with_reason
 from wschat.chat.costs import cost_of_announcing
 from wschat.chat.dialects.plain import Plain
 from wschat.chat.dialects.sse import Sse
-from wschat.chat.dialects.v1 import SUBPROTOCOL, V1
+from wschat.chat.dialects.v1 import V1
 from wschat.chat.http import HttpGateway
 from wschat.chat.messages import topic_event
 from wschat.chat.moderation import BAN, Moderation
@@ -32,6 +32,7 @@ from wschat.connection.connection import Connection
 from wschat.errors import Rejected, RequestRefused
 from wschat.names import RULE, key_of, normalize_name
 from wschat.server.requests import Request
+from wschat.v1 import SUBPROTOCOL
 
 LOBBY = "lobby"
 """The room at the path `/`."""

@@ -15,6 +15,7 @@ from wschat.chat.addresses import canonical_address
 from wschat.chat.guest_secrets import SECRET_RULE, is_secret
 from wschat.events import Id
 from wschat.names import RULE, key_of, normalize_name
+from wschat.v1 import MAX_ID_LENGTH, MAX_NUMBER
 
 MAX_MESSAGES = 1000
 """The most messages in one reply."""
@@ -25,9 +26,7 @@ MAX_ROOMS = 1000
 MAX_LINE = 500
 """The most characters of a `Line`."""
 
-_MAX_ID_LENGTH = 128
 _MAX_SECONDS = 100 * 366 * 86_400
-_MAX_NUMBER = (1 << 53) - 1  # the largest integer that JavaScript represents exactly
 
 
 def _as_is(word: str) -> object:
@@ -94,7 +93,7 @@ def _name_or_address(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
         raise ValueError("must be a whole number, 0 or greater")
     return value
 
@@ -137,11 +136,11 @@ def _flag(value: object) -> bool:
 
 def check_id(value: object) -> Id | None:
     """Return the id of a client's request, None if it has none. Raises ValueError."""
-    if isinstance(value, str) and len(value) <= _MAX_ID_LENGTH:
+    if isinstance(value, str) and len(value) <= MAX_ID_LENGTH:
         return _string(value)
-    if value is None or (type(value) is int and abs(value) <= _MAX_NUMBER):
+    if value is None or (type(value) is int and abs(value) <= MAX_NUMBER):
         return value
-    raise ValueError(f"must be a string of at most {_MAX_ID_LENGTH} characters, or a whole number")
+    raise ValueError(f"must be a string of at most {MAX_ID_LENGTH} characters, or a whole number")
 
 
 ActionId = Annotated[Id | None, Check(check_id)]

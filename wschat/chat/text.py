@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from wschat.brokers.base import TOPIC
-
-ME_PREFIX = "/me "
-"""How the text of a message begins that describes what its sender does."""
+from wschat.v1 import ME_PREFIX
 
 
 def is_command(text: str) -> bool:

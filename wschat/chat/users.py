@@ -12,9 +12,7 @@ from wschat.chat.sessions import Session, User
 from wschat.errors import Rejected
 from wschat.events import Error
 from wschat.names import key_of
-
-REPLACED = 4001
-"""The close code of a connection that the same guest has replaced by another one (RFC 6455, section 7.4.2: private use)."""
+from wschat.v1 import REPLACED
 
 _REPLACED_TEXT = "Another connection of yours has taken over this name."
 

@@ -16,8 +16,8 @@ from tests.server.raw import Raw
 from tests.server.raw import request as opening
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.budgets import Budgets
-from wschat.chat.dialects.v1 import SUBPROTOCOL
 from wschat.chat.rates import Rate
+from wschat.v1 import SUBPROTOCOL
 
 
 def test_a_client_gets_a_welcome_and_is_in_no_room(guests: Guests) -> None:

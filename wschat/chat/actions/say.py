@@ -10,9 +10,10 @@ from wschat.chat.costs import cost_of_saying
 from wschat.chat.fields import RoomName, Text
 from wschat.chat.sessions import Session, User
 from wschat.chat.state import State
-from wschat.chat.text import ME_PREFIX, unescape
+from wschat.chat.text import unescape
 from wschat.events import Event, Id, to_json
 from wschat.names import NAMELESS, key_of
+from wschat.v1 import ME_PREFIX
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,6 @@ from wschat.chat.users import NameTaken
 from wschat.errors import HistoryUnavailable, Rejected
 from wschat.events import Ack, Error, Event, Id, Welcome
 
-SUBPROTOCOL = "wschat.v1"
-"""The subprotocol that a client asks for."""
-
 
 class V1(InteractiveDialect):
     """JSON in and out. `rate` is what one connection may send; the `welcome` names it."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from wschat.client.reconnect import Attempt, Reconnect
     from wschat.connection.connection import Connection
 
-CHAT_SUBPROTOCOL = "wschat.v1"
-"""The subprotocol of a chat server (see docs/wire-protocol.md)."""
 
 VARIABLES = "WSCHAT_CLIENT_"
 """How the names of the environment variables begin."""

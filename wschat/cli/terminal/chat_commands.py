@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wschat.cli.terminal.chat_lines import ME_PREFIX
 from wschat.errors import UsageError
+from wschat.v1 import ME_PREFIX
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from wschat.cli.terminal.rows import Fragment, Row
 from wschat.cli.terminal.safe_text import displayable, one_row
 from wschat.cli.terminal.styles import NameColours
 from wschat.cli.terminal.transcript import Line
+from wschat.v1 import ME_PREFIX
 
 NAME_WIDTH = 10
-ME_PREFIX = "/me "
 _NO_TIME = "--:--"
 
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from wschat.cli.client.options import CHAT_SUBPROTOCOL, ConnectOptions
+from wschat.cli.client.options import ConnectOptions
 from wschat.client.event_parser import parse_event
 from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, OpeningFailed
 from wschat.events import Welcome
+from wschat.v1 import SUBPROTOCOL
 
 _SECONDS_FOR_WELCOME = 3.0
 _FINAL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
@@ -47,12 +48,12 @@ def find_chat(options: ConnectOptions) -> Welcome | Connection:
     Raises what `ConnectOptions.open` raises. `options` must be nameless: the name would be in use for a moment longer.
     """
     try:
-        ws = options.open(subprotocols=[CHAT_SUBPROTOCOL])
+        ws = options.open(subprotocols=[SUBPROTOCOL])
     except OpeningFailed as error:
         if error.status in _FINAL:
             raise
         return options.open()  # a server that refuses subprotocols
-    if ws.subprotocol != CHAT_SUBPROTOCOL:
+    if ws.subprotocol != SUBPROTOCOL:
         return ws
     # Some servers choose any subprotocol.
     with ws:

@@ -15,7 +15,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from wschat.client.chat.conversation import REPLACED, SUBPROTOCOL, Conversation, Identity
+from wschat.client.chat.conversation import Conversation, Identity
 from wschat.client.chat.inbox import Inbox
 from wschat.client.chat.requests import PendingRequest, Requests
 from wschat.client.chat.room_log import entries_in
@@ -28,6 +28,7 @@ from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, PeerError, UsageError
 from wschat.events import Ack, Event, HistoryEvent, Id, Joined, Members, RoomList
 from wschat.protocol.frames import CloseCode
+from wschat.v1 import ME_PREFIX, REPLACED, SUBPROTOCOL
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -203,7 +204,7 @@ class ChatClient:
         The text is said as it is, also if it begins with a slash, but for `/me `. It is said once, however often the connection is lost. If
         that takes longer than the timeout, OutcomeUnknown has the `id` with which to say the same text again; it is still said only once.
         """
-        escaped = f"/{text}" if text.startswith("/") and not text.startswith("/me ") else text
+        escaped = f"/{text}" if text.startswith("/") and not text.startswith(ME_PREFIX) else text
         ack = self._perform(Ack, "say", {"room": room, "text": escaped}, timeout, id)
         if ack.seq is None:
             raise PeerError("the server has acknowledged a text without a number")

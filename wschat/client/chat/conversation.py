@@ -14,11 +14,7 @@ from wschat.connection.connection import Connection
 from wschat.errors import OpeningFailed, PeerError, Rejected
 from wschat.events import Ack, Error, Event, Joined, MemberEvent, Welcome
 from wschat.names import key_of
-
-SUBPROTOCOL = "wschat.v1"
-"""The subprotocol of the chat."""
-REPLACED = 4001
-"""The close code after another connection has taken over the client's name."""
+from wschat.v1 import SUBPROTOCOL
 
 _REPLY_TIMEOUT = 30.0
 _EXITS = ("kick", "ban")

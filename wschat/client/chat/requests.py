@@ -17,11 +17,10 @@ from wschat.connection.connection import Connection
 from wschat.errors import ConnectionClosed, OutcomeUnknown, Rejected, UsageError
 from wschat.events import Error, Event, Id, OtherEvent, to_json
 from wschat.protocol.frames import CloseCode
+from wschat.v1 import MAX_ID_LENGTH, MAX_NUMBER, ME_PREFIX
 
 # Requests that have the same effect if they are done twice, or that the server recognises by their id.
 _REPEATABLE = frozenset({"say", "join", "leave", "typing", "who", "rooms", "history", "help", "commands", "ping"})
-_MAX_ID_LENGTH = 128
-_MAX_NUMBER = (1 << 53) - 1
 _SECONDS_IF_TOO_FAST = 1.0
 _SECONDS_IF_UNAVAILABLE = 2.0
 
@@ -223,7 +222,7 @@ class Requests:
 def is_command(request: PendingRequest) -> bool:
     """Return True for a `say` with a text that the server takes for a command."""
     text = request.fields.get("text")
-    return request.type == "say" and isinstance(text, str) and text.startswith("/") and not text.startswith(("//", "/me "))
+    return request.type == "say" and isinstance(text, str) and text.startswith("/") and not text.startswith(("//", ME_PREFIX))
 
 
 def id_of(event: Event) -> Id | None:
@@ -263,8 +262,8 @@ def _outcome(request: PendingRequest) -> Event:
 
 
 def _text_of(action: str, fields: Mapping[str, object], request_id: Id) -> str:
-    if isinstance(request_id, bool) or (len(request_id) > _MAX_ID_LENGTH if isinstance(request_id, str) else abs(request_id) > _MAX_NUMBER):
-        raise UsageError(f"an id must be a string of at most {_MAX_ID_LENGTH} characters, or a whole number, not {request_id!r}")
+    if isinstance(request_id, bool) or (len(request_id) > MAX_ID_LENGTH if isinstance(request_id, str) else abs(request_id) > MAX_NUMBER):
+        raise UsageError(f"an id must be a string of at most {MAX_ID_LENGTH} characters, or a whole number, not {request_id!r}")
     try:
         text = to_json({"type": action, **{name: value for name, value in fields.items() if value is not None}, "id": request_id})
         text.encode()
