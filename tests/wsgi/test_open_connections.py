@@ -55,6 +55,15 @@ def test_close_all_closes_every_websocket_and_accepts_no_more() -> None:
     assert run_program(CLOSING + END) == "1001 the server is stopping\n503\n"
 
 
+def test_close_all_can_be_called_again_also_at_the_end_of_the_process() -> None:
+    again = """
+import atexit
+atexit.register(wschat.wsgi.close_all)
+wschat.wsgi.close_all()
+"""
+    assert run_program(CLOSING + again + END) == "1001 the server is stopping\n503\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork, which this system does not have")
 def test_a_forked_child_begins_anew() -> None:
     fork = """

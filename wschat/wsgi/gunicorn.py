@@ -37,7 +37,7 @@ def _get_alive(worker: Any) -> bool:
 
 
 def _set_alive(worker: Any, alive: bool) -> None:
-    vars(worker)["alive"] = alive
-    if not alive:
+    was_alive, vars(worker)["alive"] = vars(worker)["alive"], alive
+    if was_alive and not alive:
         # A signal handler sets it, which must take no lock that its thread may hold.
         _thread.start_new_thread(close_all, ())

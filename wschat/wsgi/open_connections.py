@@ -32,10 +32,13 @@ def close_all() -> None:
     """
     global _is_closing
     with _lock:
+        if _is_closing:
+            return  # a second call may come when no thread can be started any more
         _is_closing = True
         active = dict(_by_limits)
     for limits, connections in active.items():
-        _thread.start_new_thread(connections.close_all, (limits.close_timeout or None,))
+        if len(connections):  # else the process may be ending, and start no thread
+            _thread.start_new_thread(connections.close_all, (limits.close_timeout or None,))
 
 
 def _reset_after_fork() -> None:
