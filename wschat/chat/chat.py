@@ -118,16 +118,24 @@ class Chat:
         room = _room_of(ws.path)
         if session.identity.name is not None:
             self._state.users.sign_in(session, session.identity.name, replace=_request_of(ws).query.get("replace") == "1")
-        if session.dialect.one_room:
-            session.identity.check_room(room)
-            self._state.moderation.check(BAN, session, room)
-        session.connection.send(session.dialect.greeting(session.name, session.secret))
-        if session.dialect.one_room:
-            self._state.rooms.join(room, session)
-            topic = self._state.broker.topic(room)
-            if topic is not None:
-                session.notify(topic_event(room, topic))
-            self._spend_on_announcing(session)
+        greeting = session.dialect.greeting(session.name, session.secret)
+        if not session.dialect.one_room:
+            session.connection.send(greeting)
+            return
+        session.identity.check_room(room)
+        self._state.moderation.check(BAN, session, room)
+        # Once a client has the greeting, it gets all messages of the room.
+        self._state.rooms.join(room, session, greeting=greeting)
+        self._send_topic(room, session)
+        self._spend_on_announcing(session)
+
+    def _send_topic(self, name: str, session: Session) -> None:
+        """Send the topic of a room that the session has joined, behind the greeting."""
+        room, topic = self._state.rooms.find(name), self._state.broker.topic(name)
+        text = session.dialect.event(topic_event(name, topic)) if topic is not None else None
+        if room is not None and text is not None:
+            room.queue_reply(session, text)
+            room.flush_for(session)
 
     @contextmanager
     def _signing_out(self, session: Session) -> Iterator[None]:

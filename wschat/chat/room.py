@@ -99,15 +99,15 @@ class Room:
                 if text is not None:
                     hub.add(text, exclude)
 
-    def admit(self, session: Session, resume: Resume | None) -> None:
-        """Deliver to a session from now on, after the past that `resume` asks for.
+    def admit(self, session: Session, resume: Resume | None, greeting: str | None) -> None:
+        """Deliver to a session from now on, after the past that `resume` asks for, or else after a greeting.
 
         A session that is in the room already starts again. `flush_for` must follow. Reads from the broker, which may wait for a
         disk. Raises HistoryUnavailable.
         """
         hub = self._hubs[session.dialect]
         if resume is None:
-            hub.admit(session.connection)
+            hub.admit(session.connection, greeting)
         else:
             self._admit_with_past(session, hub, resume)
 

@@ -55,12 +55,12 @@ class Rooms:
             room = self._rooms.get(name)
             return room.unnamed if room else 0
 
-    def join(self, name: str, session: Session, resume: Resume | None = None) -> None:
-        """Add a session to a room, and send it the past that `resume` asks for.
+    def join(self, name: str, session: Session, resume: Resume | None = None, *, greeting: str | None = None) -> None:
+        """Add a session to a room, and send it the past that `resume` asks for, or else a greeting.
 
         Reads from the broker if it does. Raises HistoryUnavailable, and Rejected for too many rooms.
         """
-        self._join(name, session, lambda room: room.admit(session, resume))
+        self._join(name, session, lambda room: room.admit(session, resume, greeting))
 
     def follow(self, name: str, session: Session, since: int) -> None:
         """Add a session to a room, and send it all messages after a number: see `Room.admit_after`."""
