@@ -157,7 +157,7 @@ class Connection(Lifecycle):
         ping = self._pings.create()
         self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
         try:
-            if not self._read_until(lambda: ping.latency is not None, None if timeout is None else monotonic() + timeout):
+            if not self._read_until(ping.has_pong, None if timeout is None else monotonic() + timeout):
                 raise TimeoutError(f"no pong within {timeout} s")
         finally:
             self._pings.discard(ping)

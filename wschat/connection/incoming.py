@@ -86,14 +86,16 @@ class Incoming:
             self.end = ProtocolViolation(CloseCode.POLICY_VIOLATION, "too many control frames")
             control.clear()
             return
-        pongs = [self._encoding.frame(Opcode.PONG, frame.payload) for frame in control if isinstance(frame, Ping)]
-        if pongs:
-            self._send_pongs(pongs)
+        pongs = []
         for frame in control:
             if isinstance(frame, Pong):
                 self._pings.receive_pong(frame.payload)
-            elif isinstance(frame, Close):
+            elif isinstance(frame, Ping):
+                pongs.append(self._encoding.frame(Opcode.PONG, frame.payload))
+            else:
                 self.end = frame
+        if pongs:
+            self._send_pongs(pongs)
         control.clear()
 
     def _are_too_many(self, frames: int) -> bool:

@@ -142,7 +142,7 @@ class Lifecycle(BaseConnection):
     def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
         """Read until `is_done` returns a true value or the connection is closed. Return False if it is later than `until`."""
         self._resume_after_fork()
-        return self._receiver.read_until(is_done, until)
+        return self._receiver.reader_lock.read_until(is_done, until)
 
     def _resume_after_fork(self) -> None:
         """In a forked child that goes on with a connection of its parent: start threads for it and replace its locks."""

@@ -142,8 +142,11 @@ class Outbox(Transport):
 
     def control(self, frame: bytes) -> None:
         """Send a ping, between the fragments of a message if one is being sent. Does nothing after the end."""
-        with self.lock, contextlib.suppress(TransportClosed):
-            self._send(frame)
+        with self.lock:
+            try:
+                self._send(frame)
+            except TransportClosed:
+                pass  # the thread that receives finds the end
 
     def pong(self, frames: list[bytes]) -> None:
         """Send pongs. While the kernel has no room, only the newest is kept (RFC 6455, section 5.5.3). Does nothing after the end."""
@@ -179,6 +182,11 @@ class Outbox(Transport):
 
     def _send(self, frame: bytes) -> None:
         """Send a frame behind those that are corked or buffered. Raises TransportClosed."""
+        if self._is_clear and not self._corked:
+            sent = self._try_to_send(frame)
+            if sent < len(frame):
+                self._buffer_rest(frame, sent)
+            return
         if self.state is not OPEN:
             raise TransportClosed
         self._write(self._take_corked(frame))

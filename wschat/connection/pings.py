@@ -22,6 +22,10 @@ class SentPing:
         self.latency: float | None = None
         """The seconds until its pong; None before."""
 
+    def has_pong(self) -> bool:
+        """Return True if its pong has come, or the pong of a later ping."""
+        return self.latency is not None
+
 
 class Pings:
     """The pings of one connection. Methods may be called from any thread; the keep-alive ones from the timers thread only."""

@@ -9,38 +9,44 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from wschat.connection.state import CLOSED
+from wschat.connection.transport import Transport
 from wschat.errors import UsageError
 
 
 class ReaderLock:
     """The right to read from one connection."""
 
-    __slots__ = ("lock", "waiters")
+    __slots__ = ("_read", "_transport", "lock", "waiters")
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Transport, read: Callable[[float | None], bool]) -> None:
+        """`read` does one read and returns False if it is later than its argument, a time by `monotonic`."""
         # Held by the thread that reads; guards the stream's receiving side and the `Incoming`. Only ever tried, never waited for:
         # other threads wait in `read_until`. An RLock because that knows its owner; no thread acquires it twice.
         self.lock = threading.RLock()
+        self._transport = transport
+        self._read = read
         self.waiters: list[threading.Event] = []
         """An event for each thread that waits, set after each read."""
 
-    def read_until(self, is_done: Callable[[], object], read: Callable[[float | None], bool], until: float | None) -> bool:
-        """Read, or wait for the thread that reads, until `is_done` returns a true value. Return False if it is later than `until`.
+    def read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
+        """Read, or wait for the thread that reads, until `is_done` returns a true value or the connection is closed.
 
-        `read` does one read and returns False if it is later than `until`, a time by `monotonic`. Raises UsageError if a signal
-        handler would wait for the thread that it has interrupted.
+        Return False if it is later than `until`, a time by `monotonic`. Raises UsageError if a signal handler would wait for the thread
+        that it has interrupted.
         """
         changed: threading.Event | None = None
         try:
             if self.is_held_by_caller():
                 raise UsageError("a signal handler has interrupted a call on this connection, and cannot wait for it")
-            while not is_done():
-                if self.lock.acquire(blocking=False):
+            while not is_done() and self._transport.state is not CLOSED:
+                if self.lock.acquire(False):
                     try:
-                        in_time = is_done() or read(until)
+                        in_time = is_done() or self._read(until)
                     finally:
                         self.lock.release()
-                        self.notify_waiters()
+                        if self.waiters:
+                            self.notify_waiters()
                     if not in_time:
                         return False
                 elif changed is None:

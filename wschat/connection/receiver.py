@@ -32,16 +32,12 @@ class Receiver:
         """What was read."""
         self.messages = incoming.messages
         """The messages not received yet, the oldest first."""
-        self.reader_lock = ReaderLock()
+        self.reader_lock = ReaderLock(transport, self.read)
         """The right to read."""
         self._transport = transport
         self._writer = writer
         self._on_end = on_end
         self._cork: Cork | None = None  # made when a read brings several messages for the first time
-
-    def read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
-        """Read until `is_done` returns a true value or the connection is closed. Return False if it is later than `until`."""
-        return self.reader_lock.read_until(lambda: is_done() or self._transport.state is CLOSED, self.read, until)
 
     def read(self, until: float | None) -> bool:
         """Read once, or process the end of the stream. Return False if it is later than `until`."""

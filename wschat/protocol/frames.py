@@ -108,6 +108,10 @@ def encode_frame(opcode: Opcode, payload: bytes, *, fin: bool = True, rsv1: bool
         head = struct.pack("!BBQ", first, mask_bit | LENGTH_IN_8_BYTES, length)
     if key is None:
         return head + payload
+    if length < LENGTH_IN_2_BYTES:
+        # Like `apply_mask`, for the key and the payload together: the key, repeated, XOR four zeros and the payload.
+        number = int.from_bytes(key, "little") * KEY_REPEATER[length] ^ int.from_bytes(payload, "little") << 32
+        return head + number.to_bytes(KEY_REPEATER_BYTES[length], "little")[: 4 + length]
     return head + key + apply_mask(payload, key)
 
 

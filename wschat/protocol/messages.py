@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from wschat.errors import ProtocolViolation
@@ -31,6 +32,11 @@ from wschat.protocol.frames import (
 _FIN_TEXT = FIN | Opcode.TEXT
 _DATA_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
 _CONTROL_OPCODES = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
+# The first bytes that a frame may have between two messages, between two of which some may be compressed, and within a fragmented one.
+_CONTROL_FRAMES = frozenset(FIN | opcode for opcode in _CONTROL_OPCODES)
+_NEXT_MESSAGE = _CONTROL_FRAMES | {fin | opcode for fin in (0, FIN) for opcode in (Opcode.TEXT, Opcode.BINARY)}
+_NEXT_COMPRESSED_MESSAGE = _NEXT_MESSAGE | {first | RSV1 for first in _NEXT_MESSAGE - _CONTROL_FRAMES}
+_NEXT_FRAGMENT = _CONTROL_FRAMES | {Opcode.CONTINUATION, FIN | Opcode.CONTINUATION}
 _UNLIMITED = 1 << 62  # more than the size of any frame, and still a size for C code
 
 
@@ -65,6 +71,7 @@ class MessageReader:
 
     __slots__ = (
         "_chunks",
+        "_first_bytes",
         "_fragmented",
         "_has_close",
         "_inflater",
@@ -74,6 +81,7 @@ class MessageReader:
         "_max_short_bytes",
         "_max_simple_bytes",
         "_missing",
+        "_next_message",
         "control",
         "messages",
     )
@@ -89,6 +97,8 @@ class MessageReader:
         self._missing = 0  # the bytes that must come before another look at `_chunks` is worthwhile
         self._max_short_bytes = min(MAX_CONTROL_PAYLOAD, self._max_bytes)
         self._max_simple_bytes = self._max_short_bytes  # -1 within a fragmented message, in which no whole text may come
+        self._next_message = _NEXT_MESSAGE if inflater is None else _NEXT_COMPRESSED_MESSAGE
+        self._first_bytes = self._next_message  # those that the next frame may have
         self._fragmented: _Fragments | None = None  # the incomplete message
         self._has_close = False  # a close frame was received
 
@@ -144,13 +154,16 @@ class MessageReader:
         second = data[start + 1]
         length = second & LENGTH_BITS
         payload_at = start + 2
-        self._check_head(first, second)
+        is_control = first & CONTROL_BIT
+        if first not in self._first_bytes or second & MASK_BIT != self._mask_bit or (is_control and length > MAX_CONTROL_PAYLOAD):
+            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, self._explain_head(first, second))
         if length > MAX_CONTROL_PAYLOAD:
             payload_at = start + (4 if length == LENGTH_IN_2_BYTES else 10)
             if payload_at > size:
                 return self._store_incomplete(data[start:], payload_at - size)
             length = _long_length(data[start + 2 : payload_at])
-        self._check_length(first, length)
+        if not is_control:
+            self._check_length(first, length)
         if self._mask_bit:
             payload_at += 4
         end = payload_at + length
@@ -159,8 +172,12 @@ class MessageReader:
         payload = data[payload_at:end]
         if self._mask_bit:
             payload = apply_mask(payload, data[payload_at - 4 : payload_at])
-        self._process_frame(first, payload)
-        return 0 if self._has_close else end
+        if is_control:
+            self.control.append(_CONTROL[first](payload))
+            self._has_close = first == _FIN_CLOSE
+            return 0 if self._has_close else end
+        self._process_data_frame(first, payload)
+        return end
 
     def _store_incomplete(self, start_of_frame: bytes, missing: int) -> int:
         """Store an incomplete frame, and how many bytes more make another look worthwhile."""
@@ -168,33 +185,23 @@ class MessageReader:
         self._missing = missing
         return 0
 
-    def _check_head(self, first: int, second: int) -> None:
-        """Check the first two bytes of a frame (RFC 6455, sections 5.2, 5.4 and 5.5)."""
+    def _explain_head(self, first: int, second: int) -> str:
+        """Return what is wrong with the first two bytes of a frame (RFC 6455, sections 5.2, 5.4 and 5.5)."""
         opcode = first & OPCODE_BITS
         if opcode not in _DATA_OPCODES and opcode not in _CONTROL_OPCODES:
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode}")
-        if first & RSV2_RSV3:
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "reserved bit set")
-        if first & RSV1 and (self._inflater is None or opcode not in (Opcode.TEXT, Opcode.BINARY)):
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "reserved bit set")
+            return f"unknown opcode {opcode}"
+        if first & RSV2_RSV3 or (first & RSV1 and (self._inflater is None or opcode not in (Opcode.TEXT, Opcode.BINARY))):
+            return "reserved bit set"
         if second & MASK_BIT != self._mask_bit:
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "frame is not masked" if self._mask_bit else "frame is masked")
+            return "frame is not masked" if self._mask_bit else "frame is masked"
         if opcode & CONTROL_BIT:
-            if not first & FIN:
-                raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
-            if second & LENGTH_BITS > MAX_CONTROL_PAYLOAD:
-                raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "control frame is too long")
-        elif opcode == Opcode.CONTINUATION and self._fragmented is None:
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "continuation of nothing")
-        elif opcode != Opcode.CONTINUATION and self._fragmented is not None:
-            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
+            return "control frame is too long" if first & FIN else "fragmented control frame"
+        return "continuation of nothing" if opcode == Opcode.CONTINUATION else "new message inside a fragmented one"
 
     def _check_length(self, first: int, length: int) -> None:
         """Refuse a message that will be too big before its bytes are buffered."""
         if length >> 63:
             raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "frame length has its highest bit set")
-        if first & CONTROL_BIT:
-            return
         message = self._fragmented
         if first & RSV1 or (message is not None and message.inflater is not None):
             # Compression may make a payload longer, but by far less than this.
@@ -206,11 +213,8 @@ class MessageReader:
         if before + length > room:
             raise ProtocolViolation(CloseCode.TOO_BIG, "message is too big")
 
-    def _process_frame(self, first: int, payload: bytes) -> None:
+    def _process_data_frame(self, first: int, payload: bytes) -> None:
         opcode = first & OPCODE_BITS
-        if opcode & CONTROL_BIT:
-            self._process_control_frame(opcode, payload)
-            return
         fin = bool(first & FIN)
         message = self._fragmented
         if message is None:
@@ -225,15 +229,7 @@ class MessageReader:
             self.messages.append(message.join())
         self._fragmented = None if fin else message
         self._max_simple_bytes = self._max_short_bytes if fin else -1
-
-    def _process_control_frame(self, opcode: int, payload: bytes) -> None:
-        if opcode == Opcode.PING:
-            self.control.append(Ping(payload))
-        elif opcode == Opcode.PONG:
-            self.control.append(Pong(payload))
-        else:
-            self.control.append(_read_close(payload))
-            self._has_close = True
+        self._first_bytes = self._next_message if fin else _NEXT_FRAGMENT
 
 
 class _Fragments:
@@ -293,3 +289,11 @@ def _read_close(payload: bytes) -> Close:
         return Close(code, payload[2:].decode())
     except UnicodeDecodeError:
         raise ProtocolViolation(CloseCode.INVALID_DATA, "close reason is not UTF-8") from None
+
+
+_FIN_CLOSE = FIN | Opcode.CLOSE
+_CONTROL: dict[int, Callable[[bytes], Ping | Pong | Close]] = {
+    FIN | Opcode.PING: Ping,
+    FIN | Opcode.PONG: Pong,
+    _FIN_CLOSE: _read_close,
+}
