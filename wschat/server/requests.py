@@ -19,7 +19,8 @@ from wschat.protocol.request_target import cookies_of, query_of
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 """Matches the end of a request's head."""
 _ACCEPTS_EVENTS = re.compile(rb"\naccept:[^\n]*text/event-stream", re.IGNORECASE)
-_SCHEME_AND_HOST = re.compile(r"(?:http|ws)s?://([^/?]*)", re.IGNORECASE)
+_SCHEME_AND_HOST = re.compile(r"(?:http|ws)s?://([^/?@]+)(?=[/?]|$)", re.IGNORECASE)
+_HOST = re.compile(r"(?:[\w.~!$&'()*+;=%-]*|\[[\w:.%]*\])(?::\d*)?", re.ASCII)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 _VERSIONS = (b"1.0", b"1.1")
 _READ_BYTES = 16 * 1024
@@ -32,7 +33,7 @@ class Request:
     method: str
     """The method, as the client wrote it."""
     target: str
-    """The path and the query, without `prefix`."""
+    """The path and the query, without `prefix`; or `*` in a request with the method OPTIONS about the whole server."""
     headers: dict[str, str]
     """The headers by name in lower case. The values of a repeated header are joined with commas."""
     prefix: str = ""
@@ -107,9 +108,14 @@ def check_path_prefix(prefix: str) -> None:
 
 def parse_plain(http: h11.Connection) -> Request:
     """Return the plain request whose head h11 has received. Raises RequestRefused (400, 501, 505) if it cannot be served."""
-    request = _request_of(_next_request(http))
-    if request.method == "CONNECT":  # a 2xx response to CONNECT would not end (RFC 9112, section 6.3)
+    event = _next_request(http)
+    if event.method == b"CONNECT":  # a 2xx response to CONNECT would not end (RFC 9112, section 6.3)
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "This is not a proxy.")
+    request = _request_of(event)
+    if not _HOST.fullmatch(request.headers.get("host", "")):  # RFC 9112, section 3.2
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "The Host of a request must be a name or an address, with or without a port.")
+    if "transfer-encoding" in request.headers and request.version == "1.0":  # RFC 9112, section 6.1
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "A request in HTTP/1.0 has no Transfer-Encoding.")
     if "content-length" in request.headers and "transfer-encoding" in request.headers:
         # Request smuggling: a proxy that reads it in the other way takes a part of the body for a request.
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "A request has a Content-Length or a Transfer-Encoding, not both.")
@@ -132,8 +138,14 @@ def reason_of(error: h11.RemoteProtocolError) -> str:
 
 
 def path_and_query(target: str, headers: dict[str, str]) -> str:
-    """Return the path and the query of a target. The host of an absolute URL replaces the Host header (RFC 9112, section 3.2.2)."""
-    match = None if target.startswith("/") else _SCHEME_AND_HOST.match(target)
+    """Return the path and the query of a target. The host of an absolute URL replaces the Host header (RFC 9112, section 3.2.2).
+
+    Raises RequestRefused (400) for another kind of target, or one with a fragment.
+    """
+    is_path = target.startswith("/")
+    match = None if is_path else _SCHEME_AND_HOST.match(target)
+    if "#" in target or not (is_path or match):
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "The target of a request must be a path or a URL, without a fragment.")
     if match is None:
         return target
     headers["host"] = match[1]
@@ -151,7 +163,8 @@ def _next_request(http: h11.Connection) -> h11.Request:
     try:
         event = http.next_event()
     except h11.RemoteProtocolError as error:
-        raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This is not an HTTP request that can be served: {reason_of(error)}.") from None
+        status = error.error_status_hint  # 501 for a Transfer-Encoding other than chunked
+        raise RequestRefused(status, f"This is not an HTTP request that can be served: {reason_of(error)}.") from None
     if not isinstance(event, h11.Request):
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "This is not HTTP.")
     if event.http_version not in _VERSIONS:  # h11 accepts any version
@@ -163,5 +176,7 @@ def _request_of(event: h11.Request) -> Request:
     headers: dict[str, str] = {}
     for name, value in event.headers:
         add_header(headers, name, value)
-    target = path_and_query(event.target.decode("ascii"), headers)
-    return Request(event.method.decode("ascii"), target, headers, version=event.http_version.decode("ascii"))
+    method, target = event.method.decode("ascii"), event.target.decode("ascii")
+    if (method, target) != ("OPTIONS", "*"):  # a request about the server (RFC 9110, section 9.3.7)
+        target = path_and_query(target, headers)
+    return Request(method, target, headers, version=event.http_version.decode("ascii"))

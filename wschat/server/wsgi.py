@@ -98,7 +98,7 @@ class _Handler(BaseHandler):
             {
                 "REQUEST_METHOD": request.method,
                 "SCRIPT_NAME": "",
-                "PATH_INFO": unquote_to_bytes(raw_path).decode("latin-1"),
+                "PATH_INFO": "" if raw_path == "*" else unquote_to_bytes(raw_path).decode("latin-1"),
                 "QUERY_STRING": query,
                 "REQUEST_URI": request.target,
                 "SERVER_NAME": host,
