@@ -68,6 +68,45 @@ def test_a_file_that_was_truncated_is_read_from_its_beginning(log: Path) -> None
     tail.close()
 
 
+def test_a_file_that_was_truncated_and_has_grown_past_its_old_size_is_read_from_its_beginning(log: Path) -> None:
+    tail = LogTail(log)
+    append(log, "one\nunfinished")
+    assert tail.read() == ["one"]
+    os.truncate(log, 0)
+    append(log, "a first line\nand a second, longer one\n")
+    assert tail.read() == ["unfinished", "a first line", "and a second, longer one"]
+    append(log, "more\n")
+    assert tail.read() == ["more"]
+    os.truncate(log, 0)
+    append(log, "a third line\nand a fourth, longer one\nless\n")  # as long as before
+    assert tail.read() == ["a third line", "and a fourth, longer one", "less"]
+    tail.close()
+
+
+def test_a_program_that_writes_on_where_it_was_in_a_truncated_file(log: Path) -> None:
+    with log.open("wb", buffering=0) as file:
+        file.write(b"old\n")
+        tail = LogTail(log)
+        file.write(b"one\n")
+        assert tail.read() == ["one"]
+        os.truncate(log, 0)
+        file.write(b"two\n")
+        assert tail.read() == ["two"]
+        os.truncate(log, 0)
+        assert tail.read() == []
+        file.write(b"three\n")
+        assert tail.read() == ["three"]
+    tail.close()
+
+
+def test_a_large_file_is_read_in_steps(log: Path) -> None:
+    tail = LogTail(log)
+    lines = [f"{number} {'x' * 1000}" for number in range(3000)]
+    append(log, "\n".join([*lines, ""]))
+    assert [*tail.read(), *tail.read(), *tail.read(), *tail.read()] == lines
+    tail.close()
+
+
 def test_invalid_utf_8_is_escaped_and_a_line_without_an_end_is_truncated(log: Path) -> None:
     tail = LogTail(log)
     append(log, b"caf\xe9\n")

@@ -21,6 +21,7 @@ from wschat.errors import Rejected, UsageError
 logger = logging.getLogger("wschat.bot")
 
 _READ_BYTES = 1 << 20  # in one step
+_COMPARED_BYTES = 4096
 _MAX_LINE = 500  # characters that are sent of a line
 _MAX_UNFINISHED = 64 * 1024  # bytes without a newline that are taken for a line
 _MAX_WAITING = 1000  # lines
@@ -29,15 +30,19 @@ _MAX_WAITING = 1000  # lines
 class LogTail:
     """Reads what is appended to a file, also after it was truncated, or renamed and created again. For one thread at a time.
 
-    A file that exists already is read from its end; one that is created later, from its beginning.
+    A file that exists already is read from its end; one that is created later, from its beginning. A file was truncated if the last bytes
+    that were read are not in their place any more. Its size does not tell that: it may have grown again since.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = path
         self._unfinished = b""
+        self._last_bytes = b""
         self._file: BinaryIO | None = self._open()
         if self._file is not None:
-            self._file.seek(0, os.SEEK_END)
+            end = self._file.seek(0, os.SEEK_END)
+            self._file.seek(max(0, end - _COMPARED_BYTES))
+            self._last_bytes = self._file.read(_COMPARED_BYTES)
 
     def read(self) -> list[str]:
         """Return the lines that were completed since the last call, up to one MiB. Raises OSError."""
@@ -45,29 +50,40 @@ class LogTail:
             self._file = self._open()
         if self._file is None:
             return []
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():  # truncated
+        is_truncated = self._is_truncated(self._file)
+        if is_truncated:
             self._file.seek(0)
+            self._last_bytes = b""
         data = self._file.read(_READ_BYTES)
-        if not data and self._is_replaced():
+        self._last_bytes = (self._last_bytes + data)[-_COMPARED_BYTES:]
+        is_replaced = not data and self._is_replaced()
+        if is_replaced:
             self.close()
-            data = b"\n" if self._unfinished else b""
+        if self._unfinished and (is_truncated or is_replaced):
+            data = b"\n" + data
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
         if len(self._unfinished) > _MAX_UNFINISHED:
             lines.append(self._unfinished)
             self._unfinished = b""
-        return [line.decode(errors="backslashreplace").rstrip("\r") for line in lines]
+        # A program that does not append, but writes where it was, leaves zeros before that in a file that was truncated.
+        return [line.lstrip(b"\0").decode(errors="backslashreplace").rstrip("\r") for line in lines]
 
     def close(self) -> None:
         """Close the file. The next `read` opens the one that has its name then."""
         if self._file is not None:
             self._file.close()
-        self._file = None
+        self._file, self._last_bytes = None, b""
 
     def _open(self) -> BinaryIO | None:
         try:
             return open(self._path, "rb", buffering=0)
         except FileNotFoundError:
             return None
+
+    def _is_truncated(self, file: BinaryIO) -> bool:
+        """Return True if the bytes before the position are not those that were read there."""
+        file.seek(-len(self._last_bytes), os.SEEK_CUR)
+        return file.read(len(self._last_bytes)) != self._last_bytes
 
     def _is_replaced(self) -> bool:
         assert self._file is not None
