@@ -18,7 +18,8 @@ from tests.client.servers import RawServer, opens, says, until_closed
 from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
 from tests.programs import run_program
-from wschat import Attempt, Connection, ConnectionClosed, OpeningFailed, Reconnect, UsageError, reconnect
+from wschat import Attempt, Bot, ChatClient, Connection, ConnectionClosed, OpeningFailed, Reconnect, UsageError, reconnect
+from wschat.chat.chat import SUBPROTOCOLS
 from wschat.client.backoff import Backoff
 from wschat.client.retry import MAX_RETRY_AFTER
 
@@ -139,17 +140,46 @@ def test_attempts_use_no_stack_and_no_threads(serve: ServerFactory) -> None:
 # Pauses
 
 
-def test_a_server_that_closes_at_once_gets_at_most_ten_openings_a_minute(raw: RawServerFactory) -> None:
-    server, backoff = raw(opens()), Recording()
-    opened = 0
-    for ws in Reconnect(server.url, None, None, backoff, 10, None, {}):
-        assert list(ws) == []
-        opened += 1
-        if opened == 25:
-            break
-    times = [0.0, *itertools.accumulate(backoff.pauses)]
-    assert len(times) == opened
-    assert all(times[number + 10] - times[number] >= 60 for number in range(len(times) - 10))
+class EnoughError(Exception):
+    """Ends a client from its hook."""
+
+
+def run_loop(url: str, on_attempt: Callable[[Attempt], object]) -> None:
+    for ws in reconnect(url, on_attempt=on_attempt):
+        list(ws)
+
+
+def run_chat_client(url: str, on_attempt: Callable[[Attempt], object]) -> None:
+    with ChatClient(url, name="alice", rooms=["tea"], on_attempt=on_attempt) as client:
+        client.dispatch()
+
+
+def run_bot(url: str, on_attempt: Callable[[Attempt], object]) -> None:
+    Bot(url, name="dice", on_attempt=on_attempt).run()
+
+
+@pytest.mark.parametrize("run", [run_loop, run_chat_client, run_bot])
+def test_by_default_a_server_that_closes_at_once_gets_at_most_ten_openings_a_minute(
+    serve: ServerFactory, monkeypatch: pytest.MonkeyPatch, run: Callable[[str, Callable[[Attempt], object]], None]
+) -> None:
+    """The clock of this test shows the sum of the pauses, each of which is as short as chance allows."""
+    now = 0.0
+    opened_at: list[float] = []
+
+    def wait(_: Reconnect, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def end_soon(attempt: Attempt) -> None:
+        if len(opened_at) == 25:
+            raise EnoughError
+
+    monkeypatch.setattr(Reconnect, "_wait", wait)
+    monkeypatch.setattr("wschat.client.reconnect.Backoff", partial(Backoff, uniform=lambda low, high: low))
+    server = serve(lambda ws: opened_at.append(now), subprotocols=SUBPROTOCOLS)
+    with pytest.raises(EnoughError):
+        run(url_of(server), end_soon)
+    assert all(opened_at[number + 10] - opened_at[number] >= 60 for number in range(len(opened_at) - 10))
 
 
 def test_pauses_are_short_again_after_a_stable_connection(raw: RawServerFactory) -> None:
