@@ -9,6 +9,7 @@ from wschat.cli.terminal.chat_room import Room
 from wschat.cli.terminal.rows import Fragment, Row
 from wschat.cli.terminal.safe_text import one_row
 from wschat.cli.terminal.status import below, latency, seconds_until
+from wschat.cli.terminal.styles import STRONG
 
 _SEPARATOR: Fragment = ("class:dim", " \u00b7 ")
 _MAX_TYPING = 3
@@ -38,7 +39,7 @@ def _tabs(model: ChatModel) -> Row:
     row: Row = []
     for number, room in enumerate(model.rooms.values(), 1):
         is_current = room is model.current
-        row.append(("class:strong" if is_current else "", f" {number} {one_row(room.name)}"))
+        row.append((STRONG if is_current else "", f" {number} {one_row(room.name)}"))
         if room.unread:
             row.append(("class:unread", f" {room.unread:,}{'!' if room.is_mentioned else ''}"))
         row.append(("", " "))

@@ -24,11 +24,13 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.processors import BeforeInput
 from prompt_toolkit.widgets import SearchToolbar
 
-from wschat.cli.terminal.rows import Row, clip, width_of
+from wschat.cli.terminal.rows import Row, clip_around, width_of
+from wschat.cli.terminal.styles import STRONG
 
 _MIN_HEIGHT_FOR_TITLE = 10
 _MAX_PROMPT_ROWS = 6
 _MENU_ROWS = 10
+_ELLIPSES = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,13 @@ def bottom_aligned(rows: list[Row], height: int) -> list[Row]:
 
 
 def status_row(left: Row, right: Row, width: int) -> Row:
-    """Return a row with one part at each end. The left part is clipped if there is no room for both."""
-    right = clip(right, width)
-    left = clip(left, max(0, width - width_of(right)))
+    """Return a row with one part at each end.
+
+    If there is no room for both, the end of the right part is kept, and the strong fragment of the left one, or else the first: half of
+    the row is enough for it.
+    """
+    kept = next((at for at, (style, _) in enumerate(left) if style == STRONG), 0)
+    least = min(width_of(left[kept : kept + 1]) + _ELLIPSES, width_of(left), width // 2)
+    right = clip_around(right, len(right) - 1, width - least)
+    left = clip_around(left, kept, width - width_of(right))
     return [*left, ("", " " * (width - width_of(left) - width_of(right))), *right]

@@ -47,6 +47,19 @@ def clip(fragments: Sequence[Fragment], width: int) -> Row:
     return _joined(row)
 
 
+def clip_around(fragments: Sequence[Fragment], at: int, width: int) -> Row:
+    """Return the fragments as far as they fit, as `clip` does, but with the one at an index: what is before it may be cut off as well."""
+    up_to, follows = fragments[: at + 1], at + 1 < len(fragments)
+    if width_of(up_to) + follows <= width:
+        return clip(fragments, width)
+    shown = fragments[at : at + 1]
+    if width_of(shown) + 1 + follows > width:  # besides the ellipses
+        return clip(shown, width)
+    reversed_row = clip([(style, text[::-1]) for style, text in reversed(up_to)], width - follows)
+    row = [(style, text[::-1]) for style, text in reversed(reversed_row)]
+    return [*row, (fragments[at + 1][0], "\u2026")] if follows else row
+
+
 class _Wrapper:
     """The rows so far, and the row being filled, a fragment for each character."""
 

@@ -45,6 +45,10 @@ STYLE = Style(
 """The style of each class."""
 
 
+STRONG = "class:strong"
+"""The style of the room in front in the status line, which is never cut off."""
+
+
 class NameColours:
     """Gives each name a colour: the same in each run, unless another name has it already."""
 
