@@ -17,7 +17,9 @@ from wschat.chat.access import Access
 from wschat.chat.budgets import Budgets
 from wschat.chat.chat import SUBPROTOCOLS
 from wschat.chat.chat import Chat as Server
+from wschat.cli.client.recording import Recording
 from wschat.cli.terminal.chat import Chat
+from wschat.cli.terminal.room_recording import RoomRecording
 from wschat.client.reconnect import Attempt
 from wschat.errors import Rejected
 from wschat.events import TypingEvent, to_json
@@ -44,7 +46,7 @@ def make_chat(url: str, name: str = "alice", **options: str) -> Chat:
     def make_client(on_attempt: Callable[[Attempt], object]) -> wschat.ChatClient:
         return wschat.ChatClient(url, name=name, rooms=["lobby"], on_attempt=on_attempt, **options)  # type: ignore[arg-type]
 
-    return Chat("ws://place", make_client, InMemoryHistory())
+    return Chat("ws://place", make_client, InMemoryHistory(), RoomRecording(Recording(None), "ws://place", "lobby"))
 
 
 def chat(url: str, terminal: Terminal, user: Callable[[], None], name: str = "alice", **options: str) -> int:
@@ -103,6 +105,25 @@ def test_rooms_are_joined_switched_and_left(url: str, terminal: Terminal) -> Non
         terminal.press(f"/join lobby{ENTER}/room 7{ENTER}")
         terminal.wait_for("you are not in 7: /join 7")
         terminal.press("\x15/quit\r")
+
+    assert chat(url, terminal, user) == 0
+
+
+def test_the_room_in_front_is_in_the_status_line_among_very_many(url: str, terminal: Terminal) -> None:
+    def user() -> None:
+        terminal.wait_for(" 1 lobby", " ms")
+        for number in range(2, 31):
+            terminal.press(f"/join room-{number}{ENTER}")
+        rows = terminal.wait_for("29 room-29  30 room-30", "1 member")
+        assert rows[-2].startswith("\u2026")
+        assert " 1 lobby" not in rows[-2]
+        for number in (29, 28):
+            terminal.press("\x1b[1;3D")
+            terminal.wait_until(lambda rows, number=number: rows[0].startswith(f" room-{number} "), "another room")  # type: ignore[misc]
+            rows = terminal.wait_for(f"{number - 1} room-{number - 1}  {number} room-{number}\u2026", "1 member \u00b7 \u25cf")
+        terminal.press("\x1b1")
+        terminal.wait_for(" 1 lobby  2 room-2  3 room-3")
+        terminal.press(CTRL_D)
 
     assert chat(url, terminal, user) == 0
 

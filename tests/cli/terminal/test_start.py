@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,42 @@ def test_a_chat_server_gets_the_chat_screen(serve: ServerFactory, tmp_path: Path
             assert drive(terminal, partial(run, options), partial(say_hello, terminal)) == 0
             assert "Hello, tea!" in terminal.written.rpartition("\x1b[?1049l")[2]
     assert "+Hello, tea!" in (tmp_path / "wschat/chat-history").read_text()
+
+
+def test_the_chat_records_the_lines_of_the_room_that_was_given(serve: ServerFactory, terminal: Terminal, tmp_path: Path) -> None:
+    url = serve_chat(serve)
+
+    def user() -> None:
+        terminal.wait_for("alice\u203a", " 1 tea")
+        terminal.press(f"/join coffee{ENTER}")
+        terminal.wait_for(" 2 coffee")
+        terminal.press(f"not in tea{ENTER}/room tea{ENTER}Hello, tea!{ENTER}")
+        terminal.wait_for("alice  Hello, tea!")
+        with wschat.ChatClient(url, name="bob", rooms=["tea"]) as bob:
+            bob.say("tea", "Hello, alice!")
+            terminal.wait_for("bob  Hello, alice!")
+        terminal.press(CTRL_D)
+
+    options = ConnectOptions(url=f"{url}?secret=1", name="alice", room="Tea", record=str(tmp_path / "record"))
+    assert drive(terminal, lambda: run(options), user) == 0
+    entries = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert [(entry.get("direction", entry["type"]), entry.get("text")) for entry in entries] == [
+        ("open", None),
+        ("sent", "Hello, tea!"),
+        ("received", "alice: Hello, tea!"),
+        ("received", "bob: Hello, alice!"),
+        ("close", None),
+    ]
+    assert (entries[0]["url"], entries[-1]["code"]) == (url, 1000)
+
+
+def test_a_recording_of_no_room_is_one_of_the_debugger(serve: ServerFactory, terminal: Terminal, tmp_path: Path) -> None:
+    def user() -> None:
+        terminal.wait_for("Welcome to the chat!")
+        terminal.press(CTRL_D)
+
+    assert drive(terminal, lambda: run(ConnectOptions(url=serve_chat(serve), record=str(tmp_path / "record"))), user) == 0
+    assert "Welcome to the chat!" in (tmp_path / "record").read_text()
 
 
 def say_hello(terminal: Terminal) -> None:

@@ -104,7 +104,7 @@ class RoomConversation(Conversation):
                 event = self._client.recv(None if until is None else max(0.0, until - monotonic()))
             self._output.event(event)
             self._check_membership(event)
-            if (line := _line_of(event)) is not None:
+            if (line := line_of(event)) is not None:
                 return line
 
     @contextmanager
@@ -143,8 +143,8 @@ class RoomConversation(Conversation):
         return error if isinstance(error, ConnectionClosed) else None
 
 
-def _line_of(event: Event) -> str | None:
-    """Return the line for an event that people say, None for any other."""
+def line_of(event: Event) -> str | None:
+    """Return the line for what is said in a room or whispered, None for any other event."""
     if isinstance(event, MessageEvent):
         return as_line(event.sender, event.text)
     if isinstance(event, TopicEvent):

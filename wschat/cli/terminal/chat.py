@@ -35,6 +35,7 @@ from wschat.cli.terminal.chat_model import ChatModel, Waiting
 from wschat.cli.terminal.chat_requests import Requests, text_of
 from wschat.cli.terminal.chat_room import Room
 from wschat.cli.terminal.completion import ChatCompleter
+from wschat.cli.terminal.room_recording import RoomRecording
 from wschat.cli.terminal.rows import Row
 from wschat.cli.terminal.screen import Screen
 from wschat.cli.terminal.transcript import Transcript
@@ -51,13 +52,16 @@ _SECONDS_BETWEEN_TYPING = 4.0
 class Chat:
     """The view of a chat, and its requests. `run` may be called once."""
 
-    def __init__(self, place: str, make_client: Callable[[Callable[[Attempt], object]], ChatClient], history: History) -> None:
+    def __init__(
+        self, place: str, make_client: Callable[[Callable[[Attempt], object]], ChatClient], history: History, recording: RoomRecording
+    ) -> None:
         """`make_client` makes a client that has not been started, given the function to call with its attempts to connect."""
+        self._recording = recording
         self.calls = CallQueue()
         self._client = make_client(self._attempted)
         self.model = ChatModel(place, lambda: self._client.name)
         self.completer = ChatCompleter(self._commands, self._rooms, self._names)
-        self._requests = Requests(self._client, self.model, self.calls)
+        self._requests = Requests(self._client, self.model, self.calls, recording)
         self._tell_typing_at = 0.0
         self._screen = Screen(self, self.calls, history)
 
@@ -86,6 +90,7 @@ class Chat:
         self._requests.finish(SECONDS_TO_CLOSE)
         self.calls.run_to_end(SECONDS_TO_CLOSE)
         self._client.close()
+        self._recording.closed(self._client.closed)
 
     # What the screen asks for
 
@@ -221,6 +226,7 @@ class Chat:
     def _receive(self) -> None:
         try:
             for event in self._client:
+                self._recording.received(event)
                 self.calls.put(partial(self.model.apply, event))
         except Exception as error:
             self.calls.fail(error)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from wschat.cli.terminal.call_queue import CallQueue
 from wschat.cli.terminal.chat_model import ChatModel, Waiting
 from wschat.cli.terminal.chat_room import Entry, Room
+from wschat.cli.terminal.room_recording import RoomRecording
 from wschat.cli.terminal.worker import Task, Worker
 from wschat.client.chat.client import ChatClient
 from wschat.errors import UsageError, WSChatError
@@ -27,8 +28,9 @@ class Requests:
     Public methods are for that thread and never wait, except for `finish`. They raise UsageError if too many requests are waiting.
     """
 
-    def __init__(self, client: ChatClient, model: ChatModel, calls: CallQueue) -> None:
+    def __init__(self, client: ChatClient, model: ChatModel, calls: CallQueue, recording: RoomRecording) -> None:
         self._client = client
+        self._recording = recording
         self._model = model
         self._calls = calls
         self._worker = Worker(calls.fail)
@@ -104,6 +106,7 @@ class Requests:
         error = None
         try:
             began_at = monotonic()
+            self._recording.sent(waiting.room, waiting.text)  # first, because it may be received while `say` returns
             self._client.say(waiting.room, waiting.text, timeout=None)
             self._calls.put(partial(self._set_latency, monotonic() - began_at))
         except _ERRORS as failure:

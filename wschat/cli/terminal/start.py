@@ -17,6 +17,7 @@ from wschat.cli.terminal.debugger_model import DebuggerModel
 from wschat.cli.terminal.guest_secrets import GuestSecrets
 from wschat.cli.terminal.line_history import open_history
 from wschat.cli.terminal.probe import default_names, find_chat, nameless, room_of, with_secret
+from wschat.cli.terminal.room_recording import RoomRecording
 from wschat.cli.terminal.screen import print_rows
 from wschat.cli.terminal.transcript import Transcript
 from wschat.client.chat.client import ChatClient
@@ -31,13 +32,11 @@ _MAX_ROWS_OF_DEBUGGER = 1000
 def run(options: ConnectOptions) -> int:
     """Show the screen until the user ends it, and return the exit code.
 
-    With a subprotocol or a recording, that is the debugger, whatever the server is. Raises CommandExit if no connection can be opened,
-    or if the server ends it for good.
+    With a subprotocol, or a recording of no room, that is the debugger, whatever the server is. Raises CommandExit if no connection can be
+    opened, or if the server ends it for good.
     """
-    if options.record and options.room:
-        raise CommandExit(ExitCode.USAGE, "--record and --room cannot be given together on a terminal: only the debugger records")
     with opening(options):
-        if options.subprotocols or options.record:
+        if options.subprotocols or (options.record and options.room is None):
             return run_debugger(options, None if options.reconnect else options.open())
         secrets, server = GuestSecrets(), options.uri.place
         guest, name = nameless(options)
@@ -81,13 +80,15 @@ def run_debugger(options: ConnectOptions, ws: Connection | None) -> int:
 
 
 def _run_chat(options: ConnectOptions, name: str | None) -> int:
-    chat = Chat(options.place, partial(_make_client, options, name), open_history("chat"))
-    try:
-        code = chat.run()
-    except Rejected as error:
-        raise CommandExit(ExitCode.NOT_CONNECTED, f"{options.place}: {text_of(error)}") from error
-    except ConnectionClosed as closed:
-        raise CommandExit(ExitCode.CLOSED, f"{options.place}: connection closed: {closed}") from closed
+    with Recording(options.record) as recording:
+        room_recording = RoomRecording(recording, options.place, room_of(options))
+        chat = Chat(options.place, partial(_make_client, options, name), open_history("chat"), room_recording)
+        try:
+            code = chat.run()
+        except Rejected as error:
+            raise CommandExit(ExitCode.NOT_CONNECTED, f"{options.place}: {text_of(error)}") from error
+        except ConnectionClosed as closed:
+            raise CommandExit(ExitCode.CLOSED, f"{options.place}: connection closed: {closed}") from closed
     _print(chat.transcript, shutil.get_terminal_size().lines - 2)
     for waiting in chat.unsaid:
         note(f"not said in {waiting.room}: {waiting.text}")
