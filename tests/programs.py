@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 
 from tests.concurrency import TIMEOUT
@@ -46,7 +47,7 @@ def running_program(*arguments: str, port: int) -> Iterator[None]:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except ConnectionRefusedError:
-                continue
+                threading.Event().wait(0.01)  # a program that starts needs the processor
         yield
     finally:
         process.send_signal(signal.SIGINT)
