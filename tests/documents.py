@@ -60,6 +60,7 @@ CLIENTS = Document("docs/clients.md")
 WSGI = Document("docs/wsgi.md")
 COMING_FROM = Document("docs/coming-from.md")
 BOTS = Document("docs/bots.md")
+EXAMPLES = Document("docs/examples.md")
 ARCHITECTURE = Document("ARCHITECTURE.md")
 CONTRIBUTING = Document("CONTRIBUTING.md")
 
@@ -75,6 +76,7 @@ DOCUMENTS = [
     CLIENTS,
     BOTS,
     COMING_FROM,
+    EXAMPLES,
     ARCHITECTURE,
     CONTRIBUTING,
 ]

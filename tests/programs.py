@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tests.concurrency import TIMEOUT
 from tests.documents import ROOT
@@ -38,9 +38,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_program(*arguments: str, port: int) -> Iterator[None]:
+def running_program(*arguments: str, port: int, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """Run Python with these arguments, wait until it listens on the port, and at the end check that one SIGINT stops it cleanly."""
-    process = subprocess.Popen([sys.executable, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *arguments], env=environment(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         while process.poll() is None:
             try:
