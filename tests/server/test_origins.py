@@ -208,6 +208,17 @@ def test_the_refusal_of_a_plain_request_is_logged_too(serve: ServerFactory, capl
     assert counters.read().refusals - before == {403: 1}
 
 
+def test_any_page_may_read_the_refusal_of_its_origin_and_public_paths_of_a_host_that_is_served(serve: ServerFactory) -> None:
+    server = serve(echo, http=lambda call: Response(200, b"public"), public_paths=["/public"], path_prefix="/app")
+    with Http.to(server) as http:
+        refused = http.get("/app/private", Origin="https://evil.test")
+        assert (refused.status, refused.headers["access-control-allow-origin"]) == (403, "*")
+        public = http.get("/app/public", Origin="https://evil.test")
+        assert (public.status, public.body, public.headers["access-control-allow-origin"]) == (200, b"public", "*")
+        assert http.get("/app/public", Host="evil.example", Origin="https://evil.test").status == 421
+        assert "access-control-allow-origin" not in http.get("/app/public").headers
+
+
 # Headers of responses
 
 

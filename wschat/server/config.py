@@ -85,6 +85,8 @@ class ServerConfig:
         option=Option("--origin", help="Web origin that may connect, besides the server's own; * for all. May be repeated."),
     )
     """The web origins that may connect, besides the server's own; `*` for all (RFC 6455, section 10.2)."""
+    public_paths: Collection[str] = setting(())
+    """The paths, without the prefix, whose responses by `http` any web page may read. WebSockets are bound to `origins` everywhere."""
     allowed_hosts: Collection[str] = setting(
         (),
         check=AllowedHosts,

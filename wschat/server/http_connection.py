@@ -29,7 +29,7 @@ from wschat.server.addresses import host_of
 from wschat.server.handshake import Handshake
 from wschat.server.http_settings import HttpSettings
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
-from wschat.server.origins import cross_origin_headers, is_preflight, joined_headers
+from wschat.server.origins import is_preflight, joined_headers
 from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
 from wschat.server.request_body import READ_BYTES, RequestBody
 from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain
@@ -169,11 +169,10 @@ class HttpConnection:
     def _check_page(self, request: Request) -> dict[str, str]:
         """Return the headers that let the requesting page read the response. Raises RequestRefused (403, 421) if it may not."""
         try:
-            self._settings.check_page(request, self._socket, is_from_proxy=self._is_from_proxy)
+            return self._settings.page_headers(request, self._socket, is_from_proxy=self._is_from_proxy)
         except RequestRefused as refusal:
             log_refused(self._client_address, refusal)
             raise
-        return cross_origin_headers(request, self._settings.config.parsed_origins) if "origin" in request.headers else {}
 
     def _set_client(self, request: Request) -> None:
         """Set the client's address and the scheme, taken from the headers of a trusted proxy if the peer is one."""

@@ -10,7 +10,7 @@ from wschat.server.addresses import is_on_loopback
 from wschat.server.allowed_hosts import AllowedHosts
 from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
-from wschat.server.origins import check_origin
+from wschat.server.origins import check_origin, cross_origin_headers, public_headers
 from wschat.server.requests import Request
 
 
@@ -40,3 +40,14 @@ class HttpSettings:
         self.check_host(request, is_from_proxy=is_from_proxy)
         if "origin" in request.headers:
             check_origin(request.headers, self.config.parsed_origins, on_loopback=is_on_loopback(sock))
+
+    def page_headers(self, request: Request, sock: socket.socket, *, is_from_proxy: bool) -> dict[str, str]:
+        """Return the headers that let the requesting page read the response to a plain request. Raises RequestRefused as `check_page` does.
+
+        A public path may be read by any page.
+        """
+        if request.path in self.config.public_paths:
+            self.check_host(request, is_from_proxy=is_from_proxy)
+            return public_headers(request)
+        self.check_page(request, sock, is_from_proxy=is_from_proxy)
+        return cross_origin_headers(request, self.config.parsed_origins) if "origin" in request.headers else {}

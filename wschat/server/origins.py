@@ -21,6 +21,7 @@ _WEBSOCKET_SCHEMES = ("ws:", "wss:")
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST"
 _EXPOSED_HEADERS = "Retry-After"
+_READABLE_BY_ALL = {"Access-Control-Allow-Origin": ANY_ORIGIN}
 _PREFLIGHT_SECONDS = "600"
 
 
@@ -77,7 +78,8 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
     ):
         return
     text = f"Pages from {origin!r} may not connect to this server: origins= (for the command, --origin) allows more."
-    raise RequestRefused(HTTPStatus.FORBIDDEN, text)
+    # The page may read why, since it gets nothing else.
+    raise RequestRefused(HTTPStatus.FORBIDDEN, text, _READABLE_BY_ALL)
 
 
 def _host_in(origin: str) -> str:
@@ -88,6 +90,11 @@ def _host_in(origin: str) -> str:
 def is_preflight(request: Request) -> bool:
     """Return True if a request is a CORS preflight (Fetch, section 3.3)."""
     return request.method == "OPTIONS" and "access-control-request-method" in request.headers
+
+
+def public_headers(request: Request) -> dict[str, str]:
+    """Return the headers that let any page read the response to a request. They exclude cookies."""
+    return dict(_READABLE_BY_ALL) if "origin" in request.headers else {}
 
 
 def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str, str]:
