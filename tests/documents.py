@@ -57,6 +57,7 @@ SERVING = Document("docs/serving.md")
 TESTING = Document("docs/testing.md")
 CONNECT = Document("docs/connect.md")
 CLIENTS = Document("docs/clients.md")
+JAVASCRIPT = Document("docs/javascript.md")
 WSGI = Document("docs/wsgi.md")
 COMING_FROM = Document("docs/coming-from.md")
 BOTS = Document("docs/bots.md")
@@ -74,6 +75,7 @@ DOCUMENTS = [
     TESTING,
     CONNECT,
     CLIENTS,
+    JAVASCRIPT,
     BOTS,
     COMING_FROM,
     EXAMPLES,

@@ -30,7 +30,13 @@ def open_web(serve: ServerFactory) -> Iterator[OpenWeb]:
             chats.callback(chat.close)
             site = Site(chat.http, MAX_BODY_BYTES)
             chats.callback(site.close)
-            server = serve(chat.handle, check_request=chat.check_request, subprotocols=SUBPROTOCOLS, http=site, **(server_options or {}))
+            options_of_chat = {
+                "check_request": chat.check_request,
+                "subprotocols": SUBPROTOCOLS,
+                "http": site,
+                "public_paths": site.public_paths,
+            }
+            server = serve(chat.handle, **options_of_chat, **(server_options or {}))
             site.watch(server.load)
             chats.callback(server.stop)
             return Web(chat, server, clients)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from wschat.web.bundle import bundle
+from wschat.web.bundle import bundle, bundle_module
 
 
 def run(**sources: str) -> str:
     """Run the bundle of `main.js`. Return its output."""
+    return run_script(bundle("a/main.js", reading(sources)))
+
+
+def reading(sources: Mapping[str, str]) -> Callable[[str], str]:
+    return {f"a/{name}.js": source for name, source in sources.items()}.__getitem__
+
+
+def run_script(script: str, *options: str) -> str:
     node = shutil.which("node") or shutil.which("nodejs")
     if node is None:
         pytest.skip("needs Node.js (on Debian: apt install nodejs), which scripts/test installs as root")
-    script = bundle("a/main.js", {f"a/{name}.js": source for name, source in sources.items()}.__getitem__)
-    return subprocess.run([node, "-e", script], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([node, *options, "-e", script], capture_output=True, text=True, check=True).stdout
 
 
 def test_each_module_has_its_own_scope_and_runs_once_after_those_that_it_imports() -> None:
@@ -38,6 +46,19 @@ def test_a_bundle_is_strict_and_defines_no_globals() -> None:
     assert run(main=main) == "ReferenceError 1\nfalse\n"
 
 
+def test_a_module_exports_what_its_main_module_exports_of_its_own_and_of_others() -> None:
+    sources = {
+        "main": 'import { two as second } from "./two.js";\nexport { One } from "./one.js";\nexport const three = second + 1;\n',
+        "one": "export class One {}\n",
+        "two": "export const two = 2;\nexport const hidden = 0;\n",
+    }
+    module = bundle_module("a/main.js", reading(sources)).replace("\n", "%0A")
+    program = (
+        f"const module = await import('data:text/javascript,{module}'); console.log(Object.keys(module), module.three, module.One.name);"
+    )
+    assert run_script(program, "--input-type=module") == "[ 'One', 'three' ] 3 One\n"
+
+
 def test_modules_that_import_each_other_in_a_circle_are_refused() -> None:
     sources = {"one.js": 'import { two } from "./two.js";\n', "two.js": 'import { one } from "./one.js";\n'}
     with pytest.raises(ValueError, match=r"in a circle: one\.js > two\.js > one\.js"):
@@ -45,7 +66,15 @@ def test_modules_that_import_each_other_in_a_circle_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['import "./other.js";', 'import all from "./other.js";', "export default 1;", "export { one };", "export let one = 1;"]
+    "line",
+    [
+        'import "./other.js";',
+        'import all from "./other.js";',
+        "export default 1;",
+        "export { one };",
+        "export let one = 1;",
+        'export { one as two } from "./other.js";',
+    ],
 )
 def test_an_unsupported_import_or_export_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="cannot be bundled"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import wschat
 from tests.web.wiring import Answer, OpenWeb, Web, plain
 from wschat.web import files
 
@@ -50,14 +51,29 @@ def test_the_name_of_a_file_changes_with_its_content(web: Web, open_web: OpenWeb
 
 
 def test_every_static_file_is_used(web: Web) -> None:
-    served = "".join(
+    served = web.get("/wschat.js").body.decode() + "".join(
         web.get(path).body.decode() + "".join(web.get(f"/{file}").body.decode() for file in files_of(web.get(path)))
         for path in ("/", "/stats")
     )
     for path in STATIC.rglob("*.*"):
+        name = path.relative_to(STATIC).as_posix()
         if path.suffix != ".html":
             last_line = path.read_text().rstrip().splitlines()[-2 if path.suffix == ".js" else -1]
-            assert last_line.removeprefix("export ") in served, f"{path} exists, but is never served"
+            is_served = f'modules["{name}"] =' in served or last_line in served
+            assert is_served, f"{path} exists, but is never served"
+
+
+def test_the_client_for_javascript_is_revalidated_and_may_be_read_by_any_page(web: Web) -> None:
+    http = web.connect()
+    first = http.get("/wschat.js", Origin="https://app.example")
+    assert (first.status, first.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert (first.headers["cache-control"], first.headers["access-control-allow-origin"]) == ("no-cache", "*")
+    assert "access-control-allow-credentials" not in first.headers
+    again = http.get("/wschat.js", Origin="https://other.example", If_None_Match=first.headers["etag"])
+    assert (again.status, again.headers["access-control-allow-origin"]) == (304, "*")
+    assert http.get("/", Origin="https://app.example").status == 403
+    with pytest.raises(wschat.OpeningFailed, match="403"):
+        wschat.connect(f"ws://127.0.0.1:{web.server.port}/wschat.js", origin="https://app.example")
 
 
 @pytest.mark.parametrize("path", ["/", "/stats"])

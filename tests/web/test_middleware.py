@@ -179,6 +179,7 @@ def test_pages_of_other_origins_are_refused_unless_listed(mount: Mount) -> None:
     assert chat.get("/chat/api/rooms", Origin="https://evil.example").status == 403
     listed = chat.get("/chat/api/rooms", Origin="https://app.example")
     assert (listed.status, listed.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    assert chat.get("/chat/wschat.js", Origin="https://evil.example").headers["access-control-allow-origin"] == "*"  # it is public
     preflight = chat.call("OPTIONS", "/chat/api/rooms", Origin="https://app.example", Access_Control_Request_Method="POST")
     assert (preflight.status, preflight.headers["access-control-allow-methods"]) == (204, "GET, HEAD, POST")
     with pytest.raises(wschat.OpeningFailed) as failed:

@@ -177,7 +177,8 @@ def _listen(command: CommandConfig, app: App, config: ServerConfig) -> WebSocket
     wsgi = None if command.wsgi_app is None else load_wsgi(command.wsgi_app)
     if wsgi is not None and app.site is not None and not config.path_prefix:
         raise UsageError(f"--wsgi beside --app {command.app} needs a --path-prefix, such as /{command.app}")
-    config = replace(config, subprotocols=app.subprotocols, http=app.site, wsgi=wsgi)
+    public_paths = () if app.site is None else app.site.public_paths
+    config = replace(config, subprotocols=app.subprotocols, http=app.site, public_paths=public_paths, wsgi=wsgi)
     server = CommandServer((command.host, command.port), app.handler_class, config=config)
     if app.site is not None:
         app.site.watch(server.load)

@@ -60,7 +60,7 @@ class Servers:
         chat = chat or Chat(MemoryBroker())
         config = with_settings(config, settings)
         site = Site(chat.http, config.limits.max_message_bytes)
-        config = replace(config, subprotocols=SUBPROTOCOLS, http=site)
+        config = replace(config, subprotocols=SUBPROTOCOLS, http=site, public_paths=site.public_paths)
         server = self(chat.handle, check_request=chat.check_request, config=config)
         site.watch(server.server.load)
         closing = ExitStack()

@@ -1,7 +1,7 @@
 """The files of the pages: read and bundled once, named by their content, and compressed for clients that accept gzip.
 
 A browser revalidates a page each time. The names of its files change with their content, so these are cached for a year. A page
-has few: one script, one style sheet and one icon.
+has few: one script, one style sheet and one icon. The client for the pages of others has one name, and is revalidated as a page is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from wschat.errors import RequestRefused
 from wschat.server.requests import Request
 from wschat.server.responses import Response
-from wschat.web.bundle import bundle
+from wschat.web.bundle import bundle, bundle_module
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -41,6 +41,7 @@ _CONTENT_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ONE_YEAR = 365 * 86_400
+_REVALIDATED = "no-cache"  # cached, but revalidated each time
 
 
 class _File(NamedTuple):
@@ -55,11 +56,16 @@ class Files:
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}  # by path below `static/`
         self._icon = _make_file(".svg", _read("icon.svg"), {"Cache-Control": "public, max-age=86400"})
+        self._client = _make_file(".js", bundle_module("client/wschat.js", _read), {"Cache-Control": _REVALIDATED})
         self._pages = {path.name: self._make_page(_read(path.name)) for path in sorted(_FOLDER.glob("*.html"))}
 
     def icon(self, request: Request) -> Response:
         """Return the icon that browsers fetch for pages without one."""
         return self._respond(request, self._icon)
+
+    def client(self, request: Request) -> Response:
+        """Return the client for JavaScript, an ES module."""
+        return self._respond(request, self._client)
 
     def page(self, request: Request, name: str) -> Response:
         """Return a page by the name of its source."""
@@ -111,7 +117,7 @@ class Files:
         page = _STYLE_SHEETS.sub(join_style_sheets, page)
         page = _MODULE.sub(bundle_modules, page)
         headers = {
-            "Cache-Control": "no-cache",  # cached, but revalidated each time
+            "Cache-Control": _REVALIDATED,
             "Content-Security-Policy": _CONTENT_POLICY.format(scripts="".join(map(_allowing, inline_scripts))),
             "Referrer-Policy": "no-referrer",  # the address may name a room
         }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
+from typing import ClassVar
 from urllib.parse import quote, unquote
 
 from wschat.chat.http import HttpGateway
@@ -55,6 +56,9 @@ class Site:
     `max_body_bytes` limits the body of a POST, 0 for no limit. `insiders` are addresses and networks that may see the metrics and
     the dashboard, as anyone on the server's own machine may.
     """
+
+    public_paths: ClassVar[Collection[str]] = ("/wschat.js",)
+    """The paths that pages of any origin may read, `ServerConfig.public_paths` of the server."""
 
     def __init__(self, gateway: HttpGateway, max_body_bytes: int, insiders: Collection[str] = ()) -> None:
         self._gateway = gateway
@@ -139,6 +143,9 @@ class Site:
         unreadable = self._gateway.check_history()
         return json_response(HTTPStatus.OK, {"status": "ready", **({"unreadable_messages": unreadable} if unreadable else {})}, _NO_STORE)
 
+    def _client(self, request: Request) -> Response:
+        return self._files.client(request)
+
     def _favicon(self, request: Request) -> Response:
         return self._files.icon(request)
 
@@ -177,6 +184,7 @@ _PAGES: dict[str, Callable[[Site, Request], Response]] = {
     "/stats": Site._dashboard,
     "/stats/data": Site._data,
     "/metrics": Site._metrics,
+    "/wschat.js": Site._client,
 }
 
 

@@ -30,8 +30,9 @@ _OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
     # The first two: each window would otherwise load two pages for its location bar, which takes three times as long as the page
-    # under test. The others are Playwright's own list, repeated here because only the last such option counts.
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,"
+    # under test. The third: a page of another origin may reach a server on this machine. The others are Playwright's own list,
+    # repeated here because only the last such option counts.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,LocalNetworkAccessChecks,"
     "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,LensOverlay,"
     "MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,"
     "NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch",

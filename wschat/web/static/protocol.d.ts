@@ -157,8 +157,18 @@ declare namespace V1 {
     say: Reply;
     nick: Ack;
     typing: Ack;
+    who: Members;
     rooms: RoomList;
     history: History;
+    topic: Ack | Topic;
+    whisper: Ack;
+    mute: Ack;
+    ban: Ack;
+    kick: Ack;
+    unban: Ack;
+    op: Ack;
+    "lock-topic": Ack;
+    help: Notice;
     commands: Commands;
     ping: Pong;
   }

@@ -1,0 +1,47 @@
+// Runs code that a test sends, one JSON object a line, beside the client: {"id": …, "code": "the body of an async function"}.
+
+import { createInterface } from "node:readline";
+
+const [client, ws] = process.argv.slice(2);
+const { ChatClient, Rejected } = await import(client);
+const { default: WebSocket } = await import(ws);
+const AsyncFunction = (async () => {}).constructor;
+
+/** The events of a client, in the order in which they come, and a promise for one. */
+function record(chat, ...types) {
+  const events = [];
+  const waiting = new Set();
+  for (const type of types) {
+    chat.on(type, (event) => {
+      events.push({ ...event, type });
+      for (const check of waiting) check();
+    });
+  }
+  const until = (condition) =>
+    new Promise((resolve) => {
+      const check = () => condition(events) && waiting.delete(check) | resolve(events);
+      waiting.add(check);
+      check();
+    });
+  return { events, until };
+}
+
+/** A storage, with a copy of what is in another one. */
+const memory = (other) => {
+  const values = new Map(other?.values);
+  return { values, getItem: (key) => values.get(key) ?? null, setItem: (key, value) => values.set(key, value) };
+};
+
+Object.assign(globalThis, { ChatClient, Rejected, record, memory, options: { WebSocket } });
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, code } = JSON.parse(line);
+  run(code).then(
+    (result = null) => console.log(JSON.stringify({ id, result })),
+    (error) => console.log(JSON.stringify({ id, error: { ...error, name: error.name, message: error.message } })),
+  );
+}
+
+async function run(code) {
+  return new AsyncFunction(code)();
+}

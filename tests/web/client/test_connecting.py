@@ -1,0 +1,92 @@
+"""The client for JavaScript connects with its name and credentials, tries again, and ends when that would not help."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.client.wiring import JavaScriptError, Node
+from wschat.brokers.memory import MemoryBroker
+from wschat.chat.access import Access
+from wschat.chat.chat import Chat
+from wschat.chat.tokens import mint
+from wschat.testing.live_server import LiveServer
+from wschat.testing.servers import Servers
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def make(node: Node, url: str, options: str, variable: str = "chat") -> None:
+    node.run(f"globalThis.{variable} = new ChatClient('{url}', {{ ...globalThis.options, {options} }})")
+
+
+def end_of(node: Node, variable: str = "chat") -> str:
+    """Wait until a client has ended, and return the code of its error."""
+    return str(
+        node.run(f"return {variable}.closed?.code ?? (await record({variable}, 'closed').until((events) => events.length))[0].error.code")
+    )
+
+
+def test_a_client_without_a_valid_token_ends_and_may_begin_again_with_another_one(node: Node, servers: Servers) -> None:
+    chat = servers.chat(Chat(MemoryBroker(), access=Access(SECRET)))
+    make(node, chat.url, "token: () => globalThis.token, rooms: ['tea']")
+    node.run("globalThis.token = 'wrong'")
+    with pytest.raises(JavaScriptError, match="unauthorized"):
+        node.run("return chat.members('tea')")
+    assert node.run("return chat.closed.status") == 401
+    with pytest.raises(JavaScriptError, match="unauthorized"):
+        node.run("return chat.say('tea', 'Hello!')")
+    node.run(f"globalThis.token = '{mint(SECRET, 'alice')}'; chat.connect(); await chat.join('tea')")
+    assert node.run("return [await chat.say('tea', 'Hello!'), chat.name]") == [1, "alice"]
+
+
+def test_a_moderator_connects_with_a_password(node: Node, servers: Servers) -> None:
+    chat = servers.chat(Chat(MemoryBroker(), access=Access(moderators={"root": "sesame"})))
+    make(node, chat.url, "name: 'root', password: 'sesame', rooms: ['tea']")
+    make(node, chat.url, "name: 'bob', rooms: ['tea']", "bob")
+    node.run("await bob.join('tea'); await chat.run('mute', { room: 'tea', name: 'bob' })")
+    with pytest.raises(JavaScriptError, match="muted"):
+        node.run("await bob.say('tea', 'Hello!')")
+    make(node, chat.url, "name: 'root', password: 'wrong'", "wrong")
+    assert end_of(node, "wrong") == "unauthorized"
+
+
+def test_a_name_that_is_taken_ends_a_client_and_a_secret_has_it_back(node: Node, chat: LiveServer) -> None:
+    make(node, chat.url, "name: 'alice', storage: globalThis.items = memory(), rooms: ['tea']")
+    node.run("await chat.join('tea')")
+    make(node, chat.url, "name: 'alice'", "other")
+    assert end_of(node, "other") == "name-taken"
+    make(node, chat.url, "name: 'alice', storage: items", "again")
+    assert end_of(node) == "replaced"
+    node.run("again.close()")
+    make(node, chat.url, "name: 'alice'", "other")
+    assert end_of(node, "other") == "name-taken"  # it is reserved
+    make(node, chat.url, "name: 'alice', storage: items, rooms: ['tea']", "again")
+    assert node.run("await again.join('tea'); return again.members('tea')") == ["alice"]
+
+
+def test_a_client_tries_again_until_there_is_a_server(node: Node, chat: LiveServer) -> None:
+    chat.faults.refuse()
+    make(node, chat.url, "name: 'alice'")
+    (first, second) = node.run("return record(chat, 'waiting').until((events) => events.length === 2)")
+    assert second["until"] > first["until"]
+    members = node.begin("return chat.members('tea')")
+    chat.faults.clear()
+    assert members.result() == []
+    assert node.run("return [chat.connected, chat.name, chat.closed]") == [True, "alice", None]
+
+
+def test_rooms_and_history_are_listed(node: Node, chat: LiveServer) -> None:
+    make(node, f"{chat.url}?ignored=1".replace("ws", "http"), "name: 'alice', rooms: ['tea', 'milk']")
+    node.run("await chat.say('tea', 'one'); await chat.say('tea', 'two')")
+    assert node.run("return (await chat.rooms()).map(({ room, members, last }) => [room, members, last])") == [
+        ["milk", 1, 0],
+        ["tea", 1, 2],
+    ]
+    history = node.run("return chat.history('tea', { before: 2 })")
+    assert ([message["text"] for message in history["messages"]], history["more"]) == (["one"], False)
+
+
+def test_a_closed_client_does_not_keep_a_program_running(node: Node, chat: LiveServer) -> None:
+    make(node, chat.url, "name: 'alice', rooms: ['tea']")
+    node.run("await chat.say('tea', 'Hello!'); chat.close()")
+    assert node.end() == 0
