@@ -229,13 +229,13 @@ PAGE = "https://page.example"
 @pytest.mark.parametrize(
     ("origins", "origin", "status", "allowed", "with_credentials"),
     [
-        ((), PAGE, 403, None, None),
+        ((), PAGE, 403, "*", None),
         ((PAGE,), PAGE, 200, PAGE, "true"),
         (("*",), PAGE, 200, PAGE, None),
-        ((PAGE,), "https://other.example", 403, None, None),
+        ((PAGE,), "https://other.example", 403, "*", None),
         (("*", PAGE), PAGE, 200, PAGE, "true"),
         ((), "http://localhost:3000", 200, "http://localhost:3000", None),
-        ((), "null", 403, None, None),
+        ((), "null", 403, "*", None),
         (("*",), "https://\xe9.example", 200, "https://\xe9.example", None),
     ],
 )
@@ -245,13 +245,14 @@ def test_which_pages_may_read_a_response(
     origins: tuple[str, ...],
     origin: str,
     status: int,
-    allowed: str | None,
+    allowed: str,
     with_credentials: str | None,
 ) -> None:
+    """Any page may read that it is refused."""
     with Http.to(serve(echo, http=app, origins=origins)) as http:
         answer = http.get(Origin=origin)
         assert answer.status == status
-        assert answer.headers.get("access-control-allow-origin") == allowed
+        assert answer.headers["access-control-allow-origin"] == allowed
         assert answer.headers.get("access-control-allow-credentials") == with_credentials
         assert http.get("/", Origin=origin).status == status  # a refusal does not end the connection
     assert len(app.requests) == (2 if status == 200 else 0)
@@ -287,7 +288,7 @@ def test_a_preflight_request_is_answered(serve: ServerFactory, app: App) -> None
         assert int(answer.headers["access-control-max-age"]) > 0
         refused = http.call(plain("OPTIONS", "/body", b"", Origin="https://evil.test", **ask))
         assert refused.status == 403
-        assert "access-control-allow-origin" not in refused.headers
+        assert "access-control-allow-methods" not in refused.headers
     assert app.requests == []
 
 

@@ -10,7 +10,7 @@ from wschat.server.addresses import is_on_loopback
 from wschat.server.allowed_hosts import AllowedHosts
 from wschat.server.config import ServerConfig
 from wschat.server.connections import Connections
-from wschat.server.origins import check_origin, cross_origin_headers, public_headers
+from wschat.server.origins import READABLE_BY_ALL, check_origin, cross_origin_headers
 from wschat.server.requests import Request
 
 
@@ -48,6 +48,6 @@ class HttpSettings:
         """
         if request.path in self.config.public_paths:
             self.check_host(request, is_from_proxy=is_from_proxy)
-            return public_headers(request)
+            return READABLE_BY_ALL
         self.check_page(request, sock, is_from_proxy=is_from_proxy)
         return cross_origin_headers(request, self.config.parsed_origins) if "origin" in request.headers else {}

@@ -12,6 +12,8 @@ from wschat.server.requests import Request
 
 ANY_ORIGIN = "*"
 """Allows every origin."""
+READABLE_BY_ALL = {"Access-Control-Allow-Origin": ANY_ORIGIN}
+"""The headers that let any page read a response, without cookies."""
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/?#@:*\[\]\\]*)(?::([0-9]{0,5}))?/?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
@@ -21,7 +23,6 @@ _WEBSOCKET_SCHEMES = ("ws:", "wss:")
 _ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _ALLOWED_METHODS = "GET, HEAD, POST"
 _EXPOSED_HEADERS = "Retry-After"
-_READABLE_BY_ALL = {"Access-Control-Allow-Origin": ANY_ORIGIN}
 _PREFLIGHT_SECONDS = "600"
 
 
@@ -79,7 +80,7 @@ def check_origin(headers: Mapping[str, str], allowed: Collection[str], *, on_loo
         return
     text = f"Pages from {origin!r} may not connect to this server: origins= (for the command, --origin) allows more."
     # The page may read why, since it gets nothing else.
-    raise RequestRefused(HTTPStatus.FORBIDDEN, text, _READABLE_BY_ALL)
+    raise RequestRefused(HTTPStatus.FORBIDDEN, text, READABLE_BY_ALL)
 
 
 def _host_in(origin: str) -> str:
@@ -90,11 +91,6 @@ def _host_in(origin: str) -> str:
 def is_preflight(request: Request) -> bool:
     """Return True if a request is a CORS preflight (Fetch, section 3.3)."""
     return request.method == "OPTIONS" and "access-control-request-method" in request.headers
-
-
-def public_headers(request: Request) -> dict[str, str]:
-    """Return the headers that let any page read the response to a request. They exclude cookies."""
-    return dict(_READABLE_BY_ALL) if "origin" in request.headers else {}
 
 
 def cross_origin_headers(request: Request, allowed: Collection[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from wschat.brokers.opening import open_broker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.errors import HistoryUnavailable, RequestRefused, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
-from wschat.server.origins import check_origin, cross_origin_headers, is_preflight, joined_headers, parse_origins, public_headers
+from wschat.server.origins import READABLE_BY_ALL, check_origin, cross_origin_headers, is_preflight, joined_headers, parse_origins
 from wschat.server.proxies import parse_networks
 from wschat.server.requests import Request, check_path_prefix
 from wschat.server.response_writer import WITHOUT_BODY
@@ -128,7 +128,7 @@ class ChatMiddleware:
         headers: dict[str, str] = {}
         try:
             if request.path in site.public_paths:
-                headers = public_headers(request)
+                headers = READABLE_BY_ALL
             elif "origin" in request.headers:
                 check_origin(request.headers, self._origins, on_loopback=False)
                 headers = cross_origin_headers(request, self._origins)
