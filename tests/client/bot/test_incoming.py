@@ -18,8 +18,8 @@ def said(sender: str, text: str = "hi", seq: int = 8) -> MessageEvent:
     return MessageEvent("tea", seq, sender, text, 3.0)
 
 
-def joined(last: int = 7, *moderators: str) -> Joined:
-    return Joined("tea", "epoch", last, ["dice"], [], False, False, moderators=moderators)
+def joined(last: int = 7, *moderators: str, epoch: str = "epoch") -> Joined:
+    return Joined("tea", epoch, last, ["dice"], [], False, False, moderators=moderators)
 
 
 class BotEvents:
@@ -33,14 +33,14 @@ class BotEvents:
         self.take = self.incoming.take
         self.take(joined(7, "root"))
 
-    def lose(self, seconds: float, last: int) -> None:
+    def lose(self, seconds: float, last: int, epoch: str = "epoch") -> None:
         """Lose the connection for some seconds, in which messages up to a number were sent."""
         self.outages.on_attempt(Attempt(1, URL, OSError("lost"), 1.0))
         self.clock.now += seconds / 2
         self.outages.on_attempt(Attempt(2, URL, OSError("still lost"), 1.0))
         self.clock.now += seconds / 2
         self.outages.on_attempt(Attempt(3, URL, None, None))
-        self.take(joined(last, "root"))
+        self.take(joined(last, "root", epoch=epoch))
 
 
 def test_a_message() -> None:
@@ -106,6 +106,30 @@ def test_messages_missed_for_a_long_time_are_ignored() -> None:
     assert bot.take(said("alice", seq=10)) is not None
     bot.lose(1, last=11)
     assert bot.take(said("alice", seq=11)) is not None
+
+
+def test_messages_missed_for_a_long_time_are_ignored_after_another_loss_too() -> None:
+    bot = BotEvents()
+    bot.lose(61, last=9)
+    bot.lose(1, last=10)
+    assert bot.take(said("alice", seq=9)) is None
+    assert bot.take(said("alice", seq=10)) is not None
+
+
+def test_messages_missed_for_a_long_time_do_not_count_in_a_log_that_begins_anew() -> None:
+    bot = BotEvents()
+    bot.lose(61, last=9)
+    bot.lose(1, last=9, epoch="another")
+    assert bot.take(said("alice", seq=1)) is not None
+
+
+def test_it_is_logged_that_messages_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    bot = BotEvents()
+    bot.lose(1, last=8)
+    bot.lose(61.4, last=9)
+    assert [record.getMessage() for record in caplog.records if record.getMessage().startswith("the connection")] == [
+        "the connection was lost for 61 s: what was said in tea meanwhile, up to number 9, is not handled"
+    ]
 
 
 def is_moderator(bot: BotEvents, seq: int) -> bool:

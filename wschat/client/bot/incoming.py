@@ -67,8 +67,9 @@ class Incoming:
         self._outages = outages
         self._catch_up = catch_up
         self._moderators = Moderators()
-        # By room: the last number when the bot joined it, and the one up to which the moderators at that time are not known.
-        self._missed_until: dict[str, int] = {}
+        self._rooms: dict[str, None] = {}  # that the bot has joined, in order
+        # By room: the epoch and the last number of what was missed for too long, and the number up to which the moderators are not known.
+        self._left_out: dict[str, tuple[str, int]] = {}
         self._unsure_until: dict[str, int] = {}
         self._forgotten = 0  # how often
         self._learnt: SimpleQueue[tuple[int, Joined]] = SimpleQueue()
@@ -89,7 +90,7 @@ class Incoming:
             return self._member(event)
         if isinstance(event, Joined):
             self._on_joined(event)
-            self._missed_until[event.room] = event.last
+            self._leave_out_missed(event)
         elif isinstance(event, Dropped):
             logger.warning("the server sent %d events faster than the bot took them, which were dropped", event.count)
             self.forget_moderators()
@@ -108,7 +109,7 @@ class Incoming:
     def asking(self) -> tuple[list[str], Callable[[Joined], None]]:
         """Return the rooms whose moderators are to be asked for by joining again, and what to call with the replies, from any thread."""
         forgotten = self._forgotten
-        return list(self._missed_until), lambda joined: self._learnt.put((forgotten, joined))
+        return list(self._rooms), lambda joined: self._learnt.put((forgotten, joined))
 
     def _note_moderators(self) -> None:
         while not self._learnt.empty():
@@ -120,9 +121,21 @@ class Incoming:
         self._moderators.on_joined(joined)
         self._unsure_until[joined.room] = joined.last
 
+    def _leave_out_missed(self, joined: Joined) -> None:
+        """Note that what was said in a room while the connection was lost is not handled, if that was for too long."""
+        epoch, _ = self._left_out.get(joined.room, (joined.epoch, 0))
+        if epoch != joined.epoch:  # the numbers begin anew
+            del self._left_out[joined.room]
+        seconds = self._outages.seconds
+        if joined.room in self._rooms and seconds > self._catch_up:
+            self._left_out[joined.room] = joined.epoch, joined.last
+            text = "the connection was lost for %.0f s: what was said in %s meanwhile, up to number %d, is not handled"
+            logger.warning(text, seconds, joined.room, joined.last)
+        self._rooms[joined.room] = None
+
     def _message(self, event: MessageEvent) -> Message | None:
-        is_missed = event.seq <= self._missed_until.get(event.room, 0)
-        if self._is_own(event.sender) or (is_missed and self._outages.seconds > self._catch_up):
+        _, left_out_until = self._left_out.get(event.room, ("", 0))
+        if self._is_own(event.sender) or event.seq <= left_out_until:
             return None
         # Another member may have had the name when an older message was sent.
         is_moderator = event.seq > self._unsure_until.get(event.room, 0) and self._moderators.contains(event.room, event.sender)
