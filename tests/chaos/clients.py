@@ -1,56 +1,66 @@
-"""The clients of the chaos: talkers, a listener and a bot. What each has said and heard is compared with the log."""
+"""The clients of the chaos: talkers, a listener and a bot. Each notes what it has said or heard."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections import Counter
 
 import wschat
+from tests.chaos.notes import Notes
+from wschat.client.bot.message import Message
 from wschat.events import Dropped, Gap, MessageEvent
 
 ROOM = "tea"
+COMMAND = "!ping "
+ANSWER = "pong "
+_TEXTS_PER_COMMAND = 5
 
 
 class Talker:
-    """Says one text after the other, and repeats what it does not know about. Its thread runs until `is_over`."""
+    """Says one text after the other, and repeats what it does not know about. Each fifth text is a command for the bot."""
 
-    def __init__(self, client: wschat.ChatClient, timeout: float) -> None:
+    def __init__(self, client: wschat.ChatClient, said: Notes, timeout: float) -> None:
         self._client = client
+        self._said = said
         self._timeout = timeout
-        self.said: dict[str, int] = {}
-        """The number that each text got for which `say` returned."""
+        self.commands = 0
+        """How many of the texts are commands."""
+        self.last_seq = 0
+        """The number of the last text."""
         self.repeated = 0
         """How often `say` was called again with an id."""
 
     def run(self, is_over: threading.Event) -> None:
-        """Talk. Raises the error that ends the client."""
+        """Talk until `is_over` is set. Raises the error that ends the client."""
         for number in itertools.count(1):
             if is_over.is_set():
                 return
-            self._say(f"{self._client.name} {number}")
+            is_command = number % _TEXTS_PER_COMMAND == 0
+            text = f"{COMMAND if is_command else ''}{self._client.name} {number}"
+            self.last_seq = self._say(text)
+            self._said.add(self.last_seq, text)
+            self.commands += is_command
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str) -> int:
         request_id = None
         while True:
             try:
-                self.said[text] = self._client.say(ROOM, text, id=request_id, timeout=self._timeout)
+                return self._client.say(ROOM, text, id=request_id, timeout=self._timeout)
             except wschat.OutcomeUnknown as unknown:
                 request_id = unknown.id
                 self.repeated += 1
             except TimeoutError:
                 self.repeated += 1
-            else:
-                return
 
 
 class Listener:
     """Notes each message of the room."""
 
-    def __init__(self, client: wschat.ChatClient) -> None:
+    def __init__(self, client: wschat.ChatClient, heard: Notes) -> None:
         self._client = client
-        self.heard: list[tuple[int, str]] = []
-        """The numbers and the texts, in the order in which they were heard."""
+        self._heard = heard
+        self.last_seq = 0
+        """The number of the last message that was heard."""
         self.missed: list[object] = []
         """Gaps, and events that were dropped."""
 
@@ -58,22 +68,31 @@ class Listener:
         """Listen until the client is closed. Raises the error that has ended it."""
         for event in self._client:
             if isinstance(event, MessageEvent):
-                self.heard.append((event.seq, event.text))
+                self._heard.add(event.seq, event.text)
+                self.last_seq = event.seq
             elif isinstance(event, (Gap, Dropped)):
                 self.missed.append(event)
 
 
-def errors_in(log: list[tuple[int, str]], talkers: list[Talker], listeners: dict[str, list[tuple[int, str]]]) -> list[str]:
-    """Return what is wrong: a text that was said and is not in the log once, or a listener that has not heard the log once and in order."""
-    errors = []
-    counts = Counter(text for _, text in log)
-    numbers = {text: seq for seq, text in log}
-    for text, seq in itertools.chain.from_iterable(talker.said.items() for talker in talkers):
-        if counts[text] != 1 or numbers[text] != seq:
-            errors.append(f"{text!r} was said as {seq}, and is in the log {counts[text]} times, as {numbers.get(text)}")
-    errors += [f"{text!r} is in the log {count} times" for text, count in counts.items() if count > 1]
-    for name, heard in listeners.items():
-        if heard != log:
-            at = next(at for at, (one, other) in enumerate(itertools.zip_longest(heard, log)) if one != other)
-            errors.append(f"{name} has heard {len(heard)} of {len(log)} messages, and other ones from place {at} on: {heard[at : at + 3]}")
-    return errors
+class AnsweringBot:
+    """A bot that notes each message of the others, and answers their commands."""
+
+    def __init__(self, url: str, heard: Notes, limits: wschat.Limits) -> None:
+        # Nothing is left out: no message is too many, too old, or one too many of its sender.
+        self.bot = wschat.Bot(url, name="bot", rooms=[ROOM], max_pending=100_000, max_answers=0, catch_up=1e6, max_pause=1.0, limits=limits)
+        """The bot."""
+        self.answers = 0
+        """How many commands were answered."""
+        # Guards the notes and the number: handlers run in several threads.
+        lock = threading.Lock()
+
+        @self.bot.on_message()
+        def note(message: Message) -> None:
+            with lock:
+                heard.add(message.seq, message.text)
+
+        @self.bot.command(COMMAND.strip(" !"))
+        def answer(message: Message, text: str) -> None:
+            message.reply(f"{ANSWER}{text}")
+            with lock:
+                self.answers += 1

@@ -14,6 +14,7 @@ from tests.programs import free_port
 from tests.server.command import environment
 
 _SECONDS_TO_STOP = 30
+_RATE = "40/1"
 
 
 class Server:
@@ -22,7 +23,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"ws://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "wschat.server", "--port", str(self.port), "--keep-messages", "0"]
+        self._command = [sys.executable, "-m", "wschat.server", "--port", str(self.port), "--keep-messages", "0", "--rate", _RATE]
         self._command += ["--history", f"sqlite:{folder}/history"]
         self._log = (folder / "log").open("w")
         self.start()

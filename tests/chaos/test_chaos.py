@@ -17,5 +17,6 @@ def test_no_message_is_lost_or_repeated_while_the_server_fails() -> None:
     faults = [freeze(PING_SECONDS / 4), kill, freeze(2 * PING_SECONDS), terminate, refuse(PING_SECONDS / 2)]
     outcome = run(faults_in(faults, pause=PING_SECONDS / 2), ping_seconds=PING_SECONDS, timeout=2 * PING_SECONDS)
     assert outcome.errors == []
-    assert outcome.figures["sent"] > 20
+    assert outcome.figures["said"] > 20
+    assert outcome.figures["answers"] == outcome.figures["commands"] > 0
     assert outcome.after.threads <= outcome.before.threads
