@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.concurrency import eventually
 from tests.conftest import url_of
 from wschat import UsageError
 from wschat.bots.logtail import Batches, LogTail, make_bot
+from wschat.cli.serve import CHAT_LIMITS
 
 
 def append(path: Path, text: str | bytes) -> None:
@@ -145,6 +147,18 @@ def test_too_many_or_too_long_lines_are_truncated_with_a_notice() -> None:
     batch = batches.next()
     assert batch is not None
     assert batch[0] == "x" * 500 + " …"
+
+
+def test_a_batch_of_long_lines_is_no_longer_than_a_server_takes() -> None:
+    batches = Batches(100)
+    batches.add(["\x01" * 600] * 100)
+    texts = []
+    while batch := batches.next():
+        texts.append(batch[0])
+        batches.sent()
+    assert max(len(json.dumps(text)) for text in texts) < CHAT_LIMITS.max_message_bytes - 1000
+    assert "\n".join(texts).count("\n") == 99
+    assert len(texts) == 6
 
 
 def test_a_wrong_pattern_is_an_error(log: Path) -> None:

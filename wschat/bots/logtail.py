@@ -25,6 +25,7 @@ _COMPARED_BYTES = 4096
 _MAX_LINE = 500  # characters that are sent of a line
 _MAX_UNFINISHED = 64 * 1024  # bytes without a newline that are taken for a line
 _MAX_WAITING = 1000  # lines
+_MAX_BATCH = 10_000  # characters: as JSON at most 60,000 bytes, which a server takes by default
 
 
 class LogTail:
@@ -115,9 +116,17 @@ class Batches:
         if self._batch is None and self._waiting:
             lines = [f"({self._left_out:,} lines are left out)"] if self._left_out else []
             self._left_out = 0
-            lines += [self._waiting.popleft() for _ in range(min(self._max_lines, len(self._waiting)))]
+            lines += self._take()
             self._batch = "\n".join(lines), f"log-{uuid.uuid4()}"
         return self._batch
+
+    def _take(self) -> list[str]:
+        """Remove the first lines that wait, one at least, and return them."""
+        lines = [self._waiting.popleft()]
+        size = len(lines[0])
+        while self._waiting and len(lines) < self._max_lines and (size := size + len(self._waiting[0])) <= _MAX_BATCH:
+            lines.append(self._waiting.popleft())
+        return lines
 
     def sent(self) -> None:
         """Go on to the next batch."""
