@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,11 @@ class Program:
 
 
 @contextmanager
-def running_program(command: list[str], folder: Path, listening: str) -> Iterator[Program]:
+def running_program(command: list[str], folder: Path, listening: str, env: Mapping[str, str] | None = None) -> Iterator[Program]:
     """Run Python with these arguments until the end of the block; `listening` matches the line of its output with its port."""
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, *command], cwd=PROGRAMS, env=environment(), stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, *command], cwd=PROGRAMS, env=environment(env), stdout=output, stderr=output)
     try:
         yield Program(process, log, listening)
     finally:
@@ -76,11 +76,12 @@ def running_program(command: list[str], folder: Path, listening: str) -> Iterato
 
 
 @contextmanager
-def running_gunicorn(app: str, folder: Path, *options: str, threads: int = 8) -> Iterator[Program]:
+def running_gunicorn(app: str, folder: Path, *options: str, threads: int = 8, env: Mapping[str, str] | None = None) -> Iterator[Program]:
     """Run gunicorn with threads."""
     command = ["-m", "gunicorn", "--bind", "127.0.0.1:0", "--access-logfile", "-", "--threads", str(threads)]
     # Its own control socket would be in the home directory.
-    with running_program([*command, "--no-control-socket", *options, app], folder, r"Listening at: https?://\S*:(\d+)") as program:
+    listening = r"Listening at: https?://\S*:(\d+)"
+    with running_program([*command, "--no-control-socket", *options, app], folder, listening, env) as program:
         yield program
 
 
