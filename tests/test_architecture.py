@@ -20,6 +20,7 @@ LAYERS = [
     "dependencies",
     "stdio",
     "errors",
+    "forks",
     "v1",
     "joiners",
     "names",

@@ -50,7 +50,7 @@ PYTHON_EXAMPLES = {
     "README.md": 6,
     "docs/bots.md": 2,
     "docs/clients.md": 4,
-    "docs/serving.md": 4,
+    "docs/serving.md": 6,
     "docs/testing.md": 4,
     "docs/wire-protocol.md": 1,
     "docs/wsgi.md": 5,

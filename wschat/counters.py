@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import enum
-import os
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import accumulate
 from typing import NamedTuple
+
+from wschat.forks import call_in_child
 
 FAN_OUT_BOUNDS = tuple(0.00001 * 2.0**power for power in range(21))
 """Upper bounds of the fan-out histogram's buckets, in seconds: 10 microseconds to 10 seconds. One more bucket holds longer times."""
@@ -146,9 +147,7 @@ class Counters:
 counters = Counters()
 """The counters of this process."""
 
-if hasattr(os, "register_at_fork"):
-    # A lock that another thread held at the fork would stay locked in the child.
-    os.register_at_fork(after_in_child=counters.replace_lock)
+call_in_child(counters.replace_lock)
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:

@@ -20,6 +20,7 @@ from wschat.connection.cork import current
 from wschat.connection.streams import was_interrupted
 from wschat.counters import counters
 from wschat.errors import UsageError
+from wschat.forks import ForkAware, check_process
 from wschat.protocol.encoding import payload_of
 
 logger = logging.getLogger("wschat.hub")
@@ -78,25 +79,46 @@ _Pending = _Broadcast | _Admission | _DirectMessage
 _NO_MEMBERS: frozenset[Member] = frozenset()
 
 
-class Hub:
+class Hub(ForkAware):
     """A set of connections. Methods may be called from any thread, and never wait for a peer.
 
-    Methods raise UsageError for an argument that is not a connection or not a message.
+    Methods raise UsageError for an argument that is not a connection or not a message. A hub that has members when the process forks
+    belongs to the parent: in the child, to join, to broadcast and to iterate raise UsageError.
     """
 
     def __init__(self) -> None:
-        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
-        self._members_lock = threading.Lock()
+        self._make_locks()
         self._members: set[Member] = set()
         self._snapshot: tuple[Member, ...] | None = ()  # the members, or None after a change until they are needed
         self._admissions: dict[Member, _Admission] = {}  # the last admission of each connection that waits for it
         self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the thread that flushes
+        self._watch_forks()
+
+    def _make_locks(self) -> None:
+        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
+        self._members_lock = threading.Lock()
         # Held by the one thread that flushes. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flush_lock = threading.Lock()
 
+    def _leave_to_parent(self) -> None:
+        self._make_locks()
+        if self._members or self._admissions or self._pending:
+            super()._leave_to_parent()
+            self._members.clear()
+            self._snapshot = ()
+            self._admissions.clear()
+            self._pending.clear()
+        else:  # such as one that a module makes before gunicorn starts its workers
+            self._watch_forks()
+
+    def _check_usable(self, connection: Member) -> None:
+        self._check_process()
+        _check_member(connection)
+        check_process(connection)
+
     def join(self, connection: Member) -> None:
         """Add a connection. It gets what is broadcast from now on, and perhaps messages that were not flushed yet."""
-        _check_member(connection)
+        self._check_usable(connection)
         with self._members_lock:
             self._members.add(connection)
             self._snapshot = None
@@ -107,7 +129,7 @@ class Hub:
         A member is taken out and admitted again. An admission replaces one that has not taken effect yet; both greetings are sent.
         Like a message, an admission has its place in the order, and takes effect with the next `flush`.
         """
-        _check_member(connection)
+        self._check_usable(connection)
         admission = _Admission(connection, None if greeting is None else _sendable(greeting))
         with self._members_lock:
             replaced = self._admissions.get(connection)
@@ -138,6 +160,7 @@ class Hub:
 
     def __iter__(self) -> Iterator[Connection]:
         """Iterate over the members at this moment."""
+        self._check_process()
         # A caller that adds other members than connections knows their type.
         return iter(cast("tuple[Connection, ...]", self._current_members()))
 
@@ -159,11 +182,12 @@ class Hub:
 
         For callers that hold a lock of their own while they decide on the order.
         """
+        self._check_process()
         self._pending.append(_Broadcast(_sendable(message), _members_of(exclude) if exclude else _NO_MEMBERS, monotonic()))
 
     def add_for(self, connection: Member, message: str | bytes) -> None:
         """Give a message to one connection its place in the order, without sending it. Call `send_soon` or `flush` after that."""
-        _check_member(connection)
+        self._check_usable(connection)
         self._pending.append(_DirectMessage(connection, _sendable(message)))
 
     def send_soon(self) -> None:

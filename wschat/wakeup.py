@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
+
+from wschat.forks import close_in_child
 
 _READ_BYTES = 4096
 
@@ -13,12 +14,10 @@ class WakeUp:
     """A pair of connected sockets. Raises OSError if no descriptors are left."""
 
     def __init__(self) -> None:
-        self._open()
-
-    def _open(self) -> None:
         self._sender, self._receiver = socket.socketpair()
         self._sender.setblocking(False)
-        self._process = os.getpid()
+        close_in_child(self._sender)  # with that of the parent, a child would wake the parent's thread
+        close_in_child(self._receiver)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable."""
@@ -32,12 +31,6 @@ class WakeUp:
     def clear(self) -> None:
         """Make the descriptor unreadable until the next `send`. For the selecting thread, once it is readable."""
         self._receiver.recv(_READ_BYTES)
-
-    def renew_in_child(self) -> None:
-        """Replace the pair in a forked child: that of the parent would wake all its children."""
-        if self._process != os.getpid():
-            self.close()
-            self._open()
 
     def close(self) -> None:
         """Close both sockets."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from queue import SimpleQueue
@@ -18,7 +17,6 @@ from wschat import Connection, ConnectionClosed, Limits
 Ends = SimpleQueue[tuple[int, str]]
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 
 @pytest.fixture
@@ -302,87 +300,3 @@ def test_del_that_closes_in_the_timers_thread_delays_no_timer(serve: ServerFacto
     dead = serve(be_unresponsive, limits=Limits(ping_interval=0, close_timeout=0.1))
     assert run_program(source, url_of(dead)) == "True\n"
     is_over.set()
-
-
-# Forks
-
-
-@needs_fork
-def test_a_forked_child_has_timers_of_its_own(url: str, serve: ServerFactory) -> None:
-    """The child detects an unresponsive peer, and its `close` returns."""
-    is_over = threading.Event()
-
-    def be_unresponsive(_: Connection) -> None:
-        is_over.wait(3 * TIMEOUT)
-
-    source = """
-    import os, sys, warnings
-    import wschat
-    warnings.simplefilter("ignore", DeprecationWarning)
-    url, dead_url = sys.argv[1:]
-    ws = wschat.connect(url)
-    if os.fork() == 0:
-        limits = wschat.Limits(ping_interval=0.1, ping_timeout=0.1, close_timeout=0.2)
-        try:
-            wschat.connect(dead_url, limits=limits).recv()
-        except wschat.ConnectionClosed as closed:
-            print("the child:", closed.code, flush=True)
-        wschat.connect(dead_url, limits=limits).close()
-        os._exit(0)
-    os.wait()
-    ws.send("parent")
-    print([ws.recv(timeout=20) for _ in range(3)])
-    ws.close()
-    """
-    dead = serve(be_unresponsive, limits=Limits(ping_interval=0, close_timeout=0.1))
-    assert run_program(source, url, url_of(dead)) == "the child: 1011\n['one', 'two', 'parent']\n"
-    is_over.set()
-
-
-@needs_fork
-def test_a_forked_child_can_use_a_connection_and_a_server_of_its_parent(url: str, ends: Ends) -> None:
-    """As in a program that becomes a daemon: the parent exits without touching either."""
-    source = """
-    import os, sys, warnings
-    import wschat
-    warnings.simplefilter("ignore", DeprecationWarning)
-    def talk(ws):
-        for message in ws:
-            ws.send(message)
-    ws = wschat.connect(sys.argv[1], limits=wschat.Limits(ping_interval=0.1))
-    server = wschat.serve(talk, port=0)
-    if os.fork():
-        os.wait()
-        os._exit(0)
-    assert [ws.recv(timeout=20) for _ in range(2)] == ["one", "two"]
-    ws.send("child")
-    print(ws.recv(timeout=20))
-    server.start()
-    for _ in range(3):
-        with wschat.connect(f"ws://127.0.0.1:{server.port}") as own:
-            own.send("served")
-            print(own.recv(timeout=20))
-    server.stop()
-    ws.close()
-    """
-    assert run_program(source, url) == "child\nserved\nserved\nserved\n"
-    assert ends.get(timeout=TIMEOUT)[0] == 1000
-
-
-@needs_fork
-def test_a_forked_child_can_close_a_connection_that_a_thread_of_its_parent_was_receiving_on(url: str) -> None:
-    source = """
-    import os, sys, threading, warnings
-    import wschat
-    warnings.simplefilter("ignore", DeprecationWarning)
-    ws = wschat.connect(sys.argv[1])
-    seen = threading.Semaphore(0)
-    threading.Thread(target=lambda: [seen.release() for _ in ws], daemon=True).start()
-    assert seen.acquire(timeout=20) and seen.acquire(timeout=20)
-    if os.fork() == 0:
-        ws.close()
-        print("closed", flush=True)
-        os._exit(0)
-    os.wait()
-    """
-    assert run_program(source, url) == "closed\n"

@@ -144,3 +144,18 @@ def test_a_worker_is_watched_once() -> None:
     assert worker.alive
     assert cls.__name__ == "Worker"
     assert isinstance(worker, Worker)
+
+
+def test_workers_that_are_forked_after_the_application_was_loaded(tmp_path: Path) -> None:
+    """What the master has used (a hub, the chat, the threads that connections share) each worker has anew."""
+    with running_gunicorn("preloaded:app", tmp_path, "--preload") as program:
+        for workers in (1, 2):
+            eventually(lambda: program.log().count("Booting worker") == workers)  # noqa: B023
+            with wschat.connect(program.url(), deflate=None) as ws:
+                ws.send("x" * 1_000_000)
+                assert len(ws.recv(TIMEOUT)) == 1_000_000
+            with wschat.connect(program.url("/chat/"), subprotocols=["wschat.v1"]) as ws:
+                assert '"welcome"' in str(ws.recv(TIMEOUT))
+            if workers == 1:
+                program.reload()
+        assert not ERRORS.search(program.log())

@@ -21,6 +21,7 @@ from wschat.client.deadline import Deadline, DeadlinePassed
 from wschat.client.failures import explained
 from wschat.client.uri import place_of
 from wschat.daemons import start_daemon
+from wschat.forks import close_in_child
 from wschat.wakeup import WakeUp
 
 ATTEMPT_DELAY = 0.25
@@ -101,6 +102,7 @@ class _Attempts:
         wake_up = WakeUp()
         self._deadline.wake_by(wake_up.send)
         with contextlib.closing(wake_up), selectors.DefaultSelector() as selector:
+            close_in_child(selector)
             selector.register(wake_up, selectors.EVENT_READ)
             try:
                 while self._waiting or self._connecting:
@@ -123,6 +125,7 @@ class _Attempts:
         except OSError as error:
             self._errors.append(error)
             return
+        close_in_child(sock)
         self._connecting.append(sock)
         sock.setblocking(False)
         code = sock.connect_ex(address)

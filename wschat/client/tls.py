@@ -8,6 +8,7 @@ import ssl
 
 from wschat.client.deadline import Deadline, shut_down
 from wschat.client.failures import explained_tls
+from wschat.forks import close_in_child
 
 
 def start_tls(sock: socket.socket, host: str, place: str, context: ssl.SSLContext | None, deadline: Deadline, hint: str) -> ssl.SSLSocket:
@@ -23,6 +24,7 @@ def start_tls(sock: socket.socket, host: str, place: str, context: ssl.SSLContex
         try:
             # The handshake is a step of its own, so that `cancel` finds the socket that waits.
             secured = undo.enter_context(context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False))
+            close_in_child(secured)
             deadline.wake_by(lambda: shut_down(secured))
             secured.settimeout(deadline.remaining())
             secured.do_handshake()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from wschat.connection.timers import Timers
 from wschat.connection.writer import Writer
+from wschat.forks import call_in_child
 
 
 class BackgroundThreads:
@@ -19,8 +19,6 @@ class BackgroundThreads:
         """Calls functions at a time."""
         self.users = 0
         """How many connections and servers use the threads."""
-        self.forks = 0
-        """How often the process was forked since: a connection that was made before has no timers in the child."""
 
     def start(self) -> None:
         """Start the threads that do not run yet. Raises OSError if a descriptor or a thread is missing."""
@@ -36,12 +34,6 @@ class BackgroundThreads:
         self.writer.stop()
         self.timers.stop()
 
-    def reset_after_fork(self) -> None:
-        """Drop the parent's threads, locks and timers in a forked child. The threads can be started again."""
-        self.forks += 1
-        self.writer.reset()
-        self.timers.reset()
-
 
 # Guards `_current` and its `users`. The locks under which the threads start are taken while it is held.
 _current_lock = threading.Lock()
@@ -55,7 +47,7 @@ def acquire_background_threads() -> BackgroundThreads:
     """
     with _current_lock:
         background = _current
-        if not background.users or background.forks:
+        if not background.users:
             _start(background)
         background.users += 1
         return background
@@ -78,19 +70,17 @@ def _start(background: BackgroundThreads) -> None:
     try:
         background.start()
     except OSError:
-        if not background.users:
-            global _current
-            _current = BackgroundThreads()
-            background.stop()  # one of them may run
+        global _current
+        _current = BackgroundThreads()
+        background.stop()  # one of them may run
         raise
 
 
-def _reset_after_fork() -> None:
-    """In a forked child: drop the parent's threads, and the lock that one of them may have held."""
-    global _current_lock
+def _begin_anew() -> None:
+    """In a forked child: the threads, and the one that may have held the lock, are in the parent."""
+    global _current, _current_lock
     _current_lock = threading.Lock()
-    _current.reset_after_fork()
+    _current = BackgroundThreads()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+call_in_child(_begin_anew)

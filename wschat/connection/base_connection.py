@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.outbox import Outbox
 from wschat.connection.quota import Quota
-from wschat.connection.state import OPEN
+from wschat.connection.state import LOST, OPEN
 from wschat.connection.streams import Stream
 from wschat.connection.timers import Timer
-from wschat.errors import ConnectionClosed
+from wschat.errors import ConnectionClosed, UsageError
+from wschat.forks import ForkAware
 from wschat.limits import Limits
 
 
-class BaseConnection:
+class BaseConnection(ForkAware):
     """An open connection that can be sent to. A hub can have it as a member, and a server can close it."""
 
     def __init__(
@@ -40,6 +41,7 @@ class BaseConnection:
         self.offer = self._outbox.offer
         """Send bytes in this connection's `encoding` without waiting, as a hub does."""
         self._abort_timer: Timer | None = None
+        self._watch_forks()
 
     @property
     def bytes_sent(self) -> int:
@@ -61,6 +63,10 @@ class BaseConnection:
     def _is_open(self) -> bool:
         return self._outbox.state is OPEN
 
+    def _closed_error(self) -> ConnectionClosed | UsageError:
+        """Return the error of a call after the end."""
+        return self._inherited_error() if self._is_inherited else self.closed or ConnectionClosed(*LOST)
+
     def _on_evict(self) -> None:
         """Note that the peer is being evicted. Called with the outbox's lock held."""
         assert self._outbox.lock.locked()
@@ -76,8 +82,14 @@ class BaseConnection:
 
     def _release(self, *timers: Timer | None) -> None:
         """Close the socket, cancel these timers, and release the background threads. For the thread that reads, as its last call."""
+        if self._is_inherited:
+            return
         self._outbox.release()
         for timer in (self._abort_timer, *timers):
             if timer is not None:
                 timer.cancel()
         release_background_threads(self._background)
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._outbox.leave_to_parent()

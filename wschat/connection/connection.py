@@ -12,10 +12,9 @@ from types import MappingProxyType, TracebackType
 from wschat.connection.fragments import send_fragments
 from wschat.connection.lifecycle import Lifecycle
 from wschat.connection.quota import Quota
-from wschat.connection.state import CLOSED, LOST
+from wschat.connection.state import CLOSED
 from wschat.connection.streams import Stream
 from wschat.connection.transport import TransportClosed
-from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.deflate import Deflate, Deflater
 from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, payload_of
@@ -30,7 +29,8 @@ class Connection(Lifecycle):
     """An open WebSocket. `connect` returns one, and a server makes one for each call of its handler.
 
     One thread at a time may receive. Any thread may send, ping and close at any time; messages are never torn or interleaved.
-    Iterating yields messages until the connection is closed, for whatever reason. As a context manager, it closes itself.
+    Iterating yields messages until the connection is closed, for whatever reason. As a context manager, it closes itself. A process that
+    was forked after the connection was opened cannot use it: methods other than `close` and `begin_close` raise UsageError there.
     """
 
     def __init__(
@@ -129,7 +129,6 @@ class Connection(Lifecycle):
     def __iter__(self) -> Iterator[str | bytes]:
         messages, outbox, receiver = self._messages, self._outbox, self._receiver
         reader_lock = receiver.reader_lock
-        self._resume_after_fork()
         while messages or outbox.state is not CLOSED:
             while messages:
                 try:
@@ -148,6 +147,7 @@ class Connection(Lifecycle):
                             reader_lock.notify_waiters()
                 else:
                     self._read_until(messages.__len__, None)
+        self._check_process()
 
     def ping(self, timeout: float | None = None) -> float:
         """Send a ping, wait for its pong, and return the seconds between them (RFC 6455, section 5.5.2).
@@ -175,8 +175,8 @@ class Connection(Lifecycle):
 
     def __repr__(self) -> str:
         path = self.path.partition("?")[0]  # a query may hold a token
-        closed = self.closed
-        return f"<Connection {self.remote_address} {path} {'open' if closed is None else f'closed {closed.code}'}>"
+        state = "inherited" if self._is_inherited else "open" if (closed := self.closed) is None else f"closed {closed.code}"
+        return f"<Connection {self.remote_address} {path} {state}>"
 
     def _send_compressed(self, deflater: Deflater, opcode: Opcode, payload: bytes) -> None:
         """Send a message compressed with context, which requires that messages are compressed in the order in which they are sent."""
@@ -184,6 +184,3 @@ class Connection(Lifecycle):
             self._outbox.write(self.encoding.frame(opcode, payload))
         else:
             self._outbox.write_made(lambda: self.encoding.compressed_frame(opcode, payload, deflater))
-
-    def _closed_error(self) -> ConnectionClosed:
-        return self.closed or ConnectionClosed(*LOST)

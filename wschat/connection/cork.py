@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sized
 from typing import Protocol
 
+from wschat.forks import call_in_child
+
 
 class Flushable(Protocol):
     """An outbox or a hub: something that holds writes back while its thread is corked."""
@@ -86,6 +88,14 @@ class _Current(threading.local):
 
 current = _Current()
 """`current.cork` is the cork of the calling thread, or None."""
+
+
+def _forget_cork() -> None:
+    """In a forked child: the cork is that of a connection of the parent."""
+    current.cork = None
+
+
+call_in_child(_forget_cork)
 
 
 def uncork() -> None:

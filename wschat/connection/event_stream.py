@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 from wschat.connection.base_connection import BaseConnection
 from wschat.connection.quota import Quota
-from wschat.connection.state import LOST
 from wschat.connection.streams import Stream
 from wschat.connection.timers import Timer
 from wschat.connection.transport import TransportClosed
-from wschat.errors import ConnectionClosed
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
 
@@ -76,7 +74,7 @@ class EventStream(BaseConnection):
         try:
             self._outbox.write(text.encode())
         except TransportClosed:
-            raise self.closed or ConnectionClosed(*LOST) from None
+            raise self._closed_error() from None
         self._outbox.wait_until_sent()
 
     def wait(self) -> None:

@@ -1,6 +1,6 @@
 """How an open WebSocket is kept alive and closed (RFC 6455, sections 5.5 and 7).
 
-Besides the closing handshake: keep-alive pings, calls from signal handlers and `__del__`, forked children, interpreter exit.
+Besides the closing handshake: keep-alive pings, calls from signal handlers and `__del__`, interpreter exit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Lifecycle(BaseConnection):
         """How messages are encoded for this peer."""
         self.before_close_reply: Callable[[], None] | None = None
         """Called once before the peer's close frame is answered, by the thread that receives, to send what is left. May wait."""
-        self._forks = self._background.forks
         self._pings = Pings(limits)
         incoming = Incoming(limits, encoding, inflater, self._pings, self._outbox.pong)
         self._receiver = Receiver(stream, incoming, self._outbox, self._background.writer, self._on_end)
@@ -55,8 +54,8 @@ class Lifecycle(BaseConnection):
         """Close the connection with a code and a reason of at most 123 bytes, and wait for its end (RFC 6455, section 7).
 
         That takes one round trip, and `Limits.close_timeout` at most. Messages not received yet are dropped. May be called from any
-        thread; does nothing once the connection is closed. Does not wait if a signal handler or a `__del__` calls it that has
-        interrupted a call of this package: another thread closes the connection then.
+        thread; does nothing once the connection is closed, and in a forked child of the process that opened it. Does not wait if a
+        signal handler or a `__del__` calls it that has interrupted a call of this package: another thread closes the connection then.
         """
         self._close(code, reason, None)
 
@@ -92,7 +91,8 @@ class Lifecycle(BaseConnection):
             if self._outbox.state is not CLOSED:
                 self._outbox.abandon(code, reason)
             return False
-        self._resume_after_fork()
+        if self._is_inherited:
+            return False  # the connection goes on in the parent; this process has closed its descriptor
         if self._receiver.reader_lock.is_held_by_caller() or is_reentrant():
             # The interrupted call may hold the locks that are needed here.
             self._close_in_thread(code, reason, timeout)
@@ -141,18 +141,12 @@ class Lifecycle(BaseConnection):
 
     def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
         """Read until `is_done` returns a true value or the connection is closed. Return False if it is later than `until`."""
-        self._resume_after_fork()
+        self._check_process()
         return self._receiver.reader_lock.read_until(is_done, until)
 
-    def _resume_after_fork(self) -> None:
-        """In a forked child that goes on with a connection of its parent: start threads for it and replace its locks."""
-        if self._background.forks != self._forks:
-            self._forks = self._background.forks
-            self._background.start()
-            self._outbox.reset_after_fork()
-            self._receiver.reader_lock.reset_after_fork()
-            if self._limits.ping_interval:
-                self._ping_timer = self._background.timers.call_later(self._pings.period, self._keep_alive)
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._messages.clear()
 
     # Keeping alive
 

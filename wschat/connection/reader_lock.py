@@ -66,11 +66,6 @@ class ReaderLock:
         """Return True if the calling thread is reading; the caller is a signal handler or a `__del__` then."""
         return self.lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # `threading.Condition` calls it, too
 
-    def reset_after_fork(self) -> None:
-        """Replace the lock in a forked child: a thread of the parent may have held it."""
-        self.lock = threading.RLock()
-        self.waiters.clear()
-
     def notify_waiters(self) -> None:
         """Wake the threads that wait in `read_until`."""
         for changed in list(self.waiters):

@@ -12,6 +12,9 @@ CloseStatus = tuple[int, str]
 LOST: CloseStatus = (CloseCode.ABNORMAL, "connection lost")
 """The close status of a connection that ended without a close frame."""
 
+LEFT_TO_PARENT: CloseStatus = (CloseCode.ABNORMAL, "left to the parent process")
+"""The close status, in a forked child, of a connection that its parent has opened."""
+
 
 class State(IntEnum):
     """The state of a connection, in the order in which it advances."""

@@ -15,6 +15,8 @@ import threading
 from time import monotonic
 from typing import Protocol
 
+from wschat.forks import close_copy
+
 # The flag for `send` not to wait, on systems where a call can say so for a blocking socket.
 AT_ONCE = getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -54,6 +56,9 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Close the descriptor."""
+
+    def leave_to_parent(self) -> None:
+        """Close the descriptor of a forked child, without ending the stream."""
 
 
 def open_stream(sock: socket.socket) -> Stream:
@@ -99,6 +104,9 @@ class BlockingStream:
 
     def close(self) -> None:
         self._socket.close()
+
+    def leave_to_parent(self) -> None:
+        close_copy(self._socket)
 
 
 class PollingStream:
@@ -172,6 +180,9 @@ class PollingStream:
 
     def close(self) -> None:
         self._socket.close()
+
+    def leave_to_parent(self) -> None:
+        close_copy(self._socket)
 
 
 def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | None:

@@ -59,11 +59,20 @@ class Timers:
     waits.
     """
 
-    _thread: threading.Thread | None
-
     def __init__(self) -> None:
+        self._thread_lock = threading.Lock()  # guards `_thread` and the setting of `_is_stopping`; no other lock is taken while it is held
         self._is_stopping = False
-        self.reset()
+        self._thread: threading.Thread | None = None
+        self.ident = 0
+        """The identifier of the thread; 0 while it does not run."""
+        # Appended to by any thread, emptied by the timers thread: deques need no lock for that.
+        self._new: deque[tuple[float, Timer]] = deque()
+        self._cancellations: deque[None] = deque()  # one for each since cancelled timers were removed
+        self._heap: list[tuple[float, int, Timer]] = []  # for the timers thread only
+        self._number = 0  # of the newest timer in the heap, so that two timers of the same time are never compared
+        self._wakes_at = -math.inf  # when the thread will look at the heap; it is awake at first
+        self._alarm: SimpleQueue[None] = SimpleQueue()
+        self._on_cancel = self._count_cancelled  # one bound method for all timers
 
     def start(self) -> None:
         """Start the thread unless it runs. Raises OSError if no thread can be started; call it again then."""
@@ -93,21 +102,6 @@ class Timers:
         if thread is not None:
             self._alarm.put(None)
             join_daemon(thread)
-
-    def reset(self) -> None:
-        """Begin without a thread and without timers: in a new object, and in a forked child, which has no thread of its parent."""
-        self._thread_lock = threading.Lock()  # guards `_thread` and the setting of `_is_stopping`; no other lock is taken while it is held
-        self._thread = None
-        self.ident = 0
-        """The identifier of the thread; 0 while it does not run."""
-        # Appended to by any thread, emptied by the timers thread: deques need no lock for that.
-        self._new: deque[tuple[float, Timer]] = deque()
-        self._cancellations: deque[None] = deque()  # one for each since cancelled timers were removed
-        self._heap: list[tuple[float, int, Timer]] = []  # for the timers thread only
-        self._number = 0  # of the newest timer in the heap, so that two timers of the same time are never compared
-        self._wakes_at = -math.inf  # when the thread will look at the heap; it is awake at first
-        self._alarm: SimpleQueue[None] = SimpleQueue()
-        self._on_cancel = self._count_cancelled  # one bound method for all timers
 
     def _count_cancelled(self) -> None:
         self._cancellations.append(None)

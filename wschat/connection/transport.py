@@ -14,7 +14,7 @@ from time import monotonic
 from wschat.connection.background_threads import BackgroundThreads
 from wschat.connection.quota import Quota
 from wschat.connection.send_buffer import SendBuffer
-from wschat.connection.state import CLOSED, CLOSING, LOST, OPEN, CloseStatus, State
+from wschat.connection.state import CLOSED, CLOSING, LEFT_TO_PARENT, LOST, OPEN, CloseStatus, State
 from wschat.connection.streams import AT_ONCE, Stream, was_interrupted
 from wschat.counters import Eviction, counters
 from wschat.limits import Limits
@@ -121,9 +121,13 @@ class Transport:
         self._stream.abort()
         self._stream.close()
 
-    def reset_after_fork(self) -> None:
-        """Replace the lock in a forked child: a thread of the parent may have held it."""
+    def leave_to_parent(self) -> None:
+        """Close the descriptor of a forked child and accept nothing more. Another thread may have held the lock, or that of a quota."""
         self.lock, self._changed = threading.Lock(), None
+        self._buffer, self._is_watched = SendBuffer(0), False
+        self._stream.leave_to_parent()
+        with self.lock:
+            self._advance(CLOSED, LEFT_TO_PARENT)
 
     def _send_close(self, status: CloseStatus, *, after: bytes = b"") -> None:
         """Send the frames `after`, then a close frame, and accept nothing more."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import selectors
-import socket
 import threading
 from collections import deque
 from time import monotonic
@@ -13,6 +12,8 @@ from typing import Protocol
 
 from wschat.connection.cork import Cork, Flushable
 from wschat.daemons import join_daemon, start_daemon
+from wschat.forks import close_in_child
+from wschat.wakeup import WakeUp
 
 logger = logging.getLogger("wschat.connection")
 
@@ -36,12 +37,19 @@ class Writer:
     Methods may be called from any thread; only `stop` waits.
     """
 
-    _thread: threading.Thread | None
-
     def __init__(self) -> None:
+        # Guards `_thread`, `_wake_up` and the setting of `_is_stopping`; taken last of all locks.
+        self._thread_lock = threading.Lock()
         self._is_stopping = False
-        self._wake_up: socket.socket | None = None
-        self.reset()
+        self._thread: threading.Thread | None = None
+        self.ident = 0
+        """The identifier of the thread; 0 while it does not run."""
+        self._wake_up: WakeUp | None = None
+        # Appended to by any thread, emptied by the writer thread: deques need no lock for that.
+        self._requests: deque[Drainable | int] = deque()  # transports to watch, descriptors to unwatch
+        self._corks: deque[Cork] = deque()  # to be released early
+        self._flushables: deque[Flushable] = deque()  # to be flushed
+        self._is_ticking = False  # the thread wakes up in time to release corks
 
     def start(self) -> None:
         """Start the thread unless it runs. Raises OSError if there is no thread or descriptor left; call it again then."""
@@ -50,29 +58,12 @@ class Writer:
                 return
             with contextlib.ExitStack() as opened:
                 selector = opened.enter_context(selectors.DefaultSelector())
-                woken, wake_up = map(opened.enter_context, socket.socketpair())
-                woken.setblocking(False)
-                wake_up.setblocking(False)
-                selector.register(woken, selectors.EVENT_READ)
-                thread = start_daemon(lambda: self._run(selector, woken), "wschat-writer")
+                close_in_child(selector)
+                wake_up = opened.enter_context(contextlib.closing(WakeUp()))
+                selector.register(wake_up, selectors.EVENT_READ)
+                thread = start_daemon(lambda: self._run(selector, wake_up), "wschat-writer")
                 opened.pop_all()
             self._thread, self._wake_up = thread, wake_up
-
-    def reset(self) -> None:
-        """Begin without a thread and without work: in a new object, and in a forked child, which has no thread of its parent."""
-        # Guards `_thread`, `_wake_up` and the setting of `_is_stopping`; taken last of all locks.
-        self._thread_lock = threading.Lock()
-        self._thread = None
-        self.ident = 0
-        """The identifier of the thread; 0 while it does not run."""
-        if self._wake_up is not None:
-            self._wake_up.close()
-        self._wake_up = None
-        # Appended to by any thread, emptied by the writer thread: deques need no lock for that.
-        self._requests: deque[Drainable | int] = deque()  # transports to watch, descriptors to unwatch
-        self._corks: deque[Cork] = deque()  # to be released early
-        self._flushables: deque[Flushable] = deque()  # to be flushed
-        self._is_ticking = False  # the thread wakes up in time to release corks
 
     def watch(self, transport: Drainable) -> None:
         """Drain this transport whenever its socket is writable, until nothing is left."""
@@ -111,18 +102,15 @@ class Writer:
         with self._thread_lock:
             # With the lock held: else it could be closed now, and its descriptor be another socket's.
             if self._wake_up is not None:
-                try:
-                    self._wake_up.send(b"\0")
-                except OSError:
-                    pass  # full, so it is awake; or closed, so it has stopped
+                self._wake_up.send()
 
-    def _run(self, selector: selectors.BaseSelector, woken: socket.socket) -> None:
+    def _run(self, selector: selectors.BaseSelector, wake_up: WakeUp) -> None:
         self.ident = threading.get_ident()
-        with selector, woken:
+        with selector:
             release_at: float | None = None
             while not self._is_stopping:
                 try:
-                    self._drain(selector.select(self._select_timeout(release_at)), selector)
+                    self._drain(selector.select(self._select_timeout(release_at)), selector, wake_up)
                     self._process_requests(selector)
                     self._flush_all()
                     release_at = self._release_due_corks(release_at)
@@ -135,13 +123,12 @@ class Writer:
             except Exception:
                 logger.exception("the writer failed")
         with self._thread_lock:
-            assert self._wake_up is not None
-            self._wake_up.close()
+            wake_up.close()
 
-    def _drain(self, ready: list[tuple[selectors.SelectorKey, int]], selector: selectors.BaseSelector) -> None:
+    def _drain(self, ready: list[tuple[selectors.SelectorKey, int]], selector: selectors.BaseSelector, wake_up: WakeUp) -> None:
         for key, _ in ready:
             if key.data is None:
-                key.fileobj.recv(4096)  # type: ignore[union-attr]  # the other end of `_wake_up`
+                wake_up.clear()
             elif not key.data.drain():
                 selector.unregister(key.fd)
 

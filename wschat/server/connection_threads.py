@@ -7,7 +7,6 @@ prepares its next message, so that the next connection need not wait for a threa
 from __future__ import annotations
 
 import _thread
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -25,14 +24,12 @@ class ConnectionThreads(Generic[Task]):
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()  # for the spare thread; None ends it
         self._spare_lock = threading.Lock()  # guards all attributes below; no other lock is taken while it is held
         self._has_spare = False
-        self._spare_process = 0  # the process of the spare thread: a forked child does not inherit it
         self._is_closed = False
 
     def run(self, task: Task) -> None:
         """Run a task in the spare thread or in a new one. Raises RuntimeError if no thread can be started."""
         with self._spare_lock:
-            has_spare = self._has_spare and self._spare_process == os.getpid()
-            self._has_spare = False
+            has_spare, self._has_spare = self._has_spare, False
         if has_spare:
             self._tasks.put(task)
         else:
@@ -48,7 +45,6 @@ class ConnectionThreads(Generic[Task]):
             except RuntimeError:
                 return  # `run` tries again, and raises
             self._has_spare = True
-            self._spare_process = os.getpid()
 
     def close(self) -> None:
         """End the spare thread. Tasks that run are not affected."""

@@ -18,6 +18,7 @@ from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.connection.quota import Quota
 from wschat.counters import Load, counters
+from wschat.forks import ForkAware, close_copy
 from wschat.limits import Limits
 from wschat.protocol.frames import CloseCode
 from wschat.server.idle_connections import IdleConnections
@@ -31,15 +32,12 @@ logger = logging.getLogger("wschat.server")
 _HANDLER_GRACE = 1.0
 
 
-class Connections:
+class Connections(ForkAware):
     """The connections of one server. Thread-safe; only `close_all` waits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # Guards all attributes below. Reentrant, because a signal handler may stop the server. Taken before the outboxes' locks.
-        # A plain lock for `with`: entering a Condition costs two more calls, and each opening enters it several times.
-        self._connections_lock = threading.RLock()
-        self._removed = threading.Condition(self._connections_lock)  # notified when `close_all` may return
+        self._make_locks()
         self._peers: dict[socket.socket, Peer | None] = {}  # all connections; None while a connection is plain HTTP
         self._http: set[socket.socket] = set()  # those that are plain HTTP and may be shut down without a close frame
         self._addresses: dict[socket.socket, str] = {}  # the address that a connection counts for
@@ -53,6 +51,20 @@ class Connections:
         self._socket_of_thread: dict[int, socket.socket] = {}  # by thread identifier; used by that thread only
         self._is_closing = False
         self._drain: float | None = None
+        self._watch_forks()
+
+    def _make_locks(self) -> None:
+        # Guards all other attributes. Reentrant, because a signal handler may stop the server. Taken before the outboxes' locks.
+        # A plain lock for `with`: entering a Condition costs two more calls, and each opening enters it several times.
+        self._connections_lock = threading.RLock()
+        self._removed = threading.Condition(self._connections_lock)  # notified when `close_all` may return
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._make_locks()
+        for sock in self._peers:
+            close_copy(sock)
+        self._peers.clear()
 
     @property
     def is_closing(self) -> bool:

@@ -11,6 +11,7 @@ from typing import cast
 
 from wschat.connection.streams import AT_ONCE
 from wschat.connection.timers import Timers
+from wschat.forks import close_in_child
 from wschat.server.requests import END_OF_HEAD
 
 _READ_BYTES = 4096
@@ -34,6 +35,7 @@ class Overload:
         self._sockets: set[socket.socket] = set()
         self._heads: dict[socket.socket, bytes] = {}  # what has been received, of those without a response; the selector watches them
         self._selector = selectors.DefaultSelector()
+        close_in_child(self._selector)
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a request has come. Raises AttributeError where selectors have none (Windows)."""
@@ -46,6 +48,7 @@ class Overload:
                 sock.close()
                 return
             sock.setblocking(False)
+            close_in_child(sock)
             self._sockets.add(sock)
             self._heads[sock] = b""
             self._selector.register(sock, selectors.EVENT_READ)

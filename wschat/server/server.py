@@ -24,6 +24,7 @@ from wschat.connection.streams import was_interrupted
 from wschat.counters import Load, Refusal, counters
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, HttpConnectionClosed, RequestRefused, UsageError
+from wschat.forks import ForkAware, close_in_child
 from wschat.protocol.frames import CloseCode
 from wschat.server.addresses import host_of, is_on_loopback
 from wschat.server.config import DEFAULT_CONFIG, ServerConfig, with_settings
@@ -86,13 +87,14 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self.ws.close(CloseCode.INTERNAL_ERROR if has_failed else CloseCode.NORMAL)
 
 
-class WebSocketServer(socketserver.TCPServer):
+class WebSocketServer(ForkAware, socketserver.TCPServer):
     """A WebSocket server that follows the conventions of `socketserver`.
 
     `address` is (host, port), where port 0 means any free port and a host with colons is IPv6; or the path of a Unix socket; or a
     listening socket. `handler_class` is a `WebSocketHandler`. `config` holds the settings, and each field of `ServerConfig` can also
     be given as a keyword argument, which wins. Raises UsageError for an invalid value and TypeError for an unknown keyword.
-    As a context manager, it stops at the end of the block.
+    As a context manager, it stops at the end of the block. A process that was forked after the server was made cannot use it: methods raise
+    UsageError there, but `server_close` and the end of a `with` block do nothing.
     """
 
     allow_reuse_address = os.name != "nt"  # on Windows, it would let another program listen on the same port
@@ -136,6 +138,7 @@ class WebSocketServer(socketserver.TCPServer):
             raise
         answers_to_some = config.hosts.names or (self.address_family in _TCP and is_on_loopback(self.socket))
         self._http = HttpSettings(self._connections, self._background.timers, config, config.hosts if answers_to_some else None)
+        self._watch_forks()
         log_listening(self._place())
 
     def __repr__(self) -> str:
@@ -156,6 +159,7 @@ class WebSocketServer(socketserver.TCPServer):
                 super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
             self._unix_path = address if isinstance(address, str) else None
         self.socket.setblocking(False)
+        close_in_child(self.socket)
 
     @property
     def port(self) -> int:
@@ -191,9 +195,8 @@ class WebSocketServer(socketserver.TCPServer):
         self._serving_thread = threading.get_ident()  # before the event is cleared, so that no signal handler waits for it
         self._has_stopped_accepting.clear()
         try:
-            self._background.start()  # a forked child has lost them
-            self._wake_up.renew_in_child()
             with selectors.DefaultSelector() as selector:
+                close_in_child(selector)
                 selector.register(self._wake_up, selectors.EVENT_READ)
                 selector.register(self.socket, selectors.EVENT_READ)
                 with contextlib.suppress(ValueError):  # without a descriptor, its clients are answered a second later
@@ -216,6 +219,7 @@ class WebSocketServer(socketserver.TCPServer):
                 self._end_serving()
 
     def _check_may_serve(self) -> None:
+        self._check_process()
         if self.socket.fileno() < 0:
             raise UsageError(f"{self!r} has been stopped: make a new server")
         if self._serving_thread or self._thread not in (None, threading.current_thread()):
@@ -223,6 +227,7 @@ class WebSocketServer(socketserver.TCPServer):
 
     def request_shutdown(self) -> None:
         """Make `serve_forever` return, without waiting. For signal handlers. Call `shutdown` or `stop` afterwards."""
+        self._check_process()
         self._is_stopping = True
         self._wake_up.send()
 
@@ -235,6 +240,7 @@ class WebSocketServer(socketserver.TCPServer):
         Thread-safe. In a signal handler that has interrupted code of this package, this returns at once, and `serve_forever` or
         another thread does the work. The handler of a connection does not wait for its own connection.
         """
+        self._check_process()
         if self._leave_to_another(lambda: self.shutdown(drain)):
             return
         self.request_shutdown()
@@ -271,10 +277,20 @@ class WebSocketServer(socketserver.TCPServer):
             self._fd_reserve.close()
             release_background_threads(self._background)
 
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._is_closed = True  # `server_close` has nothing to release, and the socket's file is the parent's
+        self._fd_reserve.close()
+        self._threads = ConnectionThreads(self._handle)
+        self._threads.close()  # the thread that has forked may be one of them, and starts no spare
+
     def stop(self, drain: float | None = None) -> None:
         """Call `shutdown` and `server_close`, and wait for the background thread. Thread-safe, as `shutdown`. May be called again."""
-        if sys.is_finalizing() or self._leave_to_another(lambda: self.stop(drain)):
-            return  # at exit no other thread runs; else another thread stops the server
+        if sys.is_finalizing():
+            return  # no other thread runs
+        self._check_process()
+        if self._leave_to_another(lambda: self.stop(drain)):
+            return
         self.shutdown(drain)
         self.server_close()
         if self._thread is not None:
@@ -284,7 +300,8 @@ class WebSocketServer(socketserver.TCPServer):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        if not self._is_inherited:
+            self.stop()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start the thread of an accepted connection, or refuse the connection (503)."""

@@ -22,6 +22,7 @@ class RecordingStream:
         self.wait = stream.wait
         self.fileno = stream.fileno
         self.close = stream.close
+        self.leave_to_parent = stream.leave_to_parent
 
     def recv(self, max_bytes: int, /) -> bytes:
         """Wait for bytes and return them."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from wschat.brokers.opening import open_broker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 from wschat.errors import HistoryUnavailable, RequestRefused, UsageError
+from wschat.forks import ForkAware
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.server.origins import READABLE_BY_ALL, check_origin, cross_origin_headers, is_preflight, joined_headers, parse_origins
 from wschat.server.proxies import parse_networks
@@ -44,7 +45,7 @@ class _OpenChat(NamedTuple):
     websockets: WebSocketApp
 
 
-class ChatMiddleware:
+class ChatMiddleware(ForkAware):
     """A WSGI application that serves the chat below a path, its pages, its API and its WebSockets; `app` gets all other requests.
 
     `history` is where messages are kept, as for `open_broker`: `memory`, `off` or the path of a file, which only one process can use.
@@ -76,9 +77,16 @@ class ChatMiddleware:
         self._limits = limits
         self._insiders = insiders
         self._options = options
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()  # guards `_opened` and `_is_opening`
         self._opened: Future[_OpenChat] = Future()
         self._is_opening = False
+        self._watch_forks()
+
+    def _leave_to_parent(self) -> None:
+        self._begin_anew()  # gunicorn's workers have a chat each, if the application is loaded before they are forked
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request. For a WebSocket, waits until it has ended. While the history cannot be opened, the response is 503."""

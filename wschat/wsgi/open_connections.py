@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 
+from wschat.forks import call_in_child
 from wschat.limits import Limits
 from wschat.server.connections import Connections
 from wschat.server.refusals import STOPPING
@@ -41,7 +41,7 @@ def close_all() -> None:
             _thread.start_new_thread(connections.close_all, (limits.close_timeout or None,))
 
 
-def _reset_after_fork() -> None:
+def _begin_anew() -> None:
     """In a forked child: the connections are the parent's."""
     global _lock, _is_closing
     _lock = threading.Lock()
@@ -49,5 +49,4 @@ def _reset_after_fork() -> None:
     _is_closing = False
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
+call_in_child(_begin_anew)

@@ -32,6 +32,7 @@ from wschat.brokers.sqlite.schema import check_compatible, migrate, read_epoch
 from wschat.brokers.sqlite.write_queue import PendingAppend, WriteQueue
 from wschat.daemons import start_daemon
 from wschat.errors import HistoryUnavailable, UsageError
+from wschat.forks import ForkAware
 
 logger = logging.getLogger("wschat.brokers")
 
@@ -41,7 +42,7 @@ _MAX_ROOMS_MAINTAINED = 200  # between two batches of messages
 _MAX_INTEGER = (1 << 63) - 1  # of SQLite
 
 
-class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
+class SqliteBroker(ForkAware, RoomTable[RoomEntry], LocalPresence, Broker):
     """Keeps the log and the rules in a file, which is created if it does not exist. Raises UsageError if that is not possible.
 
     A file belongs to one server: the second one that opens it is refused.
@@ -69,6 +70,15 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
             except OSError as error:
                 raise UsageError(f"cannot keep a history in {self.path}: {error.strerror}") from None
             opened.pop_all()
+        self._watch_forks()
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._file_lock.leave_to_parent()
+        # The connections stay as they are, and live as long as the process: the frame of the writer thread, which runs no more, has them.
+        self._readers.leave_to_parent()
+        self._queue = WriteQueue()
+        self._queue.close()
 
     def _open_log(self) -> None:
         check_compatible(self._database, str(self.path))
@@ -93,6 +103,8 @@ class SqliteBroker(RoomTable[RoomEntry], LocalPresence, Broker):
         return len(self._unreadable)
 
     def close(self) -> None:
+        if self._is_inherited:
+            return
         self._queue.close()
         if sys.is_finalizing():
             return  # the writer is a daemon thread, and does not run any more; acknowledged messages are on the disk

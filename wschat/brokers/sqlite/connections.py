@@ -97,6 +97,11 @@ class ReaderPool:
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
 
+    def leave_to_parent(self) -> None:
+        """Lend no more connections in a forked child. None is closed: SQLite would take part in what the parent does with the files."""
+        self._is_closed = True
+        self._free = threading.Semaphore(MAX_READERS)
+
     def close(self) -> None:
         """Wait for the reads in progress, and close all connections."""
         self._is_closed = True

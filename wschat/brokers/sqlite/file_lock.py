@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from wschat.errors import UsageError
+from wschat.forks import call_in_child
 
 try:
     import fcntl
@@ -59,6 +60,12 @@ class FileLock:
                 "remove the others, or make copies"
             )
 
+    def leave_to_parent(self) -> None:
+        """Close the descriptor of a forked child, with which it would hold the lock when the parent has ended."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     def close(self) -> None:
         """Unlock the file. May be called more than once."""
         with _locked_lock:
@@ -66,6 +73,16 @@ class FileLock:
             if descriptor is not None:
                 os.close(descriptor)
                 _locked.discard(self.identity)
+
+
+def _forget_locks() -> None:
+    """In a forked child: the locks, and the one that may have held `_locked_lock`, are in the parent."""
+    global _locked_lock
+    _locked_lock = threading.Lock()
+    _locked.clear()
+
+
+call_in_child(_forget_locks)
 
 
 def identity_of(path: Path) -> Identity | None:
