@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 from textwrap import dedent
@@ -12,8 +13,9 @@ import pytest
 from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
 from tests.programs import run_program
+from tests.server.command import running
 from tests.tls import make_certificate
-from wschat import Connection, Limits
+from wschat import Connection, Limits, connect
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system has no /proc")
@@ -493,3 +495,24 @@ def test_a_handler_in_a_child_ends_with_an_error_and_its_client_stays(url: str) 
     output = run_forking(source, url)
     assert output.count("was made before a fork") == 2
     assert [line for line in output.splitlines() if line in ("one", "two")] == ["one", "two"]
+
+
+def test_terminating_a_child_of_the_command_leaves_the_command_alone(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        dedent("""
+        import multiprocessing
+        import time
+
+        def handler(ws):
+            for message in ws:
+                process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+                process.start()
+                process.terminate()
+                process.join()
+                ws.send(f"{message} {process.exitcode}")
+        """)
+    )
+    with running("--app", f"{tmp_path / 'app.py'}:handler", "--port", "0") as command, connect(command.url) as ws:
+        for text in ("one", "two"):
+            ws.send(text)
+            assert ws.recv(TIMEOUT) == f"{text} {-signal.SIGTERM}"

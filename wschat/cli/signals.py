@@ -6,41 +6,59 @@ A signal handler can do neither, because it interrupts the main thread at any po
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from wschat.daemons import join_daemon, start_daemon
+from wschat.forks import ForkAware, close_copy
 
 logger = logging.getLogger("wschat.server")
 
 _READ_BYTES = 4096
+_handled: set[int] = set()  # the signals that have an action
 
 
-class Signals:
+class Signals(ForkAware):
     """Calls an action for each signal, one at a time, in a thread that ends with the block.
 
-    Equal signals that arrive while an action runs count once. After the block, signals are ignored. For the main thread.
+    Equal signals that arrive while an action runs count once. After the block, signals are ignored. For the main thread. In a process
+    that is forked in the block, signals do what they did before it.
     """
 
     def __init__(self, actions: Mapping[int, Callable[[], None]]) -> None:
         self._actions = actions
         self._arrived, self._arrivals = socket.socketpair()
+        self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         self._arrived.setblocking(False)
         # The interpreter writes the number of each signal to this socket. If it is full, the number is likely to be there already.
         signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
-        for number in self._actions:
-            signal.signal(number, _do_nothing)
+        self._earlier = {number: signal.signal(number, _do_nothing) for number in self._actions}
+        self._watch_forks()
+        _handled.update(self._actions)
         self._thread = start_daemon(self._act, "wschat-signals")
         return self
 
     def __exit__(self, *error: object) -> None:
+        _handled.clear()
         signal.set_wakeup_fd(-1)
         self._arrived.close()
         join_daemon(self._thread)
         self._arrivals.close()
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        # Else a signal to the child would reach the thread of the parent, and would not end the child.
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        close_copy(self._arrived)
+        close_copy(self._arrivals)
 
     def _act(self) -> None:
         while numbers := self._arrivals.recv(_READ_BYTES):
@@ -53,3 +71,27 @@ class Signals:
 
 def _do_nothing(*_: object) -> None:
     """Take the place of the default handler, which would end the process."""
+
+
+class _Mask(threading.local):
+    before_fork: set[int] | None = None
+
+
+_mask = _Mask()
+
+
+def _block() -> None:
+    """Have signals to a new child wait until it has handlers of its own."""
+    if _handled:
+        _mask.before_fork = signal.pthread_sigmask(signal.SIG_BLOCK, _handled)
+
+
+def _unblock() -> None:
+    if _mask.before_fork is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before_fork)
+        _mask.before_fork = None
+
+
+if hasattr(os, "register_at_fork"):
+    # In a child, functions are called in the order of registration: this one after `_leave_to_parent`.
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_unblock)
