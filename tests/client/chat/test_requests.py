@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.client.chat.conftest import ClientFactory, Signed
 from tests.client.chat.peers import Script
 from tests.concurrency import TIMEOUT, eventually
 from wschat import ChatClient, ConnectionClosed, OutcomeUnknown, Rejected, UsageError
+from wschat.client.chat.requests import PendingRequest, Requests
 from wschat.events import Ack, Pong
 
 
@@ -228,6 +230,58 @@ def test_an_invalid_id_is_a_usage_error(signed: Signed, wrong: str | int) -> Non
 def test_a_field_that_json_cannot_represent_is_a_usage_error(signed: Signed, wrong: object) -> None:
     with pytest.raises(UsageError, match="say: a field cannot be sent"):
         signed.client.run("say", room="tea", text=wrong)
+
+
+class InterruptedConnection:
+    """A connection of which every other call of `send` is interrupted, as by Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self._is_interrupted = False
+
+    def send(self, text: str) -> None:
+        self._is_interrupted = not self._is_interrupted
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+        self.sent.append(text)
+
+
+@pytest.fixture
+def interrupted() -> tuple[Requests, InterruptedConnection]:
+    requests, connection = Requests(threading.RLock(), 10), InterruptedConnection()
+    requests.begin(connection, {})  # type: ignore[arg-type]
+    return requests, connection
+
+
+def test_a_request_of_the_client_whose_sending_was_interrupted_is_sent_again(interrupted: tuple[Requests, InterruptedConnection]) -> None:
+    requests, connection = interrupted
+    request = PendingRequest(threading.RLock(), "history", {"room": "tea"})
+    requests.add_urgent(request)
+    with pytest.raises(KeyboardInterrupt):
+        requests.pump()
+    requests.pump()
+    assert connection.sent == [request.text]
+
+
+@pytest.mark.parametrize("action", ["say", "whisper"])
+def test_a_request_whose_sending_another_thread_interrupted(
+    interrupted: tuple[Requests, InterruptedConnection], pool: ThreadPoolExecutor, action: str
+) -> None:
+    requests, connection = interrupted
+    request = PendingRequest(requests._lock, action, {"text": "Hello!"})
+    reply = pool.submit(requests.perform, request, TIMEOUT)
+    eventually(lambda: requests._waiting)
+    requests.open()
+    with pytest.raises(KeyboardInterrupt):
+        requests.pump()
+    if action == "whisper":
+        with pytest.raises(OutcomeUnknown, match="the sending was interrupted"):
+            reply.result(TIMEOUT)
+        return
+    eventually(lambda: connection.sent)
+    requests.complete(request, Ack(request.id))
+    assert reply.result(TIMEOUT) == Ack(request.id)
+    assert connection.sent == [request.text]
 
 
 def test_requests_of_a_client_that_is_closed(signed: Signed, pool: ThreadPoolExecutor) -> None:

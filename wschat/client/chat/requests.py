@@ -126,6 +126,9 @@ class Requests:
                 connection.send(request.text)
             except ConnectionClosed:
                 return None  # the thread that receives finds the end
+            except BaseException:  # of a signal handler, perhaps before the request was sent, which may be that of another thread
+                self._take_back(request)
+                raise
 
     def begin(self, connection: Connection, limits: Mapping[str, object]) -> None:
         """Send urgent requests on a new connection."""
@@ -151,12 +154,7 @@ class Requests:
                 sent.remove(longest)
                 _fail(longest, Rejected("too-big", f"The request is too long for the server: {closed.reason}".removesuffix(": ")))
             for request in reversed(sent):
-                request.is_in_flight = False
-                request.is_uncertain = True
-                if request.is_repeatable:
-                    self._waiting.appendleft(request)
-                else:
-                    _fail(request, request.unknown("the connection was lost before the reply"))
+                self._send_again(request, "the connection was lost before the reply")
 
     def find(self, event: Event) -> PendingRequest | None:
         """Return the request that an event is the reply to, or None."""
@@ -204,6 +202,26 @@ class Requests:
                 raise UsageError(f"a request with the id {request.id!r} is waiting for its reply: use another id")
             self._pending[request.id] = request
             self._waiting.append(request)
+
+    def _take_back(self, request: PendingRequest) -> None:
+        """Take back a request whose sending was interrupted, unless the connection was lost meanwhile."""
+        with self._lock:
+            if self._sent.pop(request.id, None) is not request:
+                return
+            if request.id in self._pending:
+                self._send_again(request, "the sending was interrupted")
+            else:
+                self._urgent.appendleft(request)
+
+    def _send_again(self, request: PendingRequest, why: str) -> None:
+        """Send a caller's request first of all, if it may be done twice; otherwise its outcome is unknown."""
+        request.is_in_flight = False
+        request.is_uncertain = True
+        if request.is_repeatable:
+            self._waiting.appendleft(request)
+            request.changed.notify_all()
+        else:
+            _fail(request, request.unknown(why))
 
     def _late(self, request: PendingRequest, timeout: float | None) -> Exception:
         if request.is_in_flight or request.is_uncertain:
