@@ -44,6 +44,7 @@ def test_a_word_becomes_a_value_of_the_type(annotation: object, word: str, value
         (int, "1_000", "a whole number"),
         (int, "9" * 10_000, "a whole number"),
         (float, "nan", "a number"),
+        (float, "1_0", "a number"),
         (float, "x", "a number"),
         (bool, "maybe", "yes or no"),
         (Literal["left", "right"], "up", "one of left, right"),

@@ -36,7 +36,7 @@ def _whole_number(word: str) -> int:
 
 def _number(word: str) -> float:
     number = float(word)
-    if not math.isfinite(number):
+    if not math.isfinite(number) or "_" in word:
         raise ValueError(word)
     return number
 
