@@ -61,6 +61,28 @@ def test_a_full_queue_makes_the_bot_wait_and_nothing_is_lost(chat: Guests, bot_o
     assert "were not handled" not in caplog.text
 
 
+def test_messages_that_come_while_the_bot_stops_are_counted(chat: Guests, bot_of: BotFactory, caplog: pytest.LogCaptureFixture) -> None:
+    alice = chat.v1("alice", "tea")
+    bot = bot_of(workers=1, max_pending=1)
+    waiting = Waiting(bot)
+    bot.start()
+    eventually(lambda: bot.client.connected)
+    alice.say("one")
+    eventually(lambda: waiting.handled)
+    alice.say("two")
+    eventually(lambda: "messages wait" in caplog.text)
+    runner_of_bot = bot._runner
+    assert runner_of_bot is not None
+    closing = threading.Thread(target=bot.close)
+    closing.start()
+    eventually(lambda: runner_of_bot._too_late)
+    waiting.go_on.set()
+    closing.join()
+    assert waiting.handled == ["one"]
+    assert "1 messages were not handled: the bot was stopping when they came" in caplog.text
+    assert "too many of their senders" not in caplog.text
+
+
 def test_the_bot_asks_for_the_moderators_after_it_has_waited_and_rejoins_no_room(chat: Guests, bot_of: BotFactory) -> None:
     root, alice = chat.v1(path="/?name=root&password=secret", room="tea"), chat.v1("alice", "coffee")
     root.join("coffee")

@@ -32,6 +32,7 @@ _DRAIN_SECONDS = 5.0  # for the handlers of what was received before the bot was
 _MIN_SAY_TIMEOUT = 10.0
 _COMPLAINT_SECONDS = 60.0
 _REFUSED = "%d messages were not handled: too many of their senders were waiting"
+_TOO_LATE = "%d messages were not handled: the bot was stopping when they came"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ class Runner:
         self._speak_by = speak_by
         self._on_end = on_end
         self._schedule = Schedule(handlers.periodic, self._submit_periodic)
-        # For the thread that takes the events: how many messages were refused and not reported yet, and when what was logged.
+        # For the thread that takes the events: how many messages were refused and not reported yet, or came too late, and when what was
+        # logged.
         self._refused = 0
+        self._too_late = 0
         self._complained_at: dict[str, float] = {}
 
     def start(self) -> None:
@@ -108,8 +111,9 @@ class Runner:
             logger.warning("%d handlers and messages were not finished within %g s", unfinished, _DRAIN_SECONDS)
         self._client.close()
         join_daemon(self._thread)
-        if self._refused:
-            logger.warning(_REFUSED, self._refused)
+        for text, number in ((_REFUSED, self._refused), (_TOO_LATE, self._too_late)):
+            if number:
+                logger.warning(text, number)
 
     def _run(self) -> None:
         try:
@@ -130,7 +134,11 @@ class Runner:
         if self._workers.is_full:
             self._complain("the handlers are slower than the messages that come: messages wait")
             self._incoming.forget_moderators()  # the client may fetch messages after it has delivered later events
-        if not self._workers.submit(key, job, wait=True):
+        if self._workers.submit(key, job, wait=True):
+            return
+        if self._workers.is_stopping:
+            self._too_late += 1
+        else:
             self._refused += 1
             if self._complain(_REFUSED, self._refused):
                 self._refused = 0

@@ -57,6 +57,12 @@ class Workers:
             return False
 
     @property
+    def is_stopping(self) -> bool:
+        """True once no more jobs are taken."""
+        with self._lock:
+            return self._is_stopping
+
+    @property
     def is_full(self) -> bool:
         """True if the next job has to wait until another one is done."""
         with self._lock:
