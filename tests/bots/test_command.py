@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -59,6 +61,18 @@ def test_a_usage_error_is_exit_code_2(invoke: Callable[..., Result]) -> None:
     result = invoke(main, ["http://chat"])
     assert result.exit_code == 2
     assert "the URL of a WebSocket must begin with ws:// or wss://" in result.output
+
+
+def test_a_file_or_a_port_that_cannot_be_used_is_exit_code_2(invoke: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a secret of 16 letters or more")
+    result = invoke(import_module("wschat.bots.logtail").main, ["ws://chat", str(tmp_path / "file/log")])
+    assert result.exit_code == 2
+    assert "file/log" in result.output
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = invoke(import_module("wschat.bots.webhook").main, ["ws://chat", "--secret-file", str(tmp_path / "file"), "--port", port])
+    assert result.exit_code == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in result.output
 
 
 def test_a_refusal_is_exit_code_3(invoke: Callable[..., Result], chat: Guests, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,8 +20,8 @@ def bot_command(name: str) -> Callable[[Callable[..., Bot]], click.Command]:
     """Return a decorator for a function that makes a bot, which becomes a command that runs it.
 
     The function is called with the keywords `url`, `name`, `rooms`, `token`, `password` and `secret` for `Bot`, and with those of its own
-    options. The exit code is 0 after Ctrl-C or SIGTERM, 2 for a wrong use, 3 if the server refuses the bot, and 4 if another connection has
-    taken over its name.
+    options. The exit code is 0 after Ctrl-C or SIGTERM, 2 for a wrong use, or a file or a port that cannot be used, 3 if the server refuses
+    the bot, and 4 if another connection has taken over its name.
     """
     parts = [
         click.argument("url"),
@@ -55,7 +55,7 @@ def _run(make_bot: Callable[..., Bot], options: dict[str, Any]) -> None:
     open_standard_streams()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        bot = make_bot(**options)
+        bot = _make(make_bot, options)
         signal.signal(signal.SIGTERM, lambda *_: bot.stop())
         bot.run()
     except UsageError as error:
@@ -64,3 +64,11 @@ def _run(make_bot: Callable[..., Bot], options: dict[str, Any]) -> None:
         raise SystemExit(_NOT_OPENED) from None
     except ConnectionClosed:
         raise SystemExit(_LOST) from None
+
+
+def _make(make_bot: Callable[..., Bot], options: dict[str, Any]) -> Bot:
+    """Make a bot. Raises UsageError if it cannot have what it needs, such as a file or a port."""
+    try:
+        return make_bot(**options)
+    except OSError as error:
+        raise UsageError(str(error)) from None
