@@ -7,7 +7,10 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import h11
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import wschat
 from tests.concurrency import TIMEOUT, eventually
@@ -17,7 +20,7 @@ from tests.server.raw import ACCEPT, Raw, request
 from tests.server.wiring import http_connection
 from wschat import Limits, Request, RequestRefused, UsageError
 from wschat.errors import HttpConnectionClosed
-from wschat.server.requests import check_path_prefix, parse_opening
+from wschat.server.requests import check_path_prefix, parse_opening, parse_plain, parse_simple
 
 
 @pytest.fixture
@@ -279,3 +282,60 @@ def test_invalid_prefixes_raise_usage_error(prefix: str) -> None:
 def test_a_target_may_be_a_url(pair: tuple[socket.socket, socket.socket]) -> None:
     """RFC 9112, section 3.2.2: servers must accept the absolute form."""
     assert parse_opening(plain("http://h/a?x=1")).path == "/a"
+
+
+# Simple heads, which are parsed without h11
+
+_FIELDS = st.sampled_from(
+    [
+        b"Host: a", b"host:b:80", b"HOST:\t[::1]\t ", b"Host: a b", b"Host:", b"Accept: */*", b"accept:x", b"X-Empty:", b"X:  ", b"X: a:b",
+        b"X-\xe9: y", b"X: \xe9\x85\xa0", b"X: a\tb", b"X: a\x00b", b"X: a\x0bb", b"X: \x7f", b"X: a\rb", b"X : y", b" X: y", b"X_Y: z",
+        b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Connection: close", b"no colon", b"", b": x",
+        b"!#$%&'*+-.^_`|~: x", b"X\x80: y",
+    ]
+)  # fmt: skip
+_LINES = st.builds(
+    lambda method, target, version: b" ".join([method, target, version]),
+    st.sampled_from([b"GET", b"HEAD", b"get", b"POST", b"CONNECT", b"GET ", b"G\x00T", b""]),
+    st.sampled_from([b"/", b"/a?b=%20", b"//a", b"/#a", b"*", b"a", b"http://a/", b"/\xe9", b"/\x00", b"/a b", b"/\x7f", b'/!"$~', b"/\t"]),
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"http/1.1", b"HTTP/1.1 ", b"HTTP/11"]),
+)
+_USUAL_LINES = st.sampled_from([b"GET / HTTP/1.1", b"HEAD /a?b HTTP/1.1"])
+_ENDS = st.sampled_from([b"\r\n", b"\n", b"\r\n ", b"\r"])
+
+
+def head_of(line: bytes, fields: list[bytes], end: bytes) -> bytes:
+    """Return a head in which one line may end otherwise than the others."""
+    lines = [line, b"Host: a", *fields]
+    return end.join([b"\r\n".join(lines[:-1]), lines[-1]]) + b"\r\n\r\n"
+
+
+_HEADS = st.builds(head_of, _USUAL_LINES | _LINES, st.lists(_FIELDS, max_size=4), _ENDS) | st.builds(
+    lambda line, fields: b"\r\n".join([line, *fields, b"", b""]), _LINES, st.lists(_FIELDS, max_size=4)
+)
+
+
+@given(_HEADS)
+@example(b"GET / HTTP/1.1\r\nHost: a\r\nX: \t b c \t\r\n\r\n")
+def test_a_simple_head_is_parsed_as_h11_does(head: bytes) -> None:
+    request = parse_simple(head)
+    if request is not None:
+        http = h11.Connection(h11.SERVER)
+        http.receive_data(head)
+        assert request == parse_plain(http)
+        assert isinstance(http.next_event(), h11.EndOfMessage)
+        assert http.trailing_data == (b"", False)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_head_of_a_browser_is_simple(method: str) -> None:
+    fields = {"Host": "a.example", "User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html,*/*;q=0.8", "Cookie": 'a="b"; c=d'}
+    head = "".join([f"{method} /a/b?c=%20 HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items()), "\r\n"])
+    assert parse_simple(head.encode()) == Request(method, "/a/b?c=%20", {name.lower(): value for name, value in fields.items()})
+
+
+@pytest.mark.parametrize(
+    "head", [plain("/")[:-2], plain("/") + b"x", plain("/") * 2, b"GET / HTTP/1.1\r\n\r\n", plain("/").replace(b"GET", b"POST")]
+)
+def test_other_heads_are_left_to_h11(head: bytes) -> None:
+    assert parse_simple(head) is None

@@ -23,7 +23,7 @@ import h11
 from wschat.connection.connection import Connection
 from wschat.connection.event_stream import EventStream
 from wschat.connection.streams import open_stream
-from wschat.counters import Refusal, counters, refusal_of
+from wschat.counters import counters, refusal_of
 from wschat.errors import ConnectionClosed, HttpConnectionClosed, RequestRefused
 from wschat.server.addresses import host_of
 from wschat.server.handshake import Handshake
@@ -32,11 +32,12 @@ from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.origins import is_preflight, joined_headers
 from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
 from wschat.server.request_body import READ_BYTES, RequestBody
-from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain
+from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, parse_simple
 from wschat.server.response_writer import ResponseWriter
 from wschat.server.responses import EventsResponse, Response, WrittenResponse, encode_events_head, error_response, retry_response
 from wschat.server.timeouts import PeerTimeout
-from wschat.server.wsgi import WsgiApp, respond
+from wschat.server.tls import do_handshake
+from wschat.server.wsgi import Gateway
 
 logger = logging.getLogger("wschat.server")
 
@@ -69,11 +70,11 @@ class HttpConnection:
         self._can_send_files = self._scheme == "http" and hasattr(os, "sendfile")
         self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
         self._head = b""
-        self._received = b""  # beyond the head or the request; the next request begins with it
+        self._received = b""  # beyond the head or the request: the next request begins with it
         self._has_answered = False
         self._is_opening = False
-        self._h11: h11.Connection  # of the current plain request, as the next one; an opening needs none
         self._body: RequestBody | None = None  # that of the current plain request, if it has one
+        self._wsgi: Gateway | None = None  # made for the first request to the WSGI application
 
     def open_websocket(self) -> Connection:
         """Answer requests until one of them opens a WebSocket.
@@ -96,7 +97,7 @@ class HttpConnection:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._timeout.start(settings.config.limits.opening_timeout)
         if isinstance(self._socket, ssl.SSLSocket):
-            _start_tls(self._socket, self._client_address)
+            do_handshake(self._socket, self._client_address)
         head = self.read_head()
         while settings.config.has_http and not _ASKS_FOR_WEBSOCKET.search(head):
             self._answer(head)
@@ -148,21 +149,25 @@ class HttpConnection:
 
     def _parse(self, head: bytes) -> Request:
         """Parse the head of a plain request. Raises RequestRefused (400, 501, 505)."""
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), READ_BYTES))
-        self._h11.receive_data(head + self._received)
-        self._received = b""
-        request = parse_plain(self._h11)
         self._body = None
-        if "content-length" in request.headers or "transfer-encoding" in request.headers:
-            limits = self._settings.config.limits
-            self._body = RequestBody(self._h11, self._socket, self._timeout, limits.opening_timeout, limits.max_body_bytes)
-            self._body.check_length(int(request.headers.get("content-length", 0)))
-            self._body.keep_received()
-            request.body = self._body
-        else:
-            self._h11.next_event()  # the end of the request
+        request = parse_simple(head)
+        if request is None:
+            http = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), READ_BYTES))
+            http.receive_data(head)
+            request = parse_plain(http)
+            if "content-length" in request.headers or "transfer-encoding" in request.headers:
+                self._begin_body(request, http)
         self._timeout.stop()
         return request
+
+    def _begin_body(self, request: Request, http: h11.Connection) -> None:
+        limits = self._settings.config.limits
+        if self._received:  # h11 takes b"" for the end of the stream
+            http.receive_data(self._received)
+            self._received = b""
+        request.body = self._body = RequestBody(http, self._socket, self._timeout, limits.opening_timeout, limits.max_body_bytes)
+        self._body.check_length(int(request.headers.get("content-length", 0)))
+        self._body.keep_received()
 
     # Checking requests
 
@@ -199,12 +204,12 @@ class HttpConnection:
             raise HttpConnectionClosed("the event stream has ended")
         if isinstance(response, Response) and response.status == HTTPStatus.SERVICE_UNAVAILABLE and accepts_events(head):
             response = retry_response(response)
-        self._send(request, response)
-        if (self._h11.our_state, self._h11.their_state) != (h11.DONE, h11.DONE):
+        if not self._send(request, response):
             self._timeout.start(self._settings.config.limits.opening_timeout)
             self._linger()
             raise HttpConnectionClosed("the last response has been sent")
-        self._received = self._h11.trailing_data[0]
+        if self._body is not None:
+            self._received = self._body.following()
 
     def _note_answered(self, level: int, address: object, request: Request, status: int) -> None:
         log_answered(level, address, request, status)
@@ -241,33 +246,36 @@ class HttpConnection:
 
     def _call_wsgi(self, request: Request) -> Response | WrittenResponse:
         """Return the response of the WSGI application, which decides about origins by itself, or that of a refusal."""
-        app = self._settings.config.wsgi
-        assert app is not None
         try:
             self._settings.check_host(request, is_from_proxy=self._is_from_proxy)
             self._set_client(request)
         except RequestRefused as refusal:
             log_refused(self._client_address, refusal)
             return error_response(refusal)
-        return WrittenResponse(partial(self._respond_wsgi, app, request))
+        if self._wsgi is None:
+            assert self._settings.config.wsgi is not None
+            self._wsgi = Gateway(self._settings.config.wsgi, self._socket.getsockname())
+        return WrittenResponse(partial(self._respond_wsgi, self._wsgi, request))
 
-    def _respond_wsgi(self, app: WsgiApp, request: Request, writer: ResponseWriter) -> None:
+    def _respond_wsgi(self, gateway: Gateway, request: Request, writer: ResponseWriter) -> None:
         try:
-            respond(app, request, self._socket.getsockname(), writer)
+            gateway.respond(request, writer)
         finally:
             if writer.status is not None:
                 self._note_answered(logging.INFO, request.remote_address, request, writer.status)
 
-    def _send(self, request: Request, response: Response | WrittenResponse) -> None:
-        """Write a response.
+    def _send(self, request: Request, response: Response | WrittenResponse) -> bool:
+        """Write a response. Return True if another request may follow.
 
         Raises HttpConnectionClosed if the client does not take it, or if it fails after it has begun, and RequestRefused if it
         fails before: 400 for a body of the request that is not HTTP, 500 for an error in the response.
         """
-        writer = ResponseWriter(self._h11, request.method, self._write, self._write_file if self._can_send_files else None)
+        body = self._body
+        send_file = self._write_file if self._can_send_files else None
+        writer = ResponseWriter(request, lambda: body is None or body.is_received, self._write, send_file)
         try:
-            if self._body is not None:
-                self._body.keep_received()
+            if body is not None:
+                body.keep_received()
             response.write_to(writer)
         except HttpConnectionClosed:
             raise
@@ -279,6 +287,7 @@ class HttpConnection:
                 raise FAILED from None
             self._break_off(request)
             raise HttpConnectionClosed("the response broke off") from None
+        return writer.keeps_alive
 
     def _break_off(self, request: Request) -> None:
         """Make an incomplete response look incomplete. Without chunks, the end of the connection would complete it."""
@@ -311,8 +320,8 @@ class HttpConnection:
 
     def _write(self, data: bytes) -> None:
         """Send a part of a response within `Limits.send_timeout`."""
-        if not data:
-            return
+        if self._body is not None:
+            self._body.is_answered = True
         self._timeout.start(self._settings.config.limits.send_timeout)
         try:
             self._socket.sendall(data)
@@ -386,12 +395,3 @@ class HttpConnection:
             left = _MAX_LINGER_BYTES
             while left > 0 and (data := self._socket.recv(_READ_HEAD_BYTES)):
                 left -= len(data)
-
-
-def _start_tls(sock: ssl.SSLSocket, client_address: object) -> None:
-    try:
-        sock.do_handshake()
-    except OSError as error:
-        counters.count_refusal(Refusal.NO_TLS)
-        log_refused(client_address, f"{Refusal.NO_TLS.value}: {getattr(error, 'reason', None) or error}")
-        raise HttpConnectionClosed("the TLS handshake failed") from None

@@ -23,6 +23,7 @@ READ_BYTES = 16 * 1024
 """The most that is read from the socket at once."""
 # So many bytes have to arrive within the timeout: a client that sends a byte now and then must not hold a thread for hours.
 _TIMED_BYTES = 16 * 1024
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RequestBody(io.RawIOBase):
@@ -43,11 +44,14 @@ class RequestBody(io.RawIOBase):
         self._seconds_left = timeout
         self._bytes_until_reset = _TIMED_BYTES
         self._parts: deque[bytes] = deque()
+        self._may_continue = http.they_are_waiting_for_100_continue
+        self.is_answered = False
+        """True once a part of the response has been sent; set by the connection."""
 
     @property
     def is_received(self) -> bool:
         """True if the end of the body has been received."""
-        return self._h11.their_state is not h11.SEND_BODY
+        return self._h11.their_state not in (h11.SEND_BODY, h11.ERROR)
 
     def readable(self) -> bool:
         """Return True."""
@@ -71,6 +75,10 @@ class RequestBody(io.RawIOBase):
                 self.check_length(self._bytes)
                 self._parts.append(bytes(event.data))
 
+    def following(self) -> bytes:
+        """Return what was received after the body: the beginning of the next request."""
+        return self._h11.trailing_data[0]
+
     def check_length(self, length: int) -> None:
         """Raise RequestRefused (413) if a body of this length is too long."""
         if self._max_bytes and length > self._max_bytes:
@@ -89,16 +97,16 @@ class RequestBody(io.RawIOBase):
         try:
             return self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            if self._h11.our_state is h11.SEND_RESPONSE:
+            if not self.is_answered:
                 raise RequestRefused(HTTPStatus.BAD_REQUEST, f"The body of the request is not right: {reason_of(error)}.") from None
             raise HttpConnectionClosed("the client sent a body that is not HTTP") from None
 
     def _send_continue(self) -> None:
         """Ask a client for the body that sends it only then (RFC 9110, section 10.1.1)."""
-        if self._h11.they_are_waiting_for_100_continue and self._h11.our_state is h11.SEND_RESPONSE:
-            go_on = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
+        if self._may_continue and not self.is_answered:
+            self._may_continue = False
             with contextlib.suppress(OSError):  # the next read finds that the client has left
-                self._socket.sendall(self._h11.send(go_on) or b"")
+                self._socket.sendall(_CONTINUE)
 
     def _receive(self) -> bytes:
         began_at = monotonic()

@@ -1,4 +1,4 @@
-"""TLS for servers: the context for a certificate and its key, and how to reload both while the server runs."""
+"""TLS for servers: the context for a certificate and its key, how to reload both while the server runs, and the handshake."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import ssl
 from pathlib import Path
 
-from wschat.errors import UsageError
+from wschat.counters import Refusal, counters
+from wschat.errors import HttpConnectionClosed, UsageError
+from wschat.server.logs import log_refused
 
 logger = logging.getLogger("wschat.server")
 
@@ -60,3 +62,13 @@ def check_server_context(context: object) -> None:
         raise UsageError(
             "tls is a context for a client: make one for a server by ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) and load_cert_chain"
         )
+
+
+def do_handshake(sock: ssl.SSLSocket, client_address: object) -> None:
+    """Wait for the TLS handshake of an accepted connection. Raises HttpConnectionClosed if it fails."""
+    try:
+        sock.do_handshake()
+    except OSError as error:
+        counters.count_refusal(Refusal.NO_TLS)
+        log_refused(client_address, f"{Refusal.NO_TLS.value}: {getattr(error, 'reason', None) or error}")
+        raise HttpConnectionClosed("the TLS handshake failed") from None

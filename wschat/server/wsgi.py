@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote_to_bytes
 from wsgiref.handlers import BaseHandler
@@ -31,19 +32,28 @@ _BODY_BUFFER_BYTES = 64 * 1024
 _CGI_HEADERS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
-def respond(app: WsgiApp, request: Request, server_address: object, writer: ResponseWriter) -> None:
-    """Call an application with a request, and write its response. For the connection's own thread.
+class Gateway:
+    """A WSGI application on one connection. For the connection's own thread."""
 
-    An exception of the application is logged and answered with 500, unless the response has begun: then it is raised. Raises
-    HttpConnectionClosed if the client leaves.
-    """
-    _Handler(request, server_address, writer).run(app)
+    def __init__(self, app: WsgiApp, server_address: object) -> None:
+        """`server_address` is the server's own address of the connection, as `socket.getsockname` returns it."""
+        self._app = app
+        self._environ = {"SCRIPT_NAME": "", "SERVER_SOFTWARE": "wschat"}
+        if isinstance(server_address, tuple):
+            self._environ |= {"SERVER_NAME": str(server_address[0]), "SERVER_PORT": str(server_address[1])}
+
+    def respond(self, request: Request, writer: ResponseWriter) -> None:
+        """Call the application with a request, and write its response.
+
+        An exception of the application is logged and answered with 500, unless the response has begun: then it is raised. Raises
+        HttpConnectionClosed if the client leaves.
+        """
+        _Handler(request, self._environ, writer).run(self._app)
 
 
 class _Handler(BaseHandler):
     """Calls the application as wsgiref does, and writes with a ResponseWriter."""
 
-    os_environ: ClassVar[dict[str, str]] = {}  # type: ignore[misc]  # not the variables of the process
     wsgi_multithread = True
     wsgi_multiprocess = False
     wsgi_run_once = False
@@ -57,9 +67,9 @@ class _Handler(BaseHandler):
     status: str
     headers: Headers
 
-    def __init__(self, request: Request, server_address: object, writer: ResponseWriter) -> None:
+    def __init__(self, request: Request, environ: dict[str, str], writer: ResponseWriter) -> None:
+        self.os_environ = environ  # which wsgiref copies; not the variables of the process
         self._request = request
-        self._server_address = server_address
         self._writer = writer
 
     def run(self, application: Any) -> None:
@@ -82,7 +92,8 @@ class _Handler(BaseHandler):
     # What the application is given
 
     def get_stdin(self) -> IO[bytes]:
-        return io.BufferedReader(_Input(self._request.body), _BODY_BUFFER_BYTES)
+        body = self._request.body
+        return body if isinstance(body, io.BytesIO) else io.BufferedReader(_Input(body), _BODY_BUFFER_BYTES)
 
     def get_stderr(self) -> IO[str]:
         return _ErrorLog()  # type: ignore[return-value]  # all that PEP 3333 asks for
@@ -91,39 +102,28 @@ class _Handler(BaseHandler):
         return self._request.scheme
 
     def add_cgi_vars(self) -> None:
-        request = self._request
-        raw_path, _, query = request.target.partition("?")
-        host, port = self._server_name()
-        self.environ.update(
-            {
-                "REQUEST_METHOD": request.method,
-                "SCRIPT_NAME": "",
-                "PATH_INFO": "" if raw_path == "*" else unquote_to_bytes(raw_path).decode("latin-1"),
-                "QUERY_STRING": query,
-                "REQUEST_URI": request.target,
-                "SERVER_NAME": host,
-                "SERVER_PORT": port,
-                "SERVER_PROTOCOL": f"HTTP/{request.version}",
-                "SERVER_SOFTWARE": "wschat",
-            }
-        )
+        request, environ = self._request, self.environ
+        path, _, query = request.target.partition("?")
+        environ["REQUEST_METHOD"] = request.method
+        environ["REQUEST_URI"] = request.target
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path if path != "*" else ""
+        environ["QUERY_STRING"] = query
+        environ["SERVER_PROTOCOL"] = f"HTTP/{request.version}"
         if isinstance(request.remote_address, tuple):
-            self.environ["REMOTE_ADDR"], self.environ["REMOTE_PORT"] = str(request.remote_address[0]), str(request.remote_address[1])
-        if self._request.scheme == "https":
-            self.environ["HTTPS"] = "on"
-        if "transfer-encoding" in request.headers:
-            self.environ["wsgi.input_terminated"] = True  # there is an end although there is no length
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = str(request.remote_address[0]), str(request.remote_address[1])
+        if request.scheme == "https":
+            environ["HTTPS"] = "on"
+        if "SERVER_NAME" not in environ:
+            environ["SERVER_NAME"], environ["SERVER_PORT"] = self._server_name()
         for name, value in request.headers.items():
-            if "_" in name:  # would pass for a header with a hyphen, which a proxy may have set
-                continue
-            variable = name.upper().replace("-", "_")
-            self.environ[_CGI_HEADERS.get(name, f"HTTP_{variable}")] = value
+            if variable := _variable_of(name):
+                environ[variable] = value
+        if "transfer-encoding" in request.headers:
+            environ["wsgi.input_terminated"] = True  # there is an end although there is no length
 
     def _server_name(self) -> tuple[str, str]:
-        address = self._server_address
-        if isinstance(address, tuple):
-            return str(address[0]), str(address[1])
-        host, _, port = self._request.headers.get("host", "localhost").partition(":")  # a Unix socket has neither
+        """Return the name and the port that the client has used: a Unix socket has neither."""
+        host, _, port = self._request.headers.get("host", "localhost").partition(":")
         return host or "localhost", port or ("443" if self._request.scheme == "https" else "80")
 
     # What the application responds
@@ -171,6 +171,13 @@ class _Handler(BaseHandler):
         self._writer.send_file(descriptor, offset, count)
         self._writer.end()
         return True
+
+
+@lru_cache(maxsize=256)
+def _variable_of(name: str) -> str | None:
+    """Return the variable of a header, or None for a name with an underscore: it would pass for one with a hyphen, which a proxy may
+    have set."""
+    return None if "_" in name else _CGI_HEADERS.get(name, f"HTTP_{name.upper().replace('-', '_')}")
 
 
 class _Input(io.RawIOBase):

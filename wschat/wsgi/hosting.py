@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable
 from http.client import responses
 from typing import Any
 
-import h11
-
 from wschat.connection.connection import Connection
 from wschat.protocol.frames import CloseCode
 from wschat.server.requests import Request
 from wschat.server.response_writer import ResponseWriter
-from wschat.server.wsgi import WsgiApp, respond
+from wschat.server.wsgi import Gateway, WsgiApp
 from wschat.wsgi.opening import HOSTED
 from wschat.wsgi.responses import StartResponse
 
@@ -26,8 +24,9 @@ def handler_for(app: WsgiApp) -> Callable[[Connection], None]:
 
     def handle(ws: Connection) -> None:
         hosted = _Hosted(ws)
-        response = _UnsentResponse()
-        respond(hosted.wrap(app), _request_of(ws), None, response)
+        request = _request_of(ws)
+        response = _UnsentResponse(request)
+        Gateway(hosted.wrap(app), None).respond(request, response)
         if not hosted.is_taken:
             status = response.status or 500
             ws.close(CloseCode.POLICY_VIOLATION, f"{status} {responses.get(status, '')}".rstrip())
@@ -58,8 +57,8 @@ class _Hosted:
 class _UnsentResponse(ResponseWriter):
     """The response to a request whose connection has become a WebSocket. Only its status is of use."""
 
-    def __init__(self) -> None:
-        super().__init__(h11.Connection(h11.SERVER), "GET", lambda _: None, None)
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, lambda: True, lambda _: None, None)
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]], reason: str | None = None) -> None:
         self.status = status
