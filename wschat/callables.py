@@ -12,11 +12,17 @@ from collections.abc import Callable
 from wschat.errors import UsageError
 
 
-def check_runs_when_called(function: Callable[..., object], role: str) -> None:
-    """Raise UsageError for an async or a generator function."""
+def check_is_not_async(function: Callable[..., object], role: str) -> None:
+    """Raise UsageError for an async function."""
     for code in (function, type(function).__call__):
         if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
             raise UsageError(f"{role} {name_of(function)} must be a plain function (`def`), which may block: it is async")
+
+
+def check_runs_when_called(function: Callable[..., object], role: str) -> None:
+    """Raise UsageError for an async or a generator function."""
+    check_is_not_async(function, role)
+    for code in (function, type(function).__call__):
         if inspect.isgeneratorfunction(code):
             raise UsageError(f"{role} {name_of(function)} must be a plain function: it has a `yield`, so a call does not run it")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from wschat.callables import check_runs_when_called
+from wschat.callables import check_is_not_async
 from wschat.errors import UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.protocol.deflate import Deflate
@@ -64,7 +64,7 @@ def _check_wsgi(app: Any) -> None:
         return
     if not callable(app):
         raise UsageError(f"a WSGI application must be callable, not {app!r}")
-    check_runs_when_called(app, "a WSGI application")
+    check_is_not_async(app, "a WSGI application")  # but it may be a generator function
 
 
 def _parse_path_prefix(text: str) -> str:

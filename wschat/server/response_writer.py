@@ -86,9 +86,9 @@ class ResponseWriter:
         if not has_date:
             lines.append(_date_line(int(time())))
         lines += self._delimit(status, length)
+        self._unsent = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.has_body = self.has_body and status not in WITHOUT_BODY
         self.status = int(status)
-        self._unsent = "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _delimit(self, status: int, length: str | None) -> list[str]:
         """Return the headers that tell where the response ends (RFC 9112, section 6)."""

@@ -17,7 +17,7 @@ from wsgiref.util import is_hop_by_hop
 from wschat.errors import HttpConnectionClosed, RequestRefused
 from wschat.server.logs import shown
 from wschat.server.requests import Request
-from wschat.server.response_writer import ResponseWriter
+from wschat.server.response_writer import WITHOUT_BODY, ResponseWriter
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -129,18 +129,43 @@ class _Handler(BaseHandler):
     # What the application responds
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        if exc_info and self.headers_sent:
+            try:
+                raise exc_info[1].with_traceback(exc_info[2])  # wsgiref raises it only while it is handled
+            finally:
+                exc_info = None  # as PEP 3333 demands: it refers to this frame
         # Applications that set `Connection: keep-alive` are common; what delimits a response is for the server to say.
         end_to_end = [header for header in headers if not is_hop_by_hop(header[0])]
         return super().start_response(status, end_to_end, exc_info)
 
     def send_headers(self) -> None:
-        self.cleanup_headers()
         code, _, reason = self.status.partition(" ")
+        if int(code) not in WITHOUT_BODY:
+            self.cleanup_headers()  # sets the length of a body of one part
         self._writer.begin(int(code), self.headers.items(), reason)
         self.headers_sent = True
 
+    def finish_response(self) -> None:
+        # wsgiref's own sends the head with an empty part (PEP 3333 forbids that), and asks for all parts of a body that is not sent.
+        try:
+            if not self.result_is_file() or not self.sendfile():
+                for part in self.result:
+                    if part != b"":
+                        self.write(part)
+                    if self.headers_sent and not self._writer.has_body:
+                        break
+                self.finish_content()
+        except BaseException:
+            if hasattr(self.result, "close"):
+                self.result.close()
+            raise
+        self.close()
+
     def finish_content(self) -> None:
-        super().finish_content()
+        if not self.headers_sent:
+            if self._request.method != "HEAD" and int(self.status[:3]) not in WITHOUT_BODY:
+                self.headers.setdefault("Content-Length", "0")
+            self.send_headers()
         self._writer.end()
 
     def _write(self, data: bytes) -> None:
@@ -155,6 +180,8 @@ class _Handler(BaseHandler):
             return False
         file = self.result.filelike
         try:
+            if not isinstance(getattr(file, "raw", file), io.FileIO):
+                return False  # its descriptor may be that of another content, as with GzipFile
             descriptor = file.fileno()
             status = os.fstat(descriptor)
             offset = file.tell()
