@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 import wschat
 from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, until_logged
+from tests.tls import client_context
 from tests.wsgi.wiring import check_echo, echo_app
+from wschat.server.tls import Certificate
 from wschat.wsgi import WebSocketApp, handler_for
 
 
@@ -40,6 +43,28 @@ def test_a_route_sees_the_request(serve: ServerFactory) -> None:
     (environ,) = seen
     assert (environ["PATH_INFO"], environ["QUERY_STRING"], environ["HTTP_X_COLOUR"]) == ("/a b", "x=1", "red")
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("headers", "scheme"), [({}, "http"), ({"X-Forwarded-Proto": "https"}, "https")])
+def test_a_route_sees_the_scheme_that_a_trusted_proxy_names(serve: ServerFactory, headers: dict[str, str], scheme: str) -> None:
+    with wschat.connect(url_of(serve, scheme_app(), trusted_proxies=["127.0.0.1"]), headers=headers) as ws:
+        assert ws.recv(TIMEOUT) == scheme
+
+
+def test_a_route_sees_https_over_tls(serve: ServerFactory, certificate: Path) -> None:
+    url = url_of(serve, scheme_app(), tls=Certificate(certificate).context).replace("ws:", "wss:")
+    with wschat.connect(url, tls=client_context(certificate)) as ws:
+        assert ws.recv(TIMEOUT) == "https"
+
+
+def scheme_app() -> Callable[..., Iterable[bytes]]:
+    """Return an application whose WebSockets tell the scheme in the environ, in which it must be twice."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        assert ("HTTPS" in environ) == (environ["wsgi.url_scheme"] == "https")
+        return WebSocketApp(lambda ws: ws.send(environ["wsgi.url_scheme"]))(environ, start_response)
+
+    return app
 
 
 def test_a_route_checks_the_request_itself(serve: ServerFactory) -> None:

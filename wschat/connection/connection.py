@@ -65,6 +65,8 @@ class Connection(Lifecycle):
         """`Request.identity`, as a server's `check_request` has set it."""
         self.path_params: Mapping[str, str | int] = _NO_PARAMS
         """What the placeholders of the path's pattern have found, by name, on a server with routes."""
+        self.scheme = "http"
+        """`http`, or `https` if the opening request came over TLS, as `Request.scheme`; on a server only."""
         self.subprotocol = subprotocol
         """The subprotocol agreed on, or None."""
         self._deflater = deflate.deflater(is_client=is_client) if deflate and keeps_context else None

@@ -369,7 +369,7 @@ class HttpConnection:
             already_read=self._received,
             quotas=quotas,
         )
-        ws.identity, ws.path_params = request.identity, request.path_params
+        ws.identity, ws.path_params, ws.scheme = request.identity, request.path_params, request.scheme
         log_opened(ws)
         settings.connections.set_peer(sock, ws)
         return ws

@@ -72,4 +72,4 @@ class _UnsentResponse(ResponseWriter):
 
 def _request_of(ws: Connection) -> Request:
     """Return the request that opened a connection."""
-    return Request("GET", ws.path, dict(ws.headers), remote_address=ws.remote_address)
+    return Request("GET", ws.path, dict(ws.headers), remote_address=ws.remote_address, scheme=ws.scheme)

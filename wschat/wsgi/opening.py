@@ -93,7 +93,7 @@ def _open(sock: socket.socket, request: Request, accepted: Acceptance, config: S
     except BaseException:
         connections.remove(sock)
         raise
-    ws.identity = request.identity
+    ws.identity, ws.scheme = request.identity, request.scheme
     ws.on_release = partial(_remove, connections, sock, ws, monotonic())
     log_opened(ws)
     connections.set_peer(sock, ws)
