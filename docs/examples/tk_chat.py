@@ -1,7 +1,7 @@
 """A window with a room of a chat, made with Tkinter.
 
     pip install wschat
-    python tk_chat.py ws://127.0.0.1:8080 alice lobby
+    python tk_chat.py 'ws://127.0.0.1:8080/?name=alice' lobby
 
 Only its own thread may use Tkinter, and that must not wait for a network. So one worker receives messages and puts them into a queue,
 from which the window takes them every 50 milliseconds, and another one says what was typed.
@@ -67,18 +67,23 @@ def say(client, room, text, lines):
         lines.put(f"Not sent: {text} ({error})")
 
 
-def main(url, name, room):
+def main(url, room):
     lines = SimpleQueue()
+
+    def report(attempt):
+        if attempt.error:
+            lines.put(f"No connection: {attempt.error}")
+
     # At the end, the client is closed first, so that the workers do not wait any more.
-    with ThreadPoolExecutor(2) as workers, wschat.ChatClient(url, name=name, rooms=[room]) as client:
+    with ThreadPoolExecutor(2) as workers, wschat.ChatClient(url, rooms=[room], on_attempt=report) as client:
         workers.submit(receive, client, lines)
         window = ChatWindow(lines, lambda text: workers.submit(say, client, room, text, lines))
-        window.title(f"{room} - {name}")
+        window.title(room)
         signal.signal(signal.SIGINT, lambda *_: window.after(0, window.destroy))  # Tkinter ignores a KeyboardInterrupt
         window.mainloop()  # until the window is closed
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit("Usage: python tk_chat.py URL NAME ROOM")
+    if len(sys.argv) != 3:
+        sys.exit("Usage: python tk_chat.py URL ROOM")
     main(*sys.argv[1:])

@@ -107,7 +107,7 @@ def open_window(display: str, *arguments: str) -> Iterator[Window]:
 
 
 def test_the_window_shows_what_is_said_and_says_what_is_typed(display: str, chat: LiveServer) -> None:
-    with open_window(display, chat.url, "alice", "tea") as window:
+    with open_window(display, f"{chat.url}/?name=alice", "tea") as window:
         assert window.line() == "In this room: alice"
         with wschat.connect(f"{chat.url}/rooms/tea?name=bob") as bob:
             assert bob.recv(TIMEOUT) == "Welcome to the chat!"
@@ -121,14 +121,24 @@ def test_the_window_shows_what_is_said_and_says_what_is_typed(display: str, chat
             window.end(lambda: window.type("close!"))
 
 
-def test_ctrl_c_ends_the_program(display: str, chat: LiveServer) -> None:
-    with open_window(display, chat.url, "alice", "tea") as window:
+def test_after_ctrl_c_the_program_can_be_run_again_by_the_same_name(display: str, chat: LiveServer) -> None:
+    for _ in range(2):
+        with open_window(display, f"{chat.url}/?name=alice", "tea") as window:
+            assert window.line() == "In this room: alice"
+            window.end(lambda: window.process.send_signal(signal.SIGINT))
+
+
+def test_a_lost_connection_is_shown(display: str, chat: LiveServer) -> None:
+    with open_window(display, f"{chat.url}/?name=alice", "tea") as window:
         assert window.line() == "In this room: alice"
-        window.end(lambda: window.process.send_signal(signal.SIGINT))
+        chat.faults.cut()
+        assert window.line() == "No connection: 1006 connection lost"
+        assert window.line() == "In this room: alice"
 
 
 def test_the_end_of_the_chat_is_shown(display: str, chat: LiveServer) -> None:
-    with open_window(display, chat.url, "two words", "tea") as window:
+    with open_window(display, f"{chat.url}/?name=two+words", "tea") as window:
+        assert window.line().startswith("No connection: ")
         assert window.line().startswith("The chat has ended: ")
         window.type("Hello?")
         assert window.line().startswith("Not sent: Hello? (")
@@ -137,4 +147,4 @@ def test_the_end_of_the_chat_is_shown(display: str, chat: LiveServer) -> None:
 
 def test_a_wrong_command_line() -> None:
     done = subprocess.run([sys.executable, str(EXAMPLES / "tk_chat.py")], env=os.environ, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "Usage: python tk_chat.py URL NAME ROOM\n")
+    assert (done.returncode, done.stderr) == (1, "Usage: python tk_chat.py URL ROOM\n")
