@@ -66,5 +66,5 @@ def test_what_a_process_keeps_is_in_its_samples(tmp_path: Path) -> None:
     first, *_, last = Sampler(path, lambda: 0, lambda: 0).read()
     assert (first.messages, last.messages) == (0, 10_000)
     assert last.kilobytes - first.kilobytes > 9000
-    assert last.blocks - first.blocks > 10_000
+    assert last.blocks - first.blocks > 9000
     assert last.seconds > first.seconds
