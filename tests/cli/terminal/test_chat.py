@@ -9,7 +9,7 @@ from prompt_toolkit.history import InMemoryHistory
 
 import wschat
 from tests.cli.terminal.wiring import CTRL_D, ENTER, PAGE_UP, TAB, Terminal, drive, open_terminal
-from tests.concurrency import TIMEOUT
+from tests.concurrency import TIMEOUT, eventually
 from tests.conftest import ServerFactory, url_of
 from tests.programs import free_port
 from wschat.brokers.memory import MemoryBroker
@@ -152,9 +152,13 @@ def test_older_messages_are_read_at_the_top(url: str, terminal: Terminal) -> Non
         for number in range(250):
             bob.say("lobby", f"message {number}.")
 
+    made = make_chat(url)
+
     def user() -> None:
         terminal.wait_for("message 249.")
+        room = made.model.rooms["lobby"]
         while "message 0." not in "\n".join(terminal.rows()):
+            eventually(lambda: not room.is_loading)  # until then, there is nothing to scroll to
             rows = terminal.rows()
             terminal.press(PAGE_UP)
             terminal.wait_until(lambda now, rows=rows: now != rows, "scrolled")  # type: ignore[misc]
@@ -163,7 +167,7 @@ def test_older_messages_are_read_at_the_top(url: str, terminal: Terminal) -> Non
         terminal.wait_for("message 249.")
         terminal.press(CTRL_D)
 
-    assert chat(url, terminal, user) == 0
+    assert drive(terminal, made.run, user) == 0
 
 
 def test_messages_typed_without_a_connection_are_sent_later(serve: ServerFactory, terminal: Terminal) -> None:
