@@ -13,7 +13,7 @@ def test_rows_are_at_the_bottom() -> None:
     assert bottom_aligned([[("", "a")]], 3) == [[], [], [("", "a")]]
 
 
-@pytest.mark.parametrize(("width", "row"), [(14, "left     right"), (9, "leftright"), (8, "leftrig\u2026"), (4, "l\u2026r\u2026")])
+@pytest.mark.parametrize(("width", "row"), [(14, "left     right"), (10, "left right"), (9, "left rig\u2026"), (5, "l\u2026 r\u2026")])
 def test_the_status_is_at_both_ends(width: int, row: str) -> None:
     assert "".join(text for _, text in status_row([("", "left")], [("", "right")], width)) == row
 
@@ -32,7 +32,7 @@ def tabs(current: int) -> Row:
     ],
 )
 def test_the_room_in_front_is_shown_among_very_many(current: int, row: str) -> None:
-    shown = "".join(text for _, text in status_row(tabs(current), [("", " "), ("", "\u25cf 9 ms ")], 38))
+    shown = "".join(text for _, text in status_row(tabs(current), [("", "\u25cf 9 ms ")], 38))
     assert shown == row
     assert f" {current} room{current} " in shown
 
@@ -40,7 +40,7 @@ def test_the_room_in_front_is_shown_among_very_many(current: int, row: str) -> N
 def test_the_room_in_front_and_the_connection_are_shown_beside_a_long_list_of_typing_members() -> None:
     typing = ", ".join(["a name that is quite long"] * 3)
     row = status_row(tabs(20), [("italic", f"{typing} are typing\u2026"), ("class:dim", " \u00b7 "), ("", "\u25cf 9 ms"), ("", " ")], 44)
-    assert "".join(text for _, text in row) == "\u2026 20 room20 \u2026\u2026ite long are typing\u2026 \u00b7 \u25cf 9 ms "
+    assert "".join(text for _, text in row) == "\u2026 20 room20 \u2026 \u2026te long are typing\u2026 \u00b7 \u25cf 9 ms "
 
 
 def test_a_row_is_as_wide_as_the_screen_at_every_width() -> None:

@@ -86,13 +86,13 @@ def bottom_aligned(rows: list[Row], height: int) -> list[Row]:
 
 
 def status_row(left: Row, right: Row, width: int) -> Row:
-    """Return a row with one part at each end.
+    """Return a row with one part at each end, and a space between them.
 
     If there is no room for both, the end of the right part is kept, and the strong fragment of the left one, or else the first: half of
     the row is enough for it.
     """
     kept = next((at for at, (style, _) in enumerate(left) if style == STRONG), 0)
-    least = min(width_of(left[kept : kept + 1]) + _ELLIPSES, width_of(left), width // 2)
+    least = min(width_of(left[kept : kept + 1]) + _ELLIPSES, width_of(left), width // 2) + 1
     right = clip_around(right, len(right) - 1, width - least)
-    left = clip_around(left, kept, width - width_of(right))
+    left = clip_around(left, kept, width - width_of(right) - 1)
     return [*left, ("", " " * (width - width_of(left) - width_of(right))), *right]
