@@ -59,6 +59,14 @@ def test_a_module_exports_what_its_main_module_exports_of_its_own_and_of_others(
     assert run_script(program, "--input-type=module") == "[ 'One', 'three' ] 3 One\n"
 
 
+def test_a_script_has_no_comments_on_lines_of_their_own_and_a_module_keeps_them() -> None:
+    main = '// One.\n/**\n * Two.\n */\nconst url = "http://host"; // three\n  /** Four. */\nconsole.log(url);\n'
+    assert run(main=main) == "http://host\n"
+    script, module = bundle("a/main.js", reading({"main": main})), bundle_module("a/main.js", reading({"main": main}))
+    assert [word in script for word in ("One", "Two", "three", "Four")] == [False, False, True, False]
+    assert main in module
+
+
 def test_modules_that_import_each_other_in_a_circle_are_refused() -> None:
     sources = {"one.js": 'import { two } from "./two.js";\n', "two.js": 'import { one } from "./one.js";\n'}
     with pytest.raises(ValueError, match=r"in a circle: one\.js > two\.js > one\.js"):
