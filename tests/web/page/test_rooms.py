@@ -152,6 +152,6 @@ def test_a_room_can_be_left_while_its_join_is_being_retried(server: Served, wind
     expect(alice.log).to_contain_text("Trying again")
     alice.page.get_by_role("button", name="Leave").click()
     expect_room(alice, "honey")
-    network.wait_for("leave", 2)
+    network.wait_for("leave", 1)  # after the reply to the join
     network.wait_for_answers()
     assert rooms_of(alice) == ["honey"]

@@ -4,14 +4,6 @@
 import { hasTokenInAddress } from "./token.js";
 
 /**
- * Return the key of a room: its name as the server writes it. A few letters have another lower case on the server; its reply to
- * `join` has the right key.
- *
- * @param {string} name
- */
-export const keyOf = (name) => name.trim().normalize("NFKC").toLowerCase().replaceAll("ς", "σ").replaceAll("ß", "ss");
-
-/**
  * Return the address of a room, relative to the page.
  *
  * @param {string} name

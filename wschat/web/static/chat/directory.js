@@ -1,6 +1,7 @@
 // The lists of rooms: the user's rooms and the others, as links. The text in the field above filters the others.
 
-import { addressOf, keyOf } from "./address.js";
+import { keyOf } from "../client/names.js";
+import { addressOf } from "./address.js";
 import { byId, fillList, make } from "./dom.js";
 import { compareNames } from "./order.js";
 

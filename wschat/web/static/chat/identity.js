@@ -2,7 +2,7 @@
 // with. The server recognises a returning guest by a secret. A password is kept in memory only. A token comes from the page's
 // address or from the user, or is in a cookie that the page cannot read.
 
-import { pause } from "./connection.js";
+import { pause } from "../client/pause.js";
 import { byId } from "./dom.js";
 import { asRefusal } from "./refusal.js";
 import { local, tab } from "./storage.js";
@@ -32,13 +32,11 @@ const cancelButton = byId("names-cancel");
 
 /** The user's name and credentials, and the dialog that asks for them. */
 export class Identity {
-  /** @type {string | null} */
-  name = null;
   /** @type {RegExp | null} finds the name in a text */
   mention = null;
   isGiven = false; // the name comes from the server and cannot be changed
   #hooks;
-  #connection;
+  #chat;
   #wanted = tab.get("name", /** @type {string | null} */ (null)) ?? local.get("name", /** @type {string | null} */ (null));
   #password = "";
   #token = loadToken();
@@ -50,11 +48,11 @@ export class Identity {
   #timer = 0;
 
   /**
-   * @param {import("./connection.js").Connection} connection
+   * @param {import("../client/wschat.js").ChatClient} chat
    * @param {IdentityHooks} hooks
    */
-  constructor(connection, hooks) {
-    this.#connection = connection;
+  constructor(chat, hooks) {
+    this.#chat = chat;
     this.#hooks = hooks;
     byId("names-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -66,20 +64,19 @@ export class Identity {
     window.addEventListener("hashchange", () => hasTokenInAddress() && location.reload());
   }
 
+  /** The user's name; null before they have one. */
+  get name() {
+    return this.#chat.name;
+  }
+
   /**
    * Return the credentials to connect with.
    *
-   * @returns {import("./connection.js").Credentials}
+   * @returns {Record<string, string>}
    */
   credentials() {
-    if (this.#token) return { query: new URLSearchParams({ token: this.#token }), headers: { authorization: `Bearer ${this.#token}` } };
-    if (!this.#password) return { query: "", headers: {} };
-    const name = this.#wanted ?? "";
-    const basic = new TextEncoder().encode(`${name}:${this.#password}`);
-    return {
-      query: new URLSearchParams({ name, password: this.#password }),
-      headers: { authorization: `Basic ${btoa(String.fromCharCode(...basic))}` },
-    };
+    if (this.#token) return { token: this.#token };
+    return this.#password ? { name: this.#wanted ?? "", password: this.#password } : {};
   }
 
   /** Ask for a name soon if none is known, even without a connection. The server's welcome may come first and have one. */
@@ -89,7 +86,7 @@ export class Identity {
 
   /**
    * Get a name for a new connection: the one in the welcome, the previous one, or one that the user chooses now. Rejects with a
-   * Refusal.
+   * Rejected.
    *
    * @param {V1.Welcome} welcome
    * @param {AbortSignal} signal aborted when the connection is lost
@@ -117,7 +114,7 @@ export class Identity {
    * @param {string} name
    */
   setName(name) {
-    this.name = this.#wanted = name;
+    this.#wanted = name;
     this.mention = mentionPattern(name);
     this.#isSettled = true;
     this.#replaces = false;
@@ -137,9 +134,9 @@ export class Identity {
   /**
    * The server has refused the connection: ask for another password or token. Return false if none would help.
    *
-   * @param {import("./connection.js").RefusedState} refused
+   * @param {import("../client/wschat.js").Rejected} refusal
    */
-  handleRefused({ why, status, challenge }) {
+  handleRefused({ message: why, status, challenge = "" }) {
     clearTimeout(this.#timer);
     if (this.#password) {
       const message = status === UNAUTHORIZED ? "The password is wrong." : why;
@@ -152,7 +149,7 @@ export class Identity {
     askForToken(this.#token ? why : "", (token) => {
       this.#token = token;
       storeToken(token);
-      this.#connection.open();
+      this.#chat.connect();
     });
     return true;
   }
@@ -167,7 +164,7 @@ export class Identity {
   /** Connect again, and take the name over. */
   takeOver() {
     this.#replaces = true;
-    this.#connection.open();
+    this.#chat.connect();
   }
 
   /**
@@ -190,7 +187,7 @@ export class Identity {
   }
 
   /**
-   * Request a name. Return why the user does not have it, or null. Rejects with a Refusal if the connection is lost.
+   * Request a name. Return why the user does not have it, or null. Rejects with a Rejected if the connection is lost.
    *
    * @param {string} name
    * @param {boolean} [replace] take it over from another connection of the same guest
@@ -198,7 +195,7 @@ export class Identity {
    */
   async #requestName(name, replace = false) {
     try {
-      await this.#connection.request({ type: "nick", name, secret: local.get("secret", null), replace });
+      await this.#chat.nick(name, { secret: local.get("secret", null), replace });
       this.setName(name.normalize("NFKC"));
       return null;
     } catch (error) {
@@ -228,7 +225,7 @@ export class Identity {
    */
   async #submit(name, password) {
     const isGuest = !password && !this.#password;
-    if (isGuest && this.#connection.isOpen) {
+    if (isGuest) {
       const problem = await this.#requestName(name).catch(asRefusal);
       if (!problem) return this.#dialog.close();
       if (problem.code !== "lost") return this.#showProblem(problem);
@@ -236,7 +233,7 @@ export class Identity {
     this.#wanted = name;
     this.#password = password;
     this.#dialog.close();
-    if (!isGuest || this.#isReplaced) this.#connection.open();
+    if (!isGuest || this.#isReplaced) this.#chat.connect();
   }
 
   /**

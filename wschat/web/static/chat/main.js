@@ -1,16 +1,16 @@
-// The page: creates its parts and connects them by their hooks.
+// The page: creates its parts and connects them with the client and with each other.
 
+import { messageText } from "../client/outbox.js";
+import { ChatClient } from "../client/wschat.js";
 import { announce, announceMessage } from "./announcer.js";
 import { setPresent } from "./colours.js";
 import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { Identity } from "./identity.js";
 import { closeDrawers } from "./layout.js";
 import { showMembers } from "./members.js";
 import { itemForUnsent, itemForWhisper, sentenceOf } from "./message.js";
-import { Outbox, messageText } from "./outbox.js";
 import { asRefusal } from "./refusal.js";
 import { showRefusal, showReply } from "./replies.js";
 import { Rooms } from "./rooms.js";
@@ -19,24 +19,24 @@ import { showTopic } from "./topic.js";
 import { Typing } from "./typing.js";
 
 /** @typedef {import("./room.js").Room} Room */
-/** @typedef {import("./connection.js").State} State */
+/** @typedef {import("../client/wschat.js").Rejected} Rejected */
 
 let unread = 0;
 /** @type {V1.Command[]} */
 let commands = [];
 
 const drafts = new Drafts();
-const connection = new Connection({
-  credentials: () => identity.credentials(),
-  onEvent: handleEvent,
-  onState: (state) => {
-    outbox.pause();
-    rooms.pause();
-    handleState(state);
+const chat = new ChatClient(new URL("./", document.baseURI), {
+  storage: {
+    getItem: (key) => sessionStorage.getItem(key), // may be forbidden
+    setItem: (key, value) => sessionStorage.setItem(key, value),
   },
+  credentials: () => identity.credentials(),
+  signIn: (welcome, signal) => identity.signIn(welcome, signal),
 });
-const identity = new Identity(connection, { onName: showName, onWait: showNameInUse });
-const typing = new Typing((room) => connection.request({ type: "typing", room }).catch(() => {})); // it is not important
+const { outbox } = chat;
+const identity = new Identity(chat, { onName: showName, onWait: showNameInUse });
+const typing = new Typing((room) => chat.typing(room));
 const composer = new Composer({
   onSend: send,
   onChange: (text) => drafts.set(rooms.current.name, text),
@@ -47,22 +47,12 @@ const composer = new Composer({
     rooms: rooms.names,
   }),
 });
-const outbox = new Outbox(connection, {
-  me: () => identity,
-  canSend: (room) => !rooms.find(room)?.isJoining,
-  head: (room) => rooms.find(room)?.head ?? 0,
-  onChange: showUnsent,
-  onFail: (item) => showRefusal(page, item),
-  onDone: (item, reply) => showReply(page, item, reply),
-});
-const rooms = new Rooms(connection, {
+const rooms = new Rooms(chat, {
   me: () => identity,
   onMembers: (room) => room === rooms.current && showRoomMembers(room),
   onTopic: (room) => room === rooms.current && showTopic(room),
   onMessage: handleMessage,
-  onPastMessage: (message) => outbox.matchMessage(message),
-  onRefused: (name, why) => outbox.failRoom(name, why),
-  onJoinReply: () => outbox.resume(),
+  onRefused: showRefusals,
   onShow: showRoom,
   onUnread: (count) => {
     unread = count;
@@ -71,65 +61,51 @@ const rooms = new Rooms(connection, {
 });
 const page = { identity, outbox, rooms, edit, whisperTo };
 
-/** @param {V1.Event} event an event that is no reply */
-function handleEvent(event) {
-  if (event.type === "message" || event.type === "topic") rooms.find(event.room)?.receive(event);
-  else if (event.type === "member") rooms.find(event.room)?.updateMember(event);
-  else if (event.type === "typing") typing.begin(event.room, event.name);
-  else if (event.type === "notice") rooms.showNotice(event);
-  else if (event.type === "whisper") showWhisper(event);
-  // The error "replaced" is followed by a close code, which has a status of its own.
-  else if (event.type === "error" && event.code !== "replaced") rooms.current.showNotice(event.text, "error");
+/**
+ * An error that is no reply, or that of a request of the client itself.
+ *
+ * @param {Client.Failure} failure
+ */
+function handleError({ code, text, room = "" }) {
+  if (code === "replaced") return; // the client has ended, which has a status of its own
+  if (!room) rooms.current.showNotice(text, "error");
+  else if (code === "unavailable") rooms.find(room)?.showNotice(`${text} Trying again …`);
+  else rooms.find(room)?.setRemoved(text, "error");
 }
 
-/** @param {State} state */
-function handleState(state) {
-  if (state.phase === "open") signIn(state);
-  else if (state.phase === "connecting") {
-    if (identity.name) showStatus("Connecting …");
-  } else if (state.phase === "waiting") {
-    const text = state.why ? `No connection: ${state.why}` : "Connection lost.";
-    showStatus(text, { next: state.until, button: "Try now", onClick: reconnect });
-  } else if (state.phase === "refused") {
-    if (identity.handleRefused(state)) hideStatus();
-    else showStatus(state.why, { button: "Try again", onClick: reconnect });
-  } else {
+/** @param {{error: Rejected}} event */
+function handleClosed({ error }) {
+  if (error.code === "replaced") {
     identity.handleReplaced();
     const text = `You are now ${identity.name} in another tab or on another device.`;
     showStatus(text, { button: "Use it here", onClick: () => identity.takeOver() });
-  }
+  } else if (identity.handleRefused(error)) hideStatus();
+  else showStatus(error.message, { button: "Try again", onClick: reconnect });
 }
 
-/**
- * Get a name after connecting, join the rooms, and send what is in the outbox.
- *
- * @param {import("./connection.js").OpenState} state
- */
-async function signIn({ welcome, signal }) {
+/** @param {{until: number, text: string}} event */
+function handleWaiting({ until, text }) {
+  const why = text ? `No connection: ${text}` : "Connection lost.";
+  showStatus(why, { next: until, button: "Try now", onClick: reconnect });
+}
+
+function handleConnected() {
   hideStatus();
-  try {
-    await identity.signIn(welcome, signal);
-    hideStatus();
-    rooms.rejoin(outbox.rooms);
-    outbox.resume();
-    await loadCommands();
-  } catch (error) {
-    const refusal = asRefusal(error);
-    if (refusal.code !== "lost") showStatus(refusal.message);
-  }
+  rooms.joinNew(outbox.rooms);
+  loadCommands();
 }
 
 /** Load the commands that can be completed. Without the list they can still be typed. */
 async function loadCommands() {
   try {
-    ({ commands } = await connection.request({ type: "commands" }));
+    ({ commands } = await chat.run("commands"));
   } catch (error) {
     asRefusal(error);
   }
 }
 
 function reconnect() {
-  connection.open();
+  chat.connect();
 }
 
 /** @param {string} text */
@@ -144,7 +120,6 @@ function send(text) {
  */
 function handleMessage(room, message) {
   typing.end(room.name, message.from);
-  outbox.matchMessage(message);
   if (message.from === identity.name) typing.userSent();
   else if (room === rooms.current) announceMessage(sentenceOf(message).textContent ?? "");
 }
@@ -196,6 +171,22 @@ function showUnsent(room) {
   );
 }
 
+/** @param {import("../client/outbox.js").Item} item */
+function handleFailed(item) {
+  const room = rooms.find(item.room);
+  if (!room || room.epoch !== null) showRefusal(page, item); // else the room is about to be removed
+}
+
+/**
+ * Show the lines for a room that the user cannot join.
+ *
+ * @param {string} room
+ * @param {string} why
+ */
+function showRefusals(room, why) {
+  for (const item of outbox.itemsOf(room)) showRefusal(page, Object.assign(item, { why }));
+}
+
 /** @param {string} text */
 function edit(text) {
   composer.prepend(composer.text ? `${text}\n` : text);
@@ -231,6 +222,24 @@ function showTitle() {
   document.title = `${document.hidden && unread ? `(${unread}) ` : ""}${rooms.current.name} – wschat`;
 }
 
+chat.on("message", (message) => rooms.find(message.room)?.receive(message));
+chat.on("topic", (message) => rooms.find(message.room)?.receive(message));
+chat.on("gap", (gap) => rooms.find(gap.room)?.applyGap(gap));
+chat.on("joined", (joined) => rooms.addJoined(joined));
+chat.on("member", (event) => rooms.find(event.room)?.updateMember(event));
+chat.on("typing", ({ room, name }) => typing.begin(room, name));
+chat.on("notice", (notice) => rooms.showNotice(notice));
+chat.on("whisper", showWhisper);
+chat.on("error", handleError);
+chat.on("connecting", () => identity.name && showStatus("Connecting …"));
+chat.on("welcome", hideStatus);
+chat.on("connected", handleConnected);
+chat.on("waiting", handleWaiting);
+chat.on("closed", handleClosed);
+chat.on("outbox", ({ room }) => showUnsent(room));
+chat.on("sent", ({ item, reply }) => showReply(page, item, reply));
+chat.on("failed", ({ item }) => handleFailed(item));
+
 document.addEventListener("visibilitychange", showTitle);
 byId("rename").addEventListener("click", () => identity.change());
 byId("leave").addEventListener("click", () => {
@@ -255,4 +264,4 @@ document.querySelector(".skip")?.addEventListener("click", (event) => {
 
 rooms.start();
 identity.start();
-connection.open();
+chat.connect();

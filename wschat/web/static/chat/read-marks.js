@@ -1,6 +1,6 @@
 // Read marks: the number of the last message that the user has read in each room. All tabs of a browser share them.
 
-import { local } from "./storage.js";
+import { local, watchLocal } from "./storage.js";
 
 const SAVE_DELAY_MS = 1000;
 
@@ -12,7 +12,7 @@ export class ReadMarks {
 
   /** @param {() => void} onChange called when another tab has read more */
   constructor(onChange) {
-    local.watch("seen", (marks) => {
+    watchLocal("seen", (marks) => {
       for (const [room, seq] of Object.entries(marks)) this.#marks[room] = Math.max(this.#marks[room] ?? 0, seq);
       onChange();
     });

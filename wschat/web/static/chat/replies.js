@@ -1,6 +1,6 @@
 // What the page shows for the reply to a line that the user sent. The effect of most commands is shown by events of their own.
 
-import { keyOf } from "./address.js";
+import { keyOf } from "../client/names.js";
 import { announce } from "./announcer.js";
 import { isCommand } from "./completion.js";
 import { make, makeButton } from "./dom.js";
@@ -8,14 +8,14 @@ import { itemForWhisper, sentenceOf } from "./message.js";
 import { sentence } from "./text.js";
 
 /** @typedef {import("./room.js").Room} Room */
-/** @typedef {import("./outbox.js").Item} Item */
+/** @typedef {import("../client/outbox.js").Item} Item */
 
 /**
  * The parts of the page that replies are shown in.
  *
  * @typedef {object} Page
  * @property {import("./identity.js").Identity} identity
- * @property {import("./outbox.js").Outbox} outbox
+ * @property {import("../client/outbox.js").Outbox} outbox
  * @property {import("./rooms.js").Rooms} rooms
  * @property {(text: string) => void} edit puts a line into the message field
  * @property {(name: string) => void} whisperTo begins a whisper

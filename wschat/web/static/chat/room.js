@@ -1,11 +1,10 @@
-// One room: which part of its log the page has, who its members are, and how both are kept right over gaps and lost connections.
+// One room: which part of its log the page has, and who its members are.
 
 import { announce } from "./announcer.js";
 import { makeButton } from "./dom.js";
 import { Log } from "./log.js";
 import { itemForNotice } from "./message.js";
 import { MemberNews } from "./news.js";
-import { asRefusal } from "./refusal.js";
 import { sentence } from "./text.js";
 
 /**
@@ -16,12 +15,10 @@ import { sentence } from "./text.js";
  * @property {(room: Room) => void} onMembers called when the members have changed
  * @property {(room: Room) => void} onTopic called when the topic may have changed
  * @property {(room: Room, message: V1.Message) => void} onMessage called for a new message
- * @property {(message: V1.Message) => void} onPastMessage called for each message that the room had when it was joined first
  * @property {(room: Room) => void} onRejoin called when the user wants to join the room again
  */
 
 const OLDER_MESSAGES = 100;
-const MAX_MESSAGES = 1000;
 const READ_MESSAGES = 100; // that are loaded before the unread ones
 const MEMBERS_INTERVAL_MS = 200;
 const CROWD = 50; // in a room with more members, joining and leaving is not shown
@@ -43,12 +40,10 @@ export class Room {
   isJoining = false;
   isRemoved = false; // a moderator removed the user, so the room is not joined without them
   unseenWhispers = 0; // whispers have no numbers, and are counted apart from messages
-  #connection;
+  #chat;
   #hooks;
   #first = 0; // the numbers of the first and the last message that the page has
   #last = 0;
-  /** @type {V1.Message[] | null} messages that were received while earlier ones are still missing */
-  #held = null;
   #isLoading = false;
   #membersTimer = 0;
   #isComplete = true; // there are no messages before the first
@@ -58,13 +53,13 @@ export class Room {
 
   /**
    * @param {string} name
-   * @param {import("./connection.js").Connection} connection
+   * @param {import("../client/wschat.js").ChatClient} chat
    * @param {HTMLElement} parent of the log
    * @param {RoomHooks} hooks
    */
-  constructor(name, connection, parent, hooks) {
+  constructor(name, chat, parent, hooks) {
     this.name = name;
-    this.#connection = connection;
+    this.#chat = chat;
     this.#hooks = hooks;
     this.log = new Log(parent, `Messages in ${name}`, {
       me: hooks.me,
@@ -76,24 +71,18 @@ export class Room {
   }
 
   /**
-   * Join the room on the server. Ask for the messages since the last one that the page has; the first time for the unread
-   * messages, or for the last ones. The reply is for `applyJoined`. Rejects with a Refusal.
+   * Join the room on the server: after the last message that the page has; the first time with the unread messages, or the last ones.
+   * `applyJoined` follows. Rejects with a Rejected.
    *
    * @param {boolean} isPatient
-   * @returns {Promise<V1.Joined>}
    */
   async join(isPatient) {
     this.isJoining = true;
+    const lastRead = this.#hooks.lastRead(this);
+    const unread = lastRead === null ? {} : { since: Math.max(0, lastRead - READ_MESSAGES) };
+    const known = this.epoch === null ? unread : { since: this.#last, epoch: this.epoch };
     try {
-      if (this.epoch !== null) return await this.#request("join", { since: this.#last, epoch: this.epoch }, { isPatient });
-      const lastRead = this.#hooks.lastRead(this);
-      if (lastRead !== null) {
-        const since = Math.max(0, lastRead - READ_MESSAGES);
-        const joined = await this.#request("join", { since }, { isPatient });
-        const mayHaveOlder = since > 0 && joined.messages.length > 0;
-        if (!joined.more) return { ...joined, more: mayHaveOlder }; // from here on, `more` means older messages
-      }
-      return await this.#request("join", {}, { isPatient });
+      return await this.#chat.join(this.name, { ...known, isPatient });
     } finally {
       this.isJoining = false;
     }
@@ -102,11 +91,9 @@ export class Room {
   /**
    * Show what the server says about the room after joining it: begin, or continue with what the page has.
    *
-   * @param {V1.Joined} joined
+   * @param {Client.Joined} joined
    */
-  applyJoined({ epoch, last, members, moderators = [], topic, messages, more, gap }) {
-    const isSameLog = epoch === this.epoch && last >= this.#last;
-    const isNewLog = !isSameLog && this.epoch !== null;
+  applyJoined({ epoch, last, members, moderators = [], topic, messages, more, resumed }) {
     const before = this.members;
     Object.assign(this, { epoch, head: last, isJoined: true, isRemoved: false });
     Object.assign(this, { members: new Set(members), moderators: new Set(moderators) });
@@ -114,21 +101,11 @@ export class Room {
     if (before.size <= CROWD) this.#news.resume(this.members, before);
     this.#hooks.onMembers(this);
     this.#setTopic(topic ?? null);
-    this.#held = null;
-    if (isSameLog) {
-      const next = messages[0]?.seq ?? last + 1;
-      if (gap && next > this.#last + 1) this.#skipTo(next);
-      if (next === this.#last + 1) this.#append(messages);
-      if (this.#last < last) this.#fill(last);
-      return;
-    }
-    if (isNewLog) this.log.clear();
+    if (resumed) return; // what was missed follows
     this.#last = last;
     this.#setFirst(messages[0]?.seq ?? last + 1, !more);
     this.log.append(...messages);
     this.log.open();
-    messages.forEach(this.#hooks.onPastMessage);
-    if (isNewLog) this.showNotice("The history of this room was lost. It starts again here.");
   }
 
   /**
@@ -139,12 +116,25 @@ export class Room {
   receive(message) {
     this.head = Math.max(this.head, message.seq);
     if (message.type === "topic") this.#setTopic(message);
-    if (this.#held) this.#held.push(message);
-    else if (message.seq === this.#last + 1) this.#append([message]);
-    else if (message.seq > this.#last) {
-      this.#held = [message];
-      this.#fill(message.seq - 1);
-    }
+    this.#news.endLine();
+    this.#last = message.seq;
+    this.log.append(message);
+    this.#drawEdge();
+    this.#hooks.onMessage(this, message);
+  }
+
+  /**
+   * Show that messages are missing, before the next one is received.
+   *
+   * @param {Client.Gap} gap
+   */
+  applyGap({ first, missing, lost, text }) {
+    this.#last = first - 1;
+    if (lost) {
+      this.log.clear();
+      this.#setFirst(first, first === 1);
+      this.showNotice("The history of this room was lost. It starts again here.");
+    } else this.showNotice(`${missing.toLocaleString()} ${missing === 1 ? "message is" : "messages are"} missing here. ${text}`);
   }
 
   /**
@@ -235,18 +225,6 @@ export class Room {
   }
 
   /**
-   * @template {"join" | "history"} T
-   * @param {T} type
-   * @param {object} fields
-   * @param {import("./connection.js").RequestOptions} [options]
-   */
-  #request(type, fields, options) {
-    /** @param {string} why */
-    const onDelay = (why) => this.showNotice(`${why} Trying again …`);
-    return this.#connection.requestWithRetries({ type, room: this.name, ...fields }, { onDelay, ...options });
-  }
-
-  /**
    * @param {string} name
    * @param {V1.MemberEventKind} event
    * @param {string} newName
@@ -258,60 +236,12 @@ export class Room {
     else if (!isCrowd) this.#news[event](name);
   }
 
-  /**
-   * Fetch the missing messages up to a number. Messages that are received meanwhile are held.
-   *
-   * @param {number} upTo
-   */
-  async #fill(upTo) {
-    const held = (this.#held ??= []);
-    while (this.#last < upTo) {
-      const reply = await this.#request("history", { since: this.#last, limit: MAX_MESSAGES }).catch(asRefusal);
-      const refusal = reply instanceof Error ? reply : null;
-      if (refusal?.code === "lost" || this.#held !== held) return; // the next join begins again here
-      const messages = reply instanceof Error ? [] : reply.messages;
-      const next = messages[0]?.seq ?? upTo + 1;
-      if (next > this.#last + 1) this.#skipTo(next, refusal?.message);
-      this.#append(messages);
-    }
-    this.#held = null;
-    for (const message of held) this.receive(message);
-  }
-
-  /**
-   * @param {number} seq
-   * @param {string} [why]
-   */
-  #skipTo(seq, why = "The server no longer has them.") {
-    const count = seq - this.#last - 1;
-    this.showNotice(`${count.toLocaleString()} ${count === 1 ? "message is" : "messages are"} missing here. ${why}`);
-    this.#last = seq - 1;
-  }
-
-  /** @param {V1.Message[]} messages */
-  #append(messages) {
-    const added = messages.filter(({ seq }) => seq > this.#last);
-    if (added.length === 0) return;
-    const hole = added.findIndex(({ seq }, place) => place > 0 && seq !== added[place - 1].seq + 1);
-    if (hole > 0) {
-      this.#append(added.slice(0, hole));
-      this.#skipTo(added[hole].seq);
-      this.#append(added.slice(hole));
-      return;
-    }
-    this.#news.endLine();
-    this.#last = added[added.length - 1].seq;
-    this.log.append(...added);
-    this.#drawEdge();
-    for (const message of added) this.#hooks.onMessage(this, message);
-  }
-
   async #loadOlder() {
-    if (this.#isLoading || this.#isComplete || !this.#connection.isOpen) return;
+    if (this.#isLoading || this.#isComplete || !this.#chat.connected) return;
     this.#isLoading = true;
     const before = this.#first;
     try {
-      const { messages, more } = await this.#request("history", { before, limit: OLDER_MESSAGES });
+      const { messages, more } = await this.#chat.history(this.name, { before, limit: OLDER_MESSAGES });
       if (before === this.#first) {
         this.#setFirst(messages[0]?.seq ?? before, !more);
         this.log.prepend(messages);

@@ -1,21 +1,22 @@
 // The rooms: which the user has joined, which is shown, and which others there are.
 
-import { addressOf, keyOf, roomInAddress } from "./address.js";
+import { keyOf } from "../client/names.js";
+import { Rejected } from "../client/rejected.js";
+import { addressOf, roomInAddress } from "./address.js";
 import { badgeText, showDirectory } from "./directory.js";
 import { byId, oncePerFrame } from "./dom.js";
 import { ReadMarks } from "./read-marks.js";
-import { Refusal, asRefusal } from "./refusal.js";
+import { asRefusal } from "./refusal.js";
 import { Room } from "./room.js";
 import { local, tab } from "./storage.js";
 
 /** @typedef {import("./directory.js").Row} Row */
-/** @typedef {Pick<import("./room.js").RoomHooks, "me" | "onMembers" | "onTopic" | "onMessage" | "onPastMessage">} SharedHooks */
+/** @typedef {Pick<import("./room.js").RoomHooks, "me" | "onMembers" | "onTopic" | "onMessage">} SharedHooks */
 
 /**
  * @typedef {object} OwnHooks
  * @property {(room: Room, before: Room | null) => void} onShow called when another room is shown
  * @property {(count: number) => void} onUnread called with the number of unread messages in all rooms
- * @property {() => void} onJoinReply called when the server has replied to a join, with an error or without
  * @property {(name: string, why: string) => void} onRefused called when the user cannot join a room, which is then removed
  */
 
@@ -27,7 +28,7 @@ const REFRESH_MS = 60_000;
 
 /** All rooms. */
 export class Rooms {
-  #connection;
+  #chat;
   #hooks;
   #roomHooks;
   /** @type {Map<string, Room>} the user's rooms, by name */
@@ -45,15 +46,14 @@ export class Rooms {
   #marks = new ReadMarks(() => this.#draw());
   /** @type {Room | null} shown if the user is in no room */
   #placeholder = null;
-  #isSettled = false; // the user has a name, and may join rooms
   #draw = oncePerFrame(() => this.#drawNow());
 
   /**
-   * @param {import("./connection.js").Connection} connection
+   * @param {import("../client/wschat.js").ChatClient} chat
    * @param {RoomsHooks} hooks
    */
-  constructor(connection, hooks) {
-    this.#connection = connection;
+  constructor(chat, hooks) {
+    this.#chat = chat;
     this.#hooks = hooks;
     /** @type {import("./room.js").RoomHooks} */
     this.#roomHooks = {
@@ -115,21 +115,14 @@ export class Rooms {
   }
 
   /**
-   * Join the user's rooms after connecting: first the one that is shown and the urgent ones.
+   * Join the user's rooms after connecting, except for those that the client joins again: first the one that is shown and the urgent ones.
    *
    * @param {Set<string>} urgent
    */
-  rejoin(urgent) {
-    this.#isSettled = true;
-    for (const room of [...this.#rooms.values()].filter((other) => !other.isRemoved)) {
-      this.#join(room, room !== this.current && !urgent.has(room.name));
-    }
+  joinNew(urgent) {
+    const isNew = (/** @type {Room} */ room) => !room.isJoined && !room.isJoining && !room.isRemoved;
+    for (const room of [...this.#rooms.values()].filter(isNew)) this.#join(room, room !== this.current && !urgent.has(room.name));
     this.refresh();
-  }
-
-  /** Join nothing until `rejoin`. */
-  pause() {
-    this.#isSettled = false;
   }
 
   /**
@@ -139,11 +132,11 @@ export class Rooms {
    */
   async open(name) {
     const key = keyOf(name);
-    if (this.#rooms.has(key) || !this.#isSettled) return this.#show(this.#make(key));
+    if (this.#rooms.has(key) || !this.#chat.connected) return this.#show(this.#make(key));
     const before = this.current;
     try {
-      const room = this.#addJoined(await this.#connection.request({ type: "join", room: key }));
-      if (this.current === before) this.#show(room); // unless the user chose another one meanwhile
+      const { room } = await this.#chat.join(key);
+      if (this.current === before) this.#show(this.#make(room)); // unless the user chose another one meanwhile
     } catch (error) {
       this.current.showNotice(asRefusal(error).message, "error");
       this.#showAddress("replaceState");
@@ -166,14 +159,14 @@ export class Rooms {
    *
    * @param {V1.Joined} joined
    */
-  showJoined(joined) {
-    this.#show(this.#addJoined(joined));
+  showJoined({ room }) {
+    this.#show(this.#make(room));
   }
 
   /** Leave the room that is shown. */
   leave() {
     const { name } = this.current;
-    this.#requestLeave(name);
+    this.#chat.leave(name).catch(() => {}); // the user is not in the room
     this.forget(name);
   }
 
@@ -190,10 +183,10 @@ export class Rooms {
 
   /** Fetch the list of all rooms. */
   async refresh() {
-    if (!this.#isSettled) return;
+    if (!this.#chat.connected) return;
     this.#refreshedAt = Date.now();
     try {
-      const { rooms, more = false } = await this.#connection.request({ type: "rooms" }, { isPatient: true });
+      const { rooms, more = false } = await this.#chat.run("rooms", {}, { isPatient: true });
       this.#listed = rooms;
       this.#isListComplete = !more;
       this.#draw();
@@ -213,14 +206,11 @@ export class Rooms {
   async #join(room, isPatient = false) {
     const { name } = room;
     const joined = await room.join(isPatient).catch(asRefusal);
-    if (joined instanceof Refusal && joined.code === "lost") return;
-    if (!this.#rooms.has(name)) this.#requestLeave(name); // the user has left it meanwhile
-    else if (!(joined instanceof Refusal)) {
-      const added = this.#addJoined(joined);
-      if (added.name !== name) this.#remove(room, () => added); // the server writes its name in another way
+    if (joined === this.#chat.closed || !this.#rooms.has(name)) return; // there is no connection, or the user has left it meanwhile
+    if (!(joined instanceof Rejected)) {
+      if (joined.room !== name) this.#remove(room, () => this.#make(joined.room)); // the server writes its name in another way
     } else if (room.epoch === null) await this.#removeRefused(room, joined.message);
     else room.setRemoved(joined.message, "error");
-    this.#hooks.onJoinReply();
   }
 
   /**
@@ -231,23 +221,21 @@ export class Rooms {
   #rejoinRoom(room) {
     room.isRemoved = false;
     this.#save();
-    if (this.#isSettled) this.#join(room);
+    if (this.#chat.connected) this.#join(room);
   }
 
-  /** @param {string} name */
-  #requestLeave(name) {
-    this.#connection.request({ type: "leave", room: name }).catch(() => {}); // the user is not in the room
-  }
-
-  /** @param {V1.Joined} joined */
-  #addJoined(joined) {
+  /**
+   * A room was joined, first or again.
+   *
+   * @param {Client.Joined} joined
+   */
+  addJoined(joined) {
     const room = this.#make(joined.room);
     this.#left.delete(room.name);
     this.#marks.begin(room.name, joined.last);
     room.applyJoined(joined);
     this.#save();
     this.#markSeen(room);
-    return room;
   }
 
   /**
@@ -287,7 +275,7 @@ export class Rooms {
     const name = names.find((other) => !this.#refused.has(other) && !this.#left.has(other));
     const room = [...this.#rooms.values()].find((other) => !other.isRemoved) ?? (name && this.#make(name));
     if (!room) return this.#showPlaceholder();
-    if (this.#isSettled && !room.isJoined && !room.isJoining && !room.isRemoved) this.#join(room);
+    if (this.#chat.connected && !room.isJoined && !room.isJoining && !room.isRemoved) this.#join(room);
     return room;
   }
 
@@ -308,7 +296,7 @@ export class Rooms {
 
   /** @param {string} name */
   #makeRoom(name) {
-    return new Room(name, this.#connection, byId("logs"), this.#roomHooks);
+    return new Room(name, this.#chat, byId("logs"), this.#roomHooks);
   }
 
   /**
@@ -320,6 +308,7 @@ export class Rooms {
     if (room === before) return this.#showAddress("replaceState");
     before?.log.hide();
     this.#current = room;
+    this.#chat.foreground = room.name;
     this.#showAddress(before ? how : "replaceState");
     if (room !== this.#placeholder) local.set("room", room.name);
     byId("room").textContent = room.name;
