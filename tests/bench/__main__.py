@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, chat, client, history, page, rooms, say, wsgi
+from tests.bench import attacks, chat, client, history, mixed, page, rooms, say, wsgi
 
 
 @click.group(context_settings={"show_default": True})
@@ -75,6 +75,15 @@ def measure_client(rounds: int) -> None:
 def measure_wsgi(rounds: int, seconds: float) -> None:
     """A WSGI application beside the other servers that are installed, for ROUNDS rounds of SECONDS, and beside open WebSockets."""
     sys.exit(not wsgi.run(rounds, seconds))
+
+
+@main.command("mixed")
+@click.argument("seconds", type=click.FloatRange(1), default=300)
+@click.argument("sockets", type=click.IntRange(1, 30_000), default=10_000)
+@click.argument("rate", type=click.IntRange(10), default=50)
+def measure_mixed(seconds: float, sockets: int, rate: int) -> None:
+    """This number of open WebSockets and RATE requests per second to a WSGI application on one port, for SECONDS."""
+    sys.exit(not mixed.run(seconds, sockets, rate))
 
 
 main()

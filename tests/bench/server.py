@@ -59,13 +59,14 @@ class Usage(NamedTuple):
 
 def watch(server: Command, do: Callable[[], None]) -> Usage:
     """Call a function, and measure the resources that it takes."""
-    server_before, own_before, began_at = _cpu_seconds(server), process_time(), monotonic()
+    server_before, own_before, began_at = cpu_seconds(server), process_time(), monotonic()
     do()
-    server_seconds = _cpu_seconds(server) - server_before
+    server_seconds = cpu_seconds(server) - server_before
     is_there = server.process.poll() is None
     return Usage(server_seconds, process_time() - own_before, monotonic() - began_at, server.peak_bytes() if is_there else 0)
 
 
-def _cpu_seconds(server: Command) -> float:
+def cpu_seconds(server: Command) -> float:
+    """Return the processor time that a server has taken so far."""
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
