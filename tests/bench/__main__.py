@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, chat, client, history, mixed, page, rooms, say, wsgi
+from tests.bench import attacks, beside, chat, client, history, mixed, page, rooms, say, wsgi
 
 
 @click.group(context_settings={"show_default": True})
@@ -73,8 +73,15 @@ def measure_client(rounds: int) -> None:
 @click.argument("rounds", type=click.IntRange(1), default=5)
 @click.argument("seconds", type=click.FloatRange(1), default=3)
 def measure_wsgi(rounds: int, seconds: float) -> None:
-    """A WSGI application beside the other servers that are installed, for ROUNDS rounds of SECONDS, and beside open WebSockets."""
+    """A WSGI application on this server and the others that are installed, for ROUNDS rounds of SECONDS."""
     sys.exit(not wsgi.run(rounds, seconds))
+
+
+@main.command("beside")
+@click.argument("rounds", type=click.IntRange(1), default=5)
+def measure_beside(rounds: int) -> None:
+    """Requests to an application of Flask beside 100 open WebSockets, here and in gunicorn and Flask-SocketIO, for ROUNDS rounds."""
+    sys.exit(not beside.run(rounds))
 
 
 @main.command("mixed")

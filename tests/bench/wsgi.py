@@ -1,4 +1,4 @@
-"""`wsgi`: a WSGI application on our server beside the servers that are installed, under wrk; and the latency beside open WebSockets."""
+"""`wsgi`: the rate of a WSGI application on our server beside the servers that are installed, under wrk."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
-from time import perf_counter
 
-import wschat
 from tests.bench.report import Report
-from tests.concurrency import TIMEOUT, eventually
+from tests.concurrency import eventually
 
 BODY = b"Hello, world!\n"
 _CONNECTIONS = 10
-_SOCKETS = 100
-_REQUESTS = 1000
-_REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-_REQUIRED_TIMES_ALONE = 1.2
 # The module that must be installed, and the program of the server; the port is its argument.
 SERVERS = {
     "wschat": ("wschat", "import wschat; from wschat.apps import echo; wschat.serve(echo, port=port, wsgi=hello).serve_forever()"),
@@ -57,7 +51,6 @@ def run(rounds: int, seconds: float) -> bool:
             show_rates(report, urls, rounds, seconds)
         else:
             report.remarks.append("no rates: they need wrk (apt install wrk)")
-        show_latency(report, urls["wschat"], rounds)
     return report.show()
 
 
@@ -108,34 +101,3 @@ def rate_of(report: Report, name: str, port: int, seconds: float) -> float:
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert found is not None
     return float(found[1])
-
-
-def show_latency(report: Report, port: int, rounds: int) -> None:
-    """Measure a request of one client alone, and beside open WebSockets, in turn."""
-    alone, beside = [], []
-    for _ in range(rounds):
-        alone.append(latency_of(port))
-        with ExitStack() as sockets:
-            for _ in range(_SOCKETS):
-                sockets.enter_context(wschat.connect(f"ws://127.0.0.1:{port}/"))
-            beside.append(latency_of(port))
-    report.add("latency of a request", f"{median(alone) * 1e6:,.0f} us")
-    ratio = median(beside) / median(alone)
-    measured = f"{median(beside) * 1e6:,.0f} us, {ratio:.2f} times"
-    required = f"at most {_REQUIRED_TIMES_ALONE} times"
-    report.add(f"beside {_SOCKETS} open WebSockets", measured, required=required, is_met=ratio <= _REQUIRED_TIMES_ALONE)
-
-
-def latency_of(port: int) -> float:
-    """Return the median of the time that a request takes."""
-    took = []
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(_REQUESTS):
-            began_at = perf_counter()
-            sock.sendall(_REQUEST)
-            response = sock.recv(4096)
-            while not response.endswith(BODY):
-                response += sock.recv(4096)
-            took.append(perf_counter() - began_at)
-    return median(took)
