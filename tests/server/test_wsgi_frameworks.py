@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import http.cookiejar
+import io
+import itertools
 import json
+import tracemalloc
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
+from wsgiref.validate import validator
 
 import pytest
 
@@ -17,6 +21,9 @@ from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, until_logged
 
 PARTS = ["one\n", "two\n", "three\n"]
+BLOCK = bytes(1 << 16)
+BLOCKS = 512  # 32 MiB
+MAX_MEMORY_BYTES = 8 << 20
 
 
 class Browser:
@@ -50,6 +57,24 @@ def form_with_file(content: bytes) -> tuple[bytes, str]:
     return b"".join(lines), f"multipart/form-data; boundary={boundary}"
 
 
+def check_memory(browser: Browser) -> None:
+    """Check that a large file can be sent and received without being kept in memory."""
+    _, content_type = form_with_file(b"")
+    beginning, end = form_with_file(BLOCK)[0].split(BLOCK)
+    request = urllib.request.Request(f"{browser.url}/upload", itertools.chain([beginning], itertools.repeat(BLOCK, BLOCKS), [end]))
+    request.add_header("Content-Type", content_type)
+    request.add_header("Content-Length", str(len(beginning) + len(BLOCK) * BLOCKS + len(end)))
+    tracemalloc.start()
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            assert response.read() == b"hello %d" % (len(BLOCK) * BLOCKS)
+        with urllib.request.urlopen(f"{browser.url}/download", timeout=TIMEOUT) as response:
+            assert sum(map(len, iter(lambda: response.read(len(BLOCK)), b""))) == len(BLOCK) * BLOCKS
+        assert tracemalloc.get_traced_memory()[1] < MAX_MEMORY_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def check_application(browser: Browser, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Check the functions that both applications have."""
     assert browser.get("/hello?name=caf%C3%A9") == (200, "Hello café!")
@@ -77,7 +102,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def flask_app(path: Path) -> Any:
     flask = pytest.importorskip("flask", reason="needs Flask: pip install flask")
-    app = flask.Flask("example")
+    app = flask.Flask("example", static_url_path="/static", static_folder=str(Path(__file__).parent))
     app.secret_key = "for the tests"
 
     def hello() -> str:
@@ -88,7 +113,7 @@ def flask_app(path: Path) -> Any:
         return "ok"
 
     def upload() -> str:
-        return f"{flask.request.form['note']} {len(flask.request.files['file'].read())}"
+        return f"{flask.request.form['note']} {flask.request.files['file'].seek(0, io.SEEK_END)}"
 
     def repeat() -> str:
         return json.dumps(flask.request.get_json())
@@ -96,13 +121,16 @@ def flask_app(path: Path) -> Any:
     def stream() -> Any:
         return flask.Response(iter(PARTS), mimetype="text/plain")
 
+    def download() -> Any:
+        return flask.Response(itertools.repeat(BLOCK, BLOCKS), mimetype="application/octet-stream")
+
     def file() -> Any:
         return flask.send_file(path, conditional=True)
 
     def fail() -> str:
         raise ZeroDivisionError
 
-    for view in (hello, login, stream, file, fail):
+    for view in (hello, login, stream, download, file, fail):
         app.add_url_rule(f"/{view.__name__}", view_func=view)
     app.add_url_rule("/upload", view_func=upload, methods=["POST"])
     app.add_url_rule("/json", view_func=repeat, methods=["POST"])
@@ -110,9 +138,16 @@ def flask_app(path: Path) -> Any:
 
 
 def test_a_flask_application(serve: ServerFactory, flask_app: Any, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    browser = Browser(serve(lambda ws: None, wsgi=flask_app))
-    check_application(browser, path, caplog)
-    assert browser.get("/file", Range="bytes=10-14") == (206, "01234")
+    for app in (flask_app, validator(flask_app)):
+        browser = Browser(serve(lambda ws: None, wsgi=app))
+        check_application(browser, path, caplog)
+        assert browser.get("/file", Range="bytes=10-14") == (206, "01234")
+        assert browser.get("/file", Range="bytes=999990-1000010")[0] == 416
+        assert browser.get("/static/test_wsgi_frameworks.py", Range="bytes=0-2") == (206, '"""')
+
+
+def test_large_bodies_of_flask_are_not_kept_in_memory(serve: ServerFactory, flask_app: Any) -> None:
+    check_memory(Browser(serve(lambda ws: None, wsgi=flask_app)))
 
 
 def test_a_login_with_flask_applies_to_pages_and_websockets(serve: ServerFactory, flask_app: Any) -> None:
@@ -175,6 +210,7 @@ def _urlpatterns() -> list[Any]:
         url("upload", lambda request: HttpResponse(f"{request.POST['note']} {request.FILES['file'].size}")),
         url("json", lambda request: HttpResponse(json.dumps(json.load(request)))),
         url("stream", lambda request: StreamingHttpResponse(iter(PARTS))),
+        url("download", lambda request: StreamingHttpResponse(itertools.repeat(BLOCK, BLOCKS))),
         url("file", lambda request: FileResponse(FILE[0].open("rb"))),
         url("fail", fail),
     ]
@@ -190,7 +226,12 @@ def test_a_django_application(
     serve: ServerFactory, django_app: Any, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.FILE", [path])
-    check_application(Browser(serve(lambda ws: None, wsgi=django_app)), path, caplog)
+    for app in (django_app, validator(django_app)):
+        check_application(Browser(serve(lambda ws: None, wsgi=app)), path, caplog)
+
+
+def test_large_bodies_of_django_are_not_kept_in_memory(serve: ServerFactory, django_app: Any) -> None:
+    check_memory(Browser(serve(lambda ws: None, wsgi=django_app)))
 
 
 def test_a_login_with_django_applies_to_pages_and_websockets(serve: ServerFactory, django_app: Any) -> None:
