@@ -498,7 +498,8 @@ def test_a_request_in_progress_is_answered_during_a_stop(serve: ServerFactory, a
     eventually(lambda: app.requests)
     stop_in_background(server, connections)
     app.may_respond.set()
-    assert http.answer().status == 200
+    answer = http.answer()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert http.is_over()
 
 

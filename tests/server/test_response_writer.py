@@ -17,11 +17,11 @@ from wschat.server.response_writer import ResponseWriter
 class Output:
     """A writer, and the bytes that it has sent."""
 
-    def __init__(self, method: str = "GET", version: str = "1.1", *, is_received: bool = True, **headers: str) -> None:
+    def __init__(self, method: str = "GET", version: str = "1.1", *, may_follow: bool = True, **headers: str) -> None:
         self.parts: list[bytes] = []
         self.writer = ResponseWriter(
             Request(method, "/", headers, version=version),
-            lambda: is_received,
+            lambda: may_follow,
             self.parts.append,
             lambda *file: self.parts.append(b"<%d from %d, %d bytes>" % file),
         )
@@ -81,8 +81,8 @@ def test_whitespace_around_a_value_is_removed() -> None:
     assert b"Set-Cookie: a=1; b" in output.head
 
 
-def test_the_connection_ends_if_a_body_of_the_request_was_not_received() -> None:
-    output = Output("POST", is_received=False)
+def test_the_response_ends_the_connection_if_no_request_may_follow() -> None:
+    output = Output("POST", may_follow=False)
     output.writer.begin(200, [("Content-Length", "0")])
     output.writer.end()
     assert b"Connection: close" in output.head

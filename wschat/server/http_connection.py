@@ -270,12 +270,11 @@ class HttpConnection:
         Raises HttpConnectionClosed if the client does not take it, or if it fails after it has begun, and RequestRefused if it
         fails before: 400 for a body of the request that is not HTTP, 500 for an error in the response.
         """
-        body = self._body
         send_file = self._write_file if self._can_send_files else None
-        writer = ResponseWriter(request, lambda: body is None or body.is_received, self._write, send_file)
+        writer = ResponseWriter(request, self._may_follow, self._write, send_file)
         try:
-            if body is not None:
-                body.keep_received()
+            if self._body is not None:
+                self._body.keep_received()
             response.write_to(writer)
         except HttpConnectionClosed:
             raise
@@ -288,6 +287,10 @@ class HttpConnection:
             self._break_off(request)
             raise HttpConnectionClosed("the response broke off") from None
         return writer.keeps_alive
+
+    def _may_follow(self) -> bool:
+        """Return True if another request may follow the current one: the rest of an unread body may be of any length."""
+        return (self._body is None or self._body.is_received) and not self._settings.connections.is_closing
 
     def _break_off(self, request: Request) -> None:
         """Make an incomplete response look incomplete. Without chunks, the end of the connection would complete it."""

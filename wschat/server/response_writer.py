@@ -36,14 +36,13 @@ class ResponseWriter:
     def __init__(
         self,
         request: Request,
-        is_received: Callable[[], bool],
+        may_follow: Callable[[], bool],
         send: Callable[[bytes], None],
         send_file: Callable[[int, int, int], None] | None,
     ) -> None:
-        """`is_received` tells if the request has been received whole: otherwise the connection ends with the response. `send` sends
-        bytes; `send_file` a part of a file: its descriptor, an offset and a number of bytes. Both wait for the client. `send_file` is
-        None if the connection cannot do that."""
-        self._is_received = is_received
+        """`may_follow` tells if the connection allows another request after this one. `send` sends bytes; `send_file` a part of a file: its
+        descriptor, an offset and a number of bytes. Both wait for the client. `send_file` is None if the connection cannot do that."""
+        self._may_follow = may_follow
         self._send_bytes = send
         self._send_file_part = send_file
         self._unsent = b""
@@ -68,7 +67,7 @@ class ResponseWriter:
         if not 200 <= status <= 999:
             raise UsageError(f"the status of a response must be from 200 to 999, not {int(status)}")
         reason = responses.get(status, "") if reason is None else reason
-        lines = [_checked(f"HTTP/1.1 {int(status)} {reason}")]
+        lines = [f"HTTP/1.1 {int(status)} {reason}"]
         has_date = False
         length: str | None = None
         for name, value in headers:
@@ -82,9 +81,10 @@ class ResponseWriter:
                 self.keeps_alive = self.keeps_alive and not has_close(value)
             else:
                 has_date = has_date or lower_name == "date"
-                lines.append(_checked(f"{name}: {value}"))
+                lines.append(f"{name}: {value}")
         if not has_date:
             lines.append(_date_line(int(time())))
+        _check(lines)
         lines += self._delimit(status, length)
         self._unsent = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.has_body = self.has_body and status not in WITHOUT_BODY
@@ -100,8 +100,7 @@ class ResponseWriter:
         elif status not in WITHOUT_BODY:
             self._is_chunked = self._is_modern
             lines += ["Transfer-Encoding: chunked"] if self._is_modern else []
-        # The rest of an unread body may be of any length.
-        self.keeps_alive = self.keeps_alive and self._is_received()
+        self.keeps_alive = self.keeps_alive and self._may_follow()
         if not self.keeps_alive:
             lines.append("Connection: close")
         return lines
@@ -175,11 +174,11 @@ def _lower(name: str) -> str:
     return name.lower()
 
 
-def _checked(line: str) -> str:
-    """Return a line of the head, without its line end. Raises UsageError if it could be taken for two."""
-    if _NOT_IN_LINE.search(line):
+def _check(lines: list[str]) -> None:
+    """Raise UsageError if a line of the head could be taken for two. The lines have no line ends yet."""
+    if _NOT_IN_LINE.search("".join(lines)):
+        line = next(line for line in lines if _NOT_IN_LINE.search(line))
         raise UsageError(f"a header must be one line, not {line!r}")
-    return line
 
 
 def _checked_length(value: str, other: str | None) -> str:
