@@ -195,6 +195,56 @@ def test_100_continue_is_not_sent_for_a_body_that_is_not_read(http: OpenHttp) ->
     assert (answer.status, answer.headers["connection"]) == (403, "close")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        plain("POST", "/", b"abc", version="HTTP/1.0", Expect="100-continue"),
+        plain("POST", "/", b"abc", Expect="100-continue"),  # the body has arrived
+        plain("POST", "/", b"abc", Expect="something-else"),
+    ],
+)
+def test_100_continue_is_not_sent_if_nobody_waits_for_it(http: OpenHttp, data: bytes) -> None:
+    client = http(read_all)
+    answer = client.call(data)
+    assert (answer.status, answer.body) == (200, b"abc")
+
+
+def test_100_continue_is_not_sent_once_the_response_has_begun(http: OpenHttp) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT])
+        yield b"first "
+        yield environ["wsgi.input"].read(3)
+
+    client = http(app)
+    client.send(plain("POST", "/", b"", Content_Length="3", Expect="100-continue"))
+    status, headers = client.head()
+    assert (status, headers["connection"]) == (200, "close")
+    client.send(b"abc")
+    assert client.rest() == b"6\r\nfirst \r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+def test_a_bad_body_that_an_application_ignores_ends_the_connection(http: OpenHttp) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        for _ in range(2):  # it is not complete after the first error, either
+            with pytest.raises(OSError, match="body"):
+                environ["wsgi.input"].read(10)
+        start_response("200 OK", [TEXT])
+        return [b"ok"]
+
+    client = http(app)
+    client.send(plain("POST", "/", b"", Transfer_Encoding="chunked"))
+    client.send(b"zz\r\n" + plain())
+    assert (client.answer("POST").headers["connection"], client.rest()) == ("close", b"")
+
+
+def test_a_body_is_read_after_the_response_has_begun(http: OpenHttp) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT])
+        yield from iter(lambda: environ["wsgi.input"].read(2), b"")
+
+    assert http(app).call(plain("POST", "/", b"abcde")).body == b"abcde"
+
+
 def test_an_unread_body_that_has_arrived_does_not_end_the_connection(http: OpenHttp) -> None:
     client = http(app_of([b"ok"]))
     assert client.call(plain("POST", "/", b"x" * 1000)).body == b"ok"
@@ -263,6 +313,22 @@ def test_pipelined_requests_are_answered_in_order(http: OpenHttp) -> None:
     client = http(read_all)
     client.send(b"".join(plain("POST", "/", b"%d" % number) for number in range(5)))
     assert [client.answer("POST").body for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_each_connection_has_a_thread(http: OpenHttp) -> None:
+    everyone = threading.Barrier(20, timeout=TIMEOUT)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        everyone.wait()
+        return app_of([b"ok"])(environ, start_response)
+
+    first = http(app)
+    clients = [first, *(Http(socket.create_connection(first.socket.getpeername(), TIMEOUT)) for _ in range(19))]
+    for client in clients:
+        client.send(plain())
+    assert [client.answer().body for client in clients] == [b"ok"] * 20
+    for client in clients[1:]:
+        client.__exit__()
 
 
 def test_a_response_without_a_length_is_sent_in_chunks_as_it_is_produced(http: OpenHttp) -> None:
