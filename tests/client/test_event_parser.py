@@ -54,6 +54,8 @@ def test_an_entry_of_a_list_needs_no_type() -> None:
         '{"type":"ack"}',
         '{"type":"member","room":1,"name":"alice","event":"join"}',
         '{"type":"message","room":"tea","seq":"1","from":"alice","text":"Hello!","time":12.5}',
+        '{"type":"rooms","rooms":[{},[]],"more":false}',
+        '{"type":"joined","room":"tea","epoch":"e","last":1,"members":["alice",null],"messages":[],"more":false,"gap":false}',
     ],
 )
 def test_an_invalid_event_raises_value_error(text: str) -> None:

@@ -35,7 +35,7 @@ def event_from(data: Mapping[str, object], default_type: str = "") -> Event:
     values = {}
     for field in fields_of_kind:
         value = data.get(field.json_name)
-        if isinstance(value, field.types):
+        if field.takes(value):
             values[field.name] = value
         elif value is not None or not field.has_default:
             raise ValueError(f'{kind.type}: "{field.json_name}" is missing or has a wrong type')
@@ -46,7 +46,14 @@ class _Field(NamedTuple):
     name: str
     json_name: str
     types: tuple[type, ...]
+    element_types: tuple[type, ...]  # of those of a list
     has_default: bool
+
+    def takes(self, value: object) -> bool:
+        """Return True if a value has the type of the field, and so have its elements."""
+        return isinstance(value, self.types) and (
+            not isinstance(value, list) or all(isinstance(element, self.element_types) for element in value)
+        )
 
 
 @cache
@@ -57,13 +64,19 @@ def _records() -> dict[str, tuple[type[Event], list[_Field]]]:
 
 def _fields_of(kind: type[Event]) -> list[_Field]:
     hints = get_type_hints(kind)
-    return [
-        _Field(field.name, JSON_NAMES.get(field.name, field.name), _types_in(hints[field.name]), field.default is not MISSING)
-        for field in fields(kind)
-    ]
+    made = []
+    for field in fields(kind):
+        parts = _parts_of(hints[field.name])
+        elements = [_json_type(get_args(part)[0]) for part in parts if get_origin(part) is Sequence]
+        types = tuple(map(_json_type, parts))
+        made.append(_Field(field.name, JSON_NAMES.get(field.name, field.name), types, tuple(elements), field.default is not MISSING))
+    return made
 
 
-def _types_in(hint: Any) -> tuple[type, ...]:
-    """Return the types of the JSON values for a field's type, which may be a union."""
-    parts = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    return tuple(_JSON_TYPES[get_origin(part) or part] for part in parts)
+def _parts_of(hint: Any) -> Sequence[Any]:
+    return get_args(hint) if get_origin(hint) is UnionType else (hint,)
+
+
+def _json_type(hint: Any) -> Any:
+    """Return the type or the types of the JSON values for a type that is not a union."""
+    return _JSON_TYPES[get_origin(hint) or hint]
