@@ -275,6 +275,32 @@ def test_200_clients_at_once(serve: ServerFactory) -> None:
         assert [raw.frame() for raw in all_of_them] == [(TEXT, b"I am %d" % number) for number in range(200)]
 
 
+def test_any_thread_may_start_the_server_broadcast_and_stop_the_server() -> None:
+    hub = wschat.Hub()
+
+    def watch(ws: Connection) -> None:
+        hub.join(ws)
+        ws.send("ready")
+        for _ in ws:
+            pass
+
+    with ThreadPoolExecutor(1) as starter, ThreadPoolExecutor(2) as workers:
+        server = starter.submit(lambda: wschat.serve(watch, port=0).start()).result(TIMEOUT)
+        with wschat.connect(url_of(server)) as ws:
+            assert ws.recv(TIMEOUT) == "ready"
+            for number in range(3):
+                workers.submit(hub.broadcast, f"worker {number}").result(TIMEOUT)
+            timer = threading.Timer(0, hub.broadcast, ["timer"])
+            timer.start()
+            timer.join()
+            assert [ws.recv(TIMEOUT) for _ in range(4)] == ["worker 0", "worker 1", "worker 2", "timer"]
+            stopping = workers.submit(server.stop)
+            with pytest.raises(wschat.ConnectionClosed) as closed:
+                ws.recv(TIMEOUT)
+            assert closed.value.code == CloseCode.GOING_AWAY
+            stopping.result(TIMEOUT)
+
+
 def test_verify_request_can_refuse_a_connection() -> None:
     class Picky(WebSocketServer):
         def verify_request(self, request: object, client_address: object) -> bool:

@@ -69,6 +69,9 @@ def test_the_example_of_django(tmp_path: Path) -> None:
     ):
         ws.send("Hello!")
         assert ws.recv(TIMEOUT) == "tea: Hello!"
+        with urllib.request.urlopen(f"http://127.0.0.1:{program.port}/news", timeout=TIMEOUT) as response:
+            assert response.read() == b"told\n"
+        assert ws.recv(TIMEOUT) == "There is news."
 
 
 def test_the_example_of_any_application(werkzeug: OpenServer) -> None:
