@@ -253,6 +253,7 @@ USES = [
     "own_hub.join(ws)",
     "own_hub.admit(ws, 'Hello!')",
     "stream.send('data: text\\n\\n')",
+    "next(connections)",
 ]
 MADE_IN_PARENT = """
     from wschat.connection.event_stream import EventStream
@@ -269,12 +270,16 @@ MADE_IN_PARENT = """
     hub = wschat.Hub()
     hub.join(ws)
     own_hub = wschat.Hub()
+    reconnecting = wschat.reconnect(sys.argv[1])
+    connections = iter(reconnecting)
+    next(connections)
     ours, theirs = socket.socketpair()
     stream = EventStream(open_stream(ours), limits=DEFAULT_LIMITS, path="/", remote_address=None)
 """
 END_IN_PARENT = """
     print(ws.recv(timeout=20), len(hub))
     theirs.close()
+    connections.close()
     stream.wait()
     stream.release()
     for each in (server, serving):
@@ -333,7 +338,7 @@ def test_a_child_never_waits_for_a_lock_that_a_thread_of_its_parent_holds(url: s
         *(lock for each in (server, serving) for lock in (
             each._connections._connections_lock, each._threads._spare_lock, each._overload._sockets_lock)),
         background_threads._current_lock, background.writer._thread_lock, background.timers._thread_lock,
-        quota._used_lock, tls._tls_lock, counters.counters._counts_lock, open_connections._lock, chat._lock,
+        reconnecting._stop_lock, quota._used_lock, tls._tls_lock, counters.counters._counts_lock, open_connections._lock, chat._lock,
         file_lock._locked_lock, broker._queue._changed, broker._rooms_lock, *[broker._readers._free] * 4,
     ]
     held, may_release = threading.Event(), threading.Event()
@@ -358,6 +363,8 @@ def test_a_child_never_waits_for_a_lock_that_a_thread_of_its_parent_holds(url: s
             each.begin_close()
         for each in (hub, own_hub):
             each.leave(ws)
+        reconnecting.stop()
+        connections.close()
         server.server_close()
         broker.close()
         with wschat.serve(talk, port=0, limits=wschat.Limits(outbox_bytes_total=1000)) as own:
@@ -445,6 +452,7 @@ def test_a_child_can_go_on_as_its_parent_did(url: str) -> None:
     source = """
     import multiprocessing
     hub = wschat.Hub()  # without members when the process forks, as one that gunicorn has loaded for its workers
+    reconnecting = wschat.reconnect(sys.argv[1])
     def talk_in_hub(ws):
         hub.join(ws)
         for message in ws:
@@ -453,6 +461,8 @@ def test_a_child_can_go_on_as_its_parent_did(url: str) -> None:
         with wschat.serve(talk_in_hub, port=0) as own:
             own.start()
             print(echo(own, "x" * 1_000_000) == "x" * 1_000_000, echo(sys.argv[1]))
+        for ws in reconnecting:
+            break
     def use_twice():
         in_child(use)
         use()

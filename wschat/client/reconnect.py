@@ -16,6 +16,7 @@ from wschat.client.uri import parse_uri
 from wschat.connection.connection import Connection
 from wschat.connection.streams import was_interrupted
 from wschat.errors import UsageError
+from wschat.forks import ForkAware
 from wschat.protocol.frames import CloseCode
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def reconnect(
     return Reconnect(url, headers, token, Backoff(max_pause), stable_after, on_attempt, options)
 
 
-class Reconnect:
+class Reconnect(ForkAware):
     """Connections to one URL, one after the other; `reconnect` returns it. One thread at a time may iterate over it."""
 
     def __init__(
@@ -96,8 +97,7 @@ class Reconnect:
         # and not a SimpleQueue, whose `get` waits for ever if a short timeout is over before it begins to wait.
         self._running = threading.Lock()
         self._running.acquire()
-        # Guards `_is_stopped`, `_interrupt` and `_is_iterated`. Reentrant, because a signal handler may stop what its own thread is doing.
-        self._stop_lock = threading.RLock()
+        self._make_lock()
         self._is_stopped = False
         self._interrupt: Callable[[], object] | None = None
         self._is_iterated = False
@@ -107,6 +107,18 @@ class Reconnect:
             self._opening()
         elif isinstance(url, str):
             parse_uri(url)
+        self._watch_forks()
+
+    def _make_lock(self) -> None:
+        # Guards `_is_stopped`, `_interrupt` and `_is_iterated`. Reentrant, because a signal handler may stop what its own thread is doing.
+        self._stop_lock = threading.RLock()
+
+    def _leave_to_parent(self) -> None:
+        self._make_lock()
+        if self._is_iterated:
+            super()._leave_to_parent()
+        else:
+            self._watch_forks()  # nothing is open: the child may iterate as well
 
     def stop(self) -> None:
         """End the iteration, and close its connection with 1001. May be called from any thread and any signal handler; never waits.
@@ -185,6 +197,7 @@ class Reconnect:
             self._let_stop(lambda: connection.begin_close(CloseCode.GOING_AWAY))
             if not self._is_stopped:
                 yield connection
+                self._check_process()
         finally:
             self._let_stop(None)
         if monotonic() - opened_at >= self._stable_after:

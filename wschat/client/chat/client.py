@@ -6,7 +6,6 @@ The parts are in modules of their own: `requests` (what is asked, and repeated),
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ from wschat.connection.reentrance import is_reentrant
 from wschat.daemons import join_daemon, start_daemon
 from wschat.errors import ConnectionClosed, PeerError, UsageError
 from wschat.events import Ack, Event, HistoryEvent, Id, Joined, Members, RoomList
+from wschat.forks import ForkAware
 from wschat.protocol.frames import CloseCode
 from wschat.v1 import ME_PREFIX, REPLACED, SUBPROTOCOL
 
@@ -56,7 +56,7 @@ class RoomSummary(NamedTuple):
     """The number of the last message."""
 
 
-class ChatClient:
+class ChatClient(ForkAware):
     """A client of the chat, with a name, in any number of rooms.
 
     ::
@@ -119,7 +119,6 @@ class ChatClient:
         self._callbacks: list[tuple[type[Event], Callable[[Event], object]]] = []
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
-        self._process = os.getpid()
         self._reconnect = reconnect(
             url,
             headers=_with_password(headers, name, password),
@@ -129,6 +128,13 @@ class ChatClient:
             on_attempt=on_attempt,
             **options,
         )
+        self._watch_forks()
+
+    def _leave_to_parent(self) -> None:
+        if self._thread is None:
+            self._watch_forks()  # a client that was not started is as good in the child
+        else:
+            super()._leave_to_parent()
 
     # Running
 
@@ -142,7 +148,7 @@ class ChatClient:
 
     def stop(self) -> None:
         """End the client without waiting for its thread. May be called from any thread and any signal handler; never waits."""
-        if self._process != os.getpid() or sys.is_finalizing():
+        if self._is_inherited or sys.is_finalizing():
             return  # the thread belongs to the parent, or never runs again
         self._end(ConnectionClosed(CloseCode.NORMAL, "the client was closed"))
         self._reconnect.stop()
@@ -154,7 +160,7 @@ class ChatClient:
         than once. Does not wait if a signal handler calls it that has interrupted a call of this client: call `stop` from signal handlers.
         """
         self.stop()
-        if self._thread is not None and self._process == os.getpid() and not is_reentrant():
+        if self._thread is not None and not self._is_inherited and not is_reentrant():
             join_daemon(self._thread)
 
     def __enter__(self) -> Self:
@@ -320,7 +326,7 @@ class ChatClient:
         return reply
 
     def _check_usable(self) -> None:
-        if self._process != os.getpid():
+        if self._is_inherited:
             raise UsageError("a ChatClient cannot be used in a forked child: make one there")
         if self._thread is None:
             raise UsageError("the client was not started: use it in a with block, or call start()")
