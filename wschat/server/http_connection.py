@@ -31,7 +31,7 @@ from wschat.server.http_settings import HttpSettings
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.origins import is_preflight, joined_headers
 from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
-from wschat.server.request_body import READ_BYTES, RequestBody
+from wschat.server.request_body import MAX_INCOMPLETE_BYTES, RequestBody
 from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, parse_simple
 from wschat.server.response_writer import ResponseWriter
 from wschat.server.responses import EventsResponse, Response, WrittenResponse, encode_events_head, error_response, retry_response
@@ -152,7 +152,7 @@ class HttpConnection:
         self._body = None
         request = parse_simple(head)
         if request is None:
-            http = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), READ_BYTES))
+            http = h11.Connection(h11.SERVER, max_incomplete_event_size=max(len(head), MAX_INCOMPLETE_BYTES))
             http.receive_data(head)
             request = parse_plain(http)
             if "content-length" in request.headers or "transfer-encoding" in request.headers:

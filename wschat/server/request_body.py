@@ -19,8 +19,10 @@ from wschat.server.timeouts import PeerTimeout
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-READ_BYTES = 16 * 1024
-"""The most that is read from the socket at once."""
+MAX_INCOMPLETE_BYTES = 16 * 1024
+"""The most that is kept of the line before a chunk, or of the trailers after the last one, while the rest is missing."""
+# The most that is read from the socket at once: a read has a cost besides that of its bytes.
+_READ_BYTES = 64 * 1024
 # So many bytes have to arrive within the timeout: a client that sends a byte now and then must not hold a thread for hours.
 _TIMED_BYTES = 16 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -114,7 +116,7 @@ class RequestBody(io.RawIOBase):
             self._peer_timeout.start(max(0.001, self._seconds_left))
         data = b""
         with contextlib.suppress(OSError):
-            data = self._socket.recv(READ_BYTES)
+            data = self._socket.recv(_READ_BYTES)
         self._peer_timeout.stop()
         if not data:
             raise HttpConnectionClosed("the client left before its request was complete")
