@@ -93,6 +93,39 @@ def test_the_environ_describes_the_request(http: OpenHttp) -> None:
     assert "CONTENT_LENGTH" not in environ
 
 
+@pytest.mark.parametrize(
+    ("host", "name", "port"),
+    [("example.com", "example.com", "80"), ("example.com:81", "example.com", "81"), ("[::1]:81", "[::1]", "81"), ("[::1]", "[::1]", "80")],
+)
+def test_the_host_names_a_server_without_an_address(serve: ServerFactory, tmp_path: Path, host: str, name: str, port: str) -> None:
+    environs: list[Environ] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environs.append(environ)
+        return app_of([b"ok"])(environ, start_response)
+
+    serve(echo, wsgi=validator(app), unix_path=tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(tmp_path / "socket"))
+        with Http(sock) as client:
+            assert client.get(Host=host).body == b"ok"
+    assert (environs[0]["SERVER_NAME"], environs[0]["SERVER_PORT"]) == (name, port)
+
+
+def test_an_address_of_ipv6_is_in_brackets(serve: ServerFactory) -> None:
+    """RFC 3875, section 4.1.14; REMOTE_ADDR has none (section 4.1.8)."""
+    environs: list[Environ] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environs.append(environ)
+        return app_of([b"ok"])(environ, start_response)
+
+    server = serve(echo, "::1", wsgi=validator(app))
+    with Http(socket.create_connection(("::1", server.port), TIMEOUT)) as client:
+        assert client.get().body == b"ok"
+    assert (environs[0]["SERVER_NAME"], environs[0]["REMOTE_ADDR"]) == ("[::1]", "::1")
+
+
 def test_the_environ_has_no_environment_variables_of_the_process(http: OpenHttp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "secret")
     assert "DATABASE_PASSWORD" not in environ_for(http, plain())

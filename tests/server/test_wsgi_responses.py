@@ -231,6 +231,7 @@ WRONG = {
     "an exception after start_response": fails_after_start,
     "an exception in the first part": fails_in_the_first_part,
     "no start_response": never_starts,
+    "no start_response and no part": lambda environ, start_response: [],
     "start_response twice": starts_twice,
     "a part that is a str": with_response("200 OK", [TEXT], body=["hello"]),
     "an empty part that is a str": with_response("200 OK", [TEXT], body=[""]),
@@ -356,3 +357,17 @@ def test_a_file_shorter_than_its_length_header_is_not_padded(http: OpenHttp, tmp
 
     answer = http(app, checked=False).get()
     assert (answer.headers["content-length"], answer.body) == ("10", b"0123456789")
+
+
+def test_a_file_may_follow_what_was_written(http: OpenHttp, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"and a file")
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT])(b"written ")
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](path.open("rb"))
+        return wrapped
+
+    client = http(app, checked=False)
+    for _ in range(2):
+        assert client.get().body == b"written and a file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -30,6 +31,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _BODY_BUFFER_BYTES = 64 * 1024
 # Headers that CGI has variables for, without HTTP_.
 _CGI_HEADERS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+_NAME_AND_PORT = re.compile(r"(.*):(\d+)")
 
 
 class Gateway:
@@ -40,7 +42,8 @@ class Gateway:
         self._app = app
         self._environ = {"SCRIPT_NAME": "", "SERVER_SOFTWARE": "wschat"}
         if isinstance(server_address, tuple):
-            self._environ |= {"SERVER_NAME": str(server_address[0]), "SERVER_PORT": str(server_address[1])}
+            host, port = server_address[:2]
+            self._environ |= {"SERVER_NAME": f"[{host}]" if ":" in host else host, "SERVER_PORT": str(port)}
 
     def respond(self, request: Request, writer: ResponseWriter) -> None:
         """Call the application with a request, and write its response.
@@ -57,7 +60,6 @@ class _Handler(BaseHandler):
     wsgi_multithread = True
     wsgi_multiprocess = False
     wsgi_run_once = False
-    http_version = "1.1"
     error_status = "500 Internal Server Error"
     error_headers: ClassVar[list[tuple[str, str]]] = [("Content-Type", "text/plain; charset=utf-8")]  # type: ignore[misc]
     error_body = b"The server failed to answer this request.\n"
@@ -106,7 +108,7 @@ class _Handler(BaseHandler):
         path, _, query = request.target.partition("?")
         environ["REQUEST_METHOD"] = request.method
         environ["REQUEST_URI"] = request.target
-        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path if path != "*" else ""
+        environ["PATH_INFO"] = "" if path == "*" else unquote_to_bytes(path).decode("latin-1")
         environ["QUERY_STRING"] = query
         environ["SERVER_PROTOCOL"] = f"HTTP/{request.version}"
         if isinstance(request.remote_address, tuple):
@@ -123,8 +125,10 @@ class _Handler(BaseHandler):
 
     def _server_name(self) -> tuple[str, str]:
         """Return the name and the port that the client has used: a Unix socket has neither."""
-        host, _, port = self._request.headers.get("host", "localhost").partition(":")
-        return host or "localhost", port or ("443" if self._request.scheme == "https" else "80")
+        host = self._request.headers.get("host", "")
+        match = _NAME_AND_PORT.fullmatch(host)
+        name, port = match.groups() if match else (host, None)
+        return name or "localhost", port or ("443" if self._request.scheme == "https" else "80")
 
     # What the application responds
 
@@ -162,6 +166,8 @@ class _Handler(BaseHandler):
         self.close()
 
     def finish_content(self) -> None:
+        if not self.status:
+            raise AssertionError("the application did not call start_response")
         if not self.headers_sent:
             if self._request.method != "HEAD" and int(self.status[:3]) not in WITHOUT_BODY:
                 self.headers.setdefault("Content-Length", "0")
@@ -176,7 +182,7 @@ class _Handler(BaseHandler):
 
     def sendfile(self) -> bool:
         """Send the file that the application has returned in a `wsgi.file_wrapper`. Return False if it is not a regular file."""
-        if not self._writer.sends_files:
+        if self.headers_sent or not self._writer.sends_files:
             return False
         file = self.result.filelike
         try:
