@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -282,6 +283,23 @@ def test_a_request_whose_sending_another_thread_interrupted(
     requests.complete(request, Ack(request.id))
     assert reply.result(TIMEOUT) == Ack(request.id)
     assert connection.sent == [request.text]
+
+
+class InterruptedQueue(deque[PendingRequest]):
+    """A queue with Ctrl-C at the end of `append`."""
+
+    def append(self, request: PendingRequest) -> None:
+        super().append(request)
+        raise KeyboardInterrupt
+
+
+def test_a_request_whose_caller_was_interrupted_before_it_waits_is_not_sent() -> None:
+    requests = Requests(threading.RLock(), 1)
+    requests._waiting = InterruptedQueue()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            requests.perform(PendingRequest(requests._lock, "say", {}, "the same id"), 0.1)
+    assert not requests._waiting
 
 
 def test_requests_of_a_client_that_is_closed(signed: Signed, pool: ThreadPoolExecutor) -> None:

@@ -90,8 +90,8 @@ class Requests:
         Raises TimeoutError if it was not sent in time, OutcomeUnknown, Rejected, and the error that has ended the client.
         """
         until = None if timeout is None else monotonic() + timeout
-        self._admit(request, until, timeout)
         try:
+            self._admit(request, until, timeout)
             while True:
                 delay = self.pump()
                 with self._lock:
@@ -229,7 +229,9 @@ class Requests:
         return TimeoutError(f"{request.type} could not be sent within {timeout} s, and is not sent any more")
 
     def _discard(self, request: PendingRequest) -> None:
-        del self._pending[request.id]
+        """Forget a request whose caller does not wait any more, if it was admitted."""
+        if self._pending.get(request.id) is request:
+            del self._pending[request.id]
         if self._sent.get(request.id) is request:
             del self._sent[request.id]
         elif request in self._waiting:
