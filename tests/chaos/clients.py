@@ -25,8 +25,6 @@ class Talker:
         self._timeout = timeout
         self.commands = 0
         """How many of the texts are commands."""
-        self.last_seq = 0
-        """The number of the last text."""
         self.repeated = 0
         """How often `say` was called again with an id."""
 
@@ -37,8 +35,7 @@ class Talker:
                 return
             is_command = number % _TEXTS_PER_COMMAND == 0
             text = f"{COMMAND if is_command else ''}{self._client.name} {number}"
-            self.last_seq = self._say(text)
-            self._said.add(self.last_seq, text)
+            self._said.add(self._say(text), text)
             self.commands += is_command
 
     def _say(self, text: str) -> int:

@@ -25,6 +25,7 @@ from tests.soak.footprint import Footprint
 from wschat.events import MessageEvent
 
 _TALKERS = 3
+_SECONDS_PER_SAMPLE = 2.0
 _SECONDS_TO_CATCH_UP = 60.0
 
 
@@ -68,7 +69,7 @@ class Chaos:
         self.faults = 0
         self.sampler = Sampler(self._folder / "samples", lambda: self.listener.last_seq, lambda: self.faults)
 
-    def run(self, faults: Callable[[Server], Iterator[None]], seconds_per_sample: float) -> tuple[Footprint, Footprint]:
+    def run(self, faults: Callable[[Server], Iterator[None]]) -> tuple[Footprint, Footprint]:
         """Let clients send and receive while `faults` runs. Return the footprints before and after."""
         is_over = threading.Event()
         with ThreadPoolExecutor(_TALKERS + 1) as pool, ExitStack() as ending:
@@ -78,7 +79,7 @@ class Chaos:
             listening = pool.submit(self.listener.run)
             eventually(lambda: self.listener.last_seq > 10 and self.bot.answers)
             before = footprint()
-            with self.sampler.running(seconds_per_sample):
+            with self.sampler.running(_SECONDS_PER_SAMPLE):
                 for _ in faults(self.server):
                     self.faults += 1
                     if any(future.done() for future in [*running, listening]):
@@ -136,11 +137,11 @@ class Chaos:
         return notes
 
 
-def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, timeout: float, seconds_per_sample: float = 2.0) -> Outcome:
+def run(faults: Callable[[Server], Iterator[None]], *, ping_seconds: float, timeout: float) -> Outcome:
     """Let clients send and receive while `faults` runs, which yields after each fault. Then compare their results with the log."""
     with ExitStack() as stack:
         chaos = Chaos(stack, ping_seconds, timeout)
-        before, after = chaos.run(faults, seconds_per_sample)
+        before, after = chaos.run(faults)
         return Outcome(chaos.errors(), chaos.figures(), before, after, chaos.sampler.read())
 
 
