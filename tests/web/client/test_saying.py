@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.concurrency import eventually
 from tests.programs import free_port
 from tests.server.command import running
 from tests.web.client.wiring import JavaScriptError, Node
@@ -58,6 +59,19 @@ def test_each_text_is_said_once_and_in_order_over_connections_that_are_cut(node:
     texts = [f"text {number}" for number in range(60)]
     assert said_in(chat.url) == texts
     assert node.run("return (await told.until((events) => events.length >= 60)).map(({ text }) => text)") == texts
+
+
+def test_a_text_whose_acknowledgement_was_lost_is_said_once(node: Node, chat: LiveServer) -> None:
+    enter(node, chat.url)
+    node.run("await chat.join('tea')")
+    (network,) = chat.faults.connections
+    network.silence(way="to_client")
+    said = node.begin("return chat.say('tea', 'only once')")
+    eventually(lambda: said_in(chat.url) == ["only once"])
+    network.cut()
+    assert said.result() == 1
+    assert node.run("return chat.say('tea', 'next')") == 2
+    assert said_in(chat.url) == ["only once", "next"]
 
 
 def test_texts_that_are_said_while_the_server_is_killed_and_started_again_are_said_once(node: Node, tmp_path: Path) -> None:

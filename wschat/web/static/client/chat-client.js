@@ -35,6 +35,7 @@ export class ChatClient {
   #connection;
   #maxPending;
   #rooms;
+  #newRooms; // those of the options that were not joined yet
   /** @type {Emitter<Client.Events>} */
   #events = new Emitter();
   /** @type {Map<string, {resolve: (seq: any) => void, reject: (error: Rejected) => void}>} texts that were said, by id */
@@ -78,13 +79,17 @@ export class ChatClient {
       onSettled: () => this.connected && this.outbox.resume(),
     });
     this.outbox = this.#makeOutbox(store);
-    for (const room of rooms) this.join(room).catch((error) => this.closed ?? this.#connection.end(asRejected(error)));
+    this.#newRooms = new Set(rooms);
+    this.#joinNew();
     queueMicrotask(() => this.closed || this.#connection.isRunning || this.connect());
   }
 
   /** Connect now: end a pause, replace the connection, or begin again after the client has ended. */
   connect() {
-    this.closed = null;
+    if (this.closed) {
+      this.closed = null;
+      this.#joinNew();
+    }
     this.#connection.open();
   }
 
@@ -247,6 +252,16 @@ export class ChatClient {
     this.#events.emit("connected", { type: "connected" });
     for (const { resolve } of this.#waiting.splice(0)) resolve();
     this.outbox.resume();
+  }
+
+  /** Join the rooms of the options, or end the client if it cannot. */
+  #joinNew() {
+    for (const room of this.#newRooms) {
+      this.join(room).then(
+        () => this.#newRooms.delete(room),
+        (error) => this.closed ?? this.#connection.end(asRejected(error)),
+      );
+    }
   }
 
   /** The connection is lost, or about to be replaced. */
