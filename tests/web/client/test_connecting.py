@@ -39,6 +39,12 @@ def test_a_client_without_a_valid_token_ends_and_may_begin_again_with_another_on
     assert node.run("return [await chat.say('tea', 'Hello!'), chat.name]") == [1, "alice"]
 
 
+def test_an_error_of_the_function_for_the_token_ends_a_client(node: Node, chat: LiveServer) -> None:
+    make(node, chat.url, "token: () => { throw new Error('There is no token.') }")
+    with pytest.raises(JavaScriptError, match="refused: Error: There is no token"):
+        node.run("return chat.members('tea')")
+
+
 def test_a_moderator_connects_with_a_password(node: Node, servers: Servers) -> None:
     chat = servers.chat(Chat(MemoryBroker(), access=Access(moderators={"root": "sesame"})))
     make(node, chat.url, "name: 'root', password: 'sesame', rooms: ['tea']")

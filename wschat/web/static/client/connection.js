@@ -96,22 +96,22 @@ export class Connection {
     this.#drop();
     this.#start();
     this.#hooks.onConnecting();
-    const address = this.#hooks.address();
-    const socket = this.#makeSocket(address);
+    const address = this.#attempt(() => this.#hooks.address());
+    const socket = address && this.#attempt(() => new this.#WebSocket(address, SUBPROTOCOL));
     if (!socket) return;
     this.#socket = socket;
     this.#timer = setTimeout(() => this.#lose(socket), OPEN_TIMEOUT_MS);
-    let hasOpened = false;
-    socket.onopen = () => (hasOpened = true);
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
-    socket.onerror = () => {}; // the class of Node's ws would throw the error; "close" follows
-    socket.onclose = async ({ code }) => {
-      const refusal = hasOpened || socket !== this.#socket ? null : await fetchRefusal(address);
-      if (socket !== this.#socket) return;
-      if (code === REPLACED) this.end(new Rejected({ code: "replaced", text: "Another connection has taken over the name." }), code);
-      else if (refusal && isFinal(refusal, address)) this.end(refusal, code);
-      else this.#lose(socket, code, refusal?.message);
+    /** @type {"opening" | "open" | "refused"} */
+    let state = "opening";
+    const refuse = () => {
+      if (state !== "opening") return;
+      state = "refused";
+      this.#refused(socket, address);
     };
+    socket.onopen = () => (state = "open");
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
+    socket.onerror = refuse; // "close" follows, but not in some versions of Node
+    socket.onclose = ({ code }) => (state === "open" ? this.#closed(socket, code) : refuse());
   }
 
   /**
@@ -168,17 +168,39 @@ export class Connection {
   }
 
   /**
-   * Return a WebSocket, or null if the browser does not allow it, as one without TLS on a page with TLS.
+   * Return what a function returns. If it throws, end the connection: there is no token, or a page with TLS may not connect without it.
    *
-   * @param {URL} address
+   * @template T
+   * @param {() => T} make
    */
-  #makeSocket(address) {
+  #attempt(make) {
     try {
-      return new this.#WebSocket(address, SUBPROTOCOL);
+      return make();
     } catch (error) {
       this.end(new Rejected({ code: "refused", text: `${error}` }, { cause: error }));
       return null;
     }
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {number} code
+   */
+  #closed(socket, code) {
+    if (socket !== this.#socket) return;
+    if (code === REPLACED) this.end(new Rejected({ code: "replaced", text: "Another connection has taken over the name." }), code);
+    else this.#lose(socket, code);
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {URL} address
+   */
+  async #refused(socket, address) {
+    const refusal = socket === this.#socket ? await fetchRefusal(address) : null;
+    if (socket !== this.#socket) return;
+    if (refusal && isFinal(refusal, address)) this.end(refusal);
+    else this.#lose(socket, undefined, refusal?.message);
   }
 
   /** Watch the connection, until it has ended. */
