@@ -29,10 +29,10 @@ def connect(guests: Guests, query: str = "") -> tuple[Client, Event]:
 
 
 def disconnect(guests: Guests, client: Client, name: str) -> None:
-    """Close a connection and wait until its name is no longer in use."""
+    """Close a connection, as a browser does that leaves the page, and wait until its name is no longer in use."""
     watcher = guests.v1("watcher", "watched")
     client.join("watched")
-    client.ws.close()
+    client.ws.close(1001)
     watcher.next(lambda event: event["type"] == "member" and (event["name"], event["event"]) == (name, "leave"))
     watcher.ws.close()
 
@@ -141,6 +141,14 @@ def test_the_name_of_a_guest_without_a_secret_is_free_at_once(guests: Guests, qu
     """A script that is restarted sends its name, but no secret."""
     disconnect(guests, connect(guests, query)[0], "alice")
     assert connect(guests, query)[1]["name"] == "alice"
+
+
+def test_a_guest_that_closes_with_1000_releases_its_name(guests: Guests) -> None:
+    """A script with a ChatClient can be run again at once."""
+    for secret in (MINE, OTHER):
+        alice, welcome = connect(guests, f"name=alice&secret={secret}")
+        assert welcome["name"] == "alice"
+        alice.ws.close()
 
 
 def test_a_name_that_a_guest_has_changed_is_free(guests: Guests) -> None:

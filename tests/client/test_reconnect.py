@@ -450,7 +450,7 @@ def test_stop_closes_the_connection(serve: ServerFactory) -> None:
         assert list(ws) == []
     thread.join()
     assert ended.wait(TIMEOUT)
-    assert codes == [1001]
+    assert codes == [1000]
 
 
 def test_a_stopped_loop_opens_nothing(raw: RawServerFactory) -> None:

@@ -31,6 +31,8 @@ from wschat.chat.users import NameTaken, Users
 from wschat.connection.connection import Connection
 from wschat.errors import Rejected, RequestRefused
 from wschat.names import RULE, key_of, normalize_name
+from wschat.protocol.frames import CloseCode
+from wschat.protocol.messages import Close
 from wschat.server.requests import Request
 from wschat.v1 import SUBPROTOCOL
 
@@ -106,7 +108,7 @@ class Chat:
                     conversation.reject("", error)
                 close_with_reason(ws, error.text)
                 return
-            ws.before_close_reply = lambda: self._settle_and_sign_out(session)
+            ws.before_close_reply = lambda frame: self._settle_and_sign_out(session, frame)
             conversation.run()
 
     def close(self) -> None:
@@ -145,21 +147,21 @@ class Chat:
         finally:
             self._sign_out(session)
 
-    def _settle_and_sign_out(self, session: Session) -> None:
+    def _settle_and_sign_out(self, session: Session, frame: Close) -> None:
         """Prepare for the answer to the client's close frame.
 
         A client that says something and closes at once still receives it when it is durable. Once it has the answer, its name is free: the
-        same script can be run again at once.
+        same script can be run again at once. Of a guest who brought a secret, that is so after a close with 1000.
         """
         session.wait_until_settled()
-        self._sign_out(session)
+        self._sign_out(session, comes_back=frame.code != CloseCode.NORMAL)
 
-    def _sign_out(self, session: Session) -> None:
+    def _sign_out(self, session: Session, *, comes_back: bool = True) -> None:
         try:
             self._spend_on_announcing(session)
             self._state.rooms.leave_all(session)
         finally:
-            self._state.users.sign_out(session)
+            self._state.users.sign_out(session, comes_back=comes_back)
 
     def _spend_on_announcing(self, session: Session) -> None:
         """Count the events for the members of the session's rooms when it opens or closes, for which there is no request."""

@@ -1,7 +1,7 @@
-"""Reservations: the name of a guest who has left is reserved for some minutes.
+"""Reservations: the name of a guest whose connection has ended is reserved for some minutes.
 
 Only for a guest who brought a secret. A guest without one, such as a plain-text client or a script that is started again, could
-not prove to be the same and would be kept from its own name.
+not prove to be the same and would be kept from its own name. And not after a close with 1000, by which a guest says that it has finished.
 """
 
 from __future__ import annotations

@@ -82,8 +82,11 @@ class Users:
             self._users[key] = user
         _close(replaced)
 
-    def sign_out(self, session: Session) -> None:
-        """Remove a session from its user. The name of the last session is free, or reserved for a guest who brought a secret."""
+    def sign_out(self, session: Session, *, comes_back: bool = True) -> None:
+        """Remove a session from its user. The name of the last session is then free.
+
+        It is reserved instead if a guest who brought a secret may come back.
+        """
         user, network = session.user, network_of(session.address)
         if user is None:
             return
@@ -93,7 +96,7 @@ class Users:
             user.sessions.remove(session)
             if not user.sessions:
                 del self._users[user.key]
-                if session.has_brought_secret and session.secret is not None:
+                if comes_back and session.has_brought_secret and session.secret is not None:
                     self._reservations.reserve(user.key, session.secret, network)
 
     def sessions_of(self, user: User) -> list[Session]:

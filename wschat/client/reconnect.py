@@ -121,7 +121,7 @@ class Reconnect(ForkAware):
             self._watch_forks()  # nothing is open: the child may iterate as well
 
     def stop(self) -> None:
-        """End the iteration, and close its connection with 1001. May be called from any thread and any signal handler; never waits.
+        """End the iteration, and close its connection with 1000. May be called from any thread and any signal handler; never waits.
 
         A pause or an attempt ends at once. If a connection is open, the thread that receives on it finds its end.
         """
@@ -194,7 +194,7 @@ class Reconnect(ForkAware):
         """Yield a connection, which `stop` closes, and note if it was stable."""
         opened_at = monotonic()
         try:
-            self._let_stop(lambda: connection.begin_close(CloseCode.GOING_AWAY))
+            self._let_stop(lambda: connection.begin_close(CloseCode.NORMAL))
             if not self._is_stopped:
                 yield connection
                 self._check_process()

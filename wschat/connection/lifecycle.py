@@ -42,8 +42,8 @@ class Lifecycle(BaseConnection):
         super().__init__(stream, limits=limits, path=path, remote_address=remote_address, encode_close=self._encode_close, quotas=quotas)
         self.encoding = encoding
         """How messages are encoded for this peer."""
-        self.before_close_reply: Callable[[], None] | None = None
-        """Called once before the peer's close frame is answered, by the thread that receives, to send what is left. May wait."""
+        self.before_close_reply: Callable[[Close], None] | None = None
+        """Called once with the peer's close frame before that is answered, by the thread that receives, to send what is left. May wait."""
         self._pings = Pings(limits)
         incoming = Incoming(limits, encoding, inflater, self._pings, self._outbox.pong)
         self._receiver = Receiver(stream, incoming, self._outbox, self._background.writer, self._on_end)
@@ -118,7 +118,7 @@ class Lifecycle(BaseConnection):
         """
         if isinstance(end, Close) and self.before_close_reply is not None:
             before_close_reply, self.before_close_reply = self.before_close_reply, None
-            before_close_reply()
+            before_close_reply(end)
         self._answer_end(end)
         if not isinstance(end, EOFError) and not self._receiver.read_to_end(until):
             return False

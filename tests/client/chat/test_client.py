@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -147,13 +149,19 @@ def test_a_token_gives_the_name(open_chat: ChatFactory, start_client: ClientFact
 SECRET = "a-secret-of-22-letters-or-more"
 
 
-def test_a_guest_with_a_secret_gets_its_name_back_after_a_restart(url: str, start_client: ClientFactory) -> None:
-    for number in (1, 2):
-        client = start_client(url, secret=SECRET, rooms=["tea"])
-        assert client.say("tea", "Hello!") == number
-        client.close()
+def test_a_script_can_be_run_again_at_once(url: str) -> None:
+    for _ in range(2):
+        with ChatClient(url, name="alice") as client:
+            client.join("tea")
+            assert client.name == "alice"
+
+
+def test_a_guest_with_a_secret_gets_its_name_back_after_it_was_killed(url: str, start_client: ClientFactory) -> None:
+    program = f"import os, wschat; client = wschat.ChatClient({url!r}, name='alice', secret={SECRET!r}).start(); client.rooms()"
+    subprocess.run([sys.executable, "-c", f"{program}; os._exit(0)"], check=True, timeout=TIMEOUT)
     with pytest.raises(Rejected, match="name-taken"):
         start_client(url, rooms=["tea"]).say("tea", "I am another alice.")
+    assert start_client(url, secret=SECRET, rooms=["tea"]).say("tea", "Hello!") == 1
 
 
 def test_a_guest_with_a_secret_takes_over_from_an_open_connection(url: str, start_client: ClientFactory) -> None:
