@@ -462,6 +462,18 @@ def test_a_stopped_loop_opens_nothing(raw: RawServerFactory) -> None:
     assert server.heads == []
 
 
+def test_stop_just_before_an_attempt_opens_nothing(raw: RawServerFactory) -> None:
+    server = raw(opens())
+
+    def url() -> str:
+        loop.stop()
+        return server.url
+
+    loop = reconnect(url)
+    assert list(loop) == []
+    assert server.heads == []
+
+
 def test_stop_in_the_hook_ends_the_loop(echo_url: str) -> None:
     loop = reconnect(echo_url, on_attempt=lambda _: loop.stop())
     assert list(loop) == []
