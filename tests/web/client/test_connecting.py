@@ -39,6 +39,14 @@ def test_a_client_without_a_valid_token_ends_and_may_begin_again_with_another_on
     assert node.run("return [await chat.say('tea', 'Hello!'), chat.name]") == [1, "alice"]
 
 
+def test_a_client_may_begin_again_at_once_when_it_has_ended(node: Node, servers: Servers) -> None:
+    chat = servers.chat(Chat(MemoryBroker(), access=Access(SECRET)))
+    make(node, chat.url, "token: () => globalThis.token, rooms: ['tea']")
+    node.run(f"chat.on('closed', () => {{ token = '{mint(SECRET, 'alice')}'; chat.connect(); }}); token = 'wrong'")
+    node.run("await record(chat, 'joined').until((events) => events.length); await chat.run('ping')")
+    assert node.run("return [chat.connected, chat.closed, await chat.members('tea')]") == [True, None, ["alice"]]
+
+
 def test_an_error_of_the_function_for_the_token_ends_a_client(node: Node, chat: LiveServer) -> None:
     make(node, chat.url, "token: () => { throw new Error('There is no token.') }")
     with pytest.raises(JavaScriptError, match="refused: Error: There is no token"):

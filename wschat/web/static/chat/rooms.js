@@ -206,10 +206,11 @@ export class Rooms {
   async #join(room, isPatient = false) {
     const { name } = room;
     const joined = await room.join(isPatient).catch(asRefusal);
-    if (joined === this.#chat.closed || !this.#rooms.has(name)) return; // there is no connection, or the user has left it meanwhile
+    if (!this.#rooms.has(name)) return; // the user has left it meanwhile
     if (!(joined instanceof Rejected)) {
       if (joined.room !== name) this.#remove(room, () => this.#make(joined.room)); // the server writes its name in another way
-    } else if (room.epoch === null) await this.#removeRefused(room, joined.message);
+    } else if (joined.isFinal) return; // the room is joined again when there is a connection
+    else if (room.epoch === null) await this.#removeRefused(room, joined.message);
     else room.setRemoved(joined.message, "error");
   }
 

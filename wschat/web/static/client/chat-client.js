@@ -75,7 +75,7 @@ export class ChatClient {
       run: (fields, requestOptions) => this.#run(fields, requestOptions),
       emit: (type, event) => this.#events.emit(type, event),
       onEntry: (entry) => this.outbox.matchMessage(entry),
-      onRefused: (room, error) => error === this.closed || this.outbox.failRoom(room, error),
+      onRefused: (room, error) => error.isFinal || this.outbox.failRoom(room, error),
       onSettled: () => this.connected && this.outbox.resume(),
     });
     this.outbox = this.#makeOutbox(store);
@@ -259,7 +259,7 @@ export class ChatClient {
     for (const room of this.#newRooms) {
       this.join(room).then(
         () => this.#newRooms.delete(room),
-        (error) => this.closed ?? this.#connection.end(asRejected(error)),
+        (error) => error.isFinal || this.#connection.end(asRejected(error)),
       );
     }
   }

@@ -125,6 +125,7 @@ export class Connection {
     this.#running?.abort();
     this.#running = null;
     this.#failures = 0;
+    error.isFinal = true;
     this.#hooks.onEnd(error);
   }
 

@@ -32,6 +32,8 @@ export class Rejected extends Error {
     this.requestType = requestType;
     this.wasSent = wasSent;
     this.closeCode = closeCode;
+    /** True if it has ended the client. */
+    this.isFinal = false;
     this.status = status;
     this.challenge = challenge;
   }
