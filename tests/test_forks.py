@@ -507,6 +507,41 @@ def test_a_handler_in_a_child_ends_with_an_error_and_its_client_stays(url: str) 
     assert [line for line in output.splitlines() if line in ("one", "two")] == ["one", "two"]
 
 
+def test_a_signal_handler_that_forks_and_returns_in_the_child(url: str) -> None:
+    """What it has interrupted ends with the error in the child, and goes on in the parent."""
+    source = """
+    entered, forked = threading.Event(), []
+    def fork(*_):
+        if not entered.is_set():
+            entered.set()
+            forked.append(os.fork())
+    signal.signal(signal.SIGUSR1, fork)
+    def interrupted(call):
+        try:
+            result = call()
+        except wschat.UsageError as error:
+            print("was made before a fork" in str(error), forked, flush=True)
+            os._exit(0)
+        assert os.waitpid(forked.pop(), 0)[1] == 0
+        entered.clear()
+        return result
+    def fork_main_thread(then):
+        # Again and again: a signal that comes just before a system call is handled after that.
+        while not entered.is_set():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            threading.Event().wait(0.05)
+        then()
+    server = wschat.serve(talk, port=0)
+    threading.Thread(target=fork_main_thread, args=(server.request_shutdown,)).start()
+    interrupted(server.serve_forever)
+    server.stop()
+    with wschat.connect(sys.argv[1]) as ws:
+        threading.Thread(target=fork_main_thread, args=(lambda: ws.send("text"),)).start()
+        print(interrupted(ws.recv))
+    """
+    assert run_forking(source, url) == "True [0]\nTrue [0]\ntext\n"
+
+
 def test_terminating_a_child_of_the_command_leaves_the_command_alone(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         dedent("""

@@ -212,6 +212,10 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
                         selector.register(self.socket, selectors.EVENT_READ)
         except KeyboardInterrupt:
             logger.info("interrupted")
+        except (OSError, ValueError):
+            if self._is_inherited:  # a signal handler has forked, and returned in the child
+                raise self._inherited_error() from None
+            raise
         finally:
             self._has_stopped_accepting.set()
             self._serving_thread = 0
