@@ -242,6 +242,21 @@ def test_100_continue_is_not_sent_if_nobody_waits_for_it(http: OpenHttp, data: b
     assert (answer.status, answer.body) == (200, b"abc")
 
 
+def test_100_continue_is_not_sent_to_a_client_that_has_begun_its_body(http: OpenHttp) -> None:
+    begun = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        first = environ["wsgi.input"].read1(1)
+        begun.set()
+        return app_of([first + environ["wsgi.input"].read(2)])(environ, start_response)
+
+    client = http(app, checked=False)
+    client.send(plain("POST", "/", b"", Content_Length="3", Expect="100-continue") + b"a")
+    assert begun.wait(TIMEOUT)
+    client.send(b"bc")
+    assert client.answer("POST").body == b"abc"
+
+
 def test_100_continue_is_not_sent_once_the_response_has_begun(http: OpenHttp) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [TEXT])

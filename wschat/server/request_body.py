@@ -46,7 +46,7 @@ class RequestBody(io.RawIOBase):
         self._seconds_left = timeout
         self._bytes_until_reset = _TIMED_BYTES
         self._parts: deque[bytes] = deque()
-        self._may_continue = http.they_are_waiting_for_100_continue
+        self._has_continued = False
         self.is_answered = False
         """True once a part of the response has been sent; set by the connection."""
 
@@ -105,8 +105,8 @@ class RequestBody(io.RawIOBase):
 
     def _send_continue(self) -> None:
         """Ask a client for the body that sends it only then (RFC 9110, section 10.1.1)."""
-        if self._may_continue and not self.is_answered:
-            self._may_continue = False
+        if self._h11.they_are_waiting_for_100_continue and not (self._has_continued or self.is_answered):
+            self._has_continued = True
             with contextlib.suppress(OSError):  # the next read finds that the client has left
                 self._socket.sendall(_CONTINUE)
 
