@@ -56,15 +56,15 @@ def test_the_table_has_a_row_for_each_minute() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_what_a_process_keeps_is_in_its_samples(tmp_path: Path) -> None:
-    kept: list[bytearray] = []
+    kept: list[object] = []
     path = tmp_path / "samples"
     with Sampler(path, lambda: len(kept), lambda: 0).running(0.01):
         eventually(lambda: path.exists() and path.read_text())
-        kept += [bytearray(1000) for _ in range(10_000)]
+        kept += [b"x" * 40_000_000, *(object() for _ in range(19_999))]  # so large that it is not put where memory was freed
         size = path.stat().st_size
         eventually(lambda: path.stat().st_size > size + 100)
     first, *_, last = Sampler(path, lambda: 0, lambda: 0).read()
-    assert (first.messages, last.messages) == (0, 10_000)
-    assert last.kilobytes - first.kilobytes > 9000
-    assert last.blocks - first.blocks > 9000
+    assert (first.messages, last.messages) == (0, 20_000)
+    assert last.kilobytes - first.kilobytes > 30_000
+    assert last.blocks - first.blocks > 15_000
     assert last.seconds > first.seconds
