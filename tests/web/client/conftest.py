@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,18 @@ def client_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def node(client_file: Path) -> Iterator[Node]:
-    """A process of Node with the client."""
+@pytest.fixture(scope="session")
+def shared_node(client_file: Path) -> Iterator[Node]:
+    """A process of Node with the client, for all tests: it takes longer to start than most of them."""
     with running_node(client_file) as node:
         yield node
+
+
+@pytest.fixture
+def node(shared_node: Node, client_file: Path) -> Iterator[Node]:
+    """A process of Node with the client, without clients of other tests."""
+    with ExitStack() as own:
+        node = shared_node if shared_node.is_running else own.enter_context(running_node(client_file))
+        own.enter_context(node.in_time())
+        yield node
+        node.run("reset()")

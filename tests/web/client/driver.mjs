@@ -2,8 +2,8 @@
 
 import { createInterface } from "node:readline";
 
-const [client, ws] = process.argv.slice(2);
-const { ChatClient, Rejected } = await import(client);
+const [file, ws] = process.argv.slice(2);
+const { ChatClient, Rejected } = await import(file);
 const { default: WebSocket } = await import(ws);
 const AsyncFunction = (async () => {}).constructor;
 
@@ -19,7 +19,11 @@ function record(chat, ...types) {
   }
   const until = (condition) =>
     new Promise((resolve) => {
-      const check = () => condition(events) && waiting.delete(check) | resolve(events);
+      const check = () => {
+        if (!condition(events)) return;
+        waiting.delete(check);
+        resolve(events);
+      };
       waiting.add(check);
       check();
     });
@@ -32,7 +36,24 @@ const memory = (other) => {
   return { values, getItem: (key) => values.get(key) ?? null, setItem: (key, value) => values.set(key, value) };
 };
 
-Object.assign(globalThis, { ChatClient, Rejected, record, memory, options: { WebSocket } });
+/** The clients that the tests have made. */
+const clients = new Set();
+class TestClient extends ChatClient {
+  constructor(...options) {
+    super(...options);
+    clients.add(this);
+  }
+}
+
+/** Close the clients of a test, and forget its variables. */
+function reset() {
+  for (const client of clients) client.close();
+  clients.clear();
+  for (const name of Object.keys(globalThis)) if (!names.has(name)) delete globalThis[name];
+}
+
+Object.assign(globalThis, { ChatClient: TestClient, Rejected, record, memory, reset, options: { WebSocket } });
+const names = new Set(Object.keys(globalThis));
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, code } = JSON.parse(line);

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.web.client.wiring import JavaScriptError, Node
+from tests.web.client.wiring import JavaScriptError, Node, running_node
 from wschat.brokers.memory import MemoryBroker
 from wschat.chat.access import Access
 from wschat.chat.chat import Chat
@@ -100,7 +102,8 @@ def test_rooms_and_history_are_listed(node: Node, chat: LiveServer) -> None:
     assert ([message["text"] for message in history["messages"]], history["more"]) == (["one"], False)
 
 
-def test_a_closed_client_does_not_keep_a_program_running(node: Node, chat: LiveServer) -> None:
-    make(node, chat.url, "name: 'alice', rooms: ['tea']")
-    node.run("await chat.say('tea', 'Hello!'); chat.close()")
-    assert node.end() == 0
+def test_a_closed_client_does_not_keep_a_program_running(client_file: Path, chat: LiveServer) -> None:
+    with running_node(client_file) as node, node.in_time():
+        make(node, chat.url, "name: 'alice', rooms: ['tea']")
+        node.run("await chat.say('tea', 'Hello!'); chat.close()")
+        assert node.end() == 0

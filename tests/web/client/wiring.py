@@ -51,6 +51,21 @@ class Node:
         self._numbers = itertools.count()
         self._answers: dict[int, dict[str, Any]] = {}
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """End the process if a test waits too long."""
+        watchdog = threading.Timer(2 * TIMEOUT, self._process.kill)
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+
     def begin(self, code: str) -> Call:
         """Run the body of an async function, without waiting."""
         number = next(self._numbers)
@@ -81,18 +96,14 @@ class Node:
 
 @contextmanager
 def running_node(client: Path) -> Iterator[Node]:
-    """Run Node with a file that has the client; end it after the block, or if a test waits too long."""
+    """Run Node with a file that has the client. End it after the block."""
     executable = shutil.which("node")
     ws = NODE_MODULES / "ws/wrapper.mjs"
     if executable is None or not ws.exists():
         pytest.skip("needs Node (https://nodejs.org) and npm's ws: npm install --prefix .cache/node ws@8, which scripts/test does")
     command = [executable, str(DRIVER), str(client), str(ws)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(2 * TIMEOUT, process.kill)
-        watchdog.start()
         try:
             yield Node(process)
         finally:
-            watchdog.cancel()
-            watchdog.join()
             process.kill()
