@@ -220,7 +220,7 @@ def test_a_guest_may_post_by_its_name_with_its_secret(web: Web) -> None:
     assert web.post("x", query=f"?name=alice&secret={'b' * 32}").code == "name-taken"
     watcher = web.guests.v1("bob", "tea")
     guest.join("tea")
-    guest.ws.close()
+    guest.ws.close(1001)  # as a page that is left; 1000 would release the name
     watcher.next(lambda event: event.get("event") == "leave")
     eventually(
         lambda: "retry-after" in web.post("x", name="alice").headers
