@@ -93,9 +93,9 @@ export class ChatClient {
     this.#connection.open();
   }
 
-  /** End the client. What waits for a reply is rejected with the code "closed". */
-  close() {
-    if (!this.closed) this.#connection.end(new Rejected({ code: "closed", text: "The client was closed." }));
+  /** End the client, and release its name. What waits for a reply is rejected with the code "closed". Returns once the name is free. */
+  async close() {
+    if (!this.closed) await this.#connection.close();
   }
 
   /**

@@ -50,6 +50,7 @@ const WAKE_TIMEOUT_MS = 5000;
 const OFFLINE_TIMEOUT_MS = 2000;
 const RETRY_PAUSE_MS = 2000;
 const MAX_TICK_MS = 5000; // a longer interval between two ticks means that the computer was asleep
+const NORMAL = 1000; // the close code that releases the name of a guest
 const REPLACED = 4001; // the close code after another connection has taken over the name
 
 /** A connection that reopens itself. */
@@ -114,8 +115,17 @@ export class Connection {
     socket.onclose = ({ code }) => (state === "open" ? this.#closed(socket, code) : refuse());
   }
 
+  /** Close the connection, which releases the name of a guest, and do not open another one. Return once it is closed. */
+  async close() {
+    const socket = this.#socket;
+    const isClosed = socket && new Promise((resolve) => socket.addEventListener("close", resolve));
+    socket?.close(NORMAL);
+    this.end(new Rejected({ code: "closed", text: "The client was closed." }));
+    await isClosed;
+  }
+
   /**
-   * Close the connection, and do not open another one.
+   * Do not open another connection.
    *
    * @param {Rejected} error why
    * @param {number} [closeCode] that of the WebSocket, if it has been closed
