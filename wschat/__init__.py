@@ -32,6 +32,7 @@ __all__ = [
     "Deflate",
     "EventsResponse",
     "Hub",
+    "IS_COMPILED",
     "Limits",
     "OpeningFailed",
     "OutcomeUnknown",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from wschat.client.chat.client import ChatClient
     from wschat.client.connect import connect
     from wschat.client.reconnect import Attempt, Reconnect, reconnect
+    from wschat.compiled import IS_COMPILED
     from wschat.connection.connection import Connection
     from wschat.errors import (
         ConnectionClosed,
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
 else:  # a type checker would take `__getattr__` to mean that any name exists
     # Each is imported when it is first used (PEP 562), so that commands and the pytest plugin load only what they need.
     _MODULES = {
+        "IS_COMPILED": "wschat.compiled",
         "Attempt": "wschat.client.reconnect",
         "Bot": "wschat.client.bot.bot",
         "ChatClient": "wschat.client.chat.client",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 
 import pytest
 
+from tests.concurrency import TIMEOUT
+from tests.connection.wiring import Wiring
 from wschat.connection import reentrance
+from wschat.connection.connection import Connection
 from wschat.connection.reentrance import is_reentrant
+from wschat.errors import ConnectionClosed
 
 
 @pytest.mark.parametrize("name", sorted(reentrance.MODULES))
@@ -27,3 +32,32 @@ def test_a_call_from_within_a_module_that_holds_locks_is_reentrant() -> None:
 
 def is_reentrant_in_another_module() -> bool:
     return is_reentrant()
+
+
+def test_a_del_that_runs_during_a_send_can_close_the_connection(wire: Wiring) -> None:
+    """A garbage collection may run at any allocation of a send, in either build."""
+
+    class Closing:
+        def __init__(self, connection: Connection) -> None:
+            self.connection = connection
+            self.itself = self  # only a collection finds it
+
+        def __del__(self) -> None:
+            self.connection.close()
+
+    def send_until_closed(connection: Connection) -> None:
+        Closing(connection)
+        thresholds = gc.get_threshold()
+        gc.set_threshold(1)
+        try:
+            while True:
+                connection.send(["a", "b"])
+                connection.send("x" * 200)
+        finally:
+            gc.set_threshold(*thresholds)
+
+    connection, peer = wire.pair()
+    received = wire.run(lambda: list(peer))
+    with pytest.raises(ConnectionClosed, match="1000"):
+        send_until_closed(connection)
+    assert set(received.result(TIMEOUT)) <= {"ab", "x" * 200}

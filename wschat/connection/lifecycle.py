@@ -21,7 +21,7 @@ from wschat.connection.streams import Stream
 from wschat.limits import Limits
 from wschat.protocol.deflate import Inflater
 from wschat.protocol.encoding import Encoding
-from wschat.protocol.frames import CloseCode, Opcode, check_close, encode_close
+from wschat.protocol.frames import CloseCode, Opcode, check_close
 from wschat.protocol.messages import Close
 
 
@@ -39,7 +39,7 @@ class Lifecycle(BaseConnection):
         remote_address: object,
         quotas: Sequence[Quota] = (),
     ) -> None:
-        super().__init__(stream, limits=limits, path=path, remote_address=remote_address, encode_close=self._encode_close, quotas=quotas)
+        super().__init__(stream, limits=limits, path=path, remote_address=remote_address, encode_close=encoding.close_frame, quotas=quotas)
         self.encoding = encoding
         """How messages are encoded for this peer."""
         self.before_close_reply: Callable[[Close], None] | None = None
@@ -105,9 +105,6 @@ class Lifecycle(BaseConnection):
         """Send a close frame, unless one was sent, and limit the time until the end. Never waits."""
         if self._outbox.close(code, reason):
             self._limit_close(timeout)
-
-    def _encode_close(self, code: int, reason: str) -> bytes:
-        return self.encoding.frame(Opcode.CLOSE, encode_close(code, reason))
 
     # The end of the stream
 

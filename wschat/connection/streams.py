@@ -202,13 +202,16 @@ def recv_until(stream: Stream, max_bytes: int, until: float | None) -> bytes | N
 def was_interrupted(error: BaseException) -> bool:
     """Return True if a signal handler raised this error, not the call that it interrupted.
 
-    A signal handler is known in the traceback by one of its arguments: the frame that it has interrupted.
+    A signal handler is known in the traceback by one of its arguments: the frame that it has interrupted, which is the frame below it.
+    (That one need not be in the traceback: functions that are compiled have no frames.)
     """
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        interrupted, traceback = traceback.tb_frame, traceback.tb_next
-        arguments = traceback.tb_frame.f_locals.values()
-        if any(value is interrupted or (isinstance(value, tuple) and interrupted in value) for value in arguments):
+    while traceback is not None:
+        frame, traceback = traceback.tb_frame, traceback.tb_next
+        interrupted = frame.f_back
+        if interrupted is not None and any(
+            value is interrupted or (isinstance(value, tuple) and interrupted in value) for value in frame.f_locals.values()
+        ):
             return True
     return False
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflater
-from wschat.protocol.frames import FIN, LENGTH_IN_2_BYTES, Opcode, encode_frame, new_masking_key
+from wschat.protocol.frames import FIN, LENGTH_IN_2_BYTES, Opcode, encode_close, encode_frame, new_masking_key
 
 # Smaller messages gain too little by compression.
 MIN_BYTES_TO_DEFLATE = 256
@@ -76,6 +76,10 @@ class Encoding(NamedTuple):
     def frame(self, opcode: Opcode, payload: bytes) -> bytes:
         """Return a whole, uncompressed frame."""
         return encode_frame(opcode, payload, key=new_masking_key() if self.masks else None)
+
+    def close_frame(self, code: int, reason: str) -> bytes:
+        """Return a close frame with this code and as much of the reason as fits (RFC 6455, section 5.5.1)."""
+        return self.frame(Opcode.CLOSE, encode_close(code, reason))
 
     def compressed_frame(self, opcode: Opcode, payload: bytes, deflater: Deflater) -> bytes:
         """Return a whole frame, compressed with the context of this deflater."""
