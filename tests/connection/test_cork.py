@@ -254,6 +254,7 @@ def send_two(wire: Wiring, connection: Connection, peer: RawPeer, overtake: Call
     return wire.run(handle)
 
 
+@pytest.mark.interpreted
 def test_a_frame_corked_during_an_early_release_is_sent(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
 
@@ -266,6 +267,7 @@ def test_a_frame_corked_during_an_early_release_is_sent(wire: Wiring) -> None:
     sending.result()
 
 
+@pytest.mark.interpreted
 def test_a_frame_corked_as_another_thread_begins_a_fragmented_message_follows_it(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     has_begun, may_end = threading.Event(), threading.Event()
@@ -295,6 +297,7 @@ def test_a_frame_corked_as_another_thread_begins_a_fragmented_message_follows_it
     ]
 
 
+@pytest.mark.interpreted
 def test_a_frame_corked_as_another_thread_closes_is_not_sent(wire: Wiring) -> None:
     connection, peer = wire.raw(limits=Limits(ping_interval=0))
     sending = send_two(wire, connection, peer, lambda: wire.run(connection.begin_close).result())

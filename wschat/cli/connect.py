@@ -13,6 +13,7 @@ from wschat.cli.client.exit_codes import CommandExit, ExitCode, note
 from wschat.cli.client.options import VARIABLES, ConnectOptions
 from wschat.cli.client.steps import STEP_OPTIONS, ScriptCommand, steps_of
 from wschat.cli.options import configured, options_of
+from wschat.cli.version import version_option
 from wschat.errors import UsageError
 from wschat.stdio import open_standard_streams
 
@@ -23,7 +24,7 @@ from wschat.stdio import open_standard_streams
     params=[click.Argument(["url"]), *options_of(ConnectOptions, variables=VARIABLES, show_variables=False), *STEP_OPTIONS],
     context_settings={"max_content_width": 120},
 )
-@click.version_option(package_name="wschat")
+@version_option
 @click.pass_context
 def main(context: click.Context, /, url: str, **_: Any) -> None:
     """Connect to the WebSocket at URL.

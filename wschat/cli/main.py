@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from wschat.cli.version import version_option
+
 _SUBCOMMANDS = ("connect", "serve", "token")
 
 
@@ -25,5 +27,6 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, name="wschat", context_settings={"max_content_width": 120})
+@version_option
 def main() -> None:
     """Serve WebSockets, talk to a WebSocket server, or make a token for a chat."""

@@ -17,6 +17,7 @@ from wschat.cli.options import configured, is_given, options_of, report_ignored_
 from wschat.cli.process import CommandServer, run
 from wschat.cli.reload import FLAG, run_reloading
 from wschat.cli.signals import Signals
+from wschat.cli.version import version_option
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.server.config import ServerConfig
@@ -95,6 +96,7 @@ class CannotServe(click.ClickException):
     ],
     context_settings={"max_content_width": 120},
 )
+@version_option
 @click.pass_context
 def main(context: click.Context, /, **_: Any) -> None:
     """Serve WebSockets until Ctrl-C or SIGTERM: the chat, or a handler of your own.

@@ -1,0 +1,38 @@
+"""Builds the compiled wheel if WSCHAT_COMPILE=1 is in the environment, else the pure one. Everything else is in `setup.cfg`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from setuptools import setup
+
+# What runs for each message and each frame. The classes that users subclass, patch or give attributes (Connection, Hub, the server)
+# stay interpreted: they call these. Where signal handlers are told apart by their frames (reentrance), compiled modules are named, too.
+COMPILED = [
+    "wschat/protocol/deflate.py",
+    "wschat/protocol/encoding.py",
+    "wschat/protocol/frames.py",
+    "wschat/protocol/messages.py",
+    "wschat/connection/incoming.py",
+    "wschat/connection/outbox.py",
+    "wschat/connection/pings.py",
+    "wschat/connection/receiver.py",
+    "wschat/connection/send_buffer.py",
+    "wschat/connection/state.py",
+    "wschat/connection/transport.py",
+]
+
+options: dict[str, Any] = {}
+if os.environ.get("WSCHAT_COMPILE") == "1":
+    options["setup_requires"] = ["mypy >= 1.11"]  # installed into the environment of the build before it compiles
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        pass  # the build front end is asking what the build requires
+    else:
+        # The types of the rest of the package, and of its requirements, are checked elsewhere.
+        checks = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
+        options["ext_modules"] = mypycify([*checks, *COMPILED], opt_level="3")
+
+setup(**options)
