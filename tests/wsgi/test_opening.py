@@ -43,6 +43,22 @@ def test_a_websocket_inside_werkzeug(werkzeug: OpenServer) -> None:
     check_echo(url_of(werkzeug(echo_app())))
 
 
+def test_the_websocket_of_a_request_is_opened_once(werkzeug: OpenServer) -> None:
+    errors: list[wschat.UsageError] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        with accept(environ) as ws:
+            with pytest.raises(wschat.UsageError, match="open already") as error:
+                accept(environ)
+            errors.append(error.value)
+            ws.send("the first one")
+        return closing_response(start_response)
+
+    with wschat.connect(url_of(werkzeug(app))) as ws:
+        assert ws.recv(TIMEOUT) == "the first one"
+    assert len(errors) == 1
+
+
 def test_what_a_connection_knows_of_its_request(werkzeug: OpenServer) -> None:
     seen: list[wschat.Connection] = []
 

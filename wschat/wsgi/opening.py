@@ -30,6 +30,8 @@ from wschat.wsgi.servers import GUNICORN_SOCKET, WsgiEnviron, socket_of
 HOSTED = "wschat.hosted"
 """The key of a function that returns the connection, which wschat's own server has opened already (see `hosting`)."""
 
+_OPENED = "wschat.opened"  # in the environ of a request whose WebSocket was opened
+
 
 def accept(
     environ: WsgiEnviron,
@@ -45,8 +47,10 @@ def accept(
     The arguments are those of `serve`. Nothing can be sent to the client after the end of the WebSocket: respond with
     `closing_response`. Raises RequestRefused before anything was sent if the request opens no WebSocket (400, 405, 426), comes from a
     page that may not connect (403), is refused by `check_request`, or exceeds a limit (503): respond with its status. Raises
-    UsageError for an invalid argument, or a server that hands out no socket or has no threads.
+    UsageError for an invalid argument, a request whose WebSocket is open already, or a server that hands out no socket or has no threads.
     """
+    if _OPENED in environ:
+        raise UsageError("the WebSocket of this request is open already: pass the connection on, and call accept(environ) once")
     config = ServerConfig(subprotocols=subprotocols, origins=origins, limits=limits, deflate=deflate)
     if (protocol := environ["SERVER_PROTOCOL"]).startswith("HTTP/2"):  # its socket carries other requests, too
         raise RequestRefused(HTTPStatus.BAD_REQUEST, f"A WebSocket is opened with HTTP/1.1, not with {protocol}.")
@@ -59,6 +63,7 @@ def accept(
         check_origin(request.headers, config.parsed_origins, on_loopback=is_on_loopback(sock))
     if check_request is not None and (result := check_request(request)) is not None:
         raise UsageError(f"check_request must raise RequestRefused or return None; it returned {result!r}")
+    environ[_OPENED] = True
     if hosted is not None:
         ws = hosted()
         ws.path, ws.identity = request.target, request.identity

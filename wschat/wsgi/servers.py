@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 from wschat.errors import UsageError
 
-WsgiEnviron = Mapping[str, Any]
+WsgiEnviron = dict[str, Any]
 """The environ of PEP 3333."""
 
 GUNICORN_SOCKET = "gunicorn.socket"
