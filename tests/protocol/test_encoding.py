@@ -15,6 +15,7 @@ from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflate
 from wschat.protocol.encoding import MIN_BYTES_TO_DEFLATE, Encoding, encode_fragments, payload_of
 from wschat.protocol.frames import Opcode
+from wschat.protocol.messages import MessageReader, Ping
 
 from .wire import DEFLATE_TAIL, Frame, Outcome, frame, read
 
@@ -182,3 +183,10 @@ def test_a_part_is_encoded_as_soon_as_the_next_one_is_available() -> None:
     frames = encode_fragments(parts(), masks=False)
     assert next(frames) == frame(0x01, b"a", masked=False)
     assert taken == ["a", "b"]
+
+
+@given(masks=st.booleans(), number=st.integers(0, 2**32 - 1))
+def test_a_ping_has_its_number_as_payload(masks: bool, number: int) -> None:
+    reader = MessageReader(masked=masks)
+    reader.feed(Encoding(masks, 0).ping_frame(number))
+    assert reader.control == [Ping(number.to_bytes(4, "big"))]

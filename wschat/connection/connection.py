@@ -157,7 +157,7 @@ class Connection(Lifecycle):
         Raises TimeoutError if no pong comes within `timeout` seconds, and ConnectionClosed. May be called from any thread.
         """
         ping = self._pings.create()
-        self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
+        self._outbox.control(self.encoding.ping_frame(ping.number))
         try:
             if not self._read_until(ping.has_pong, None if timeout is None else monotonic() + timeout):
                 raise TimeoutError(f"no pong within {timeout} s")

@@ -21,7 +21,7 @@ from wschat.connection.streams import Stream
 from wschat.limits import Limits
 from wschat.protocol.deflate import Inflater
 from wschat.protocol.encoding import Encoding
-from wschat.protocol.frames import CloseCode, Opcode, check_close
+from wschat.protocol.frames import CloseCode, check_close
 from wschat.protocol.messages import Close
 
 
@@ -159,5 +159,5 @@ class Lifecycle(BaseConnection):
             return
         ping = self._pings.due_keepalive()
         if ping is not None:
-            self._outbox.control(self.encoding.frame(Opcode.PING, ping.payload))
+            self._outbox.control(self.encoding.ping_frame(ping.number))
         self._ping_timer = self._background.timers.call_later(self._pings.period, self._keep_alive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from time import monotonic
 
 from wschat.limits import Limits
@@ -12,11 +11,11 @@ from wschat.limits import Limits
 class SentPing:
     """A ping that was sent."""
 
-    __slots__ = ("latency", "payload", "sent_at")
+    __slots__ = ("latency", "number", "sent_at")
 
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        """The payload, by which its pong is known."""
+    def __init__(self, number: int) -> None:
+        self.number = number
+        """The payload, by which its pong is known: 32 bits."""
         self.sent_at = monotonic()
         """When it was sent, by `monotonic`."""
         self.latency: float | None = None
@@ -41,31 +40,32 @@ class Pings:
         """Seconds between two calls of `due_keepalive`."""
         self._limits = limits
         self._numbers = itertools.count(1)
-        self._unanswered: dict[bytes, SentPing] = {}
+        self._unanswered: dict[int, SentPing] = {}
         self._keepalive: SentPing | None = None  # until anything comes from the peer after it
         self._last_keepalive: SentPing | None = None
         self._due_at = monotonic() + limits.ping_interval
 
     def create(self) -> SentPing:
         """Return a new ping, to be sent now."""
-        ping = SentPing(struct.pack("!I", next(self._numbers) & 0xFFFFFFFF))
-        self._unanswered[ping.payload] = ping
+        ping = SentPing(next(self._numbers) & 0xFFFFFFFF)
+        self._unanswered[ping.number] = ping
         return ping
 
     def discard(self, ping: SentPing) -> None:
         """Forget a ping: no thread waits for its pong any more."""
-        self._unanswered.pop(ping.payload, None)
+        self._unanswered.pop(ping.number, None)
 
     def receive_pong(self, payload: bytes) -> None:
         """Process a pong: it answers its ping and all that were sent before (RFC 6455, section 5.5.3)."""
-        if payload not in self._unanswered:
+        number = int.from_bytes(payload, "big")
+        if number not in self._unanswered or len(payload) != 4:
             return
         now = monotonic()
         for earlier in list(self._unanswered):
             ping = self._unanswered.pop(earlier, None)
             if ping is not None:
                 self.latency = ping.latency = now - ping.sent_at
-            if earlier == payload:
+            if earlier == number:
                 return
 
     def due_keepalive(self) -> SentPing | None:

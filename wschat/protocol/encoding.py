@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ MIN_BYTES_TO_DEFLATE = 256
 
 # The headers of the most frequent frames: unmasked texts that are too short to be compressed.
 _SHORT_TEXT_HEADERS = [bytes((FIN | Opcode.TEXT, length)) for length in range(LENGTH_IN_2_BYTES)]
+
+# Pings with a number as their payload: the header, the masking key, the number.
+_PING, _MASKED_PING = struct.Struct("!HI"), struct.Struct("!HII")
+_PING_HEADER, _MASKED_PING_HEADER = 0x8904, 0x8984
 
 
 def payload_of(message: object) -> tuple[Opcode, bytes]:
@@ -76,6 +81,13 @@ class Encoding(NamedTuple):
     def frame(self, opcode: Opcode, payload: bytes) -> bytes:
         """Return a whole, uncompressed frame."""
         return encode_frame(opcode, payload, key=new_masking_key() if self.masks else None)
+
+    def ping_frame(self, number: int) -> bytes:
+        """Return a ping whose payload is a number of 32 bits (RFC 6455, section 5.5.2). `frame` would take a tenth of a round trip."""
+        if self.masks:
+            key = int.from_bytes(new_masking_key(), "big")
+            return _MASKED_PING.pack(_MASKED_PING_HEADER, key, key ^ number)
+        return _PING.pack(_PING_HEADER, number)
 
     def close_frame(self, code: int, reason: str) -> bytes:
         """Return a close frame with this code and as much of the reason as fits (RFC 6455, section 5.5.1)."""
