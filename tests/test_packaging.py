@@ -51,6 +51,14 @@ def test_the_installed_wheel_works(tmp_path: Path) -> None:
     assert "pip install 'wschat[metrics]'" in metrics
 
 
+def test_compiling_without_the_compiler_is_an_error() -> None:
+    program = "import runpy, sys; sys.modules['mypyc'] = None; sys.argv = ['setup.py', 'dist_info']; runpy.run_path('setup.py')"
+    environment = {**os.environ, "WSCHAT_COMPILE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "WSCHAT_COMPILE=1 compiles wschat with mypyc, which this environment does not have: pip install mypy\n"
+
+
 # Without the extras, a request that needs one is answered with the command that installs it.
 PAGE = """
 import re, urllib.error, urllib.request

@@ -7,11 +7,9 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any, TypeVar
 
 import pytest
 import simple_websocket
@@ -25,7 +23,7 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_threading
 
 import wschat
-from tests.concurrency import TIMEOUT
+from tests.concurrency import TIMEOUT, run_in_a_loop
 from tests.conftest import ServerFactory, url_of
 from tests.programs import NODE_MODULES
 from tests.server.command import running
@@ -37,7 +35,6 @@ MESSAGES: list[str | bytes] = ["hello", "", "Grüße 👋", b"\x00\xff", b"", "x
 # Similar messages, so that compression with context is used and fails if the two sides differ.
 REPEATED = [f"message {number} of many that look alike, " * 20 for number in range(20)]
 
-Result = TypeVar("Result")
 
 # Verbatim from the tutorial.
 TUTORIAL_CLIENT = """\
@@ -91,12 +88,6 @@ def test_the_client_of_the_tutorial_works_under_node() -> None:
         with node(script) as lines:
             assert next(lines) == "Server says: Welcome to the chat!"
             assert next(lines) == "Server says: Server: Hello server!"
-
-
-def run_in_a_loop(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in a new thread, since the event loop of Playwright may be running in this one."""
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, work).result()
 
 
 # Clients of other libraries

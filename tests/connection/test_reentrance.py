@@ -30,6 +30,17 @@ def test_a_call_from_within_a_module_that_holds_locks_is_reentrant() -> None:
     assert namespace["hold_a_lock"]()  # type: ignore[operator]
 
 
+def test_a_call_that_has_interrupted_the_sending_of_a_fragment_is_reentrant() -> None:
+    """Compiled functions that wait have no frames: only those of `threading` are seen above the caller."""
+    threading_frame: dict[str, object] = {"__name__": "threading", "interrupted_by": is_reentrant_in_another_module}
+    exec("def wait(): return interrupted_by()", threading_frame)
+    fragments: dict[str, object] = {"__name__": "wschat.connection.fragments", "call": threading_frame["wait"]}
+    exec("def send(): return call()", fragments)
+    assert fragments["send"]()  # type: ignore[operator]
+    fragments["call"] = is_reentrant_in_another_module  # an iterable of the caller
+    assert not fragments["send"]()  # type: ignore[operator]
+
+
 def is_reentrant_in_another_module() -> bool:
     return is_reentrant()
 

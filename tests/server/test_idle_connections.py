@@ -65,7 +65,7 @@ def test_idle_connections_do_not_count_for_their_address(serve: ServerFactory, c
     first, second = idle(server, clients), idle(server, clients)
     with Raw.opened(server), Raw.opened(server):
         until_idle(server, 2)
-    eventually(lambda: not server.load().connections["websocket"])
+    eventually(lambda: server.load().connections == {"websocket": 0, "events": 0, "http": 2})
     assert first.get().status == second.get().status == 200
 
 

@@ -6,6 +6,7 @@ Such a call must not wait: the interrupted code may hold the locks that it needs
 from __future__ import annotations
 
 import sys
+import threading
 from types import FrameType
 
 from wschat.compiled import IS_COMPILED
@@ -32,9 +33,11 @@ MODULES = frozenset(
         "wschat.hub",
     }
 )
-# What is compiled has no frames. These call it, and count if the frame that they have called is not of this package: it has interrupted
-# them. (Else it may be that of an iterable that a caller gave to `send`.)
+# Compiled functions have no frames. If one of these modules has called a frame outside this package, a signal handler or a `__del__` has
+# interrupted a compiled function that it has called.
 _CALLERS_OF_COMPILED = frozenset({"wschat.connection.connection", "wschat.connection.lifecycle"}) if IS_COMPILED else frozenset()
+# This one also calls the iterables that callers give to `send`; compiled functions that it calls wait and notify.
+_FRAGMENTS = "wschat.connection.fragments"
 
 
 def is_reentrant() -> bool:
@@ -45,7 +48,8 @@ def is_reentrant() -> bool:
     called = __name__  # the module of the frame that this one has called
     while frame is not None:
         module = _module_of(frame)
-        if module in MODULES or (module in _CALLERS_OF_COMPILED and not called.startswith("wschat.")):
+        is_interrupted = module in _CALLERS_OF_COMPILED and not called.startswith("wschat.")
+        if module in MODULES or is_interrupted or (module == _FRAGMENTS and called == threading.__name__):
             return True
         frame, called = frame.f_back, module
     return False
