@@ -245,6 +245,7 @@ WRONG = {
     "a value with NUL": with_response("200 OK", [("X", "a\0b")]),
     "a name with a colon": with_response("200 OK", [("X: y", "z")]),
     "a value outside latin-1": with_response("200 OK", [("X", "\u20ac")]),
+    "a value outside latin-1, and no length": with_response("200 OK", [("X", "\u20ac")], body=iter([b"a", b"b"])),
     "a length that is no number": with_response("200 OK", [("Content-Length", "five")]),
     "two lengths": with_response("200 OK", [("Content-Length", "5"), ("Content-Length", "6")]),
 }

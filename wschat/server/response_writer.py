@@ -85,24 +85,23 @@ class ResponseWriter:
         if not has_date:
             lines.append(_date_line(int(time())))
         _check(lines)
-        lines += self._delimit(status, length)
-        self._unsent = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        head = "\r\n".join(lines).encode("latin-1")  # first, because it may fail
+        self._unsent = b"\r\n".join([head, *self._delimit(status, length), b"", b""])
         self.has_body = self.has_body and status not in WITHOUT_BODY
         self.status = int(status)
 
-    def _delimit(self, status: int, length: str | None) -> list[str]:
+    def _delimit(self, status: int, length: str | None) -> list[bytes]:
         """Return the headers that tell where the response ends (RFC 9112, section 6)."""
         lines = []
-        if length is not None:
-            self._bytes_left = int(length)
-            if status != HTTPStatus.NO_CONTENT:  # RFC 9110, section 8.6
-                lines.append(f"Content-Length: {length}")
-        elif status not in WITHOUT_BODY:
-            self._is_chunked = self._is_modern
-            lines += ["Transfer-Encoding: chunked"] if self._is_modern else []
+        self._bytes_left = None if length is None else int(length)
+        self._is_chunked = length is None and status not in WITHOUT_BODY and self._is_modern
+        if self._is_chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif length is not None and status != HTTPStatus.NO_CONTENT:  # RFC 9110, section 8.6
+            lines.append(b"Content-Length: %b" % length.encode())
         self.keeps_alive = self.keeps_alive and self._may_follow()
         if not self.keeps_alive:
-            lines.append("Connection: close")
+            lines.append(b"Connection: close")
         return lines
 
     def write(self, data: bytes) -> None:
