@@ -179,6 +179,9 @@ def test_the_peers_of_a_parent_do_not_notice_its_child(url: str) -> None:
             def leave():
                 ws.close()
                 own.begin_close()
+                server.request_shutdown()
+                server.shutdown()
+                server.stop()
                 server.server_close()
                 with server, ws, own:
                     pass
@@ -189,6 +192,19 @@ def test_the_peers_of_a_parent_do_not_notice_its_child(url: str) -> None:
             print(ws.recv(timeout=20), echo(server))
     """
     assert run_forking(source, url) == "before\nafter 1\nafter text\n"
+
+
+def test_a_server_that_is_stopped_at_exit_lets_a_child_exit() -> None:
+    source = """
+    import atexit
+    server = wschat.serve(talk, port=0).start()
+    atexit.register(server.stop)
+    if not (child := os.fork()):
+        signal.alarm(20)
+        sys.exit()
+    print(os.waitpid(child, 0)[1], echo(server))
+    """
+    assert run_forking(source) == "0 text\n"
 
 
 @needs_proc
@@ -240,11 +256,7 @@ USES = [
     "compressed.send('text' * 1000)",
     "server.start()",
     "server.serve_forever()",
-    "server.stop()",
-    "server.shutdown()",
-    "server.request_shutdown()",
     "serving.start()",
-    "serving.stop()",
     "hub.broadcast('text')",
     "hub.join(ws)",
     "hub.admit(ws)",
@@ -365,7 +377,11 @@ def test_a_child_never_waits_for_a_lock_that_a_thread_of_its_parent_holds(url: s
             each.leave(ws)
         reconnecting.stop()
         connections.close()
-        server.server_close()
+        for each in (server, serving):
+            each.request_shutdown()
+            each.shutdown()
+            each.stop()
+            each.server_close()
         broker.close()
         with wschat.serve(talk, port=0, limits=wschat.Limits(outbox_bytes_total=1000)) as own:
             own.start()
@@ -482,6 +498,29 @@ def test_a_child_can_go_on_as_its_parent_did(url: str) -> None:
     """
     expected = "True text\n" * 4 + "one 0 two 0\nTrue text\n"
     assert run_forking(source, url) == expected
+
+
+def test_a_child_can_serve_on_the_listening_socket_that_its_parent_serves_on() -> None:
+    source = """
+    def name(ws):
+        ws.send(str(os.getpid()))
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    with wschat.serve(name, listener=listener) as server:
+        server.start()
+        print(echo(url) == str(os.getpid()))
+        if not (child := os.fork()):
+            signal.alarm(20)
+            server.stop()
+            server.server_close()
+            with wschat.serve(name, listener=listener) as own:
+                own.serve_forever()
+            os._exit(0)
+    print(echo(url) == str(child))  # its parent listens no more
+    os.kill(child, signal.SIGINT)
+    print(os.waitpid(child, 0)[1])
+    """
+    assert run_forking(source) == "True\nTrue\n0\n"
 
 
 def test_a_handler_in_a_child_ends_with_an_error_and_its_client_stays(url: str) -> None:

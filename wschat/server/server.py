@@ -93,8 +93,8 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
     `address` is (host, port), where port 0 means any free port and a host with colons is IPv6; or the path of a Unix socket; or a
     listening socket. `handler_class` is a `WebSocketHandler`. `config` holds the settings, and each field of `ServerConfig` can also
     be given as a keyword argument, which wins. Raises UsageError for an invalid value and TypeError for an unknown keyword.
-    As a context manager, it stops at the end of the block. A process that was forked after the server was made cannot use it: methods raise
-    UsageError there, but `server_close` and the end of a `with` block do nothing.
+    As a context manager, it stops at the end of the block. In a process that was forked after the server was made, `start` and
+    `serve_forever` raise UsageError, what stops or closes the server does nothing, `load` counts no connection, and `port` is as before.
     """
 
     allow_reuse_address = os.name != "nt"  # on Windows, it would let another program listen on the same port
@@ -158,8 +158,8 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
             with naming(address):
                 super().__init__(address, handler_class)  # type: ignore[arg-type]  # typeshed knows no paths here
             self._unix_path = address if isinstance(address, str) else None
+            close_in_child(self.socket)  # a socket that the program gave may be meant for its children
         self.socket.setblocking(False)
-        close_in_child(self.socket)
 
     @property
     def port(self) -> int:
@@ -231,7 +231,8 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
 
     def request_shutdown(self) -> None:
         """Make `serve_forever` return, without waiting. For signal handlers. Call `shutdown` or `stop` afterwards."""
-        self._check_process()
+        if self._is_inherited:
+            return
         self._is_stopping = True
         self._wake_up.send()
 
@@ -244,8 +245,7 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
         Thread-safe. In a signal handler that has interrupted code of this package, this returns at once, and `serve_forever` or
         another thread does the work. The handler of a connection does not wait for its own connection.
         """
-        self._check_process()
-        if self._leave_to_another(lambda: self.shutdown(drain)):
+        if self._is_inherited or self._leave_to_another(lambda: self.shutdown(drain)):
             return
         self.request_shutdown()
         self._has_stopped_accepting.wait()
@@ -266,6 +266,8 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
 
     def server_close(self) -> None:
         """Stop listening, and release descriptors and background threads."""
+        if self._is_inherited:
+            return  # the listening socket may be one that the program gave, the socket's file is the parent's
         super().server_close()
         self._release()
 
@@ -283,16 +285,14 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
 
     def _leave_to_parent(self) -> None:
         super()._leave_to_parent()
-        self._is_closed = True  # `server_close` has nothing to release, and the socket's file is the parent's
         self._fd_reserve.close()
         self._threads = ConnectionThreads(self._handle)
         self._threads.close()  # the thread that has forked may be one of them, and starts no spare
 
     def stop(self, drain: float | None = None) -> None:
         """Call `shutdown` and `server_close`, and wait for the background thread. Thread-safe, as `shutdown`. May be called again."""
-        if sys.is_finalizing():
-            return  # no other thread runs
-        self._check_process()
+        if self._is_inherited or sys.is_finalizing():
+            return  # the threads are the parent's, or never run again
         if self._leave_to_another(lambda: self.stop(drain)):
             return
         self.shutdown(drain)
@@ -304,8 +304,7 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
         return self
 
     def __exit__(self, *error: object) -> None:
-        if not self._is_inherited:
-            self.stop()
+        self.stop()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start the thread of an accepted connection, or refuse the connection (503)."""
