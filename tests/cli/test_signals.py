@@ -58,6 +58,27 @@ def test_equal_signals_during_an_action_count_once() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_signal_after_a_storm_of_others_is_not_lost() -> None:
+    begun, may_end, is_over = threading.Event(), threading.Event(), threading.Event()
+
+    def act() -> None:
+        begun.set()
+        may_end.wait(TIMEOUT)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    try:
+        with Signals({signal.SIGHUP: act, signal.SIGUSR1: is_over.set}):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert begun.wait(TIMEOUT)
+            storm(os.getpid(), signal.SIGHUP, 10_000)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            may_end.set()
+            assert is_over.wait(TIMEOUT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_many_hang_ups_reload_the_certificate_a_few_times(tmp_path: Path) -> None:
     file = make_certificate(tmp_path)
     options = ["--port", "0", "--app", "wschat.apps:echo", "--tls-cert", str(file)]

@@ -11,14 +11,15 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from io import RawIOBase
 from typing import Any
 
 from wschat.daemons import join_daemon, start_daemon
-from wschat.forks import ForkAware, close_copy
+from wschat.forks import ForkAware
 
 logger = logging.getLogger("wschat.server")
 
-_READ_BYTES = 4096
+_READ_BYTES = 64 * 1024
 _handled: set[int] = set()  # the signals that have an action
 
 
@@ -31,12 +32,11 @@ class Signals(ForkAware):
 
     def __init__(self, actions: Mapping[int, Callable[[], None]]) -> None:
         self._actions = actions
-        self._arrived, self._arrivals = socket.socketpair()
+        self._arrivals, self._arrived = _open_pipe()
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._arrived.setblocking(False)
-        # The interpreter writes the number of each signal to this socket. If it is full, the number is likely to be there already.
+        # The interpreter writes the number of each signal to this pipe.
         signal.set_wakeup_fd(self._arrived.fileno(), warn_on_full_buffer=False)
         self._earlier = {number: signal.signal(number, _do_nothing) for number in self._actions}
         self._watch_forks()
@@ -57,16 +57,31 @@ class Signals(ForkAware):
         signal.set_wakeup_fd(-1)
         for number, handler in self._earlier.items():
             signal.signal(number, handler or signal.SIG_DFL)
-        close_copy(self._arrived)
-        close_copy(self._arrivals)
+        self._arrived.close()
+        self._arrivals.close()
 
     def _act(self) -> None:
-        while numbers := self._arrivals.recv(_READ_BYTES):
+        while numbers := self._arrivals.read(_READ_BYTES):
             for number in set(numbers) & self._actions.keys():
                 try:
                     self._actions[number]()
                 except Exception:
                     logger.exception("the action for signal %d failed", number)  # later signals still count
+
+
+def _open_pipe() -> tuple[RawIOBase, RawIOBase | socket.socket]:
+    """Return a pipe's ends for reading, and for writing without waiting.
+
+    The number of a signal for which there is no room is lost. A pipe has room for 65,536 of them, a pair of sockets for some hundred.
+    """
+    if os.name == "posix":
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)
+    sock, other = socket.socketpair()  # Windows writes the numbers to sockets only
+    other.setblocking(False)
+    with sock:
+        return sock.makefile("rb", buffering=0), other
 
 
 def _do_nothing(*_: object) -> None:
