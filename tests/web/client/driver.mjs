@@ -1,6 +1,9 @@
 // Runs code that a test sends, one JSON object a line, beside the client: {"id": …, "code": "the body of an async function"}.
 
 import { createInterface } from "node:readline";
+import { mock } from "node:test";
+
+import { ScriptedWebSocket } from "./scripted.mjs";
 
 const [file, ws] = process.argv.slice(2);
 const { ChatClient, Rejected } = await import(file);
@@ -47,12 +50,15 @@ class TestClient extends ChatClient {
 
 /** Close the clients of a test, and forget its variables. */
 function reset() {
+  mock.timers.reset();
   for (const client of clients) client.close();
   clients.clear();
   for (const name of Object.keys(globalThis)) if (!names.has(name)) delete globalThis[name];
+  globalThis.fetch = fetch;
 }
 
-Object.assign(globalThis, { ChatClient: TestClient, Rejected, record, memory, reset, options: { WebSocket } });
+const { fetch } = globalThis;
+Object.assign(globalThis, { ChatClient: TestClient, Rejected, ScriptedWebSocket, record, memory, mock, reset, options: { WebSocket } });
 const names = new Set(Object.keys(globalThis));
 
 for await (const line of createInterface({ input: process.stdin })) {

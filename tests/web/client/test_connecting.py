@@ -105,3 +105,44 @@ def test_a_closed_client_does_not_keep_a_program_running(client_file: Path, chat
         make(node, chat.url, "name: 'alice', rooms: ['tea']")
         node.run("await chat.say('tea', 'Hello!'); chat.close()")
         assert node.end() == 0
+
+
+def make_scripted(node: Node, options: str = "") -> None:
+    """Make a client whose server is the test: `socket()` returns its last WebSocket."""
+    make(node, "ws://scripted.example/", f"WebSocket: ScriptedWebSocket, {options}")
+    node.run("globalThis.socket = () => ScriptedWebSocket.last")
+
+
+def test_close_returns_while_the_reason_of_a_refusal_is_being_fetched(node: Node) -> None:
+    node.run("globalThis.fetch = (_, { signal }) => new Promise(() => (globalThis.fetching = signal))")
+    make_scripted(node)
+    node.run("socket().fail(); await chat.close()")
+    assert node.run("return [fetching.aborted, chat.closed.code]") == [True, "closed"]
+
+
+def test_a_reason_that_does_not_arrive_does_not_keep_a_client_from_trying_again(node: Node) -> None:
+    node.run("globalThis.fetch = (_, { signal }) => new Promise(() => (globalThis.fetching = signal))")
+    node.run("mock.timers.enable({ apis: ['setTimeout'] })")
+    make_scripted(node)
+    node.run("socket().fail(); const waiting = record(chat, 'waiting').until((events) => events.length)")
+    node.run("mock.timers.tick(15_000)")
+    assert node.run("return fetching.aborted")
+
+
+def test_close_returns_without_a_close_event(node: Node) -> None:
+    make_scripted(node)
+    node.run("socket().ignoresClose = true; const closed = chat.close(); socket().fail(); await closed")
+    make_scripted(node)
+    node.run("mock.timers.enable({ apis: ['setTimeout'] }); socket().open(); socket().ignoresClose = true")
+    node.run("const closed = chat.close(); mock.timers.tick(5000); await closed")
+
+
+def test_each_close_returns_the_same_promise(node: Node) -> None:
+    make_scripted(node)
+    assert node.run("socket().open(); const closed = chat.close(); return closed === chat.close() && !(await closed)")
+
+
+def test_close_when_a_client_is_about_to_connect_ends_it(node: Node) -> None:
+    make_scripted(node)
+    node.run("globalThis.first = socket(); chat.on('connecting', () => chat.close()); chat.connect(); await chat.close()")
+    assert node.run("return [socket() === first, chat.closed.code]") == [True, "closed"]

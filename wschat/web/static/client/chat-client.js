@@ -33,6 +33,7 @@ export class ChatClient {
   #credentials;
   #signIn;
   #connection;
+  #closing = Promise.resolve();
   #maxPending;
   #rooms;
   #newRooms; // those of the options that were not joined yet
@@ -93,13 +94,17 @@ export class ChatClient {
     this.#connection.open();
   }
 
-  /** End the client, and release its name. What waits for a reply is rejected with the code "closed". Returns once the name is free. */
-  async close() {
-    if (!this.closed) await this.#connection.close();
+  /**
+   * End the client, and release its name. What waits for a reply is rejected with the code "closed". The promise is fulfilled once the name
+   * is free, or after 5 seconds; another call returns the same one.
+   */
+  close() {
+    if (!this.closed) this.#closing = this.#connection.close();
+    return this.#closing;
   }
 
   /**
-   * Call a function for each event of a type. Return a function that ends that.
+   * Call a function for each event of a type. Return a function that removes the callback.
    *
    * @template {keyof Client.Events} T
    * @param {T} type

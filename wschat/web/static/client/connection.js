@@ -49,6 +49,7 @@ const WAKE_PING_AFTER_MS = 3000; // of silence, when the connection may have bee
 const WAKE_TIMEOUT_MS = 5000;
 const OFFLINE_TIMEOUT_MS = 2000;
 const RETRY_PAUSE_MS = 2000;
+const CLOSE_TIMEOUT_MS = 5000;
 const MAX_TICK_MS = 5000; // a longer interval between two ticks means that the computer was asleep
 const NORMAL = 1000; // the close code that releases the name of a guest
 const REPLACED = 4001; // the close code after another connection has taken over the name
@@ -76,7 +77,7 @@ export class Connection {
   #tickedAt = 0;
   /** @type {AbortController | null} aborted when the connection has ended; null while there is none */
   #running = null;
-  #opening = new AbortController();
+  #opening = new AbortController(); // aborted with a Rejected when the current WebSocket is closed, or another one is opened
 
   /**
    * @param {typeof WebSocket} WebSocketClass
@@ -96,9 +97,12 @@ export class Connection {
   open() {
     this.#drop();
     this.#start();
+    const { signal } = (this.#opening = new AbortController());
     this.#hooks.onConnecting();
+    if (signal.aborted) return; // a callback has closed the connection, or opened another one
     const address = this.#attempt(() => this.#hooks.address());
-    const socket = address && this.#attempt(() => new this.#WebSocket(address, SUBPROTOCOL));
+    if (!address || signal.aborted) return;
+    const socket = this.#attempt(() => new this.#WebSocket(address, SUBPROTOCOL));
     if (!socket) return;
     this.#socket = socket;
     this.#timer = setTimeout(() => this.#lose(socket), OPEN_TIMEOUT_MS);
@@ -107,7 +111,7 @@ export class Connection {
     const refuse = () => {
       if (state !== "opening") return;
       state = "refused";
-      this.#refused(socket, address);
+      this.#refused(socket, address, signal);
     };
     socket.onopen = () => (state = "open");
     socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
@@ -118,7 +122,7 @@ export class Connection {
   /** Close the connection, which releases the name of a guest, and do not open another one. Return once it is closed. */
   async close() {
     const socket = this.#socket;
-    const isClosed = socket && new Promise((resolve) => socket.addEventListener("close", resolve));
+    const isClosed = socket && untilClosed(socket);
     socket?.close(NORMAL);
     this.end(new Rejected({ code: "closed", text: "The client was closed." }));
     await isClosed;
@@ -206,9 +210,10 @@ export class Connection {
   /**
    * @param {WebSocket} socket
    * @param {URL} address
+   * @param {AbortSignal} signal
    */
-  async #refused(socket, address) {
-    const refusal = socket === this.#socket ? await fetchRefusal(address) : null;
+  async #refused(socket, address, signal) {
+    const refusal = socket === this.#socket ? await fetchRefusal(address, signal) : null; // the timer of the opening bounds this, too
     if (socket !== this.#socket) return;
     if (refusal && isFinal(refusal, address)) this.end(refusal);
     else this.#lose(socket, undefined, refusal?.message);
@@ -262,7 +267,6 @@ export class Connection {
     this.#openedAt = Date.now();
     this.#isOpen = true;
     this.#limiter = new RateLimiter(welcome.limits);
-    this.#opening = new AbortController();
     this.#hooks.onOpen(welcome, this.#opening.signal);
   }
 
@@ -327,4 +331,22 @@ export class Connection {
     for (const pending of sent) pending.reject(new Rejected(error, { closeCode, wasSent: true }));
     for (const pending of unsent) pending.reject(new Rejected(error, { closeCode }));
   }
+}
+
+/**
+ * Wait until a WebSocket is closed, but not for ever: a lost network keeps it open. Some versions of Node have no "close" after an "error".
+ *
+ * @param {WebSocket} socket
+ * @returns {Promise<void>}
+ */
+function untilClosed(socket) {
+  return new Promise((resolve) => {
+    if (socket.readyState === socket.CLOSED) return resolve();
+    const timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    const settle = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    for (const type of ["close", "error"]) socket.addEventListener(type, settle, { once: true });
+  });
 }

@@ -10,7 +10,7 @@ export class Emitter {
   #callbacks = new Map();
 
   /**
-   * Call a function for each event of a type. Return a function that ends that.
+   * Call a function for each event of a type. Return a function that removes the callback.
    *
    * @template {keyof Events} T
    * @param {T} type

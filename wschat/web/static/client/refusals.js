@@ -1,4 +1,4 @@
-// Why the server refuses a WebSocket: browsers do not tell, but they tell about an HTTP request with the same credentials.
+// The reason why the server refused a WebSocket. Browsers hide it, so it is read from an HTTP request with the same credentials.
 
 import { Rejected } from "./rejected.js";
 
@@ -6,18 +6,19 @@ const TRIED_AGAIN = [408, 425, 429];
 const TOO_MANY_REQUESTS = 429;
 
 /**
- * Ask the server why it has refused a WebSocket. Return null if it would not, or cannot be asked.
+ * Ask the server why it has refused a WebSocket. Return null if it would not, or cannot be asked, or the signal is aborted.
  *
  * @param {URL} address of the WebSocket, with the credentials in its query
+ * @param {AbortSignal} signal
  * @returns {Promise<Rejected | null>}
  */
-export async function fetchRefusal(address) {
+export async function fetchRefusal(address, signal) {
   try {
     const url = new URL("api/rooms", address);
     url.protocol = url.protocol.replace("ws", "http");
     url.search = address.search;
     // With credentials in the query, the browser need not send its own, and must not ask the user for a password.
-    const response = await fetch(url, { cache: "no-store", credentials: address.search ? "omit" : "same-origin" });
+    const response = await fetch(url, { cache: "no-store", credentials: address.search ? "omit" : "same-origin", signal });
     if (response.ok) return null;
     const { status } = response;
     const challenge = response.headers.get("WWW-Authenticate") ?? "";

@@ -1,4 +1,4 @@
-// When a browser tells that the network or the computer may be back, or gone. Elsewhere, as in Node, nothing tells it.
+// Browser events that suggest a change of the network or a wake-up. Node has none.
 
 /**
  * Call functions on these occasions, until the signal is aborted.
