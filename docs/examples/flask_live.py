@@ -42,9 +42,11 @@ def log_in():
 @app.post("/logout")
 def log_out():
     name = session.pop("name", None)
+    if name is None:
+        return redirect("/")
     for ws in viewers:
         if ws.identity == name:
-            ws.close(1008, "logged out")
+            ws.begin_close(1008, "logged out")  # without waiting for the page
     return redirect("/")
 
 

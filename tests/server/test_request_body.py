@@ -87,6 +87,19 @@ def test_the_next_request_is_not_a_part_of_the_body(open_upload: OpenUpload) -> 
     assert upload.body.readall() == b"a"
 
 
+def test_a_client_that_does_not_read_the_100_continue_is_given_up(open_upload: OpenUpload) -> None:
+    upload = open_upload("Content-Length: 3", "Expect: 100-continue", timeout=0.1)
+    upload.server.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            upload.server.send(bytes(4096))
+    upload.server.settimeout(TIMEOUT)
+    began_at = monotonic()
+    with pytest.raises(HttpConnectionClosed):
+        upload.body.read(1)
+    assert monotonic() - began_at < TIMEOUT / 2
+
+
 def test_100_continue_is_sent_once(open_upload: OpenUpload) -> None:
     upload = open_upload("Content-Length: 2", "Expect: 100-continue")
     with ThreadPoolExecutor(1) as pool:

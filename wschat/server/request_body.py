@@ -91,7 +91,6 @@ class RequestBody(io.RawIOBase):
         while not self._parts and not self.is_received:
             self.keep_received()
             if not self._parts and not self.is_received:
-                self._send_continue()
                 self._h11.receive_data(self._receive())
         return self._parts.popleft() if self._parts else b""
 
@@ -114,6 +113,7 @@ class RequestBody(io.RawIOBase):
         began_at = monotonic()
         if self._timeout:
             self._peer_timeout.start(max(0.001, self._seconds_left))
+        self._send_continue()
         data = b""
         with contextlib.suppress(OSError):
             data = self._socket.recv(_READ_BYTES)
