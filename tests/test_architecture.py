@@ -43,8 +43,8 @@ LAYERS = [
     "chat",
     "web",
     "testing",
-    "bots",
     "cli",
+    "bots",
 ]
 # Layers that a layer may not import, although they are above it in the list.
 FORBIDDEN = {"client": {"server"}, "bots": {"brokers", "chat", "testing", "web", "wsgi"}}

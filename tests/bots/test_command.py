@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import click
@@ -114,3 +116,39 @@ def test_a_signal_ends_a_bot_with_0(chat: Guests, number: int) -> None:
         _, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_terminating_a_child_of_a_bot_ends_the_child_only(chat: Guests) -> None:
+    source = """
+    import multiprocessing, time
+    import wschat
+    from wschat.bots.command import bot_command
+
+    @bot_command("worker")
+    def main(**options):
+        bot = wschat.Bot(**options)
+
+        @bot.every(0.1)
+        def work():
+            process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+            process.start()
+            process.terminate()
+            process.join(5)
+            print(process.exitcode, flush=True)
+            process.kill()
+
+        return bot
+
+    main()
+    """
+    command = [sys.executable, "-c", dedent(source), url_of(chat.server)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == [f"{-signal.SIGTERM}\n"] * 2
+            process.terminate()
+            process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
+    assert process.returncode == 0

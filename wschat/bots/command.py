@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from wschat.cli.signals import Signals
 from wschat.client.bot.bot import Bot
 from wschat.errors import ConnectionClosed, PeerError, UsageError
 from wschat.stdio import open_standard_streams
@@ -56,8 +57,8 @@ def _run(make_bot: Callable[..., Bot], options: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         bot = _make(make_bot, options)
-        signal.signal(signal.SIGTERM, lambda *_: bot.stop())
-        bot.run()
+        with Signals({signal.SIGTERM: bot.stop}):
+            bot.run()
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     except (OSError, PeerError):  # which the bot has logged
