@@ -51,6 +51,7 @@ class TestClient extends ChatClient {
 /** Close the clients of a test, and forget its variables. */
 function reset() {
   mock.timers.reset();
+  mock.restoreAll();
   for (const client of clients) client.close();
   clients.clear();
   for (const name of Object.keys(globalThis)) if (!names.has(name)) delete globalThis[name];

@@ -130,3 +130,19 @@ def test_a_refused_room_fails_its_lines_and_a_refused_first_room_ends_the_client
         join.result()
     node.run("chat.close(); globalThis.chat = new ChatClient(url, { ...options, name: 'carol', rooms: ['no room'] })")
     assert node.run("await record(chat, 'closed').until((events) => events.length); return chat.closed.code") == "bad-field"
+
+
+def test_a_page_of_history_without_new_messages_is_a_gap(node: Node) -> None:
+    node.run("globalThis.chat = new ChatClient('ws://scripted.example/', { WebSocket: ScriptedWebSocket }); await 0")
+    node.run(f"{RECORD}; globalThis.socket = ScriptedWebSocket.last; socket.open(); chat.join('tea', {{ since: 1, epoch: '1' }}); await 0")
+    node.run(
+        "const { id } = socket.requests.at(-1);"
+        "socket.tell({ type: 'joined', id, room: 'tea', epoch: '1', last: 3, members: [], messages: [], more: true, gap: false })"
+    )
+    node.run(
+        "const { id } = socket.requests.at(-1); const messages = [{ room: 'tea', seq: 1, from: 'bob', text: 'old', time: 1 }];"
+        "socket.tell({ type: 'history', id, room: 'tea', messages, more: true, gap: false }); for (let n = 0; n < 9; n++) await 0"
+    )
+    (gap,) = told(node, 1, "gap")
+    assert (gap["first"], gap["missing"]) == (4, 2)
+    assert node.run("return socket.requests.map(({ type }) => type)") == ["join", "history"]

@@ -131,3 +131,58 @@ def test_a_whisper_whose_connection_is_lost_is_not_repeated(node: Node, chat: Li
     with pytest.raises(JavaScriptError) as lost:
         whispered.result()
     assert (lost.value.code, lost.value.was_sent) == ("lost", True)
+
+
+SCRIPTED = "WebSocket: ScriptedWebSocket"
+JOIN = "const [join] = socket().requests.splice(0);"
+JOINED = "{ type: 'joined', id: join.id, room: 'tea', epoch: '1', last: 0, members: [], messages: [], more: false, gap: false }"
+
+
+def enter_scripted(node: Node, options: str = "", welcome: str = "undefined") -> None:
+    """Make a client whose server is the test, and let it into its room: `socket()` returns its last WebSocket."""
+    enter(node, "ws://scripted.example/", f"{SCRIPTED}, {options}")
+    node.run(f"globalThis.socket = () => ScriptedWebSocket.last; socket().open({welcome})")
+    node.run(f"{JOIN} socket().tell({JOINED}); await 0")
+
+
+def test_a_text_that_may_be_in_the_log_is_so_rejected_when_its_room_cannot_be_joined_again(node: Node) -> None:
+    enter_scripted(node)
+    said = node.begin("return chat.say('tea', 'perhaps')")
+    node.run("socket().lose(); chat.connect(); chat.join('tea').catch(() => {}); socket().open(); for (let n = 0; n < 9; n++) await 0")
+    node.run("for (const { id } of socket().requests) socket().tell({ type: 'error', id, code: 'banned', text: 'You are banned.' })")
+    with pytest.raises(JavaScriptError) as refused:
+        said.result()
+    assert (refused.value.code, refused.value.was_sent) == ("banned", True)
+
+
+def test_requests_without_a_reply_are_bounded(node: Node) -> None:
+    enter_scripted(node, "maxPending: 2")
+    pings = [node.begin("await chat.run('ping')") for _ in range(2)]
+    with pytest.raises(JavaScriptError, match="full: 2 requests wait already"):
+        node.run("await chat.run('ping')")
+    node.run("for (const { id } of socket().requests) socket().tell({ type: 'pong', id })")
+    assert [ping.result() for ping in pings] == [None, None]
+    ping = node.begin("return chat.run('ping')")
+    node.run("socket().tell({ type: 'pong', id: socket().requests.at(-1).id })")
+    assert ping.result()["type"] == "pong"
+
+
+def test_typing_is_not_told_while_other_requests_wait(node: Node) -> None:
+    enter_scripted(node, welcome="{ type: 'welcome', server: '', name: 'alice', limits: { requests: 1, seconds: 1000 } }")
+    node.run("chat.typing('tea'); chat.run('ping').catch(() => {}); chat.typing('tea'); await 0")
+    assert node.run("return socket().requests.map(({ type }) => type)") == ["typing"]
+    node.run("chat.close()")
+
+
+def test_limits_that_are_none_do_not_stop_requests(node: Node) -> None:
+    enter_scripted(node, welcome="{ type: 'welcome', server: '', name: 'alice', limits: { requests: 0, seconds: -1 } }")
+    node.run("for (let n = 0; n < 9; n++) chat.run('ping').catch(() => {}); await 0")
+    assert node.run("return socket().requests.length") == 9
+
+
+def test_a_long_wait_that_a_server_demands_is_one_that_a_timer_can_wait(node: Node) -> None:
+    enter_scripted(node)
+    node.run("mock.method(globalThis, 'setTimeout', (_, milliseconds) => (globalThis.waited = milliseconds))")
+    node.run("chat.run('ping').catch(() => {}); await 0; const [{ id }] = socket().requests")
+    node.run("socket().tell({ type: 'error', id: socket().requests[0].id, code: 'too-fast', text: '', seconds: 1e7 })")
+    assert 1e9 < node.run("return waited") < 2**31

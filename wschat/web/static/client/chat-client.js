@@ -1,12 +1,14 @@
 // The client of a chat: it keeps its name, its rooms and its place in their logs over lost connections, and loses and doubles nothing
 // that is said meanwhile.
 
+import { addressOf, credentialsOf } from "./address.js";
+import { Bound } from "./bound.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { JoinedRooms } from "./joined-rooms.js";
 import { isSameName } from "./names.js";
 import { Outbox } from "./outbox.js";
-import { Rejected, asRejected } from "./rejected.js";
+import { Rejected, asRejected, asSent } from "./rejected.js";
 import { SignIn } from "./sign-in.js";
 import { Store } from "./store.js";
 import { uuid } from "./uuid.js";
@@ -35,6 +37,7 @@ export class ChatClient {
   #connection;
   #closing = Promise.resolve();
   #maxPending;
+  #bound;
   #rooms;
   #newRooms; // those of the options that were not joined yet
   /** @type {Emitter<Client.Events>} */
@@ -54,6 +57,7 @@ export class ChatClient {
     this.#address = addressOf(url);
     this.#credentials = options.credentials ?? (() => credentialsOf(options));
     this.#maxPending = maxPending;
+    this.#bound = new Bound(maxPending);
     const store = new Store(() => storage, `wschat ${this.#address.origin}${this.#address.pathname} `);
     const signIn = new SignIn(this, store, options);
     this.#signIn = options.signIn ?? ((welcome, signal) => signIn.signIn(welcome, signal));
@@ -149,7 +153,8 @@ export class ChatClient {
    */
   async leave(room) {
     const isIn = this.#rooms.leave(room);
-    if (isIn && this.connected) await this.#connection.request({ type: "leave", room }).catch(ignoreLost); // another connection is not in it
+    if (!isIn || !this.connected) return;
+    await this.#bound.run(() => this.#connection.request({ type: "leave", room })).catch(ignoreLost); // another connection is not in it
   }
 
   /**
@@ -195,12 +200,13 @@ export class ChatClient {
   }
 
   /**
-   * Tell the other members of a room that the user is typing, if there is a connection.
+   * Tell the other members of a room that the user is typing, if there is a connection and no other request waits to be sent.
    *
    * @param {string} room
    */
   typing(room) {
-    if (this.connected) this.#connection.request({ type: "typing", room }).catch(() => {}); // it is not important
+    if (!this.connected || this.#connection.isBusy) return; // it is not important
+    this.#connection.request({ type: "typing", room }).catch(() => {});
   }
 
   /**
@@ -282,9 +288,7 @@ export class ChatClient {
     this.#interrupt();
     for (const { reject } of this.#waiting.splice(0)) reject(error);
     for (const { id, wasTried } of this.outbox.discardSaid()) {
-      const { code, message } = error;
-      const text = `${message} The message may have been said.`;
-      this.#said.get(id)?.reject(wasTried ? new Rejected({ code, text }, { wasSent: true, cause: error }) : error);
+      this.#said.get(id)?.reject(wasTried ? asSent(error, `${error.message} The message may have been said.`) : error);
       this.#said.delete(id);
     }
     this.#events.emit("closed", { type: "closed", error });
@@ -298,8 +302,17 @@ export class ChatClient {
    * @param {{isPatient?: boolean, onDelay?: (error: Rejected) => void}} [options] with `onDelay`, the code "unavailable" is waited for
    * @returns {Promise<V1.Replies[T]>}
    */
-  async #run(fields, { onDelay, ...options } = {}) {
-    const request = { id: uuid(), ...fields };
+  #run(fields, options) {
+    return this.#bound.run(() => this.#repeat({ id: uuid(), ...fields }, options));
+  }
+
+  /**
+   * @template {keyof V1.Replies} T
+   * @param {V1.Request<T>} request
+   * @param {{isPatient?: boolean, onDelay?: (error: Rejected) => void}} [options]
+   * @returns {Promise<V1.Replies[T]>}
+   */
+  async #repeat(request, { onDelay, ...options } = {}) {
     for (;;) {
       await this.#untilConnected();
       try {
@@ -315,7 +328,6 @@ export class ChatClient {
   async #untilConnected() {
     if (this.closed) throw this.closed;
     if (this.connected) return;
-    if (this.#waiting.length >= this.#maxPending) throw new Rejected({ code: "full", text: `${this.#maxPending} requests wait already.` });
     await new Promise((resolve, reject) => this.#waiting.push({ resolve: () => resolve(undefined), reject }));
   }
 
@@ -368,24 +380,6 @@ export class ChatClient {
       },
     });
   }
-}
-
-/** @param {string | URL} url */
-function addressOf(url) {
-  const address = new URL(url, globalThis.document?.baseURI);
-  address.protocol = address.protocol.replace("http", "ws");
-  address.hash = "";
-  if (!address.pathname.endsWith("/")) address.pathname += "/";
-  return address;
-}
-
-/**
- * @param {Client.Options} options
- * @returns {Record<string, string>}
- */
-function credentialsOf({ name, password, token }) {
-  if (token !== undefined) return { token: typeof token === "function" ? token() : token };
-  return password === undefined ? {} : { name: name ?? "", password };
 }
 
 /** @param {unknown} error */

@@ -14,7 +14,7 @@ declare namespace Client {
     secret?: string;
     /** Where the outbox and the secret are kept, such as `sessionStorage`; by default they end with the client. */
     storage?: Pick<Storage, "getItem" | "setItem">;
-    /** How many texts may wait in the outbox, and how many other requests for a connection. */
+    /** How many texts may wait in the outbox, and how many other requests for their replies. */
     maxPending?: number;
     /** The class of WebSockets: that of the package `ws` for Node 20. */
     WebSocket?: unknown;

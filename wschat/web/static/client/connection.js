@@ -93,6 +93,11 @@ export class Connection {
     return this.#running !== null;
   }
 
+  /** True while requests wait to be sent. */
+  get isBusy() {
+    return this.#queue.length > 0;
+  }
+
   /** Open a WebSocket, in place of the current one. */
   open() {
     this.#drop();

@@ -3,7 +3,7 @@
 // by its id. With a storage, the outbox survives a reload.
 
 import { keyOf } from "./names.js";
-import { Rejected, asRejected } from "./rejected.js";
+import { Rejected, asRejected, asSent } from "./rejected.js";
 import { uuid } from "./uuid.js";
 
 /**
@@ -133,7 +133,9 @@ export class Outbox {
    * @param {Rejected} error
    */
   failRoom(room, error) {
-    for (const item of this.#items.filter((other) => keyOf(other.room) === keyOf(room) && isPending(other))) this.#fail(item, error, false);
+    for (const item of this.#items.filter((other) => keyOf(other.room) === keyOf(room) && isPending(other))) {
+      this.#fail(item, item.wasTried ? asSent(error) : error, false); // its ack may have been lost
+    }
   }
 
   /** Remove the lines that programs have said and that were not acknowledged, and return them. */

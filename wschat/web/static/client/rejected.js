@@ -40,6 +40,17 @@ export class Rejected extends Error {
 }
 
 /**
+ * Return a copy of an error for a request that may have been carried out nevertheless.
+ *
+ * @param {Rejected} error
+ * @param {string} text
+ */
+export function asSent(error, text = error.message) {
+  const { code, seconds, isFinal } = error;
+  return Object.assign(new Rejected({ code, text, seconds }, { wasSent: true, cause: error }), { isFinal });
+}
+
+/**
  * Return an error as a Rejected. Throws the error if it is none, which is a mistake in a program.
  *
  * @param {unknown} error

@@ -86,7 +86,7 @@ export class RoomLog {
       const reply = await this.#hooks.fetch(this.last).catch(asRejected);
       if (this.#held !== held) return; // the next `resume` begins again here
       const rejected = reply instanceof Error ? reply : null;
-      const entries = reply instanceof Error ? [] : reply.messages;
+      const entries = reply instanceof Error ? [] : reply.messages.filter(({ seq }) => seq > this.last);
       if (entries.length === 0) this.#skipTo(upTo + 1, rejected?.message);
       else this.#deliver(entries);
     }
