@@ -18,6 +18,7 @@ export class ScriptedWebSocket extends EventTarget {
 
   send(text) {
     this.requests.push(JSON.parse(text));
+    this.fire("request");
   }
 
   close(code) {

@@ -146,3 +146,33 @@ def test_close_when_a_client_is_about_to_connect_ends_it(node: Node) -> None:
     make_scripted(node)
     node.run("globalThis.first = socket(); chat.on('connecting', () => chat.close()); chat.connect(); await chat.close()")
     assert node.run("return [socket() === first, chat.closed.code]") == [True, "closed"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "'null'",
+        "'no JSON'",
+        "{ type: 'welcome', server: '', name: 'alice' }",
+        "{ type: 'message', room: 'tea' }",
+        "{ type: 'joined', id: socket().requests[0].id, room: 'tea', epoch: '1', last: 0 }",
+        "{ type: 'history', messages: [{}] }",
+    ],
+)
+def test_what_is_no_event_ends_a_connection_and_the_client_tries_again(node: Node, sent: str) -> None:
+    make_scripted(node)
+    node.run(
+        "globalThis.told = record(chat, 'waiting'); socket().open(); chat.join('tea').catch(() => {}); for (let n = 0; n < 9; n++) await 0"
+    )
+    node.run(f"globalThis.first = socket(); socket().tell({sent})")
+    assert "no event" in node.run("return (await told.until((events) => events.length))[0].text")
+    node.run("chat.connect(); socket().open(); for (let n = 0; n < 9; n++) await 0")
+    assert node.run("return [first.code, chat.connected, socket().requests[0].type]") == [4002, True, "join"]
+
+
+def test_a_request_is_rejected_if_its_reply_cannot_be_used(node: Node) -> None:
+    make_scripted(node)
+    nick = node.begin("await Promise.resolve(); socket().open(); await 0; return chat.run('nick', { name: Object.create(null) })")
+    node.run("for (let n = 0; n < 9; n++) await 0; socket().tell({ type: 'ack', id: socket().requests[0].id })")
+    with pytest.raises(JavaScriptError, match="failed: TypeError"):
+        nick.result()

@@ -69,7 +69,7 @@ declare namespace Client {
     connecting: { type: "connecting" };
     /** The client has its name; requests are sent. */
     connected: { type: "connected" };
-    /** The connection is lost. `until` is the time of the next attempt, in milliseconds since 1970; `text` says why it was refused, if it was. */
+    /** The connection is lost. `until` is the time of the next attempt, in milliseconds since 1970; `text` says why it was refused, or ended. */
     waiting: { type: "waiting"; until: number; text: string };
     /** The client has ended. */
     closed: { type: "closed"; error: import("./rejected.js").Rejected };

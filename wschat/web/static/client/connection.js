@@ -1,5 +1,6 @@
 // The connection to the server: one object over any number of WebSockets. It opens another one when one is lost.
 
+import { parseEvent } from "./event-parser.js";
 import { pause } from "./pause.js";
 import { RateLimiter } from "./rate-limiter.js";
 import { fetchRefusal, isFinal } from "./refusals.js";
@@ -16,7 +17,7 @@ import { watchWaking } from "./waking.js";
  * @property {(fields: V1.Request<any>, reply: V1.Reply) => unknown} onReply called for each reply, before what was received after it;
  *   the request is resolved with what it returns
  * @property {(until: number, text: string) => void} onWaiting called when the connection is lost, with the time of the next attempt in
- *   milliseconds since 1970, and why the server has refused the last one, if it has
+ *   milliseconds since 1970, and why the server has refused the last one, or what was wrong with what it sent
  * @property {(error: Rejected) => void} onEnd called when another attempt would not help
  */
 
@@ -52,6 +53,7 @@ const RETRY_PAUSE_MS = 2000;
 const CLOSE_TIMEOUT_MS = 5000;
 const MAX_TICK_MS = 5000; // a longer interval between two ticks means that the computer was asleep
 const NORMAL = 1000; // the close code that releases the name of a guest
+const BAD_EVENT = 4002; // the close code after what is no event: browsers do not let a page close with 1002
 const REPLACED = 4001; // the close code after another connection has taken over the name
 
 /** A connection that reopens itself. */
@@ -119,7 +121,7 @@ export class Connection {
       this.#refused(socket, address, signal);
     };
     socket.onopen = () => (state = "open");
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#read(socket, data);
     socket.onerror = refuse; // "close" follows, but not in some versions of Node
     socket.onclose = ({ code }) => (state === "open" ? this.#closed(socket, code) : refuse());
   }
@@ -250,6 +252,23 @@ export class Connection {
     if (this.#isOpen && Date.now() - this.#heardAt > silence) this.request({ type: "ping" }, { timeout }).catch(() => {});
   }
 
+  /**
+   * Receive an event. If it is none, the connection is of no use any more.
+   *
+   * @param {WebSocket} socket
+   * @param {string} data
+   */
+  #read(socket, data) {
+    let event;
+    try {
+      event = parseEvent(data);
+    } catch (error) {
+      socket.close(BAD_EVENT);
+      return this.#lose(socket, undefined, `The server has sent what is no event: ${error instanceof Error ? error.message : error}`);
+    }
+    this.#receive(event);
+  }
+
   /** @param {V1.Event & {id?: string}} event */
   #receive(event) {
     this.#heardAt = Date.now();
@@ -258,12 +277,24 @@ export class Connection {
     if (event.type === "welcome") this.#begin(event);
     else if (event.id === undefined) this.#hooks.onEvent(event);
     else if (!pending) return; // the reply to a request that nothing waits for
-    else if (event.type !== "error") pending.resolve(this.#hooks.onReply(pending.fields, /** @type {V1.Reply} */ (event)));
+    else if (event.type !== "error") this.#resolve(pending, /** @type {V1.Reply} */ (event));
     else if (event.code === "too-fast") {
       this.#limiter.block(event.seconds ?? 1);
       this.#queue.unshift(pending);
       this.#sendQueue();
     } else pending.reject(new Rejected(event, { requestType: pending.fields.type }));
+  }
+
+  /**
+   * @param {Pending} pending
+   * @param {V1.Reply} reply
+   */
+  #resolve(pending, reply) {
+    try {
+      pending.resolve(this.#hooks.onReply(pending.fields, reply));
+    } catch (error) {
+      pending.reject(new Rejected({ code: "failed", text: `${error}` }, { wasSent: true, cause: error }));
+    }
   }
 
   /** @param {V1.Welcome} welcome */
