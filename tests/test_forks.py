@@ -24,6 +24,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this
 PRELUDE = """
 import os, signal, socket, sys, threading, traceback, warnings
 import wschat
+from tests.concurrency import eventually
 warnings.simplefilter("ignore", DeprecationWarning)
 
 def talk(ws):
@@ -111,8 +112,7 @@ def test_a_child_that_uses_nothing_has_no_descriptor_of_its_parent(tmp_path: Pat
             assert sock.recv(1)
             return sock
         plain = [request("/healthz"), request("/api/rooms/tea/events"), socket.create_connection(("127.0.0.1", server.port))]
-        while server.load().connections != {"websocket": 2, "events": 1, "http": 2}:
-            pass
+        eventually(lambda: server.load().connections == {"websocket": 2, "events": 1, "http": 2})
         plain += [request("/refused") for _ in range(2)]
         def open_in_vain():
             try:
@@ -221,8 +221,7 @@ def test_a_child_keeps_nothing_of_a_parent_that_has_ended(tmp_path: Path) -> Non
         child = int(os.read(reading, 20))
         try:
             assert client.recv(1) == b""  # the end, because the parent has gone
-            while os.getppid() == parent:
-                pass
+            eventually(lambda: os.getppid() != parent)
             SqliteBroker(sys.argv[1]).close()
             with wschat.serve(talk, port=server.port) as own:
                 own.start()
@@ -230,8 +229,7 @@ def test_a_child_keeps_nothing_of_a_parent_that_has_ended(tmp_path: Path) -> Non
         finally:
             os.kill(child, signal.SIGKILL)
             os._exit(0)
-    while server.load().connections["http"] != 1:
-        pass
+    eventually(lambda: server.load().connections["http"] == 1)
     if not os.fork():
         os.write(writing, str(os.getpid()).encode())
         signal.pause()
@@ -566,9 +564,8 @@ def test_a_signal_handler_that_forks_and_returns_in_the_child(url: str) -> None:
         return result
     def fork_main_thread(then):
         # Again and again: a signal that comes just before a system call is handled after that.
-        while not entered.is_set():
+        while not entered.wait(0.05):
             os.kill(os.getpid(), signal.SIGUSR1)
-            threading.Event().wait(0.05)
         then()
     server = wschat.serve(talk, port=0)
     threading.Thread(target=fork_main_thread, args=(server.request_shutdown,)).start()

@@ -22,7 +22,7 @@ from wschat.testing.servers import Servers
 pytest.importorskip("tkinter", reason="needs Tkinter (on Debian: apt install python3-tk)")
 
 # Runs the program, types each line of the standard input and Return into its field, and prints what its window shows.
-# A line "close!" closes the window.
+# The end of the standard input closes the window.
 USER = """
 import os, sys, tkinter, tk_chat
 
@@ -30,9 +30,10 @@ class Window(tk_chat.ChatWindow):
     seen = ""
 
     def on_input(self, *_):
-        for line in os.read(0, 4096).decode().splitlines():
-            if line == "close!":
-                return self.destroy()
+        typed = os.read(0, 4096).decode()
+        if not typed:
+            return self.destroy()
+        for line in typed.splitlines():
             self.entry.insert("end", line)
             self.entry.event_generate("<Return>")
 
@@ -85,6 +86,10 @@ class Window:
         assert self.process.stdin is not None
         print(text, file=self.process.stdin, flush=True)
 
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
     def end(self, end: Callable[[], None]) -> None:
         """Have it end, and check that it does so without an error."""
         end()
@@ -118,7 +123,7 @@ def test_the_window_shows_what_is_said_and_says_what_is_typed(display: str, chat
             window.type("I am, née {alice} [exit]!")
             assert window.line() == "alice: I am, née {alice} [exit]!"
             assert bob.recv(TIMEOUT) == "alice: I am, née {alice} [exit]!"
-            window.end(lambda: window.type("close!"))
+            window.end(window.close)
 
 
 def test_after_ctrl_c_the_program_can_be_run_again_by_the_same_name(display: str, chat: LiveServer) -> None:
@@ -142,7 +147,7 @@ def test_the_end_of_the_chat_is_shown(display: str, chat: LiveServer) -> None:
         assert window.line().startswith("The chat has ended: ")
         window.type("Hello?")
         assert window.line().startswith("Not sent: Hello? (")
-        window.end(lambda: window.type("close!"))
+        window.end(window.close)
 
 
 def test_a_wrong_command_line() -> None:
