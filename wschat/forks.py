@@ -1,4 +1,4 @@
-"""Forks: what becomes of the objects of a process in a forked child.
+"""Forks: how objects of the parent behave in a forked child.
 
 A child has a copy of every object and descriptor of its parent, but of its threads only the one that has forked. Therefore all that was
 made before the fork stays with the parent: right after the fork, the child closes its own copies of the descriptors, which the peers do
@@ -27,7 +27,7 @@ class ForkAware:
     _is_inherited = False  # True in a forked child, if the parent made the object
 
     def _watch_forks(self) -> None:
-        """Call `_leave_to_parent` in each forked child. To be called before the object can be used."""
+        """Call `_leave_to_parent` in each forked child. Call this before the object can be used."""
         _objects.add(self)
 
     def _leave_to_parent(self) -> None:

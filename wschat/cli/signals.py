@@ -96,7 +96,7 @@ _mask = _Mask()
 
 
 def _block() -> None:
-    """Have signals to a new child wait until it has handlers of its own."""
+    """Block signals until the child has its handlers."""
     if _handled:
         _mask.before_fork = signal.pthread_sigmask(signal.SIG_BLOCK, _handled)
 

@@ -187,7 +187,7 @@ class _Handler(BaseHandler):
         file = self.result.filelike
         try:
             if not isinstance(getattr(file, "raw", file), io.FileIO):
-                return False  # its descriptor may be that of another content, as with GzipFile
+                return False  # its descriptor may be that of the compressed file, as with GzipFile
             descriptor = file.fileno()
             status = os.fstat(descriptor)
             offset = file.tell()

@@ -33,7 +33,7 @@ def run(options: ConnectOptions) -> int:
     """Show the screen until the user ends it, and return the exit code.
 
     With a subprotocol, or a recording of no room, that is the debugger, whatever the server is. Raises CommandExit if no connection can be
-    opened, or if the server ends it for good.
+    opened, or if the server ends it permanently.
     """
     with opening(options):
         if options.subprotocols or (options.record and options.room is None):

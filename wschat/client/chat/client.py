@@ -132,7 +132,7 @@ class ChatClient(ForkAware):
 
     def _leave_to_parent(self) -> None:
         if self._thread is None:
-            self._watch_forks()  # a client that was not started is as good in the child
+            self._watch_forks()  # a client that was not started can be used in the child
         else:
             super()._leave_to_parent()
 
