@@ -189,3 +189,15 @@ def test_a_long_wait_that_a_server_demands_is_one_that_a_timer_can_wait(node: No
     node.run("chat.run('ping').catch(() => {}); await 0; const [{ id }] = socket().requests")
     node.run("socket().tell({ type: 'error', id: socket().requests[0].id, code: 'too-fast', text: '', seconds: 1e7 })")
     assert 1e9 < node.run("return waited") < 2**31
+
+
+def test_what_is_stored_is_not_said_under_another_name(node: Node, chat: LiveServer) -> None:
+    chat.faults.refuse()
+    enter(node, chat.url, "storage: globalThis.items = memory()")
+    node.run("chat.say('tea', 'by alice').catch(() => {}); globalThis.kept = memory(items)")  # as when the page is left
+    chat.faults.clear()
+    enter(node, chat.url, "storage: kept, name: 'bob'")
+    (failed,) = node.run("return record(chat, 'failed').until((events) => events.length)")
+    assert (failed["item"]["text"], failed["error"]["code"]) == ("by alice", "other-name")
+    assert node.run("return [await chat.say('tea', 'by bob'), chat.outbox.itemsOf('tea')]") == [1, []]
+    assert said_in(chat.url) == ["by bob"]

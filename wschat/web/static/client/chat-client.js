@@ -83,7 +83,7 @@ export class ChatClient {
       onRefused: (room, error) => error.isFinal || this.outbox.failRoom(room, error),
       onSettled: () => this.connected && this.outbox.resume(),
     });
-    this.outbox = this.#makeOutbox(store);
+    this.outbox = this.#makeOutbox(store, options);
     this.#newRooms = new Set(rooms);
     this.#joinNew();
     queueMicrotask(() => this.closed || this.#connection.isRunning || this.connect());
@@ -359,11 +359,15 @@ export class ChatClient {
 
   // The outbox
 
-  /** @param {Store} store */
-  #makeOutbox(store) {
+  /**
+   * @param {Store} store
+   * @param {Client.Options} options
+   */
+  #makeOutbox(store, { name = null, signIn }) {
     return new Outbox(store, this.#maxPending, {
       send: ({ id, room, text }, onSent) => this.#connection.request({ type: "say", room, text, id }, { onSent }),
       name: () => this.name,
+      author: () => (signIn ? null : (this.name ?? name)), // a user who is asked for another name keeps their lines
       canSend: (room) => !this.#rooms.isJoining(room),
       head: (room) => this.#rooms.headOf(room),
       onChange: (room) => this.#events.emit("outbox", { type: "outbox", room }),

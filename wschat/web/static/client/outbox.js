@@ -2,7 +2,7 @@
 // the reply to the one before, so that neither an error nor a lost connection changes the order. The server recognises a repeated line
 // by its id. With a storage, the outbox survives a reload.
 
-import { keyOf } from "./names.js";
+import { isSameName, keyOf } from "./names.js";
 import { Rejected, asRejected, asSent } from "./rejected.js";
 import { uuid } from "./uuid.js";
 
@@ -14,6 +14,7 @@ import { uuid } from "./uuid.js";
  * @property {string} room
  * @property {string} text
  * @property {number} time in seconds since 1970
+ * @property {string | null} [author] the name under which it is to be said; null if it may be any
  * @property {"waiting" | "sent" | "failed"} state
  * @property {string} [why] why it failed or has to wait
  * @property {boolean} [mayRetry] if sending it again may succeed
@@ -28,6 +29,7 @@ import { uuid } from "./uuid.js";
  * @typedef {object} OutboxHooks
  * @property {(item: Item, onSent: () => void) => Promise<V1.Reply>} send sends a line, once it is its turn
  * @property {() => string | null} name returns the client's name
+ * @property {() => string | null} author returns the name under which a line is to be said, or null if it may be any
  * @property {(room: string) => boolean} canSend returns false while a room is being joined
  * @property {(room: string) => number} head returns the number of a room's last message
  * @property {(room: string) => void} onChange
@@ -61,6 +63,8 @@ export class Outbox {
   #maxPending;
   /** @type {Item[]} */
   #items;
+  /** those of an earlier client with the same storage, until this one has its name */
+  #stored;
   #isOpen = false;
   #isSending = false;
 
@@ -74,6 +78,7 @@ export class Outbox {
     this.#maxPending = maxPending;
     this.#hooks = hooks;
     this.#items = store.get(STORED_AS, /** @type {Item[]} */ ([])).map(unsent);
+    this.#stored = new Set(this.#items);
   }
 
   /**
@@ -112,6 +117,7 @@ export class Outbox {
    * @param {Item} item
    */
   retry(item) {
+    item.author = this.#hooks.author();
     this.#setState(item, "waiting");
     this.#sendAll();
   }
@@ -148,6 +154,7 @@ export class Outbox {
   /** Send items: the client has its name now, or has joined a room. */
   resume() {
     this.#isOpen = true;
+    this.#failOthers();
     this.#sendAll();
   }
 
@@ -169,6 +176,16 @@ export class Outbox {
     if (from !== this.#hooks.name()) return this.#finish(item, { type: "ack", seq });
     item.isLogged = true;
     this.#save(item.room);
+  }
+
+  /** Fail the lines that an earlier client has stored under another name. */
+  #failOthers() {
+    const author = this.#hooks.author();
+    for (const item of this.#items.filter(isPending)) {
+      if (!this.#stored.has(item) || !author || !item.author || isSameName(item.author, author)) continue;
+      this.#fail(item, new Rejected({ code: "other-name", text: `This was to be said by ${item.author}.` }, { wasSent: item.wasTried }));
+    }
+    this.#stored.clear();
   }
 
   #next() {
