@@ -52,7 +52,12 @@ def test_the_installed_wheel_works(tmp_path: Path) -> None:
 
 
 def test_compiling_without_the_compiler_is_an_error() -> None:
-    program = "import runpy, sys; sys.modules['mypyc'] = None; sys.argv = ['setup.py', 'dist_info']; runpy.run_path('setup.py')"
+    program = """
+import runpy, sys, types
+sys.modules.update(mypyc=None, setuptools=types.SimpleNamespace(setup=None))
+sys.argv = ["setup.py", "dist_info"]
+runpy.run_path("setup.py")
+"""
     environment = {**os.environ, "WSCHAT_COMPILE": "1"}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

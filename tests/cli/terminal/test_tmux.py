@@ -48,6 +48,11 @@ def check_is_whole(window: Window, code: int) -> None:
     assert (window.value("alternate_on"), window.value("cursor_flag")) == ("0", "1")
 
 
+def has_prompt_and_status(rows: list[str]) -> bool:
+    """Return True if these are the last two rows of the screen of alice, who has typed something."""
+    return rows[1:] == ["alice\u203a kept in the prompt"] and bool(re.fullmatch(r" 1 lobby +2 members \u00b7 \u25cf .*", rows[0]))
+
+
 def test_the_chat(serve: ServerFactory, window: Window) -> None:
     port = free_port()
     server, url = serve_chat(serve, port)
@@ -78,12 +83,12 @@ def test_the_chat(serve: ServerFactory, window: Window) -> None:
         window.wait_for("another")
         window.press("kept in the prompt")
         window.resize(50, 12)
-        rows = window.wait_until(lambda rows: rows[11] == "alice\u203a kept in the prompt", "narrow")
-        assert re.fullmatch(r" 1 lobby +2 members \u00b7 \u25cf .*", rows[10])
-        assert " " * 19 + "must be wrapped anew if the" in "\n".join(rows)
+        # Rows are drawn one after the other.
+        window.wait_until(lambda rows: has_prompt_and_status(rows[10:]), "narrow")
+        window.wait_for(" " * 19 + "must be wrapped anew if the")
         window.resize(100, 30)
-        rows = window.wait_until(lambda rows: len(rows) > 29 and rows[29] == "alice\u203a kept in the prompt", "wide")
-        assert "  a message of many words, which must be wrapped anew if the window has another" in "\n".join(rows)
+        window.wait_until(lambda rows: has_prompt_and_status(rows[28:]), "wide")
+        window.wait_for("  a message of many words, which must be wrapped anew if the window has another")
 
     server.stop()
     window.wait_for("the connection was lost", "\u25cb reconnecting in")
