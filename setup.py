@@ -8,10 +8,9 @@ from typing import Any
 
 from setuptools import setup
 
-# What runs for each message and each frame. The classes that users subclass, patch or give attributes (Connection, Hub, the server)
-# stay interpreted: they call these. Where signal handlers are told apart by their frames (reentrance), compiled modules are named, too.
+# What runs for each message and each frame. The classes that users subclass, patch, give attributes or ask for help (Connection, Hub, the
+# server, Deflate) stay interpreted: they call these. `wschat/connection/reentrance.py` must know the interpreted modules that call them.
 COMPILED = [
-    "wschat/protocol/deflate.py",
     "wschat/protocol/encoding.py",
     "wschat/protocol/frames.py",
     "wschat/protocol/messages.py",

@@ -45,6 +45,7 @@ def test_a_public_method_or_property_has_a_docstring(cls: type) -> None:
     assert [name for name, value in callables.items() if not inspect.getdoc(value)] == []
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_public_attribute_has_a_docstring(cls: type) -> None:
     """A field of a dataclass has one of its own. Another attribute may instead be named in the docstring of its class."""

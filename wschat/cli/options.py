@@ -148,4 +148,8 @@ def report_ignored_variables(options: Collection[click.Parameter]) -> None:
 
 
 def _is_for_others(name: str, value: str) -> bool:
-    return name.startswith("WSCHAT_CLIENT_") or bool(_SERVICE_ADDRESS.match(value) or _SERVICE_VARIABLE.fullmatch(name))
+    return (
+        name.startswith("WSCHAT_CLIENT_")
+        or name == "WSCHAT_COMPILE"
+        or bool(_SERVICE_ADDRESS.match(value) or _SERVICE_VARIABLE.fullmatch(name))
+    )
