@@ -151,6 +151,8 @@ def test_workers_that_are_forked_after_the_application_was_loaded(tmp_path: Path
     with running_gunicorn("preloaded:app", tmp_path, "--preload") as program:
         for workers in (1, 2):
             eventually(lambda: program.log().count("Booting worker") == workers)  # noqa: B023
+            # Until then, the earlier worker may accept a connection, and closes it with 1001.
+            eventually(lambda: program.log().count("Worker exiting") == workers - 1)  # noqa: B023
             with wschat.connect(program.url(), deflate=None) as ws:
                 ws.send("x" * 1_000_000)
                 assert len(ws.recv(TIMEOUT)) == 1_000_000
