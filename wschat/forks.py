@@ -50,7 +50,7 @@ def check_process(value: object) -> None:
 
 
 def call_in_child(function: Callable[[], None]) -> None:
-    """Call a function in each forked child, before the objects are told."""
+    """Call a function in each forked child, before `_leave_to_parent` of the objects."""
     _functions.append(function)
 
 

@@ -83,7 +83,7 @@ class Encoding(NamedTuple):
         return encode_frame(opcode, payload, key=new_masking_key() if self.masks else None)
 
     def ping_frame(self, number: int) -> bytes:
-        """Return a ping whose payload is a number of 32 bits (RFC 6455, section 5.5.2). `frame` would take a tenth of a round trip."""
+        """Return a ping whose payload is a number of 32 bits (RFC 6455, section 5.5.2). Faster than `frame`, for short round trips."""
         if self.masks:
             key = int.from_bytes(new_masking_key(), "big")
             return _MASKED_PING.pack(_MASKED_PING_HEADER, key, key ^ number)

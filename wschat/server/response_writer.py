@@ -72,7 +72,7 @@ class ResponseWriter:
         length: str | None = None
         for name, value in headers:
             lower_name = _lower(name)
-            value = value.strip(" \t")  # which is no part of it, and which Django's cookies have
+            value = value.strip(" \t")  # not part of the value (RFC 9110, section 5.5); Django's cookies begin with a space
             if lower_name == "content-length":
                 length = _checked_length(value, length)
             elif lower_name == "transfer-encoding":

@@ -267,7 +267,7 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
     def server_close(self) -> None:
         """Stop listening, and release descriptors and background threads."""
         if self._is_inherited:
-            return  # the listening socket may be one that the program gave, the socket's file is the parent's
+            return  # the listening socket may be the program's own, and the file of a Unix socket is the parent's
         super().server_close()
         self._release()
 

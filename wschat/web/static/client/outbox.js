@@ -22,7 +22,7 @@ import { uuid } from "./uuid.js";
  * @property {string | null} [from] the client's name when it was sent
  * @property {number} [after] the number of the room's last message when it was sent first
  * @property {boolean} [isLogged] if its message is in the log already
- * @property {boolean} [isSaid] if a program has said it, which is told when it fails
+ * @property {boolean} [isSaid] true for a text of `say`, whose promise is rejected when it fails
  */
 
 /**
