@@ -22,7 +22,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this
 
 # What the programs begin with. `in_child` runs a function in a forked child, and checks that it has ended well.
 PRELUDE = """
-import os, signal, socket, sys, threading, traceback, warnings
+import contextlib, os, signal, socket, sys, threading, traceback, warnings
 import wschat
 from tests.concurrency import eventually
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -53,8 +53,18 @@ def echo(server_or_url, text="text"):
         return ws.recv(timeout=20)
 
 def descriptors():
-    return {int(each): os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")
-            if os.path.exists(f"/proc/self/fd/{each}")}
+    found = {}
+    for each in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # another thread has closed it
+            found[int(each)] = os.readlink(f"/proc/self/fd/{each}")
+    return found
+
+def locks():
+    found = []
+    for each in descriptors():
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/fdinfo/{each}") as lines:
+            found += [line for line in lines if "OFDLCK" in line]
+    return found
 """
 
 
@@ -127,8 +137,7 @@ def test_a_child_that_uses_nothing_has_no_descriptor_of_its_parent(tmp_path: Pat
         def show():
             names = [name for number, name in descriptors().items() if number not in before]
             others = [name for name in names if not name.startswith(history)]  # SQLite's are files, without a lock of the child
-            locks = [line for number in descriptors() for line in open(f"/proc/self/fdinfo/{number}") if "OFDLCK" in line]
-            print(len(others), len(locks), threading.active_count())
+            print(len(others), len(locks()), threading.active_count())
         show()
         in_child(show)
         print(chat_client.say("tea", "Goodbye!"))
