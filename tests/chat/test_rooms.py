@@ -126,6 +126,27 @@ def test_a_session_kicked_while_it_joins_is_not_in_the_room(chat: Guests, slow: 
     assert bob.ask(type="say", room=ROOM, text="hello?")["code"] == "not-in-room"
 
 
+def test_a_member_is_announced_once_new_messages_reach_it(chat: Guests, slow: Interrupted) -> None:
+    """A bot answers what is new only, and a member may be spoken to as soon as the others see its name."""
+    alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
+    seen_meanwhile: list[Event] = []
+    slow.meanwhile = lambda: seen_meanwhile.extend(alice.seen())
+    joined = bob.join(ROOM)
+    assert seen_meanwhile == []
+    assert alice.next("member").items() >= {"event": "join", "name": "bob"}.items()
+    alice.say("!roll")
+    assert joined["messages"] == []
+    assert [event["type"] for event in bob.seen()] == ["message"]
+
+
+def test_a_session_kicked_while_it_joins_is_not_announced(chat: Guests, slow: Interrupted) -> None:
+    root = chat.v1(path="/?name=root&password=secret", room=ROOM)
+    alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
+    slow.meanwhile = lambda: root.ask(type="kick", room=ROOM, name="bob")
+    bob.join(ROOM)
+    assert [event["event"] for event in alice.seen() if event["type"] == "member"] == ["kick"]
+
+
 def test_a_join_whose_history_cannot_be_read_fails_and_changes_nothing(chat: Guests, slow: Interrupted) -> None:
     alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
 

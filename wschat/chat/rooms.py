@@ -69,18 +69,20 @@ class Rooms:
     def _join(self, name: str, session: Session, admit: Callable[[Room], None]) -> None:
         was_in = name in session.rooms
         room, is_first = self._register(name, session)
-        if is_first and session.member is not None:
-            room.announce(MemberEvent(name, session.member, "join", moderator=self._is_moderator(session, name) or None))
         try:
             admit(room)
         except BaseException:
             if not was_in:
                 self.leave(name, session)
             raise
+        is_moderator = self._is_moderator(session, name)
         with self._rooms_lock:
             if session not in room.sessions:
                 room.expel(session)  # a moderator has removed it meanwhile
-        room.flush_for(session)
+            elif is_first and session.member is not None:
+                # Only now, because what is said to a new member must reach it as a new message, not as part of the past.
+                room.add(MemberEvent(name, session.member, "join", moderator=is_moderator or None), exclude=[session.connection])
+        room.flush()
 
     def leave(self, name: str, session: Session, event: str = "leave") -> bool:
         """Remove a session from a room. Return False if it was not there. `event` is the member event that tells the others."""
