@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import random
+import select
 import socket
 import sys
 import time
@@ -88,6 +89,31 @@ def test_a_client_gets_an_id_before_the_first_message(open_web: OpenWeb, broker:
     assert events.last_id == f"{broker.epoch}:1"
     web.post("meanwhile")
     assert web.follow(last_event_id=events.last_id).texts(1) == ["meanwhile"]
+
+
+class WatchedBroker(MemoryBroker):
+    """A broker that calls `when_read` before it returns the number of a room's last message."""
+
+    when_read: Callable[[], object] = staticmethod(lambda: None)
+
+    def last_seq(self, room: str) -> int:
+        self.when_read()
+        return super().last_seq(room)
+
+
+def test_no_message_is_missed_once_the_stream_is_open(open_web: OpenWeb) -> None:
+    """So a page may ask for what it shows, or post, when its EventSource has opened."""
+    broker = WatchedBroker()
+    web = open_web(broker)
+    http = web.connect()
+    is_open: list[bool] = []
+    broker.when_read = lambda: is_open.append(select.select([http.socket], [], [], 0)[0] != [])
+    http.send(plain("GET", "/api/rooms/tea/events"))
+    events = Events(http)
+    assert events.status == 200
+    assert is_open[0] is False  # the stream begins after a message that was the last before the client knew that it is open
+    web.post("x")
+    assert events.texts(1) == ["x"]
 
 
 def test_typing_is_not_sent(web: Web) -> None:
@@ -535,6 +561,7 @@ def test_a_history_that_cannot_be_read_ends_the_stream_and_the_client_can_resume
 ) -> None:
     broker = InterruptedBroker(fail_to_read)
     fill(broker, ["1"])
+    broker.reads_before = 1
     web = open_web(broker)
     events = web.follow(last_event_id="0")
     assert list(events) == []
@@ -542,6 +569,17 @@ def test_a_history_that_cannot_be_read_ends_the_stream_and_the_client_can_resume
     eventually(lambda: web.server.load().connections["events"] == 0)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert web.follow(last_event_id="0").texts(1) == ["1"]
+
+
+def test_a_history_that_cannot_be_read_at_first_makes_an_event_source_reconnect(open_web: OpenWeb) -> None:
+    broker = InterruptedBroker(fail_to_read)
+    web = open_web(broker)
+    answer = web.connect().get("/api/rooms/tea/events", Last_Event_ID="0")
+    assert (answer.status, answer.code) == (503, "unavailable")
+    broker.happens = fail_to_read
+    events = web.follow(last_event_id="0", Accept="text/event-stream")
+    assert list(events) == []
+    assert events.retry is not None
 
 
 def is_whole(events: Events, first: int, last: int) -> bool:

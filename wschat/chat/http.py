@@ -124,42 +124,38 @@ class Caller:
         pages = self._pages(room, self._state.broker.last_seq(room))
         return chain(filter(None, [next(pages, None)]), pages)
 
-    def check_follow(self, room: str, last_event_id: str | None) -> None:
-        """Raise Rejected if `follow` would not be allowed, or the event id is malformed."""
-        self._check_room(room)
-        if last_event_id is not None:
-            self._sse.seq_of(last_event_id)
+    def start_of(self, room: str, last_event_id: str | None) -> tuple[int, str]:
+        """Return the number of the message after which a stream begins, and the text that it begins with.
 
-    def follow(self, room: str, stream: EventStream, last_event_id: str | None) -> None:
-        """Send a stream the messages of a room, after an event or from now on, until it ends. For the stream's own thread.
+        A stream begins after the event with this id, or after the last message. Raises Rejected if `follow` is not allowed, or if
+        the event id is malformed.
+        """
+        self._check_room(room)
+        broker = self._state.broker
+        last = broker.last_seq(room)
+        since = last if last_event_id is None else self._sse.seq_of(last_event_id)
+        if since is not None and since <= last:
+            next_one = next(iter(broker.read_since(room, since, 1)), None)
+            self._spend(last - next_one.seq + 1 if next_one else 0)
+            return since, self._sse.greeting(None, None) + self._sse.position(since)
+        first = next(iter(broker.read_since(room, 0, 1)), None)
+        begins_at = first.seq if first else last + 1
+        return begins_at - 1, self._sse.greeting(None, None) + (self._sse.event(Gap(room, begins_at)) or "")
+
+    def follow(self, room: str, since: int, stream: EventStream) -> None:
+        """Send a stream the messages of a room after a number until it ends. For the stream's own thread.
 
         Ends the stream, too, when the past cannot be read, because the client then comes back.
         """
         session = self._session_for(self._session.identity, stream)
         with expiring(session), suppress(HistoryUnavailable):
-            stream.send(self._sse.greeting(session.name, session.secret))
             try:
-                self._state.rooms.follow(room, session, self._send_position(room, stream, last_event_id))
+                self._state.rooms.follow(room, session, since)
                 if self._state.moderation.holds(BAN, session, room):  # set since the check
                     return
                 stream.wait()
             finally:
                 self._state.rooms.leave(room, session)
-
-    def _send_position(self, room: str, stream: EventStream, last_event_id: str | None) -> int:
-        """Return the number after which a stream begins. Send it to the client, as a gap if it is not the one asked for."""
-        broker = self._state.broker
-        last = broker.last_seq(room)
-        since = last if last_event_id is None else self._sse.seq_of(last_event_id)
-        if since is not None and since <= last:
-            stream.send(self._sse.position(since))
-            next_one = next(iter(broker.read_since(room, since, 1)), None)
-            self._spend(last - next_one.seq + 1 if next_one else 0)
-            return since
-        first = next(iter(broker.read_since(room, 0, 1)), None)
-        begins_at = first.seq if first else last + 1
-        stream.send(self._sse.event(Gap(room, begins_at)) or "")
-        return begins_at - 1
 
     def _pages(self, room: str, last: int) -> Iterator[Sequence[Message]]:
         seq = 0

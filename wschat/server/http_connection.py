@@ -302,9 +302,11 @@ class HttpConnection:
     def _send_events(self, request: Request, response: EventsResponse) -> None:
         """Send an event stream until either side ends it."""
         self._timeout.stop()
-        self._write(encode_events_head(response))
+        head = encode_events_head(response)
         if request.method == "HEAD":
+            self._write(head)
             return
+        self._write(head + response.start.encode())
         settings, sock = self._settings, self._socket
         quotas = settings.connections.begin_upgrade(sock)
         if isinstance(self._client_address, tuple) and hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -52,6 +52,8 @@ class EventsResponse:
     """Called with the open stream in the connection's own thread; the stream ends when it returns."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers besides those of every event stream."""
+    start: str = ""
+    """Text that is sent together with the head: a client has it when the stream is open."""
 
 
 @dataclass(frozen=True)

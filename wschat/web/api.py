@@ -74,13 +74,13 @@ def events(asked: Asked) -> EventsResponse:
     since = _parameters(asked.request, {"since"}).get("since")
     # A browser that reconnects sends the header, which is newer than the parameter. It may be empty.
     last_event_id = asked.request.headers.get("last-event-id") or (None if since is None else str(since))
-    asked.caller.check_follow(asked.room, last_event_id)
-    return EventsResponse(lambda stream: asked.caller.follow(asked.room, stream, last_event_id))
+    position, start = asked.caller.start_of(asked.room, last_event_id)
+    return EventsResponse(lambda stream: asked.caller.follow(asked.room, position, stream), start=start)
 
 
 def events_later(seconds: float) -> EventsResponse:
     """Respond to a caller over the rate limit. EventSource does not reconnect after an error status, but it obeys `retry:`."""
-    return EventsResponse(lambda stream: stream.send(f"retry: {math.ceil(seconds * 1000)}\n\n"))
+    return EventsResponse(lambda stream: None, start=f"retry: {math.ceil(seconds * 1000)}\n\n")
 
 
 def export(asked: Asked) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, expect
 
+from tests.concurrency import TIMEOUT
 from tests.server.command import Served
 
 # What the browser itself logs when a connection is refused or lost, or a server is stopping. A page cannot prevent it.
@@ -150,4 +151,9 @@ def http(server: Served) -> str:
 
 def until(page: Page, condition: str) -> None:
     """Wait until a condition is true in a page. (`Page.wait_for_function` needs `eval`, which the policy of our pages forbids.)"""
-    page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
+    script = f"""async (seconds) => {{
+        const end = performance.now() + seconds * 1000;
+        while (!({condition}) && performance.now() < end) await new Promise(requestAnimationFrame);
+        return Boolean({condition});
+    }}"""
+    assert page.evaluate(script, TIMEOUT), f"not true within {TIMEOUT} seconds: {condition}"
