@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -35,6 +36,13 @@ ServerFactory = Callable[..., wschat.WebSocketServer]
 _MEASURES_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
 # Tests of code that only runs in subprocesses. Other subprocesses are not measured, since that takes twice the time.
 _MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py", "tests/testing/test_plugin.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the files if there are several workers, because all page tests need the processor, and most others wait."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: crc32(item.nodeid.partition("::")[0].encode()))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tests.bench import attacks, beside, chat, client, history, mixed, page, rooms, say, wsgi
+from tests.bench import attacks, beside, chat, client, history, mixed, page, rooms, say, upload, wsgi
 
 
 @click.group(context_settings={"show_default": True})
@@ -91,6 +91,13 @@ def measure_beside(rounds: int) -> None:
 def measure_mixed(seconds: float, sockets: int, rate: int) -> None:
     """This number of open WebSockets and RATE requests per second to a WSGI application on one port, for SECONDS."""
     sys.exit(not mixed.run(seconds, sockets, rate))
+
+
+@main.command("upload")
+@click.argument("megabytes", type=click.IntRange(1), default=1024)
+def measure_upload(megabytes: int) -> None:
+    """Bodies of this number of MEGABYTES to and from a WSGI application, and the server's memory."""
+    sys.exit(not upload.run(megabytes))
 
 
 main()

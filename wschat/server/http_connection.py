@@ -34,7 +34,7 @@ from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
 from wschat.server.request_body import MAX_INCOMPLETE_BYTES, RequestBody
 from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, parse_simple
 from wschat.server.response_writer import ResponseWriter
-from wschat.server.responses import EventsResponse, Response, WrittenResponse, encode_events_head, error_response, retry_response
+from wschat.server.responses import EventsResponse, Response, WrittenResponse, encode_events, error_response, retry_response
 from wschat.server.timeouts import PeerTimeout
 from wschat.server.tls import do_handshake
 from wschat.server.wsgi import Gateway
@@ -302,11 +302,9 @@ class HttpConnection:
     def _send_events(self, request: Request, response: EventsResponse) -> None:
         """Send an event stream until either side ends it."""
         self._timeout.stop()
-        head = encode_events_head(response)
+        self._write(encode_events(response, with_start=request.method != "HEAD"))
         if request.method == "HEAD":
-            self._write(head)
             return
-        self._write(head + response.start.encode())
         settings, sock = self._settings, self._socket
         quotas = settings.connections.begin_upgrade(sock)
         if isinstance(self._client_address, tuple) and hasattr(socket, "TCP_USER_TIMEOUT"):

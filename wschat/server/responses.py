@@ -84,8 +84,8 @@ def retry_response(response: Response | EventsResponse) -> Response:
     return Response(HTTPStatus.OK, body, {**response.headers, **headers})
 
 
-def encode_events_head(response: EventsResponse) -> bytes:
-    """Encode the head of an event stream, which ends with the connection.
+def encode_events(response: EventsResponse, *, with_start: bool) -> bytes:
+    """Encode the head of an event stream, which ends with the connection, and the text that it starts with.
 
     Without h11, which would send chunks: an event is encoded once for all its streams.
     """
@@ -98,4 +98,4 @@ def encode_events_head(response: EventsResponse) -> bytes:
         **response.headers,
     }
     lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+    return "\r\n".join(lines).encode("latin-1") + (response.start.encode() if with_start else b"")
