@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, TypeVar
-
-Result = TypeVar("Result")
 
 TIMEOUT = 20.0
 """Seconds after which a test gives up waiting. Only a bug takes that long."""
@@ -34,9 +29,3 @@ def switching_often() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def run_in_a_loop(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in a new thread, since the event loop of Playwright may be running in this one."""
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, work).result()

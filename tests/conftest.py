@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(autouse=True)
+def no_event_loop_is_left() -> Iterator[None]:
+    """Fail a test that leaves an event loop running, because the next one could not run a loop of its own."""
+    yield
+    assert asyncio._get_running_loop() is None
+
+
+@pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     """Fail a test that leaves a thread running: every thread must be ended by its owner."""
     before = set(threading.enumerate())
@@ -76,19 +84,44 @@ def no_thread_is_left() -> Iterator[None]:
         assert not thread.is_alive(), f"{thread} is still running"
 
 
+@pytest.fixture
+def browser(shared_browser: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    browser, loop = shared_browser
+    with running_loop(loop):
+        yield browser
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless. One for all tests of a process, because Playwright can run once in a thread."""
+def shared_browser() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
+    """The Chromium of all tests of a process, because Playwright can run once in a thread, and the event loop that it needs."""
     from playwright.sync_api import sync_playwright
 
     from tests.web.page.wiring import chromium, launch
 
     if chromium() is None:
         pytest.skip("needs Chromium (on Debian: apt install chromium-headless-shell), which scripts/test installs as root")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
+    playwrights = sync_playwright()
+    browser = launch(playwrights.__enter__())
+    loop = asyncio.get_running_loop()
+    asyncio._set_running_loop(None)
+    yield browser, loop
+    with running_loop(loop):
         browser.close()
+        playwrights.__exit__()
+
+
+@contextmanager
+def running_loop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let a loop count as running in this thread.
+
+    That of Playwright does so from the first to the last page, and a test in between could not run a loop of its own.
+    """
+    asyncio._set_running_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(None)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_threading
 
 import wschat
-from tests.concurrency import TIMEOUT, run_in_a_loop
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, url_of
 from tests.programs import NODE_MODULES
 from tests.server.command import running
@@ -215,7 +215,7 @@ def test_websockets_with_asyncio(echo_server: EchoServer, compression: str | Non
                 await ws.recv()
             assert (ws.close_code, ws.close_reason) == (4001, "as you wish")
 
-    run_in_a_loop(asyncio.wait_for(talk(), TIMEOUT * 3))
+    asyncio.run(asyncio.wait_for(talk(), TIMEOUT * 3))
     assert echo_server.end() == (4002, "enough")
 
 
@@ -335,4 +335,4 @@ def test_the_client_of_tornado_with_and_without_compression(compression: str) ->
         return answers
 
     with running("--port", "0", "--app", "wschat.apps:echo", "--compression", compression) as command:
-        assert run_in_a_loop(asyncio.wait_for(talk(command.url), TIMEOUT)) == REPEATED
+        assert asyncio.run(asyncio.wait_for(talk(command.url), TIMEOUT)) == REPEATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from time import monotonic
 from typing import Any
@@ -36,7 +36,8 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 def _size_of_file(environ: dict[str, Any]) -> int:
     from werkzeug import Request  # here, because the other bodies do not need it
 
-    return Request(environ).files["file"].seek(0, io.SEEK_END)
+    size: int = Request(environ).files["file"].seek(0, io.SEEK_END)
+    return size
 
 
 def run(megabytes: int) -> bool:
@@ -45,7 +46,7 @@ def run(megabytes: int) -> bool:
     blocks = megabytes * _BLOCKS_OF_MEGABYTE
     size = blocks * len(_BLOCK)
     with running("--port", "0", "--app", "wschat.apps:echo", "--wsgi", "tests.bench.upload:app", "--log-level", "error") as server:
-        exchanges = {
+        exchanges: dict[str, Callable[[], int]] = {
             "a body with a length": lambda: _post(server.port, "/count", repeat(_BLOCK, blocks), {"Content-Length": f"{size}"}),
             "a chunked body": lambda: _post(server.port, "/count", repeat(_BLOCK, blocks), {}),
             "a file of a form": lambda: _post(server.port, "/form", *_form(blocks)),

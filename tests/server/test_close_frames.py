@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect as foreign_connect
 from websockets.sync.client import connect as threaded_connect
 
 import wschat
-from tests.concurrency import TIMEOUT, run_in_a_loop
+from tests.concurrency import TIMEOUT
 from tests.conftest import ServerFactory, echo
 from tests.tls import client_context
 from wschat import CloseCode, Connection, ConnectionClosed, Limits
@@ -85,7 +85,7 @@ def test_the_client_of_another_library_gets_1009_too(start: ServerFactory, schem
         assert [code_seen_by_threaded_client(url) for _ in range(CLIENTS)] == [1009] * CLIENTS
     else:
         tls = client_context(certificate)
-        assert [run_in_a_loop(code_seen_by_other_client(url, tls)) for _ in range(CLIENTS)] == [1009] * CLIENTS
+        assert [asyncio.run(code_seen_by_other_client(url, tls)) for _ in range(CLIENTS)] == [1009] * CLIENTS
 
 
 def code_seen_by_threaded_client(url: str) -> int | None:
