@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wschat.cli.terminal.rows import Row, clip, width_of, wrap
@@ -47,6 +47,7 @@ def test_styles_stay_with_their_text() -> None:
     assert wrap([("red", "ab"), ("blue", "cd ef")], 4) == [[("red", "ab"), ("blue", "cd")], [("blue", "ef")]]
 
 
+@example("\u0301 a\u65e5", 2, 0)
 @given(st.text(st.sampled_from("ab \n\u65e5e\u0301"), max_size=60), st.integers(2, 30), st.integers(0, 10))
 def test_no_row_is_wider_than_the_screen_and_only_spaces_are_lost(text: str, width: int, indent: int) -> None:
     rows = wrap([("", text)], width, indent)

@@ -81,7 +81,7 @@ class _Wrapper:
             if character == " ":  # the end of the row is space enough
                 self._end_row([])
                 return
-            self._end_row(self._cut())
+            self._end_row(self._cut(cells))
         self._row.append((style, character))
         self._used += cells
         if character == " " and len(self._row) > self._first + 1:
@@ -91,10 +91,14 @@ class _Wrapper:
         self._rows.append(_joined(self._row))
         return self._rows
 
-    def _cut(self) -> Row:
-        """Take the word that does not fit off the row and return it, unless it is so long that it is better broken."""
+    def _cut(self, cells: int) -> Row:
+        """Take the word that does not fit off the row and return it, unless it is so long that it is better broken.
+
+        The next row must have room for it and for the next character, which takes this number of cells.
+        """
         at = self._break_at
-        if at == 0 or 2 * (len(self._row) - at) > self._width - self._first:
+        used, room = width_of(self._row[at:]), self._width - len(self._indent)
+        if at == 0 or 2 * used > room or used + cells > room:
             at = len(self._row)
         word = self._row[at:]
         del self._row[at:]
