@@ -41,7 +41,7 @@ def run(seconds: float, sockets: int, rate: int) -> bool:
     options = ("--port", "0", "--app", "wschat.apps:echo", "--wsgi", "tests.bench.mixed:app", "--max-connections", str(sockets + 100))
     with running(*options, "--log-level", "error") as server:
         alone = Requests(server.port, rate, report)
-        alone.send(_SECONDS_ALONE)
+        alone.send(min(seconds, _SECONDS_ALONE))
         report.add_times("requests without WebSockets", alone.took, _MAX_SECONDS)
         before = Footprint.of(server.process.pid)
         with holding(server, sockets, report) as opened:

@@ -163,7 +163,7 @@ def test_a_client_that_does_not_keep_up_is_evicted(make: MakeStream, wire: Wirin
 
 
 def test_send_waits_for_a_slow_client_until_the_timeout(make: MakeStream) -> None:
-    stream, _ = make(narrow_sockets(), Limits(outbox_bytes=10_000, send_timeout=0.1, close_timeout=0.1))
+    stream, _ = make(narrow_sockets(), Limits(outbox_bytes=10_000, outbox_seconds=0.1, close_timeout=0.1))
     with pytest.raises(ConnectionClosed) as closed:
         send_all(stream, ["data: " + "x" * 1000 + "\n\n"] * 1000)
     assert closed.value.code == 1008
