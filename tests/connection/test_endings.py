@@ -50,30 +50,40 @@ def url(serve: ServerFactory, ends: Ends) -> str:
     "keep",
     [
         # a generator that is never exhausted
-        """
-        def lines():
-            with wschat.connect(sys.argv[1]) as ws:
-                yield from ws
-        kept = [lines() for _ in range(3)]
-        for each in kept:
-            assert next(each) == "one"
-        """,
-        """
-        class Closing:
-            def __init__(self):
-                self.ws = wschat.connect(sys.argv[1])
-                self.itself = self  # so that it is finalized at interpreter exit
-            def __del__(self):
-                self.ws.close()
-        kept = [Closing() for _ in range(3)]
-        """,
-        """
-        import atexit
-        for _ in range(3):
-            atexit.register(wschat.connect(sys.argv[1]).close)
-        """,
+        pytest.param(
+            """
+            def lines():
+                with wschat.connect(sys.argv[1]) as ws:
+                    yield from ws
+            kept = [lines() for _ in range(3)]
+            for each in kept:
+                assert next(each) == "one"
+            """,
+            marks=pytest.mark.gil,
+            id="generator",
+        ),
+        pytest.param(
+            """
+            class Closing:
+                def __init__(self):
+                    self.ws = wschat.connect(sys.argv[1])
+                    self.itself = self  # so that it is finalized at interpreter exit
+                def __del__(self):
+                    self.ws.close()
+            kept = [Closing() for _ in range(3)]
+            """,
+            marks=pytest.mark.gil,
+            id="__del__",
+        ),
+        pytest.param(
+            """
+            import atexit
+            for _ in range(3):
+                atexit.register(wschat.connect(sys.argv[1]).close)
+            """,
+            id="atexit",
+        ),
     ],
-    ids=["generator", "__del__", "atexit"],
 )
 def test_a_program_ends_with_three_connections_open_and_closes_them(keep: str, url: str, ends: Ends) -> None:
     run_program(f"import sys\nimport wschat\n{dedent(keep)}", url)
@@ -275,6 +285,7 @@ def test_the_parts_of_a_message_can_come_from_another_connection(url: str, ends:
     assert [ends.get(timeout=TIMEOUT)[0] for _ in range(2)] == [1000] * 2
 
 
+@pytest.mark.gil
 def test_del_that_closes_in_the_timers_thread_delays_no_timer(serve: ServerFactory) -> None:
     is_over = threading.Event()
 

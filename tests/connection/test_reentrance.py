@@ -45,6 +45,7 @@ def is_reentrant_in_another_module() -> bool:
     return is_reentrant()
 
 
+@pytest.mark.gil
 def test_a_del_that_runs_during_a_send_can_close_the_connection(wire: Wiring) -> None:
     """A garbage collection may run at any allocation of a send, in either build."""
 

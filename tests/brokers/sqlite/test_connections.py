@@ -46,6 +46,18 @@ def test_many_concurrent_reads_use_a_limited_number_of_descriptors(path: Path, t
         assert descriptors_in(tmp_path).count(str(path)) <= 1 + 2 * connections.MAX_READERS
 
 
+def test_connections_are_lent_to_many_threads_at_once(broker: SqliteBroker) -> None:
+    """Without the GIL, another thread may take the last one between a look and a take."""
+
+    def borrow(_: int) -> None:
+        for _ in range(500):
+            with broker._readers.connection() as database:
+                assert database.execute("SELECT 1").fetchone() == (1,)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(borrow, range(8)))
+
+
 def test_close_closes_all_files(path: Path, tmp_path: Path) -> None:
     with closing(SqliteBroker(path)) as broker, ThreadPoolExecutor(16) as pool:
         say(broker, "lobby", "one")

@@ -155,7 +155,7 @@ def test_a_member_who_is_kicked(open_chat: ChatFactory) -> None:  # noqa: F811  
         assert process.stderr.read() == f"wschat: {url}: removed from the room tea (kick)\n"
 
 
-@pytest.mark.parametrize(("options", "code"), [((), 4), (("--reconnect",), 130)])
+@pytest.mark.parametrize(("options", "code"), [((), 4), pytest.param(("--reconnect",), 130, marks=pytest.mark.gil)])
 def test_a_lost_connection(serve: ServerFactory, options: Sequence[str], code: int) -> None:
     connections: SimpleQueue[Connection] = SimpleQueue()
     chat = Chat(MemoryBroker())

@@ -86,7 +86,7 @@ class ReaderPool:
                 raise HistoryUnavailable("the history is closed")
             try:
                 self._files.check()
-                database = self._idle.pop() if self._idle else _open_reader(self._path)
+                database = self._take_idle() or _open_reader(self._path)
                 try:
                     yield database
                 except BaseException:
@@ -96,6 +96,12 @@ class ReaderPool:
                 logger.error("%s cannot be read: %s", self._path, error)
                 raise HistoryUnavailable(f"the history cannot be used: {error}") from None
             self._idle.append(database)
+
+    def _take_idle(self) -> sqlite3.Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # also if another thread has taken the last one just now
+            return None
 
     def leave_to_parent(self) -> None:
         """Lend no more connections in a forked child. None is closed: SQLite would take part in what the parent does with the files."""
@@ -107,7 +113,7 @@ class ReaderPool:
         self._is_closed = True
         for _ in range(MAX_READERS):
             self._free.acquire()
-        while self._idle:
-            self._idle.pop().close()
+        while database := self._take_idle():
+            database.close()
         for _ in range(MAX_READERS):
             self._free.release()
