@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import ServerFactory, echo
 from tests.protocol.wire import COMPRESSED, TEXT, deflated, frame
 from tests.server.raw import ACCEPT, KEY, Raw, request
 from wschat import Deflate, Request, RequestRefused
+from wschat.server import handshake
 from wschat.server.handshake import Handshake
+from wschat.server.requests import parse_simple
 
 NO_CONTEXT = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
@@ -50,11 +54,58 @@ def test_the_subprotocol_is_the_first_that_both_support(offered: str, chosen: st
     ],
 )
 def test_an_invalid_opening_request_is_refused(method: str, changes: dict[str, str | None], status: int) -> None:
-    handshake = Handshake(request(method, headers=changes), ["chat"])
-    assert handshake.request.method == method
+    opening = Handshake(request(method, headers=changes), ["chat"])
+    assert opening.request.method == method
     with pytest.raises(RequestRefused) as refused:
-        handshake.accept()
+        opening.accept()
     assert refused.value.status == status
+
+
+def outcome(head: bytes) -> tuple[object, object]:
+    """Return the request in a head, or the status by which it is refused, and the same for its acceptance."""
+    try:
+        opening = Handshake(head, ["chat", "v2"])
+    except RequestRefused as refused:
+        return refused.status, None
+    try:
+        return opening.request, opening.accept(Deflate())
+    except RequestRefused as refused:
+        return opening.request, refused.status
+
+
+VALUES = {
+    "Host": ["a", "a.test:80", "[::1]:80", "xn--bcher-kva.test", ""],
+    "Upgrade": ["websocket", "WebSocket", "h2c, websocket", "websocketx", ""],
+    "Connection": ["Upgrade", "keep-alive, upgrade", "close", ""],
+    "Sec-WebSocket-Version": ["13", " 13 ", "8", ""],
+    "Sec-WebSocket-Key": [KEY, KEY[:-1], ""],
+    "Sec-WebSocket-Protocol": ["chat", "other, v2", "v2, chat", "CHAT", "\u00e9"],
+    "Sec-WebSocket-Extensions": ["permessage-deflate", "permessage-deflate; client_max_window_bits, x", "x;y=z", ";", ""],
+    "Content-Length": ["0", "1"],
+    "Cookie": ["a=b", "\u00e9"],
+}
+_LINES = st.sampled_from(list(VALUES)).flatmap(lambda name: st.builds(lambda value: f"{name}: {value}", st.sampled_from(VALUES[name])))
+_USUAL = [f"{name}: {VALUES[name][0]}" for name in ["Host", "Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"]]
+
+
+@given(
+    st.sampled_from(["GET /", "GET /a?b=c", "GET http://b/", "GET /#a", "HEAD /", "POST /"]),
+    st.lists(st.integers(0, 4), max_size=2),
+    st.lists(_LINES, max_size=3),
+)
+def test_an_ordinary_request_is_parsed_as_simple_websocket_does(line: str, left_out: list[int], more: list[str]) -> None:
+    usual = [line for number, line in enumerate(_USUAL) if number not in left_out]
+    head = "\r\n".join([f"{line} HTTP/1.1", *usual, *more, "", ""]).encode("latin-1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handshake, "parse_simple", lambda _: None)
+        expected = outcome(head)
+    assert outcome(head) == expected
+
+
+def test_the_request_of_a_browser_is_ordinary() -> None:
+    cookies = {"Origin": "http://a.test", "Cookie": "a=b", "Accept-Encoding": "gzip, deflate", "Cache-Control": "no-cache"}
+    offers = {"Sec-WebSocket-Protocol": "wschat.v1", "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+    assert parse_simple(request(headers={**cookies, **offers})) is not None
 
 
 @pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
@@ -70,8 +121,8 @@ def test_the_request_keeps_its_target_and_headers(upgrade: str) -> None:
             "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
         },
     ).replace(b"\r\n\r\n", b"\r\ncookie: b=2\r\n\r\n")
-    handshake = Handshake(head, ["chat"])
-    assert handshake.request == Request(
+    opening = Handshake(head, ["chat"])
+    assert opening.request == Request(
         "GET",
         "/rooms/a?name=b",
         {
@@ -86,7 +137,7 @@ def test_the_request_keeps_its_target_and_headers(upgrade: str) -> None:
             "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
         },
     )
-    assert handshake.accept().subprotocol == "chat"
+    assert opening.accept().subprotocol == "chat"
 
 
 @pytest.mark.parametrize(
@@ -157,8 +208,8 @@ def test_the_server_can_use_context_takeover_and_a_smaller_window(serve: ServerF
 def test_a_target_may_be_an_absolute_url_whose_host_counts(target: str, path: str, host: str) -> None:
     """RFC 9112, section 3.2.2, for opening requests as for any other."""
     for upgrade in ("websocket", "h2c, websocket", None):
-        handshake = Handshake(request(target=target, headers={"Upgrade": upgrade}))
-        assert (handshake.request.target, handshake.request.headers["host"]) == (path, host)
+        opening = Handshake(request(target=target, headers={"Upgrade": upgrade}))
+        assert (opening.request.target, opening.request.headers["host"]) == (path, host)
 
 
 def test_the_host_of_an_absolute_url_is_checked(serve: ServerFactory) -> None:

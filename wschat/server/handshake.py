@@ -1,6 +1,7 @@
 """The server's side of the opening handshake (RFC 6455, section 4.2): from the head of a request to the 101 response.
 
-simple-websocket parses the request and chooses the subprotocol. What it does not check is checked here; compression is agreed here.
+simple-websocket chooses the subprotocol, and parses the request unless that is an ordinary one. What it does not check is checked
+here; compression is agreed here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from wsproto.utilities import RemoteProtocolError, generate_accept_token
 
 from wschat.errors import RequestRefused
 from wschat.protocol.deflate import Deflate, accept_offer
-from wschat.server.requests import Request, add_header, parse_opening, path_and_query
+from wschat.server.requests import Request, add_header, parse_opening, parse_simple, path_and_query
 
 # simple-websocket requires a socket, and does nothing with this one. (Its own object would make a cycle that only the collector frees.)
 _NO_SOCKET = object()
@@ -48,45 +49,67 @@ class Handshake:
     def __init__(self, head: bytes, subprotocols: Sequence[str] = ()) -> None:
         """Parse the head of a request. Raises RequestRefused (400, 505) if it is not a request in HTTP/1.1."""
         self._subprotocols = subprotocols
-        self._parsed: _Server | None = None  # None for a request that simple-websocket does not accept as it is
+        self._parsed: _Server | None = None  # None for a request that simple-websocket has not parsed, or does not accept as it is
+        # simple-websocket, by wsproto and h11, takes a fifth of an opening to parse a request; most of them are ordinary.
+        ordinary = parse_simple(head) if head.isascii() else None
+        self._is_ordinary = ordinary is not None
+        self.request = ordinary or self._parse(head)
+
+    def _parse(self, head: bytes) -> Request:
         with contextlib.suppress(RemoteProtocolError, UnicodeError):
             if _GET_REQUEST.match(head):
-                self._parsed = _Server(head, subprotocols)
-        self.request = self._parsed.request() if self._parsed else parse_opening(head)
+                self._parsed = _Server(head, self._subprotocols)
+        return self._parsed.request() if self._parsed else parse_opening(head)
 
     def accept(self, deflate: Deflate | None = None) -> Acceptance:
         """Return the acceptance of the request. Raises RequestRefused (400, 405, 426) if it does not open a WebSocket."""
         headers = self.request.headers
-        parsed = self._parsed
-        if parsed is None:
+        if self._parsed is None:
             _check_upgrade(self.request)
         _check_headers(headers)
-        if parsed is None:
+        subprotocol = self._choose_subprotocol()
+        offers = headers.get("sec-websocket-extensions")
+        agreed = accept_offer(offers, deflate) if offers and deflate else None
+        response = _encode_response(headers["sec-websocket-key"], subprotocol, agreed[0] if agreed else None)
+        return Acceptance(response, subprotocol, agreed[1] if agreed else None)
+
+    def _choose_subprotocol(self) -> str | None:
+        """Return the subprotocol that both support, None if there is none. Raises RequestRefused (400)."""
+        parsed = self._parsed
+        if parsed is None and self._is_ordinary:
+            offered = self.request.headers.get("sec-websocket-protocol")
+            if offered is None:
+                return None
+            parsed = _Server(WsprotoRequest("", "", subprotocols=[each.strip() for each in offered.split(",")]), self._subprotocols)
+        elif parsed is None:
             try:
                 # wsproto refuses a request that offers another upgrade besides: it gets one that does not.
                 parsed = _Server(_head_without_other_upgrades(self.request), self._subprotocols)
             except (RemoteProtocolError, UnicodeError) as error:
                 raise RequestRefused(HTTPStatus.BAD_REQUEST, f"This WebSocket request cannot be served: {error}.") from None
-        offers = headers.get("sec-websocket-extensions")
-        agreed = accept_offer(offers, deflate) if offers and deflate else None
-        response = _encode_response(headers["sec-websocket-key"], parsed.subprotocol, agreed[0] if agreed else None)
-        return Acceptance(response, parsed.subprotocol, agreed[1] if agreed else None)
+        return parsed.subprotocol
 
 
 class _Server(simple_websocket.Server):  # type: ignore[misc]  # it has no types
-    """simple-websocket, given the bytes of the request.
+    """simple-websocket, given the bytes of the request, or the request.
 
     From a WSGI environ it would write the request again for h11 to parse again, which takes an eighth of an opening.
     """
 
-    def __init__(self, head: bytes, subprotocols: Sequence[str]) -> None:
-        self._head = head
+    subprotocol: str | None
+    """The first subprotocol of the request that is supported."""
+
+    def __init__(self, request: bytes | WsprotoRequest, subprotocols: Sequence[str]) -> None:
+        self._given = request
         super().__init__({"werkzeug.socket": _NO_SOCKET}, subprotocols=list(subprotocols), thread_class=_Idle, event_class=_Idle)
 
     def handshake(self) -> None:
         """Parse the request; called by the constructor. Raises RemoteProtocolError or UnicodeError if it opens no WebSocket."""
-        self.ws.receive_data(self._head)
-        self._request: WsprotoRequest = next(self.ws.events())
+        if isinstance(self._given, bytes):
+            self.ws.receive_data(self._given)
+            self._request: WsprotoRequest = next(self.ws.events())
+        else:
+            self._request = self._given
         self.subprotocol = self.choose_subprotocol(self._request)
         self.connected = True
 
