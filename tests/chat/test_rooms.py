@@ -139,24 +139,49 @@ def test_a_member_is_announced_once_new_messages_reach_it(chat: Guests, slow: In
     assert [event["type"] for event in bob.seen()] == ["message"]
 
 
-def test_a_session_kicked_while_it_joins_is_not_announced(chat: Guests, slow: Interrupted) -> None:
+def member_events(client: Client) -> list[object]:
+    return [event["event"] for event in client.seen() if event["type"] == "member"]
+
+
+def test_a_session_kicked_while_it_joins_is_announced_before(chat: Guests, slow: Interrupted) -> None:
+    """Another one that has joined meanwhile has it among the members."""
     root = chat.v1(path="/?name=root&password=secret", room=ROOM)
     alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
     slow.meanwhile = lambda: root.ask(type="kick", room=ROOM, name="bob")
     bob.join(ROOM)
-    assert [event["event"] for event in alice.seen() if event["type"] == "member"] == ["kick"]
+    assert member_events(alice) == ["join", "kick"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_member_is_announced_by_its_first_session_that_is_admitted(chat: Guests, slow: Interrupted, fails: bool) -> None:
+    first, second = (chat.v1(path="/?name=root&password=secret") for _ in range(2))
+    alice = chat.v1("alice", ROOM)
+
+    def meanwhile() -> None:
+        second.join(ROOM)
+        second.say("Hello!")
+        if fails:
+            fail()
+
+    slow.meanwhile = meanwhile
+    first.ask(type="join", room=ROOM)
+    assert [event["type"] for event in alice.seen()] == ["member", "message"]
+    second.ws.close()
+    first.ws.close()
+    assert alice.next("member")["event"] == "leave"
+
+
+def fail() -> None:
+    raise HistoryUnavailable("the disk has gone")
 
 
 def test_a_join_whose_history_cannot_be_read_fails_and_changes_nothing(chat: Guests, slow: Interrupted) -> None:
     alice, bob = chat.v1("alice", ROOM), chat.v1("bob")
-
-    def fail() -> None:
-        raise HistoryUnavailable("the disk has gone")
-
     slow.meanwhile = fail
     error = bob.ask(type="join", room=ROOM)
     assert (error["code"], error["text"]) == ("unavailable", "Sorry, the disk has gone.")
     assert alice.ask(type="who", room=ROOM)["members"] == ["alice"]
+    assert member_events(alice) == ["join", "leave"]
     alice.say("bob does not hear this")
     assert bob.seen() == []
     bob.join(ROOM)

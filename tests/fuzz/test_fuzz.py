@@ -20,6 +20,7 @@ def test_no_target_fails_with_the_corpus(target: str, path: Path) -> None:
     TARGETS[target](path.read_bytes())
 
 
+@pytest.mark.atheris
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs atheris, which pip has for Linux and CPython 3.10 to 3.13")
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_fuzzer_finds_nothing_in_a_few_seconds(target: str, tmp_path: Path) -> None:

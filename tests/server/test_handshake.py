@@ -74,7 +74,7 @@ def outcome(head: bytes) -> tuple[object, object]:
 
 
 VALUES = {
-    "Host": ["a", "a.test:80", "[::1]:80", "xn--bcher-kva.test", ""],
+    "Host": ["a", "a.test:80", "[::1]:80", "xn--bcher-kva.test", "xn--a.test", ""],
     "Upgrade": ["websocket", "WebSocket", "h2c, websocket", "websocketx", ""],
     "Connection": ["Upgrade", "keep-alive, upgrade", "close", ""],
     "Sec-WebSocket-Version": ["13", " 13 ", "8", ""],

@@ -1,4 +1,4 @@
-"""Sixteen threads do everything to the connections of one hub at once: no message may be lost, repeated, torn or out of order.
+"""Sixteen threads do everything to the connections of one hub at once: no broadcast may be lost, no message repeated, torn or out of order.
 
     python -m tests.soak.threads SECONDS
 
@@ -12,7 +12,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from time import monotonic
 
 import wschat
@@ -24,7 +25,6 @@ _STEADY = 4  # clients whose connections are never closed or taken out of the hu
 _CHANGING = 12
 _BURST = 30  # actions of each actor, after which all actors wait until all that they have broadcast was received
 _MAX_PADDING = 2000  # above the size from which messages are compressed, and from which they are masked in another way
-_END = "end"
 
 
 class Stress:
@@ -44,22 +44,22 @@ class Stress:
         self._server = wschat.serve(self._handle, port=0)
 
     def run(self, seconds: float) -> None:
-        """Act for this many seconds. Raise the first error of a thread."""
-        with self._server, ThreadPoolExecutor(_ACTORS + _STEADY + _CHANGING) as pool:
+        """Act for this many seconds. Raise the first error of a client, or else that of an actor."""
+        with ThreadPoolExecutor(_ACTORS + _STEADY + _CHANGING) as pool, self._server:
             self._server.start()
-            steady = [pool.submit(self._listen, "/steady", number) for number in range(_STEADY)]
-            eventually(lambda: len(self._hub) == _STEADY)
-            changing = [pool.submit(self._come_and_go) for _ in range(_CHANGING)]
-            self._ends_at = monotonic() + seconds
-            for actor in [pool.submit(self._act, number) for number in range(_ACTORS)]:
-                actor.result()
-            self._is_over.set()
-            self._hub.broadcast(_END)
-            for client in steady:
-                client.result()
-            self._server.stop()
-            for client in changing:
-                client.result()
+            try:
+                clients = [pool.submit(self._listen, "/steady", number) for number in range(_STEADY)]
+                eventually(lambda: len(self._hub) == _STEADY)
+                clients += [pool.submit(self._come_and_go) for _ in range(_CHANGING)]
+                self._ends_at = monotonic() + seconds
+                actors = [pool.submit(self._act, number) for number in range(_ACTORS)]
+                wait(actors)
+            finally:
+                self._is_over.set()
+                self._server.stop()
+        errors = [error for each in [*clients, *actors] if (error := each.exception()) is not None]
+        for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+            raise error
 
     def _handle(self, ws: wschat.Connection) -> None:
         self._hub.join(ws)
@@ -84,8 +84,6 @@ class Stress:
         last: Counter[tuple[str, int]] = Counter()
         with wschat.connect(f"ws://127.0.0.1:{self._server.port}{path}") as ws:
             for message in ws:
-                if message == _END:
-                    return
                 kind, actor, number, padding = _parse(str(message))
                 before = last[kind, actor]
                 last[kind, actor] = number
@@ -137,22 +135,28 @@ class Stress:
             "close": lambda ws: ws.close(),
             "begin to close": lambda ws: ws.begin_close(),
         }
-        while not self._is_last_burst:
-            for _ in range(_BURST):
-                ws = dice.choice(list(self._hub))
-                if ws.path == "/steady" or dice.random() < 0.9:
-                    actions, weights = for_all, [5, 5, 5, 5, 1]
-                else:
-                    actions, weights = for_changing, [5, 5, 1, 5]
-                (name,) = dice.choices(list(actions), weights)
-                try:
-                    actions[name](ws)
-                except wschat.ConnectionClosed:
-                    pass  # another actor has closed it
-                with self._received:
-                    self.counts[name] += 1
-            self._wait_until_received(actor, sent["broadcast"])
-            self._end_of_burst.wait()
+
+        def act_once() -> None:
+            ws = dice.choice(list(self._hub))
+            if ws.path == "/steady" or dice.random() < 0.9:
+                actions, weights = for_all, [5, 5, 5, 5, 1]
+            else:
+                actions, weights = for_changing, [5, 5, 1, 5]
+            (name,) = dice.choices(list(actions), weights)
+            with suppress(wschat.ConnectionClosed):  # another actor has closed it
+                actions[name](ws)
+            with self._received:
+                self.counts[name] += 1
+
+        try:
+            while not self._is_last_burst:
+                for _ in range(_BURST):
+                    act_once()
+                self._wait_until_received(actor, sent["broadcast"])
+                self._end_of_burst.wait()
+        except BaseException:
+            self._end_of_burst.abort()
+            raise
 
     def _wait_until_received(self, actor: int, number: int) -> None:
         """Wait until all steady clients have received the broadcast of an actor with this number."""
@@ -162,9 +166,7 @@ class Stress:
 
         with self._received:
             self._awaited[actor] = number
-            if not self._received.wait_for(is_received, TIMEOUT):
-                self._end_of_burst.abort()
-                raise AssertionError(f"broadcast {number} of {actor} was lost")
+            assert self._received.wait_for(is_received, TIMEOUT), f"broadcast {number} of {actor} was lost"
 
 
 def _parse(message: str) -> tuple[str, int, int, str]:

@@ -135,8 +135,6 @@ class Caller:
         last = broker.last_seq(room)
         since = last if last_event_id is None else self._sse.seq_of(last_event_id)
         if since is not None and since <= last:
-            next_one = next(iter(broker.read_since(room, since, 1)), None)
-            self._spend(last - next_one.seq + 1 if next_one else 0)
             return since, self._sse.greeting(None, None) + self._sse.position(since)
         first = next(iter(broker.read_since(room, 0, 1)), None)
         begins_at = first.seq if first else last + 1
@@ -149,6 +147,8 @@ class Caller:
         """
         session = self._session_for(self._session.identity, stream)
         with expiring(session), suppress(HistoryUnavailable):
+            next_one = next(iter(self._state.broker.read_since(room, since, 1)), None)
+            self._spend(self._state.broker.last_seq(room) - next_one.seq + 1 if next_one else 0)
             try:
                 self._state.rooms.follow(room, session, since)
                 if self._state.moderation.holds(BAN, session, room):  # set since the check

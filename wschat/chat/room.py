@@ -22,9 +22,11 @@ class Room:
         self.name = name
         """The room's name."""
         self.sessions: dict[Session, str | None] = {}
-        """The sessions in the room, with the names by which they are members. Guarded, as the next one, by `Rooms`."""
+        """The sessions in the room, with the names by which they are members. Guarded, as the next two, by `Rooms`."""
         self.unnamed = 0
         """The number of members without a name."""
+        self.unannounced: set[str] = set()
+        """The members whom the others were not told of yet: new messages reach none of their sessions so far."""
         self._broker = broker
         self._moderators = moderators
         # Guards the four below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
@@ -102,7 +104,7 @@ class Room:
     def admit(self, session: Session, resume: Resume | None, greeting: str | None) -> None:
         """Deliver to a session from now on, after the past that `resume` asks for, or else after a greeting.
 
-        A session that is in the room already starts again. `flush_for` must follow. Reads from the broker, which may wait for a
+        A session that is in the room already starts again. `flush` must follow. Reads from the broker, which may wait for a
         disk. Raises HistoryUnavailable.
         """
         hub = self._hubs[session.dialect]
@@ -114,7 +116,7 @@ class Room:
     def admit_after(self, session: Session, since: int) -> None:
         """Deliver to a session all messages after a number, however many there are, and then those from now on.
 
-        For clients that cannot ask for the rest. `flush_for` must follow. Waits for the client to read them, and reads from the
+        For clients that cannot ask for the rest. `flush` must follow. Waits for the client to read them, and reads from the
         broker. Raises HistoryUnavailable, and what sending raises.
         """
         hub, replay = self._hubs[session.dialect], Replay(self.name, session.dialect, since)

@@ -18,7 +18,7 @@ from wschat.chat.room import Room
 from wschat.chat.sessions import Session
 from wschat.errors import Rejected
 from wschat.events import MemberEvent
-from wschat.hub import flush_together
+from wschat.hub import Member, flush_together
 
 # How many rooms one connection may be in: each of them costs memory.
 _MAX_ROOMS = 100
@@ -31,8 +31,8 @@ class Rooms:
         self._dialects = dialects
         self._broker = broker
         self._is_moderator = is_moderator
-        # Guards the two below, `sessions` and `unnamed` of each room, and the `rooms` of sessions. Taken before the locks of the
-        # broker and of rooms.
+        # Guards the two below, `sessions`, `unnamed` and `unannounced` of each room, and the `rooms` of sessions. Taken before the locks
+        # of the broker and of rooms.
         self._rooms_lock = threading.Lock()
         self._rooms: dict[str, Room] = {}
         self._names = SortedNames()
@@ -68,7 +68,7 @@ class Rooms:
 
     def _join(self, name: str, session: Session, admit: Callable[[Room], None]) -> None:
         was_in = name in session.rooms
-        room, is_first = self._register(name, session)
+        room = self._register(name, session)
         try:
             admit(room)
         except BaseException:
@@ -77,12 +77,19 @@ class Rooms:
             raise
         is_moderator = self._is_moderator(session, name)
         with self._rooms_lock:
-            if session not in room.sessions:
-                room.expel(session)  # a moderator has removed it meanwhile
-            elif is_first and session.member is not None:
+            if session in room.sessions:
                 # Only now, because what is said to a new member must reach it as a new message, not as part of the past.
-                room.add(MemberEvent(name, session.member, "join", moderator=is_moderator or None), exclude=[session.connection])
+                self._announce_new(room, session.member, exclude=[session.connection], is_moderator=is_moderator)
+            else:
+                room.expel(session)  # a moderator has removed it meanwhile
         room.flush()
+
+    def _announce_new(self, room: Room, member: str | None, exclude: Collection[Member] = (), *, is_moderator: bool = False) -> None:
+        """Add the event of a member who joins, unless that was done. `flush` must follow."""
+        assert self._rooms_lock.locked()
+        if member in room.unannounced:
+            room.unannounced.remove(member)
+            room.add(MemberEvent(room.name, member, "join", moderator=is_moderator or None), exclude)
 
     def leave(self, name: str, session: Session, event: str = "leave") -> bool:
         """Remove a session from a room. Return False if it was not there. `event` is the member event that tells the others."""
@@ -96,6 +103,8 @@ class Rooms:
             steps.callback(self._drop_if_empty, room)
             steps.callback(room.expel, session)
             is_last = member is not None and self._broker.remove_member(name, member)
+            if is_last:
+                self._announce_new(room, member)  # others who joined meanwhile have it among the members
         if member is not None and is_last:
             room.announce(MemberEvent(name, member, event))
         return True
@@ -113,6 +122,7 @@ class Rooms:
             with self._rooms_lock:
                 for room in [self._rooms[room_name] for room_name in session.rooms]:
                     old = room.sessions[session]
+                    self._announce_new(room, old)
                     room.unnamed -= _is_unnamed(session, old)
                     self._broker.add_member(room.name, name)
                     room.sessions[session] = name
@@ -135,8 +145,8 @@ class Rooms:
         moderators = [session for session in self.sessions_in(name) if self._is_moderator(session, name)]
         return sorted({session.member for session in moderators if session.member})
 
-    def _register(self, name: str, session: Session) -> tuple[Room, bool]:
-        """Add a session to a room's list. Return the room, and True if its member was not there by another session."""
+    def _register(self, name: str, session: Session) -> Room:
+        """Add a session to a room's list. Return the room."""
         with self._rooms_lock:
             if name not in session.rooms and len(session.rooms) >= _MAX_ROOMS:
                 raise Rejected("too-many-rooms", f"One connection may be in at most {_MAX_ROOMS} rooms.")
@@ -145,16 +155,17 @@ class Rooms:
                 self._names.add(name)
             room = self._rooms[name]
             if session in room.sessions:
-                return room, False
+                return room
             try:
-                is_first = session.member is not None and self._broker.add_member(name, session.member)
+                if session.member is not None and self._broker.add_member(name, session.member):
+                    room.unannounced.add(session.member)
             except BaseException:
                 self._drop_if_empty(room)
                 raise
             room.sessions[session] = session.member
             room.unnamed += _is_unnamed(session, session.member)
             session.rooms[name] = room
-            return room, is_first
+            return room
 
     def _drop_if_empty(self, room: Room) -> None:
         assert self._rooms_lock.locked()

@@ -1,4 +1,4 @@
-"""HTTP requests, parsed from their heads by h11 (RFC 9112). Nothing here touches a socket.
+"""HTTP requests, parsed from their heads (RFC 9112): ordinary ones here, all others by h11. Nothing here touches a socket.
 
 The requirements on an opening request are in `handshake`.
 """
@@ -113,7 +113,7 @@ def check_path_prefix(prefix: str) -> None:
 
 
 def parse_simple(head: bytes) -> Request | None:
-    """Return the request of a GET or HEAD without anything unusual in its head, as `parse_plain` does, or None.
+    """Return the request of a GET or HEAD without anything unusual in its head, as `parse_plain` and `parse_opening` do, or None.
 
     h11 takes several times as long. All else is left to it: bodies, other methods and versions, repeated headers, headers in two
     lines, and everything that is not valid.
