@@ -60,11 +60,11 @@ def test_what_a_process_keeps_is_in_its_samples(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     with Sampler(path, lambda: len(kept), lambda: 0).running(0.01):
         eventually(lambda: path.exists() and path.read_text())
-        kept += [b"x" * 80_000_000, *(object() for _ in range(19_999))]  # so large that it is not put where memory was freed
+        kept += [b"x" * 80_000_000, *(object() for _ in range(59_999))]  # so large that it is not put where memory was freed
         size = path.stat().st_size
         eventually(lambda: path.stat().st_size > size + 100)
     first, *_, last = Sampler(path, lambda: 0, lambda: 0).read()
-    assert (first.messages, last.messages) == (0, 20_000)
+    assert (first.messages, last.messages) == (0, 60_000)
     assert last.kilobytes - first.kilobytes > 30_000
     assert last.blocks - first.blocks > 15_000
     assert last.seconds > first.seconds
