@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
@@ -36,6 +39,28 @@ def test_a_connection_is_logged_when_it_is_opened_and_closed(serve: ServerFactor
     for record in caplog.records:
         assert "secret" not in record.getMessage()
         assert "not for the log" not in record.getMessage()
+
+
+def test_a_stop_waits_until_the_end_of_each_connection_is_logged(serve: ServerFactory) -> None:
+    server = serve(echo)
+    has_stopped = threading.Event()
+    logged_before_the_stop = SimpleQueue[bool]()
+
+    class SlowLog(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if " closed after " in record.getMessage():
+                logged_before_the_stop.put(not has_stopped.wait(0.2))
+
+    log = SlowLog()
+    logging.getLogger("wschat.server").addHandler(log)
+    try:
+        with wschat.connect(url_of(server)) as one, wschat.connect(url_of(server)) as other, ThreadPoolExecutor() as pool:
+            stop = pool.submit(server.stop)
+            stop.add_done_callback(lambda _: has_stopped.set())
+            assert [*one, *other] == []
+        assert [logged_before_the_stop.get(timeout=TIMEOUT) for _ in range(2)] == [True, True]
+    finally:
+        logging.getLogger("wschat.server").removeHandler(log)
 
 
 def test_a_refusal_is_logged_with_the_reason(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:

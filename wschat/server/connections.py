@@ -150,8 +150,13 @@ class Connections(ForkAware):
         if is_closing:
             _go_away(peer, self._drain)
 
-    def remove(self, sock: socket.socket) -> Peer | None:
-        """Remove a connection whose handler has returned. Return its WebSocket or event stream, if it had become one."""
+    def peer(self, sock: socket.socket) -> Peer | None:
+        """Return the WebSocket or the event stream that a connection has become, or None."""
+        with self._connections_lock:
+            return self._peers.get(sock)
+
+    def remove(self, sock: socket.socket) -> None:
+        """Remove a connection whose handler has returned. With this, `close_all` no longer waits for the calling thread."""
         with self._connections_lock:
             peer = self._peers.pop(sock, None)
             self._socket_of_thread.pop(threading.get_ident(), None)
@@ -163,7 +168,6 @@ class Connections(ForkAware):
                 self._removed.notify_all()
         if peer is not None:
             counters.count_closed()
-        return peer
 
     def abort_http(self, sock: socket.socket) -> None:
         """Shut a connection down if it is plain HTTP. Does nothing to a WebSocket or an event stream."""

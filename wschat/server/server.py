@@ -383,7 +383,11 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
         try:
             self.shutdown_request(request)
         finally:
-            ws = self._connections.remove(request)
             self._threads.start_spare()  # not done yet if no WebSocket was opened
-        if ws is not None:
-            log_closed(ws, monotonic() - accepted_at)
+            try:
+                peer = self._connections.peer(request)
+                if peer is not None:
+                    log_closed(peer, monotonic() - accepted_at)
+            finally:
+                # Last: once the last connection is removed, the server has stopped, and the program may end.
+                self._connections.remove(request)
