@@ -364,11 +364,16 @@ class Interrupted(Failing):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no such signal")
-def test_an_exception_of_a_signal_handler_propagates_and_the_others_get_the_broadcast(wire: Wiring) -> None:
+@pytest.mark.parametrize("excluded", [[], ["clients"], ["interrupted"]], ids=["none", "others are excluded", "it is excluded from another"])
+def test_an_exception_of_a_signal_handler_propagates_and_the_others_get_the_broadcast(wire: Wiring, excluded: list[str]) -> None:
     hub = Hub()
     _, clients = room(wire, hub, 3)
-    hub.join(Interrupted(next(iter(hub)).encoding))  # type: ignore[arg-type]
+    interrupted = Interrupted(next(iter(hub)).encoding)
+    others = list(hub)
+    hub.join(interrupted)  # type: ignore[arg-type]
     _, more = room(wire, hub, 3)
+    if excluded:
+        hub.add("not to all", exclude=[interrupted] if excluded == ["interrupted"] else others)  # type: ignore[list-item]
 
     def on_signal(signum: int, frame: object) -> None:
         raise TimeoutError("mine")
@@ -379,4 +384,6 @@ def test_an_exception_of_a_signal_handler_propagates_and_the_others_get_the_broa
             hub.broadcast("to all")
     finally:
         signal.signal(signal.SIGALRM, before)
+    for client in clients * (excluded == ["interrupted"]) + more * bool(excluded):
+        assert client.recv(timeout=TIMEOUT) == "not to all"
     assert [client.recv(timeout=TIMEOUT) for client in clients + more] == ["to all"] * 6

@@ -496,8 +496,8 @@ def test_a_hub_is_not_deserted_during_the_flush_that_admits_a_member(wire: Wirin
     hub = Hub()
     flushing: list[Future[None]] = []
 
-    class Members(set[Any]):
-        """A set whose truth test gives another thread time to flush."""
+    class Members(dict[Any, None]):
+        """A dictionary whose truth test gives another thread time to flush."""
 
         def __bool__(self) -> bool:
             is_not_empty = len(self) > 0

@@ -76,6 +76,14 @@ class _DirectMessage(NamedTuple):
 _Pending = _Broadcast | _Admission | _DirectMessage
 
 
+class _Group(NamedTuple):
+    """The members with one encoding, which are sent the same bytes."""
+
+    encoding: MessageEncoding
+    members: tuple[Member, ...]
+    offers: tuple[Callable[..., None], ...]  # `offer` of each member, so that a broadcast does not touch the members themselves
+
+
 _NO_MEMBERS: frozenset[Member] = frozenset()
 
 
@@ -88,14 +96,15 @@ class Hub(ForkAware):
 
     def __init__(self) -> None:
         self._make_locks()
-        self._members: set[Member] = set()
-        self._snapshot: tuple[Member, ...] | None = ()  # the members, or None after a change until they are needed
+        # In the order of joining: like that, a broadcast passes through memory, that of the kernel too, roughly in one direction.
+        self._members: dict[Member, None] = {}
+        self._groups: tuple[_Group, ...] | None = ()  # the members by encoding, or None after a change until they are needed
         self._admissions: dict[Member, _Admission] = {}  # the last admission of each connection that waits for it
         self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the thread that flushes
         self._watch_forks()
 
     def _make_locks(self) -> None:
-        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
+        # Guards `_members`, `_groups` and `_admissions`; no other lock is taken while it is held.
         self._members_lock = threading.Lock()
         # Held by the one thread that flushes. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flush_lock = threading.Lock()
@@ -105,7 +114,7 @@ class Hub(ForkAware):
         if self._members or self._admissions or self._pending:
             super()._leave_to_parent()
             self._members.clear()
-            self._snapshot = ()
+            self._groups = ()
             self._admissions.clear()
             self._pending.clear()
         else:  # such as one that a module makes before gunicorn starts its workers
@@ -120,8 +129,8 @@ class Hub(ForkAware):
         """Add a connection. It gets what is broadcast from now on, and perhaps messages that were not flushed yet."""
         self._check_usable(connection)
         with self._members_lock:
-            self._members.add(connection)
-            self._snapshot = None
+            self._members[connection] = None
+            self._groups = None
 
     def admit(self, connection: Member, greeting: str | bytes | None = None) -> None:
         """Add a connection that gets a greeting, and then exactly the messages added after this call.
@@ -134,8 +143,8 @@ class Hub(ForkAware):
         with self._members_lock:
             replaced = self._admissions.get(connection)
             self._admissions[connection] = admission
-            self._members.discard(connection)
-            self._snapshot = None
+            self._members.pop(connection, None)
+            self._groups = None
         if replaced is not None and replaced.greeting is not None:
             self._pending.append(_DirectMessage(connection, replaced.greeting))
         self._pending.append(admission)
@@ -144,8 +153,8 @@ class Hub(ForkAware):
         """Remove a connection, if it is a member. Return the greeting of an admission that has not taken effect yet, else None."""
         _check_member(connection)
         with self._members_lock:
-            self._members.discard(connection)
-            self._snapshot = None
+            self._members.pop(connection, None)
+            self._groups = None
             admission = self._admissions.pop(connection, None)
             return None if admission is None else admission.greeting
 
@@ -161,8 +170,9 @@ class Hub(ForkAware):
     def __iter__(self) -> Iterator[Connection]:
         """Iterate over the members at this moment."""
         self._check_process()
-        # A caller that adds other members than connections knows their type.
-        return iter(cast("tuple[Connection, ...]", self._current_members()))
+        with self._members_lock:
+            # A caller that adds other members than connections knows their type.
+            return iter(cast("tuple[Connection, ...]", tuple(self._members)))
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._members
@@ -230,23 +240,28 @@ class Hub(ForkAware):
         if len(items) < len(pending):
             self._process(pending)
         elif items:
-            encoded: dict[MessageEncoding, bytes] = {}
-            members = self._current_members()
-            for member in members:
-                if member.encoding not in encoded:
-                    encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
-                frames.setdefault(member, []).append(encoded[member.encoding])
+            deliveries = 0
+            for group in self._current_groups():
+                encoded = _encode([item.message for item in items], group.encoding)
+                for member in group.members:
+                    frames.setdefault(member, []).append(encoded)
+                deliveries += len(group.members) * len(items)
             now = monotonic()
-            counters.count_fan_out(len(members) * len(items), [now - item.added_at for item in items])
+            counters.count_fan_out(deliveries, [now - item.added_at for item in items])
 
     def _pop_pending(self) -> list[_Pending]:
         return [self._pending.popleft() for _ in range(len(self._pending))]
 
-    def _current_members(self) -> tuple[Member, ...]:
+    def _current_groups(self) -> tuple[_Group, ...]:
         with self._members_lock:
-            if self._snapshot is None:
-                self._snapshot = tuple(self._members)
-            return self._snapshot
+            if self._groups is None:
+                members: dict[MessageEncoding, list[Member]] = {}
+                for member in self._members:
+                    members.setdefault(member.encoding, []).append(member)
+                self._groups = tuple(
+                    _Group(encoding, tuple(group), tuple(member.offer for member in group)) for encoding, group in members.items()
+                )
+            return self._groups
 
     def _process(self, pending: list[_Pending]) -> None:
         """Send broadcasts to the members, then carry out admissions, then send direct messages. Requires the flush lock."""
@@ -259,25 +274,30 @@ class Hub(ForkAware):
             self._send_direct_messages(pending)
 
     def _deliver(self, items: list[_Broadcast]) -> None:
-        encoded: dict[MessageEncoding, bytes] = {}
+        messages = [item.message for item in items]
         excluded = frozenset[Member]().union(*(item.exclude for item in items))
-        members = self._current_members()
-        deliveries = len(members) * len(items)
+        deliveries = 0
         interruption: BaseException | None = None  # raised after all other members were sent their messages
-        for member in members:
-            if excluded and member in excluded:
+        for encoding, members, offers in self._current_groups():
+            some_excluded = excluded.intersection(members) if excluded else _NO_MEMBERS
+            if some_excluded:
+                offers = tuple(member.offer for member in members if member not in some_excluded)
+            frames = _encode(messages, encoding)
+            deliveries += len(offers) * len(items)
+            for offer in offers:
+                try:
+                    offer(frames)
+                except BaseException as error:
+                    member = next(member for member in members if member.offer == offer)
+                    interruption = _log_failure(member, error) or interruption
+            for member in some_excluded:
                 wanted = [item.message for item in items if member not in item.exclude]
-                deliveries -= len(items) - len(wanted)
-                if wanted:
-                    _offer(member, wanted)
-                continue
-            frames = encoded.get(member.encoding)
-            if frames is None:
-                frames = encoded[member.encoding] = _encode([item.message for item in items], member.encoding)
-            try:
-                member.offer(frames)
-            except BaseException as error:
-                interruption = _log_failure(member, error) or interruption
+                deliveries += len(wanted)
+                try:
+                    if wanted:
+                        _offer(member, wanted)
+                except BaseException as error:
+                    interruption = error
         if interruption is not None:
             raise interruption
         if deliveries:
@@ -292,8 +312,8 @@ class Hub(ForkAware):
             with self._members_lock:
                 if self._admissions.get(connection) is not admission:
                     continue  # the connection has left, and may have been admitted again
-                self._members.add(connection)
-                self._snapshot = None
+                self._members[connection] = None
+                self._groups = None
                 del self._admissions[connection]
             messages = [item.message for item in pending[place:] if isinstance(item, _Broadcast) and connection not in item.exclude]
             counters.count_fan_out(len(messages), ())

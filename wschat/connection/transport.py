@@ -48,8 +48,13 @@ class Transport:
         # Guards every attribute below, the sending side of the stream, and thereby the order of its bytes. `state`, `close_status`,
         # `bytes_sent` and the size of the buffer are also read without it. Never held while waiting.
         self.lock = threading.Lock()
+        # First what each frame needs: side by side in memory, it takes less time to reach in a broadcast to a thousand members.
+        self._send_now = stream.send
+        self._is_clear = True  # open, nothing in the buffer, no fragmented message: a frame may go straight to the kernel
+        self.bytes_sent = 0
+        """Bytes that the kernel has taken."""
         self._stream = stream
-        self._send_now, self.fileno = stream.send, stream.fileno
+        self.fileno = stream.fileno
         self._limits = limits
         self._writer, self._timers = background.writer, background.timers
         self._encode_close = encode_close
@@ -57,10 +62,7 @@ class Transport:
         self.state: State = OPEN
         self.close_status: CloseStatus | None = None
         """The code and reason of the close; None while the connection is open, and after a failed write until the stream has ended."""
-        self.bytes_sent = 0
-        """Bytes that the kernel has taken."""
         self._buffer = SendBuffer(stream.record_bytes, quotas)
-        self._is_clear = True  # open, nothing in the buffer, no fragmented message: a frame may go straight to the kernel
         self._half_closes = False  # half-close the stream once the buffer is empty
         self._is_watched = False  # the writer drains the buffer
         self._has_age_timer = False  # a timer looks at the age of the oldest chunk
