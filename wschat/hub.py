@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from time import monotonic
 from typing import NamedTuple, Protocol, cast
 
@@ -66,14 +66,14 @@ class _Admission(NamedTuple):
     greeting: str | bytes | None
 
 
-class _DirectMessage(NamedTuple):
-    """A message to one connection only."""
+class _DirectMessages(NamedTuple):
+    """Messages to one connection only."""
 
     connection: Member
-    message: str | bytes
+    messages: Sequence[str | bytes]
 
 
-_Pending = _Broadcast | _Admission | _DirectMessage
+_Pending = _Broadcast | _Admission | _DirectMessages
 
 
 class _Group(NamedTuple):
@@ -146,7 +146,7 @@ class Hub(ForkAware):
             self._members.pop(connection, None)
             self._groups = None
         if replaced is not None and replaced.greeting is not None:
-            self._pending.append(_DirectMessage(connection, replaced.greeting))
+            self._pending.append(_DirectMessages(connection, [replaced.greeting]))
         self._pending.append(admission)
 
     def leave(self, connection: Member) -> str | bytes | None:
@@ -195,10 +195,10 @@ class Hub(ForkAware):
         self._check_process()
         self._pending.append(_Broadcast(_sendable(message), _members_of(exclude) if exclude else _NO_MEMBERS, monotonic()))
 
-    def add_for(self, connection: Member, message: str | bytes) -> None:
-        """Give a message to one connection its place in the order, without sending it. Call `send_soon` or `flush` after that."""
+    def add_for(self, connection: Member, *messages: str | bytes) -> None:
+        """Give messages to one connection their place in the order, without sending them. Call `send_soon` or `flush` after that."""
         self._check_usable(connection)
-        self._pending.append(_DirectMessage(connection, _sendable(message)))
+        self._pending.append(_DirectMessages(connection, [_sendable(message) for message in messages]))
 
     def send_soon(self) -> None:
         """Send what was added: now, or when the calling thread is uncorked."""
@@ -325,8 +325,8 @@ class Hub(ForkAware):
     def _send_direct_messages(self, pending: list[_Pending]) -> None:
         by_connection: dict[Member, list[str | bytes]] = {}
         for item in pending:
-            if isinstance(item, _DirectMessage):
-                by_connection.setdefault(item.connection, []).append(item.message)
+            if isinstance(item, _DirectMessages):
+                by_connection.setdefault(item.connection, []).extend(item.messages)
         for connection, messages in by_connection.items():
             _offer(connection, messages, is_droppable=False)
 
@@ -363,6 +363,8 @@ def _members_of(exclude: Collection[Member]) -> frozenset[Member]:
 
 def _sendable(message: str | bytes) -> str | bytes:
     """Return the message as an immutable object. Raises UsageError here, in the caller, rather than in the thread that flushes."""
+    if type(message) is str and message.isascii():
+        return message
     _, payload = payload_of(message)
     return message if isinstance(message, str) else payload
 

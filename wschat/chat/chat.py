@@ -136,7 +136,7 @@ class Chat:
         room, topic = self._state.rooms.find(name), self._state.broker.topic(name)
         text = session.dialect.event(topic_event(name, topic)) if topic is not None else None
         if room is not None and text is not None:
-            room.queue_reply(session, text)
+            room.queue_replies(session, text)
             room.flush_for(session)
 
     @contextmanager

@@ -84,9 +84,9 @@ class Room:
         """Flush the hub of this session's dialect."""
         self._hubs[session.dialect].send_soon()
 
-    def queue_reply(self, session: Session, text: str) -> None:
-        """Send a text to one session, after what was said before. `flush` must follow."""
-        self._hubs[session.dialect].add_for(session.connection, text)
+    def queue_replies(self, session: Session, *texts: str) -> None:
+        """Send texts to one session, after what was said before. `flush` must follow."""
+        self._hubs[session.dialect].add_for(session.connection, *texts)
 
     def announce(self, event: Event, exclude: Collection[Member] = ()) -> None:
         """Send an event to everyone in the room. Never waits."""

@@ -68,8 +68,8 @@ class Identity:
 class ReplyQueue(Protocol):
     """A room, as a session uses it: a reply must not overtake the messages before it."""
 
-    def queue_reply(self, session: Session, text: str) -> None:
-        """Send a text to one session, after what was said before. `flush` must follow."""
+    def queue_replies(self, session: Session, *texts: str) -> None:
+        """Send texts to one session, after what was said before. `flush` must follow."""
 
     def flush(self) -> None:
         """Send what is queued, now or soon. Never waits."""
@@ -199,16 +199,16 @@ class Session:
                 self._waiting.set()
 
     def _send_outcomes(self, outcomes: list[Outcome]) -> None:
-        rooms: set[ReplyQueue] = set()
+        replies: dict[ReplyQueue, list[str]] = {}
         for draft, result in outcomes:
             text = self.dialect.outcome(draft, result)
             room = self.rooms.get(draft.room)
             if text is not None and room is not None:
-                room.queue_reply(self, text)
-                rooms.add(room)
+                replies.setdefault(room, []).append(text)
             elif text is not None:
                 self.offer(text)
-        for room in rooms:
+        for room, texts in replies.items():
+            room.queue_replies(self, *texts)
             room.flush()
 
 
