@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 
 from wschat.brokers.base import Message
 from wschat.events import Id, TopicEvent
@@ -36,4 +37,9 @@ def message_as_json(message: Message) -> str:
     """Return the event for a new entry. Written by hand, because there are so many of them."""
     room, seq, sender, text, time, kind = message
     quoted = _quoted(kind) if kind else '"message"'
-    return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{round(time, 3)}}}'
+    return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{_shown(time)}}}'
+
+
+@lru_cache(maxsize=16)  # the messages of a batch have the same time
+def _shown(time: float) -> str:
+    return str(round(time, 3))

@@ -19,8 +19,8 @@ from wschat.brokers.sqlite.topics import read_topics, store_topic
 
 logger = logging.getLogger("wschat.brokers")
 
-# Rows of one statement. Each statement releases the GIL once, and then has to wait for it.
-_ROWS_PER_STATEMENT = 64
+# Rows of one statement. Each statement releases the GIL once, and then has to wait for it. Older versions of SQLite take 999 values.
+_ROWS_PER_STATEMENT = 160
 # Rooms of one transaction that deletes. Messages wait for its end.
 _ROOMS_PER_TRANSACTION = 200
 # A room's old messages are deleted once this many were appended since the last time; until then they are hidden.
