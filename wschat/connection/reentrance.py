@@ -35,7 +35,9 @@ MODULES = frozenset(
 )
 # Compiled functions have no frames. If one of these modules has called a frame outside this package, a signal handler or a `__del__` has
 # interrupted a compiled function that it has called.
-_CALLERS_OF_COMPILED = frozenset({"wschat.connection.connection", "wschat.connection.lifecycle"}) if IS_COMPILED else frozenset()
+_CALLERS_OF_COMPILED = (
+    frozenset({"wschat.connection.connection", "wschat.connection.lifecycle", "wschat.chat.sessions"}) if IS_COMPILED else frozenset()
+)
 # This one also calls the iterables that callers give to `send`; compiled functions that it calls wait and notify.
 _FRAGMENTS = "wschat.connection.fragments"
 
