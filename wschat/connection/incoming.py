@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
 
 from wschat.connection.pings import Pings
 from wschat.errors import ProtocolViolation
@@ -15,9 +16,9 @@ from wschat.protocol.messages import Close, MessageReader, Ping, Pong
 
 # The sizes of a read, in bytes. Small while little comes, because a thread that waits in a read holds a buffer of that size. Python's
 # own allocator serves objects of up to 512 bytes, this buffer included, in half the time.
-SMALL_READ = 472
-LARGE_READ = 64 * 1024
-_READ_GROWTH = 16
+SMALL_READ: Final = 472
+LARGE_READ: Final = 64 * 1024
+_READ_GROWTH: Final = 16
 
 EndOfStream = Close | ProtocolViolation | EOFError
 """How a stream ends: with the peer's close frame, with a violation of the protocol, or without either."""

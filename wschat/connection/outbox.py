@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from wschat.connection.background_threads import BackgroundThreads
 from wschat.connection.cork import Cork, current
@@ -31,8 +32,8 @@ from wschat.errors import UsageError
 from wschat.limits import Limits
 
 # The frames that are corked: small ones, and no more of them than one write takes.
-_CORKED_FRAME_BYTES = 1024
-_MAX_CORKED_FRAMES = WRITE_BYTES // _CORKED_FRAME_BYTES
+_CORKED_FRAME_BYTES: Final = 1024
+_MAX_CORKED_FRAMES: Final[int] = WRITE_BYTES // _CORKED_FRAME_BYTES
 
 
 class Outbox(Transport):

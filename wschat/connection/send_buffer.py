@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from time import monotonic
+from typing import Final
 
 from wschat.connection.quota import Quota
 
 # The most that one write offers to the kernel: above this, joining chunks costs more than the system calls that it saves.
-WRITE_BYTES = 64 * 1024
+WRITE_BYTES: Final = 64 * 1024
 
 Chunk = bytes | memoryview
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wschat.errors import UsageError
 from wschat.protocol.deflate import Deflater
 from wschat.protocol.frames import Opcode, encode_close, encode_frame, new_masking_key
 
 # Smaller messages gain too little by compression.
-MIN_BYTES_TO_DEFLATE = 256
+MIN_BYTES_TO_DEFLATE: Final = 256
 
 # The headers of the most frequent frames: unmasked texts that are too short to be compressed.
-_SHORT_TEXT_HEADERS = [encode_frame(Opcode.TEXT, bytes(length)).removesuffix(bytes(length)) for length in range(MIN_BYTES_TO_DEFLATE)]
+_SHORT_TEXT_HEADERS: Final = [
+    encode_frame(Opcode.TEXT, bytes(length)).removesuffix(bytes(length)) for length in range(MIN_BYTES_TO_DEFLATE)
+]
 
 # Pings with a number as their payload: the header, the masking key, the number.
 _PING, _MASKED_PING = struct.Struct("!HI"), struct.Struct("!HII")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from enum import IntEnum
+from typing import Final
 
 from wschat.errors import UsageError
 
@@ -56,16 +57,16 @@ class CloseCode(IntEnum):
     """A gateway got an invalid response."""
 
 
-FIN = 0x80
-RSV1 = 0x40
-RSV2_RSV3 = 0x30
-OPCODE_BITS = 0x0F
-CONTROL_BIT = 0x08
-MASK_BIT = 0x80
-LENGTH_BITS = 0x7F
-LENGTH_IN_2_BYTES = 126
-LENGTH_IN_8_BYTES = 127
-MAX_CONTROL_PAYLOAD = 125
+FIN: Final = 0x80
+RSV1: Final = 0x40
+RSV2_RSV3: Final = 0x30
+OPCODE_BITS: Final = 0x0F
+CONTROL_BIT: Final = 0x08
+MASK_BIT: Final = 0x80
+LENGTH_BITS: Final = 0x7F
+LENGTH_IN_2_BYTES: Final = 126
+LENGTH_IN_8_BYTES: Final = 127
+MAX_CONTROL_PAYLOAD: Final = 125
 
 # Reserved for ends without a close code, so no frame may carry them.
 _NEVER_SENT = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL})
@@ -73,9 +74,9 @@ _DEFINED = frozenset(code for code in CloseCode if code not in _NEVER_SENT)
 
 # By the length of a short payload: the bytes of the masking key and the payload, rounded up to a multiple of 4, and the factor
 # that repeats a 4-byte masking key over them.
-KEY_BITS = 0xFFFFFFFF
-KEY_REPEATER_BYTES = [4 + (length + 3) // 4 * 4 for length in range(LENGTH_IN_2_BYTES)]
-KEY_REPEATER = [sum(1 << (8 * at) for at in range(0, size, 4)) for size in KEY_REPEATER_BYTES]
+KEY_BITS: Final = 0xFFFFFFFF
+KEY_REPEATER_BYTES: Final = [4 + (length + 3) // 4 * 4 for length in range(LENGTH_IN_2_BYTES)]
+KEY_REPEATER: Final = [sum(1 << (8 * at) for at in range(0, size, 4)) for size in KEY_REPEATER_BYTES]
 
 
 def is_sendable_close_code(code: int) -> bool:

@@ -6,7 +6,7 @@ import codecs
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from wschat.errors import ProtocolViolation
 from wschat.protocol.deflate import Inflater
@@ -29,7 +29,7 @@ from wschat.protocol.frames import (
     is_sendable_close_code,
 )
 
-_FIN_TEXT = FIN | Opcode.TEXT
+_FIN_TEXT: Final[int] = FIN | Opcode.TEXT
 _DATA_OPCODES = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION})
 _CONTROL_OPCODES = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
 # The first bytes that a frame may have between two messages, between two of which some may be compressed, and within a fragmented one.
@@ -37,7 +37,7 @@ _CONTROL_FRAMES = frozenset(FIN | opcode for opcode in _CONTROL_OPCODES)
 _NEXT_MESSAGE = _CONTROL_FRAMES | {fin | opcode for fin in (0, FIN) for opcode in (Opcode.TEXT, Opcode.BINARY)}
 _NEXT_COMPRESSED_MESSAGE = _NEXT_MESSAGE | {first | RSV1 for first in _NEXT_MESSAGE - _CONTROL_FRAMES}
 _NEXT_FRAGMENT = _CONTROL_FRAMES | {Opcode.CONTINUATION, FIN | Opcode.CONTINUATION}
-_UNLIMITED = 1 << 62  # more than the size of any frame, and still a size for C code
+_UNLIMITED: Final = 1 << 62  # more than the size of any frame, and still a size for C code
 
 
 class Ping(NamedTuple):
