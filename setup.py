@@ -10,7 +10,8 @@ from setuptools import setup
 
 # What runs for each frame, and for each message of the chat, where it takes a tenth off. The classes that users subclass, patch, give
 # attributes or ask for help (Connection, Hub, the server, Deflate) stay interpreted: they call these. `wschat/connection/reentrance.py`
-# must know the interpreted modules that call those with locks.
+# must know the interpreted modules that call those with locks. `chat/conversation.py` stays interpreted, too: compiled, it would take
+# one more page of the stack of each thread.
 COMPILED = [
     "wschat/protocol/encoding.py",
     "wschat/protocol/frames.py",
@@ -25,7 +26,6 @@ COMPILED = [
     "wschat/brokers/idempotency.py",
     "wschat/brokers/sqlite/log_writer.py",
     "wschat/brokers/sqlite/write_queue.py",
-    "wschat/chat/conversation.py",
     "wschat/chat/fields.py",
     "wschat/chat/messages.py",
     "wschat/chat/moderation.py",

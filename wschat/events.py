@@ -237,12 +237,6 @@ class Ack(Event):
     seq: int | None = None
     """The number of the message that was said, which is durable."""
 
-    def as_json(self) -> str:
-        """Return the event as a JSON object. Written by hand, because there are so many of them."""
-        quoted = to_json(self.id) if isinstance(self.id, str) else self.id
-        seq = "" if self.seq is None else f',"seq":{self.seq:d}'
-        return f'{{"type":"ack","id":{quoted}{seq}}}'
-
 
 @dataclass(frozen=True)
 class Error(Event):

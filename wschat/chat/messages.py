@@ -1,4 +1,4 @@
-"""Entries of the log as the fields and the text of events."""
+"""Entries of the log as the fields and the text of events, and the acks for them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,14 @@ def topic_event(room: str, topic: Message | None, request_id: Id | None = None) 
     return TopicEvent(room, topic.seq, topic.sender, topic.text, round(topic.time, 3), request_id)
 
 
+def ack_as_json(request_id: Id, seq: int) -> str:
+    """Return the `Ack` of a message, given by its number. Written by hand, because there are so many of them."""
+    quoted = _quoted(request_id) if isinstance(request_id, str) else request_id
+    return f'{{"type":"ack","id":{quoted},"seq":{seq:d}}}'
+
+
 def message_as_json(message: Message) -> str:
-    """Return the event for a new entry. Written by hand, because there are so many of them."""
+    """Return the event for a new entry. Written by hand, as an ack is."""
     room, seq, sender, text, time, kind = message
     quoted = _quoted(kind) if kind else '"message"'
     return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{_shown(time)}}}'

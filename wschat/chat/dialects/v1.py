@@ -9,7 +9,7 @@ from wschat.brokers.base import Draft, Message, Result
 from wschat.chat.action import AnyAction
 from wschat.chat.actions.say import Say
 from wschat.chat.dialects.interactive import InteractiveDialect
-from wschat.chat.messages import message_as_json
+from wschat.chat.messages import ack_as_json, message_as_json
 from wschat.chat.parser import id_in, parse_action, parse_command
 from wschat.chat.rates import Rate
 from wschat.chat.text import is_command
@@ -52,7 +52,7 @@ class V1(InteractiveDialect):
             return _error(Rejected("unavailable", f"Sorry, {result}."), request_id)
         if isinstance(result, Rejected):
             return _error(result, request_id)
-        return None if request_id is None else Ack(request_id, result).as_json()
+        return None if request_id is None else ack_as_json(request_id, result)
 
     def event(self, event: Event) -> str | None:
         return event.as_json()
