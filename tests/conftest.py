@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,6 +38,17 @@ ServerFactory = Callable[..., wschat.WebSocketServer]
 _MEASURES_SUBPROCESSES = "COVERAGE_PROCESS_CONFIG"
 # Tests of code that only runs in subprocesses. Other subprocesses are not measured, since that takes twice the time.
 _MEASURED_AS_SUBPROCESSES = ("tests/cli/", "tests/test_stdio.py", "tests/test_dependencies.py", "tests/testing/test_plugin.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add an option that makes races more likely."""
+    parser.addoption("--switch-interval", type=float, metavar="SECONDS", help="let threads take turns this often (sys.setswitchinterval)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the switch interval, in each worker, too."""
+    if (interval := config.getoption("--switch-interval")) is not None:
+        sys.setswitchinterval(interval)
 
 
 @pytest.hookimpl(trylast=True)

@@ -363,7 +363,7 @@ def _members_of(exclude: Collection[Member]) -> frozenset[Member]:
 
 def _sendable(message: str | bytes) -> str | bytes:
     """Return the message as an immutable object. Raises UsageError here, in the caller, rather than in the thread that flushes."""
-    if type(message) is str and message.isascii():
+    if type(message) is str and message.isascii():  # nearly always, and then it can be encoded
         return message
     _, payload = payload_of(message)
     return message if isinstance(message, str) else payload

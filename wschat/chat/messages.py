@@ -43,9 +43,10 @@ def message_as_json(message: Message) -> str:
     """Return the event for a new entry. Written by hand, as an ack is."""
     room, seq, sender, text, time, kind = message
     quoted = _quoted(kind) if kind else '"message"'
-    return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},"from":{_quoted(sender)},"text":{_quoted(text)},"time":{_shown(time)}}}'
+    rest = f'"from":{_quoted(sender)},"text":{_quoted(text)},"time":{_time_as_json(time)}}}'
+    return f'{{"type":{quoted},"room":{_quoted(room)},"seq":{seq},{rest}'
 
 
 @lru_cache(maxsize=16)  # the messages of a batch have the same time
-def _shown(time: float) -> str:
+def _time_as_json(time: float) -> str:
     return str(round(time, 3))
