@@ -8,10 +8,10 @@ from typing import Any
 
 from setuptools import setup
 
-# What runs for each frame, and for each message of the chat, where it takes a tenth off. The classes that users subclass, patch, give
-# attributes or ask for help (Connection, Hub, the server, Deflate) stay interpreted: they call these. `wschat/connection/reentrance.py`
-# must know the interpreted modules that call those with locks. `chat/conversation.py` stays interpreted, too: compiled, it would take
-# one more page of the stack of each thread.
+# What runs for each frame, and for each message of the chat (which then takes a tenth less time). The classes that users subclass, patch,
+# give attributes or ask for help (Connection, Hub, the server, Deflate) stay interpreted: they call these. The interpreted modules that
+# call compiled code which holds locks are listed in `wschat/connection/reentrance.py`. `chat/conversation.py` stays interpreted, because
+# it would take one more page of the stack of each thread.
 COMPILED = [
     "wschat/protocol/encoding.py",
     "wschat/protocol/frames.py",

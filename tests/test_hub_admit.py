@@ -299,15 +299,15 @@ def test_a_reply_goes_to_one_member_after_earlier_messages(wire: Wiring) -> None
     hub.admit(two, "greeting")
     hub.add("before")
     for connection, name in ((one, "one"), (two, "two"), (stranger, "stranger")):
-        hub.add_for(connection, f"for {name}")
-        hub.add_for(connection, f"and again for {name}")
+        hub.add_for(connection, f"for {name}", f"and again for {name}")
+        hub.add_for(connection)
+    with pytest.raises(UsageError):
+        hub.add_for(one, "with another one that", "\ud800")
     hub.flush()
     hub.broadcast("after")
     assert [at_one.frame()[1] for _ in range(4)] == [b"before", b"for one", b"and again for one", b"after"]
     assert [at_two.frame()[1] for _ in range(5)] == [b"greeting", b"before", b"for two", b"and again for two", b"after"]
     assert [at_stranger.frame()[1] for _ in range(2)] == [b"for stranger", b"and again for stranger"]
-    with pytest.raises(UsageError):
-        hub.add_for(one, "\ud800")
 
 
 def test_leave_returns_a_greeting_that_was_not_sent(wire: Wiring) -> None:

@@ -44,11 +44,11 @@ class Member(Protocol):
 
     @property
     def encoding(self) -> MessageEncoding:
-        """How messages to it are encoded."""
+        """How messages to it are encoded. The same as long as it is a member."""
 
     @property
     def offer(self) -> Callable[..., None]:
-        """A function that sends bytes without waiting; it also takes `is_droppable`."""
+        """A function that sends bytes without waiting; it also takes `is_droppable`. The same as long as it is a member."""
 
 
 class _Broadcast(NamedTuple):
@@ -80,8 +80,8 @@ class _Group(NamedTuple):
     """The members with one encoding, which are sent the same bytes."""
 
     encoding: MessageEncoding
-    members: tuple[Member, ...]
-    offers: tuple[Callable[..., None], ...]  # `offer` of each member, so that a broadcast does not touch the members themselves
+    members: Sequence[Member]
+    offers: Sequence[Callable[..., None]]  # `offer` of each member, so that a broadcast does not touch the members themselves
 
 
 _NO_MEMBERS: frozenset[Member] = frozenset()
@@ -96,17 +96,19 @@ class Hub(ForkAware):
 
     def __init__(self) -> None:
         self._make_locks()
-        # In the order of joining: like that, a broadcast passes through memory, that of the kernel too, roughly in one direction.
+        # In the order of joining, which is roughly that of the members and their sockets in memory: a broadcast is faster in this order.
         self._members: dict[Member, None] = {}
-        self._groups: tuple[_Group, ...] | None = ()  # the members by encoding, or None after a change until they are needed
+        self._snapshot: tuple[Member, ...] | None = ()  # the members, or None after a change until they are needed
+        self._grouped: tuple[Member, ...] = ()  # the snapshot of which the next one was made
+        self._groups: list[_Group] = []
         self._admissions: dict[Member, _Admission] = {}  # the last admission of each connection that waits for it
         self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the thread that flushes
         self._watch_forks()
 
     def _make_locks(self) -> None:
-        # Guards `_members`, `_groups` and `_admissions`; no other lock is taken while it is held.
+        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
         self._members_lock = threading.Lock()
-        # Held by the one thread that flushes. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
+        # Held by the one thread that flushes; guards `_grouped` and `_groups`. Only ever tried. Taken before the locks of outboxes.
         self._flush_lock = threading.Lock()
 
     def _leave_to_parent(self) -> None:
@@ -114,7 +116,7 @@ class Hub(ForkAware):
         if self._members or self._admissions or self._pending:
             super()._leave_to_parent()
             self._members.clear()
-            self._groups = ()
+            self._snapshot = ()
             self._admissions.clear()
             self._pending.clear()
         else:  # such as one that a module makes before gunicorn starts its workers
@@ -130,7 +132,7 @@ class Hub(ForkAware):
         self._check_usable(connection)
         with self._members_lock:
             self._members[connection] = None
-            self._groups = None
+            self._snapshot = None
 
     def admit(self, connection: Member, greeting: str | bytes | None = None) -> None:
         """Add a connection that gets a greeting, and then exactly the messages added after this call.
@@ -144,7 +146,7 @@ class Hub(ForkAware):
             replaced = self._admissions.get(connection)
             self._admissions[connection] = admission
             self._members.pop(connection, None)
-            self._groups = None
+            self._snapshot = None
         if replaced is not None and replaced.greeting is not None:
             self._pending.append(_DirectMessages(connection, [replaced.greeting]))
         self._pending.append(admission)
@@ -154,7 +156,7 @@ class Hub(ForkAware):
         _check_member(connection)
         with self._members_lock:
             self._members.pop(connection, None)
-            self._groups = None
+            self._snapshot = None
             admission = self._admissions.pop(connection, None)
             return None if admission is None else admission.greeting
 
@@ -170,9 +172,8 @@ class Hub(ForkAware):
     def __iter__(self) -> Iterator[Connection]:
         """Iterate over the members at this moment."""
         self._check_process()
-        with self._members_lock:
-            # A caller that adds other members than connections knows their type.
-            return iter(cast("tuple[Connection, ...]", tuple(self._members)))
+        # A caller that adds other members than connections knows their type.
+        return iter(cast("tuple[Connection, ...]", self._current_members()))
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._members
@@ -198,7 +199,8 @@ class Hub(ForkAware):
     def add_for(self, connection: Member, *messages: str | bytes) -> None:
         """Give messages to one connection their place in the order, without sending them. Call `send_soon` or `flush` after that."""
         self._check_usable(connection)
-        self._pending.append(_DirectMessages(connection, [_sendable(message) for message in messages]))
+        if messages:
+            self._pending.append(_DirectMessages(connection, [_sendable(message) for message in messages]))
 
     def send_soon(self) -> None:
         """Send what was added: now, or when the calling thread is uncorked."""
@@ -240,28 +242,32 @@ class Hub(ForkAware):
         if len(items) < len(pending):
             self._process(pending)
         elif items:
-            deliveries = 0
             for group in self._current_groups():
                 encoded = _encode([item.message for item in items], group.encoding)
                 for member in group.members:
                     frames.setdefault(member, []).append(encoded)
-                deliveries += len(group.members) * len(items)
             now = monotonic()
-            counters.count_fan_out(deliveries, [now - item.added_at for item in items])
+            counters.count_fan_out(len(self._grouped) * len(items), [now - item.added_at for item in items])
 
     def _pop_pending(self) -> list[_Pending]:
         return [self._pending.popleft() for _ in range(len(self._pending))]
 
-    def _current_groups(self) -> tuple[_Group, ...]:
+    def _current_members(self) -> tuple[Member, ...]:
         with self._members_lock:
-            if self._groups is None:
-                members: dict[MessageEncoding, list[Member]] = {}
-                for member in self._members:
-                    members.setdefault(member.encoding, []).append(member)
-                self._groups = tuple(
-                    _Group(encoding, tuple(group), tuple(member.offer for member in group)) for encoding, group in members.items()
-                )
-            return self._groups
+            if self._snapshot is None:
+                self._snapshot = tuple(self._members)
+            return self._snapshot
+
+    def _current_groups(self) -> list[_Group]:
+        assert self._flush_lock.locked()
+        members = self._current_members()
+        if members is not self._grouped:
+            by_encoding: dict[MessageEncoding, list[Member]] = {}
+            for member in members:
+                by_encoding.setdefault(member.encoding, []).append(member)
+            self._groups = [_Group(encoding, group, [member.offer for member in group]) for encoding, group in by_encoding.items()]
+            self._grouped = members
+        return self._groups
 
     def _process(self, pending: list[_Pending]) -> None:
         """Send broadcasts to the members, then carry out admissions, then send direct messages. Requires the flush lock."""
@@ -278,18 +284,18 @@ class Hub(ForkAware):
         excluded = frozenset[Member]().union(*(item.exclude for item in items))
         deliveries = 0
         interruption: BaseException | None = None  # raised after all other members were sent their messages
-        for encoding, members, offers in self._current_groups():
-            some_excluded = excluded.intersection(members) if excluded else _NO_MEMBERS
+        for group in self._current_groups():
+            some_excluded = excluded.intersection(group.members) if excluded else _NO_MEMBERS
+            offers = group.offers
             if some_excluded:
-                offers = tuple(member.offer for member in members if member not in some_excluded)
-            frames = _encode(messages, encoding)
+                offers = [offer for member, offer in zip(group.members, offers, strict=True) if member not in some_excluded]
+            frames = _encode(messages, group.encoding)
             deliveries += len(offers) * len(items)
             for offer in offers:
                 try:
                     offer(frames)
                 except BaseException as error:
-                    member = next(member for member in members if member.offer == offer)
-                    interruption = _log_failure(member, error) or interruption
+                    interruption = _log_failure(group.members[group.offers.index(offer)], error) or interruption
             for member in some_excluded:
                 wanted = [item.message for item in items if member not in item.exclude]
                 deliveries += len(wanted)
@@ -313,7 +319,7 @@ class Hub(ForkAware):
                 if self._admissions.get(connection) is not admission:
                     continue  # the connection has left, and may have been admitted again
                 self._members[connection] = None
-                self._groups = None
+                self._snapshot = None
                 del self._admissions[connection]
             messages = [item.message for item in pending[place:] if isinstance(item, _Broadcast) and connection not in item.exclude]
             counters.count_fan_out(len(messages), ())

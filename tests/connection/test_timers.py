@@ -155,7 +155,7 @@ def test_cancelled_timers_are_removed_before_their_time(timers: Timers) -> None:
     for timer in cancelled:
         timer.cancel()
         timer.cancel()  # counts once
-    eventually(lambda: len(timers) < 500)
+    eventually(lambda: len(timers) < 800)  # up to half of them, and up to 255 more, may be cancelled
     assert len(timers) >= 100
     is_done = threading.Event()
     timers.call_later(0, is_done.set)

@@ -58,6 +58,7 @@ def test_a_stop_waits_until_the_end_of_each_connection_is_logged(serve: ServerFa
             stop = pool.submit(server.stop)
             stop.add_done_callback(lambda _: has_stopped.set())
             assert [*one, *other] == []
+            stop.result(TIMEOUT)
         assert [logged_before_the_stop.get(timeout=TIMEOUT) for _ in range(2)] == [True, True]
     finally:
         logging.getLogger("wschat.server").removeHandler(log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import socketserver
@@ -47,6 +48,31 @@ def test_a_signal_handler_can_stop_the_server_that_its_thread_runs(call: str) ->
     server.stop()
     """
     assert run_program(source) == "1001 the server is stopping [1001]\n"
+
+
+def test_a_log_handler_can_stop_the_server(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    """As a signal handler does that interrupts one. The threads of the connections need its lock to log their end."""
+    caplog.set_level(logging.INFO, "wschat.server")
+    server = serve(echo)
+
+    class Stopping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "stop":
+                server.stop()
+
+    log = Stopping()
+    logger = logging.getLogger("wschat.server")
+    logger.addHandler(log)
+    try:
+        with wschat.connect(url_of(server)) as ws:
+            logger.info("stop")
+            assert end_of(ws) == (1001, "the server is stopping")
+        eventually(lambda: server.socket.fileno() < 0)
+        eventually(lambda: " closed after " in caplog.text)
+        assert "still running" not in caplog.text
+    finally:
+        logger.removeHandler(log)
+        server.stop()
 
 
 @needs_signals

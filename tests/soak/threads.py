@@ -76,8 +76,9 @@ class Stress:
         while not self._is_over.is_set():
             try:
                 self._listen("/changing", None)
-            except (wschat.ConnectionClosed, OSError):
-                pass  # the server has stopped meanwhile
+            except (wschat.ConnectionClosed, wschat.OpeningFailed, OSError):
+                if not self._is_over.is_set():
+                    raise
 
     def _listen(self, path: str, steady: int | None) -> None:
         """Receive until the end, and check each message. A steady client misses none."""
@@ -180,8 +181,9 @@ def _padding(number: int) -> str:
 
 def main(seconds: float) -> None:
     """Run the stress for half of the time as usual, and for the other half with threads that take turns at every opportunity."""
-    usual, often = Stress(), Stress()
+    usual = Stress()
     usual.run(seconds / 2)
+    often = Stress()
     with switching_often():
         often.run(seconds / 2)
     for what, number in sorted((usual.counts + often.counts).items()):

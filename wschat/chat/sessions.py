@@ -209,6 +209,7 @@ class Session:
                 self.offer(text)
         for room, texts in replies.items():
             room.queue_replies(self, *texts)
+        for room in replies:
             room.flush()
 
 

@@ -94,9 +94,9 @@ class Outbox(Transport):
         """Send data frames without waiting. Without room, evict the peer, or drop its oldest droppable offers (`Limits.slow_peer`)."""
         with self.lock:
             try:
-                # As in `write`, without a call in between. `_cork` says enough, because a frame in `_corked` that has no cork is just
-                # being written by its thread. With a thousand members, two calls more are an eighth of a broadcast, and a look at one
-                # more object is a twenty-fifth.
+                # As in `write`, without a call in between: with a thousand members, two calls more are an eighth of a broadcast. To look at
+                # `_corked` as well would be a twenty-fifth. A frame in it without a cork belongs to a `write` that has not returned, so
+                # this one may be sent before it.
                 if self._is_clear and self._cork is None:
                     send = self._send_now
                     try:

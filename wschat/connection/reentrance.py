@@ -57,5 +57,13 @@ def is_reentrant() -> bool:
     return False
 
 
+def is_within(module: str) -> bool:
+    """Return True if a function of this module is running in the calling thread."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _module_of(frame) != module:
+        frame = frame.f_back
+    return frame is not None
+
+
 def _module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__"))

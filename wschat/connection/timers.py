@@ -22,7 +22,7 @@ logger = logging.getLogger("wschat.connection")
 # Ten thousand connections have a thousand timers a second: timers this close to each other cost one wake-up.
 _GRAIN_SECONDS = 0.02
 _MAX_SLEEP_SECONDS = 86_400.0
-# Cancelled timers are removed from the heap when there are this many, and at least half of all.
+# Cancelled timers are removed from the heap when there are this many, and at least half of all. The thread counts them after as many more.
 _MIN_CANCELLED = 256
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.connection import Connection
-from wschat.connection.reentrance import is_reentrant
+from wschat.connection.reentrance import is_reentrant, is_within
 from wschat.connection.streams import was_interrupted
 from wschat.counters import Load, Refusal, counters
 from wschat.daemons import join_daemon, start_daemon
@@ -257,7 +257,7 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
         """Return True if the caller has interrupted code that it would wait for, and make `serve_forever` or a thread call the function."""
         if self._serving_thread == threading.get_ident():
             self._end_serving = end_serving
-        elif is_reentrant():
+        elif is_reentrant() or is_within(logging.__name__):  # whose lock the threads of the connections need to log their end
             threading.Thread(target=end_serving, name="wschat-stop").start()
         else:
             return False
@@ -379,12 +379,12 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
             self._clean_up(request, accepted_at)
 
     def _clean_up(self, request: socket.socket, accepted_at: float) -> None:
-        """Release a connection. Each step is taken even if the one before failed."""
+        """Release a connection, whatever fails."""
         try:
             self.shutdown_request(request)
         finally:
-            self._threads.start_spare()  # not done yet if no WebSocket was opened
             try:
+                self._threads.start_spare()  # not done yet if no WebSocket was opened
                 peer = self._connections.peer(request)
                 if peer is not None:
                     log_closed(peer, monotonic() - accepted_at)

@@ -19,7 +19,8 @@ from wschat.brokers.sqlite.topics import read_topics, store_topic
 
 logger = logging.getLogger("wschat.brokers")
 
-# Rows of one statement. Each statement releases the GIL once, and then has to wait for it. Older versions of SQLite take 999 values.
+# Rows of one statement. Each statement releases the GIL once, and then has to wait for it. A row has six values at most, and SQLite before
+# 3.32 takes 999 in a statement.
 _ROWS_PER_STATEMENT = 160
 # Rooms of one transaction that deletes. Messages wait for its end.
 _ROOMS_PER_TRANSACTION = 200
