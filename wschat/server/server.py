@@ -242,8 +242,8 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
         Requests in progress are answered with 503. Messages that wait for slow peers are sent for at most `drain` seconds
         (default: `Limits.close_timeout`). The wait ends soon after that, even if a handler has not returned.
 
-        Thread-safe. In a signal handler that has interrupted code of this package, this returns at once, and `serve_forever` or
-        another thread does the work. The handler of a connection does not wait for its own connection.
+        Thread-safe. In a log handler, and in a signal handler that has interrupted code of this package or of `logging`, this returns at
+        once, and `serve_forever` or another thread does the work. The handler of a connection does not wait for its own connection.
         """
         if self._is_inherited or self._leave_to_another(lambda: self.shutdown(drain)):
             return
