@@ -284,7 +284,10 @@ def test_too_few_descriptors_are_a_one_line_error(descriptors: int) -> None:
             process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=TIMEOUT)
     assert "Traceback" not in errors
-    assert process.returncode == 0 or (process.returncode, only_line(errors)[:8]) == (2, "wschat: "), errors
+    if process.returncode != 0:
+        assert only_line(errors).startswith("wschat: ")
+        # With one descriptor too few, the server ends right after its announcement, and the signal may come when its handlers are gone.
+        assert process.returncode in (2, -signal.SIGTERM)
 
 
 BAD_APPS = [
