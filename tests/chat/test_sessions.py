@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import pytest
 
+import wschat
 from tests.connection.wiring import Wiring, end_of, received
 from wschat import Limits
 from wschat.chat.dialects.v1 import V1
@@ -28,14 +30,14 @@ def test_a_del_that_runs_during_an_offer_can_close_the_connection(wire: Wiring) 
             self.connection.close()
 
     before = gc.get_threshold()
-    for threshold in range(1, 20):
+    for allocations in range(20):  # before the collection
         connection, peer = wire.pair(limits=Limits(close_timeout=0.1))
         session = Session(connection, V1(), Identity("alice"))
         while not connection.waiting_bytes:
             session.offer("x" * 200)  # the peer does not read: from now on, an offer allocates objects for the collector
         gc.disable()
         Closing(connection)
-        gc.set_threshold(gc.get_count()[0] + threshold)
+        gc.set_threshold(max(1, gc.get_count()[0] + allocations))
         gc.enable()
         try:
             session.offer("x" * 200)
@@ -44,4 +46,5 @@ def test_a_del_that_runs_during_an_offer_can_close_the_connection(wire: Wiring) 
         gc.collect()
         assert set(received(peer)) <= {"x" * 200}
         assert end_of(connection) == (1000, "")
-    assert any(has_interrupted)
+    # From Python 3.12 on, a collection runs between two instructions of the interpreter only, and a compiled offer has none.
+    assert any(has_interrupted) or (wschat.IS_COMPILED and sys.version_info >= (3, 12))
