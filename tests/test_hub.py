@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -53,6 +55,24 @@ def test_the_members_are_those_that_joined_and_have_not_left(wire: Wiring) -> No
     hub.broadcast("y")
     assert [first.recv(timeout=TIMEOUT), first.recv(timeout=TIMEOUT)] == ["x", "y"]
     assert second.recv(timeout=TIMEOUT) == "y"
+
+
+def test_a_hub_does_not_keep_members_that_have_left(wire: Wiring) -> None:
+    class Listener:
+        encoding = wire.pair()[0].encoding
+
+        def offer(self, frames: bytes, *, is_droppable: bool = True) -> None:
+            """Receive nothing."""
+
+    hub, listener = Hub(), Listener()
+    hub.join(listener)
+    hub.broadcast("hello")
+    list(hub)
+    hub.leave(listener)
+    left = weakref.ref(listener)
+    del listener
+    gc.collect()
+    assert left() is None
 
 
 def test_members_can_leave_during_an_iteration(wire: Wiring) -> None:

@@ -77,7 +77,7 @@ _Pending = _Broadcast | _Admission | _DirectMessages
 
 
 class _Group(NamedTuple):
-    """The members with one encoding, which are sent the same bytes."""
+    """Members with one encoding, which are sent the same bytes."""
 
     encoding: MessageEncoding
     members: Sequence[Member]
@@ -99,16 +99,15 @@ class Hub(ForkAware):
         # In the order of joining, which is roughly that of the members and their sockets in memory: a broadcast is faster in this order.
         self._members: dict[Member, None] = {}
         self._snapshot: tuple[Member, ...] | None = ()  # the members, or None after a change until they are needed
-        self._grouped: tuple[Member, ...] = ()  # the snapshot of which the next one was made
-        self._groups: list[_Group] = []
+        self._groups: list[_Group] | None = []  # the members by encoding, or None likewise: neither keeps a member that has left
         self._admissions: dict[Member, _Admission] = {}  # the last admission of each connection that waits for it
         self._pending: deque[_Pending] = deque()  # appended to by any thread, emptied by the thread that flushes
         self._watch_forks()
 
     def _make_locks(self) -> None:
-        # Guards `_members`, `_snapshot` and `_admissions`; no other lock is taken while it is held.
+        # Guards `_members`, `_snapshot`, `_groups` and `_admissions`; no other lock is taken while it is held.
         self._members_lock = threading.Lock()
-        # Held by the one thread that flushes; guards `_grouped` and `_groups`. Only ever tried. Taken before the locks of outboxes.
+        # Held by the one thread that flushes. Only ever tried, never waited for. The locks of outboxes are taken while it is held.
         self._flush_lock = threading.Lock()
 
     def _leave_to_parent(self) -> None:
@@ -116,7 +115,7 @@ class Hub(ForkAware):
         if self._members or self._admissions or self._pending:
             super()._leave_to_parent()
             self._members.clear()
-            self._snapshot = ()
+            self._snapshot, self._groups = (), []
             self._admissions.clear()
             self._pending.clear()
         else:  # such as one that a module makes before gunicorn starts its workers
@@ -132,7 +131,7 @@ class Hub(ForkAware):
         self._check_usable(connection)
         with self._members_lock:
             self._members[connection] = None
-            self._snapshot = None
+            self._snapshot = self._groups = None
 
     def admit(self, connection: Member, greeting: str | bytes | None = None) -> None:
         """Add a connection that gets a greeting, and then exactly the messages added after this call.
@@ -146,7 +145,7 @@ class Hub(ForkAware):
             replaced = self._admissions.get(connection)
             self._admissions[connection] = admission
             self._members.pop(connection, None)
-            self._snapshot = None
+            self._snapshot = self._groups = None
         if replaced is not None and replaced.greeting is not None:
             self._pending.append(_DirectMessages(connection, [replaced.greeting]))
         self._pending.append(admission)
@@ -156,7 +155,7 @@ class Hub(ForkAware):
         _check_member(connection)
         with self._members_lock:
             self._members.pop(connection, None)
-            self._snapshot = None
+            self._snapshot = self._groups = None
             admission = self._admissions.pop(connection, None)
             return None if admission is None else admission.greeting
 
@@ -242,12 +241,12 @@ class Hub(ForkAware):
         if len(items) < len(pending):
             self._process(pending)
         elif items:
-            for group in self._current_groups():
+            for group in (groups := self._current_groups()):
                 encoded = _encode([item.message for item in items], group.encoding)
                 for member in group.members:
                     frames.setdefault(member, []).append(encoded)
             now = monotonic()
-            counters.count_fan_out(len(self._grouped) * len(items), [now - item.added_at for item in items])
+            counters.count_fan_out(sum(len(group.members) for group in groups) * len(items), [now - item.added_at for item in items])
 
     def _pop_pending(self) -> list[_Pending]:
         return [self._pending.popleft() for _ in range(len(self._pending))]
@@ -259,15 +258,16 @@ class Hub(ForkAware):
             return self._snapshot
 
     def _current_groups(self) -> list[_Group]:
-        assert self._flush_lock.locked()
-        members = self._current_members()
-        if members is not self._grouped:
+        groups, members = self._groups, self._current_members()
+        if groups is None:
             by_encoding: dict[MessageEncoding, list[Member]] = {}
             for member in members:
                 by_encoding.setdefault(member.encoding, []).append(member)
-            self._groups = [_Group(encoding, group, [member.offer for member in group]) for encoding, group in by_encoding.items()]
-            self._grouped = members
-        return self._groups
+            groups = [_Group(encoding, group, [member.offer for member in group]) for encoding, group in by_encoding.items()]
+            with self._members_lock:
+                if self._snapshot is members:
+                    self._groups = groups
+        return groups
 
     def _process(self, pending: list[_Pending]) -> None:
         """Send broadcasts to the members, then carry out admissions, then send direct messages. Requires the flush lock."""
@@ -319,7 +319,7 @@ class Hub(ForkAware):
                 if self._admissions.get(connection) is not admission:
                     continue  # the connection has left, and may have been admitted again
                 self._members[connection] = None
-                self._snapshot = None
+                self._snapshot = self._groups = None
                 del self._admissions[connection]
             messages = [item.message for item in pending[place:] if isinstance(item, _Broadcast) and connection not in item.exclude]
             counters.count_fan_out(len(messages), ())

@@ -106,8 +106,10 @@ def _open(sock: socket.socket, request: Request, accepted: Acceptance, config: S
 
 
 def _remove(connections: Connections, sock: socket.socket, ws: Connection, opened_at: float) -> None:
-    connections.remove(sock)
-    log_closed(ws, monotonic() - opened_at)
+    try:
+        log_closed(ws, monotonic() - opened_at)
+    finally:
+        connections.remove(sock)  # last: a worker that stops waits for this
 
 
 class _Accepted(Connection):
