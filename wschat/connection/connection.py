@@ -159,8 +159,9 @@ class Connection(Lifecycle):
         """
         ping = self._pings.create()
         self._outbox.control(self.encoding.ping_frame(ping.number))
+        until = None if timeout is None else monotonic() + timeout
         try:
-            if not self._read_until(ping.has_pong, None if timeout is None else monotonic() + timeout):
+            if not self._read_until(ping.has_pong, until, self._receiver.read_soon):
                 raise TimeoutError(f"no pong within {timeout} s")
         finally:
             self._pings.discard(ping)

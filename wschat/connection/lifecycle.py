@@ -136,10 +136,10 @@ class Lifecycle(BaseConnection):
 
     # Reading
 
-    def _read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
-        """Read until `is_done` returns a true value or the connection is closed. Return False if it is later than `until`."""
+    def _read_until(self, is_done: Callable[[], object], until: float | None, read: Callable[[float | None], bool] | None = None) -> bool:
+        """Call `ReaderLock.read_until`, in the process that has opened the connection."""
         self._check_process()
-        return self._receiver.reader_lock.read_until(is_done, until)
+        return self._receiver.reader_lock.read_until(is_done, until, read)
 
     def _leave_to_parent(self) -> None:
         super()._leave_to_parent()

@@ -29,12 +29,13 @@ class ReaderLock:
         self.waiters: list[threading.Event] = []
         """An event for each thread that waits, set after each read."""
 
-    def read_until(self, is_done: Callable[[], object], until: float | None) -> bool:
+    def read_until(self, is_done: Callable[[], object], until: float | None, read: Callable[[float | None], bool] | None = None) -> bool:
         """Read, or wait for the thread that reads, until `is_done` returns a true value or the connection is closed.
 
-        Return False if it is later than `until`, a time by `monotonic`. Raises UsageError if a signal handler would wait for the thread
-        that it has interrupted.
+        `read` replaces the one of the constructor. Return False if it is later than `until`, a time by `monotonic`. Raises UsageError if
+        a signal handler would wait for the thread that it has interrupted.
         """
+        read = read or self._read
         changed: threading.Event | None = None
         try:
             if self.is_held_by_caller():
@@ -42,7 +43,7 @@ class ReaderLock:
             while not is_done() and self._transport.state is not CLOSED:
                 if self.lock.acquire(False):
                     try:
-                        in_time = is_done() or self._read(until)
+                        in_time = is_done() or read(until)
                     finally:
                         self.lock.release()
                         if self.waiters:
