@@ -25,7 +25,7 @@ COMPILED = [
     "wschat/connection/transport.py",
     "wschat/brokers/idempotency.py",
     "wschat/brokers/sqlite/log_writer.py",
-    "wschat/brokers/sqlite/write_queue.py",
+    "wschat/brokers/write_queue.py",
     "wschat/chat/fields.py",
     "wschat/chat/messages.py",
     "wschat/chat/moderation.py",

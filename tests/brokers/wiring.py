@@ -86,10 +86,12 @@ class IgnoringPublisher:
 
 
 def append(broker: Broker, *drafts: Draft) -> list[Result]:
-    """Append drafts and return their results."""
+    """Append drafts and return their results, in the order of the drafts: those of different rooms may come in another one."""
     publisher = RecordingPublisher(broker)
-    publisher.begin(*drafts)
-    return publisher.wait_for(len(drafts))
+    publisher.begin(*(draft._replace(tag=number) for number, draft in enumerate(drafts)))
+    publisher.wait_for(len(drafts))
+    results = {draft.tag: result for draft, result in publisher.outcomes}
+    return [results[number] for number in range(len(drafts))]
 
 
 def say(broker: Broker, room: str, *texts: str, key: str | None = None) -> list[Result]:

@@ -16,8 +16,9 @@ import pytest
 from tests.concurrency import TIMEOUT, eventually
 from tests.server.command import running
 from tests.web.wiring import Answer, OpenWeb, Web, plain
+from wschat.brokers import write_queue
 from wschat.brokers.memory import MemoryBroker
-from wschat.brokers.sqlite import connections, write_queue
+from wschat.brokers.sqlite import connections
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable
 from wschat.web import dashboard

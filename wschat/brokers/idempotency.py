@@ -29,7 +29,12 @@ class KeyRecord(NamedTuple):
         """Return the result of another draft with this key: the number of the message, or an error if its text or kind differs."""
         if self.digest == _digest(draft):
             return Duplicate(self.seq)
-        return Rejected("id-used", "This id belongs to a message with another text.")
+        return id_used()
+
+
+def id_used() -> Rejected:
+    """Return the result of a draft whose key belongs to a message with another text or kind."""
+    return Rejected("id-used", "This id belongs to a message with another text.")
 
 
 def _digest(draft: Draft) -> bytes:

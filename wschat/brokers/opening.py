@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
+
+_REDIS_URL = re.compile(r"(redis|valkey)(s|\+\w+)?://")
 
 
 def open_broker(url: str, retention: Retention | None = None) -> Broker:
@@ -20,6 +23,8 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     `memory`            keeps messages until the process ends
     `off`               keeps no messages
     `sqlite:PATH`       keeps messages in a file
+    `redis://HOST...`   keeps messages in Redis 7.0 or newer, or in Valkey, for any number of servers (extra `redis`); `rediss://` for
+                        TLS, `valkey://` and `valkeys://` likewise
     `MODULE:CLASS`      an instance of a subclass of `Broker`, which is imported; called with `retention=` if its constructor
                         has this parameter, else without arguments
     any other text      a path, as with `sqlite:`
@@ -30,12 +35,24 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     """
     if url in ("memory", "off"):
         return MemoryBroker(retention, keeps_messages=url == "memory")
+    if _REDIS_URL.match(url):
+        return _open_redis(url, retention)
     if _is_class_name(url):
         return _make(url, _load_class(url), retention)
     path = url.removeprefix("sqlite:")
     if not path:
-        raise UsageError(f"a broker must be memory, off, MODULE:CLASS, sqlite:PATH or a path, not {url!r}")
+        raise UsageError(f"a broker must be memory, off, MODULE:CLASS, redis://HOST, sqlite:PATH or a path, not {url!r}")
     return SqliteBroker(path, retention)
+
+
+def _open_redis(url: str, retention: Retention | None) -> Broker:
+    try:
+        from wschat.brokers.redis.broker import RedisBroker  # needs an extra, and takes a tenth of a second
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise UsageError("a broker in Redis needs redis-py: pip install wschat[redis]") from None
+    return RedisBroker(url, retention)
 
 
 def _is_class_name(url: str) -> bool:

@@ -18,21 +18,22 @@ import pytest
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.opening import open_broker
 
-PARTS = {"log", "presence", "retention", "rules", "subscriptions", "topics"}
+PARTS = {"forgetting", "log", "presence", "retention", "rules", "subscriptions", "topics"}
 
 
 class Candidate(NamedTuple):
     """A broker under test."""
 
     url: str
-    """For `open_broker`. `{folder}` is an empty folder, `{number}` differs for each broker of a test."""
+    """For `open_broker`. `{folder}` is an empty folder, `{number}` differs for each broker of a test, `{redis}` is the URL of a server."""
     parts: set[str]
 
 
 BROKERS = {
     "memory": Candidate("memory", PARTS),
     "sqlite": Candidate("sqlite:{folder}/{number}.db", PARTS),
-    "toy": Candidate("tests.brokers.toy:ToyBroker", PARTS - {"retention"}),
+    "redis": Candidate("{redis}?prefix={folder}/{number}:", PARTS - {"forgetting"}),  # by the clock of Redis, which is not that of a test
+    "toy": Candidate("tests.brokers.toy:ToyBroker", PARTS - {"forgetting", "retention"}),
 }
 
 BrokerFactory = Callable[..., Broker]
@@ -49,8 +50,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def make_broker(request: pytest.FixtureRequest, tmp_path: Path) -> BrokerFactory:
     numbers = count()
 
+    url = BROKERS[request.param].url
+    redis = request.getfixturevalue("redis_server").url if "{redis}" in url else ""
+
     def make(retention: Retention | None = None) -> Broker:
-        return open_broker(BROKERS[request.param].url.format(folder=tmp_path, number=next(numbers)), retention)
+        return open_broker(url.format(folder=tmp_path, number=next(numbers), redis=redis), retention)
 
     return make
 

@@ -33,9 +33,10 @@ from tests.brokers.wiring import (
     upto,
 )
 from tests.concurrency import TIMEOUT, eventually
+from wschat.brokers import write_queue
 from wschat.brokers.base import TOPIC, Draft, Message, Outcome, Retention, Rule
 from wschat.brokers.sqlite import broker as sqlite
-from wschat.brokers.sqlite import connections, write_queue
+from wschat.brokers.sqlite import connections
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
 

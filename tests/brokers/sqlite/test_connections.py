@@ -13,7 +13,8 @@ import pytest
 from tests.brokers.sqlite.wiring import descriptors_in
 from tests.brokers.wiring import RecordingSubscriber, log_of, say, texts
 from tests.concurrency import TIMEOUT, switching_often
-from wschat.brokers.sqlite import connections, write_queue
+from wschat.brokers import write_queue
+from wschat.brokers.sqlite import connections
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable
 

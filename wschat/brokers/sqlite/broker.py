@@ -29,7 +29,7 @@ from wschat.brokers.sqlite.log_reader import RangeReader, UnreadableMessages, is
 from wschat.brokers.sqlite.log_writer import Appended, LogWriter
 from wschat.brokers.sqlite.rules import DELETE_RULE, SET_RULE, read_rules
 from wschat.brokers.sqlite.schema import check_compatible, migrate, read_epoch
-from wschat.brokers.sqlite.write_queue import PendingAppend, WriteQueue
+from wschat.brokers.write_queue import PendingAppend, WriteQueue
 from wschat.daemons import start_daemon
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.forks import ForkAware

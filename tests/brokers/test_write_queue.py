@@ -13,10 +13,10 @@ import pytest
 from tests.brokers.sqlite.wiring import BlockingPublisher, open_database
 from tests.brokers.wiring import IgnoringPublisher, RecordingPublisher, RecordingSubscriber, last_numbers, log_of, numbers, texts, upto
 from tests.concurrency import TIMEOUT, eventually
+from wschat.brokers import write_queue
 from wschat.brokers.base import Draft, Message
-from wschat.brokers.sqlite import write_queue
 from wschat.brokers.sqlite.broker import SqliteBroker
-from wschat.brokers.sqlite.write_queue import Task, Work, WriteQueue
+from wschat.brokers.write_queue import Task, Work, WriteQueue
 from wschat.errors import HistoryUnavailable
 
 

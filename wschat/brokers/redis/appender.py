@@ -1,0 +1,172 @@
+"""The one thread of a node that appends: it takes all messages that are queued, and sends those of a room as one batch.
+
+A batch whose reply was lost is sent again with its id, and Redis answers with the results of the first time: see `scripts`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from redis import exceptions
+from redis.exceptions import NoScriptError, RedisError
+
+from wschat.brokers.base import Duplicate, Outcome, Publisher, Result, Retention
+from wschat.brokers.callbacks import call_logged
+from wschat.brokers.idempotency import MAX_KEYS, KeyRecord, id_used
+from wschat.brokers.redis.clock import RedisClock
+from wschat.brokers.redis.following import FollowedRooms
+from wschat.brokers.redis.scripts import APPEND, sha_of
+from wschat.brokers.redis.server import Server
+from wschat.brokers.write_queue import PendingAppend, WriteQueue
+from wschat.counters import counters
+from wschat.daemons import start_daemon
+from wschat.errors import HistoryUnavailable
+
+logger = logging.getLogger("wschat.brokers")
+
+_SECONDS_PER_DAY = 86_400
+# While Redis cannot be reached, a batch is sent again for this many seconds, with pauses.
+_RETRY_SECONDS = 5.0
+_PAUSE = 0.1
+
+# What may pass: the connection was lost, Redis has just started, or has become a replica.
+_TEMPORARY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.ReadOnlyError)
+
+_Rooms = dict[str, list[PendingAppend]]
+
+
+class Appender:
+    """Appends what is put into its queue. Raises OSError if no thread can be started."""
+
+    def __init__(self, server: Server, node: str, retention: Retention, followed: FollowedRooms, clock: RedisClock) -> None:
+        self._server = server
+        self._node = node
+        self._limits = (retention.messages, int(retention.days * _SECONDS_PER_DAY), MAX_KEYS)
+        self._followed = followed
+        self._clock = clock
+        self._batch_ids = count(1)
+        self._is_closing = threading.Event()
+        self.queue = WriteQueue()
+        """The queue, to put messages and tasks in."""
+        self._thread = start_daemon(self._run, "wschat-redis-appender")
+
+    def close(self) -> None:
+        """Append what is queued, and end the thread. Waits."""
+        self.queue.close()
+        self._is_closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self.queue.get(monotonic() + threading.TIMEOUT_MAX)) is not None:
+            for task in work.tasks:
+                try:
+                    task.run()
+                except RedisError as error:
+                    logger.error("%s cannot be written: %s", self._server.url, error)
+            if work.batch:
+                self._append(work.batch)
+
+    def _append(self, batch: Sequence[PendingAppend]) -> None:
+        rooms: _Rooms = {}
+        for pending in batch:
+            rooms.setdefault(pending.draft.room, []).append(pending)
+        batch_id, give_up_at = next(self._batch_ids), monotonic() + _RETRY_SECONDS
+        while rooms:
+            failed = self._try_append(rooms, batch_id)
+            if not failed:
+                return
+            if monotonic() >= give_up_at:
+                self._fail(rooms, failed)
+                return
+            self._is_closing.wait(_PAUSE)
+
+    def _try_append(self, rooms: _Rooms, batch_id: int) -> RedisError | None:
+        """Append the batches of rooms, and remove from `rooms` those that have a result.
+
+        Return the error of those that may be sent again; None if there are none.
+        """
+        replies = self._send(rooms, batch_id, {})
+        missing = [room for room, reply in replies.items() if reply is None]
+        if missing:
+            replies |= self._make_rooms({room: rooms[room] for room in missing}, batch_id)
+        temporary: RedisError | None = None
+        for room, reply in replies.items():
+            if isinstance(reply, _TEMPORARY):
+                temporary = reply
+            elif isinstance(reply, RedisError):
+                self._fail({room: rooms.pop(room)}, reply)
+            else:
+                self._succeed(room, rooms.pop(room), reply)
+        return temporary
+
+    def _make_rooms(self, rooms: _Rooms, batch_id: int) -> Mapping[str, Any]:
+        """Append the first messages of rooms. Their numbers begin after those of all forgotten rooms."""
+        client, key = self._server.client, self._server.keys
+        names: Any = dict.fromkeys(rooms, 0)
+        try:
+            client.zadd(key.rooms, names)
+            floor: Any = client.get(key.floor)
+            replies = self._send(rooms, batch_id, dict.fromkeys(rooms, int(floor or 0)))
+            client.zadd(key.rooms, names)  # again, if they were forgotten meanwhile
+            return replies
+        except RedisError as error:
+            return dict.fromkeys(rooms, error)
+
+    def _send(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
+        """Send the batches of rooms. Return a reply or a RedisError for each."""
+        try:
+            return self._execute(rooms, batch_id, floors)
+        except RedisError as error:
+            return dict.fromkeys(rooms, error)
+
+    def _execute(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
+        with self._server.client.pipeline(transaction=False) as pipeline:
+            for room, pending in rooms.items():
+                keys = (*self._server.keys.of_room(room), self._server.keys.batch(room, self._node))
+                arguments = [batch_id, floors.get(room, ""), *self._limits, *_arguments_of(pending)]
+                pipeline.evalsha(sha_of(APPEND), len(keys), *keys, *arguments)
+            replies = dict(zip(rooms, pipeline.execute(raise_on_error=False), strict=True))
+        if any(isinstance(reply, NoScriptError) for reply in replies.values()):
+            self._server.client.script_load(APPEND)
+            again = {room: rooms[room] for room, reply in replies.items() if isinstance(reply, NoScriptError)}
+            replies |= self._execute(again, batch_id, floors)
+        return replies
+
+    def _succeed(self, room: str, pending: Sequence[PendingAppend], reply: Sequence[Any]) -> None:
+        time, *numbers = reply
+        self._clock.set(float(time))
+        counters.count_messages(sum(number > 0 for number in numbers))
+        report = partial(_report, pending, [_result_of(number) for number in numbers])
+        self._followed.report_after(room, max(map(abs, numbers)), report)
+
+    def _fail(self, rooms: _Rooms, error: RedisError) -> None:
+        for pending in rooms.values():
+            logger.error("%d messages cannot be kept in %s: %s", len(pending), self._server.url, error)
+            _report(pending, [HistoryUnavailable(f"the history cannot be written: {error}")] * len(pending))
+
+
+def _arguments_of(pending: Sequence[PendingAppend]) -> list[str | bytes]:
+    arguments: list[str | bytes] = []
+    for draft, _ in pending:
+        key, digest = ("", b"") if draft.key is None else (f"k{draft.key}", KeyRecord.of(0, draft).digest)
+        arguments += [key, digest, draft.sender, draft.text, draft.kind]
+    return arguments
+
+
+def _result_of(number: int) -> Result:
+    return number if number > 0 else Duplicate(-number) if number else id_used()
+
+
+def _report(pending: Sequence[PendingAppend], results: Sequence[Result]) -> None:
+    """Report results to publishers, to each once."""
+    outcomes: dict[int, tuple[Publisher, list[Outcome]]] = {}
+    for (draft, publisher), result in zip(pending, results, strict=True):
+        outcomes.setdefault(id(publisher), (publisher, []))[1].append((draft, result))
+    for publisher, of_publisher in outcomes.values():
+        call_logged(publisher.on_appended, of_publisher)

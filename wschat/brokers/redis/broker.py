@@ -1,0 +1,190 @@
+"""The broker that keeps the log and the rules in Redis or Valkey.
+
+A message takes two ways. It is appended by the thread of `Appender`, and its number is known; then the thread of `Reader` gets it back,
+with the messages of other nodes, and delivers all of them in order. Only after that, its publisher is told the number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from redis.exceptions import RedisError
+
+from wschat.brokers.base import Broker, Draft, Message, Publisher, Retention, Rule, Subscriber
+from wschat.brokers.paging import page_of
+from wschat.brokers.presence import LocalPresence
+from wschat.brokers.redis.appender import Appender
+from wschat.brokers.redis.clock import RedisClock
+from wschat.brokers.redis.following import FollowedRooms, RoomState
+from wschat.brokers.redis.reader import Reader
+from wschat.brokers.redis.room_log import TOPIC_FIELDS, read_messages, topic_of
+from wschat.brokers.redis.rules import delete_rules, read_rules, set_rules
+from wschat.brokers.redis.server import Server, unavailable
+from wschat.errors import UsageError
+from wschat.forks import ForkAware
+
+logger = logging.getLogger("wschat.brokers")
+
+_CHECK_SECONDS = 60
+_Value = TypeVar("_Value")
+
+
+class RedisBroker(ForkAware, LocalPresence, Broker):
+    """Keeps the log and the rules in Redis, by a URL. Raises UsageError if the server cannot be used, and HistoryUnavailable.
+
+    Any number of processes may open the same log. The members of its rooms are those of this process.
+    """
+
+    def __init__(self, url: str, retention: Retention | None = None) -> None:
+        super().__init__()
+        self._retention = retention or Retention()
+        self._unreadable = 0
+        with contextlib.ExitStack() as opened:
+            self._server = opened.enter_context(contextlib.closing(Server(url)))
+            self._keys = self._server.keys
+            self.clock: RedisClock = RedisClock(self._ask(self._read_time))
+            self.epoch = self._ask(self._read_epoch)
+            self._followed = FollowedRooms(self._load)
+            node = secrets.token_hex(8)
+            try:
+                self._reader = opened.enter_context(contextlib.closing(Reader(self._server, node, self._followed)))
+                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock)
+            except OSError as error:
+                raise UsageError(f"cannot keep a history in {self._server.url}: {error.strerror}") from None
+            opened.pop_all()
+        self._watch_forks()
+
+    def check(self) -> int:
+        self._appender.queue.run_check(lambda: self._server.client.set(self._keys.check, 1, ex=_CHECK_SECONDS))
+        return self._unreadable
+
+    def close(self) -> None:
+        if self._is_inherited or sys.is_finalizing():
+            return  # the threads do not run any more; acknowledged messages are in Redis
+        self._appender.close()
+        self._reader.close()
+        self._server.close()
+
+    def _leave_to_parent(self) -> None:
+        super()._leave_to_parent()
+        self._appender.queue.close()
+
+    # The log
+
+    def append(self, draft: Draft, publisher: Publisher) -> None:
+        self._appender.queue.put(draft, publisher)
+
+    def read_since(self, room: str, seq: int, limit: int) -> list[Message]:
+        return self._read(room, seq + 1, None, limit, is_backward=False)
+
+    def read_before(self, room: str, seq: int | None, limit: int) -> list[Message]:
+        return self._read(room, 1, None if seq is None else seq - 1, limit, is_backward=True)[::-1]
+
+    def _read(self, room: str, first: int, last: int | None, limit: int, *, is_backward: bool) -> list[Message]:
+        top = self.last_seq(room)  # not beyond the last delivered message
+        first, last = max(first, self._retention.oldest_seq(top)), top if last is None else min(last, top)
+        if first > last or limit < 1:
+            return []
+        oldest_time = self._retention.oldest_time(self.clock.relied_on())
+        execute, key = self._server.client.execute_command, self._keys.of_room(room).log
+        found = read_messages(execute, key, room, first, last, oldest_time, is_backward=is_backward)
+        return self._ask(lambda: page_of(self._readable(found), limit))
+
+    def _readable(self, found: Any) -> Any:
+        for message in found:
+            if message is not None:
+                yield message
+            else:
+                self._unreadable += 1
+
+    def last_seq(self, room: str) -> int:
+        followed = self._followed.state(room)
+        return self._load(room).last if followed is None else followed[0]
+
+    def topic(self, room: str) -> Message | None:
+        followed = self._followed.state(room)
+        return self._load(room).topic if followed is None else followed[1]
+
+    def has_room(self, room: str) -> bool:
+        return self._load(room).exists
+
+    def count_rooms(self) -> int:
+        return self._ask(lambda: int(self._server.client.zcard(self._keys.rooms)))
+
+    def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        while len(found) < limit:
+            names = self._names_after(after, limit - len(found))
+            if not names:
+                break
+            found += [(name, last) for name, last in zip(names, self._last_numbers(names), strict=True) if last is not None]
+            after = names[-1]
+        return found
+
+    def _names_after(self, after: str | None, limit: int) -> list[str]:
+        begin = "-" if after is None else f"({after}"
+        names: Any = self._ask(lambda: self._server.client.zrangebylex(self._keys.rooms, begin, "+", 0, limit))
+        return [name.decode() for name in names]
+
+    def _last_numbers(self, names: Sequence[str]) -> list[int | None]:
+        """Return the last number of each room; None if it does not exist."""
+        with self._server.client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(self._keys.of_room(name).room, "last")
+            return [None if last is None else int(last) for last in self._ask(pipeline.execute)]
+
+    # Subscriptions
+
+    def subscribe(self, room: str, subscriber: Subscriber) -> int:
+        last, is_new = self._followed.subscribe(room, subscriber)
+        if is_new:
+            try:
+                self._reader.wake()
+            except RedisError as error:  # the reader looks again by itself, a few seconds later
+                logger.warning("%s does not answer: %s", self._server.url, error)
+        return last
+
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        self._followed.unsubscribe(room, subscriber)
+
+    # Rules
+
+    def rules(self) -> list[Rule]:
+        return self._ask(lambda: read_rules(self._server.client, self._keys.rules))
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        self._ask(lambda: set_rules(self._server.client, self._keys.rules, rules))
+
+    def delete_rules(self, rules: Sequence[Rule]) -> None:
+        self._ask(lambda: delete_rules(self._server.client, self._keys.rules, rules))
+
+    # Asking Redis
+
+    def _load(self, room: str) -> RoomState:
+        """Return the state of a room, which is one after the forgotten ones if it does not exist."""
+        with self._server.client.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(self._keys.of_room(room).room, "last", *TOPIC_FIELDS)
+            pipeline.get(self._keys.floor)
+            (last, *topic), floor = self._ask(pipeline.execute)
+        exists = last is not None
+        return RoomState(int(last if exists else floor or 0), topic_of(room, topic), exists)
+
+    def _read_time(self) -> float:
+        seconds, microseconds = self._server.client.time()
+        return float(seconds + microseconds / 1e6)
+
+    def _read_epoch(self) -> str:
+        """Return the epoch of the log, a new one if there is none."""
+        client: Any = self._server.client
+        client.set(self._keys.epoch, secrets.token_hex(8), nx=True)
+        return str(client.get(self._keys.epoch).decode())
+
+    def _ask(self, question: Callable[[], _Value]) -> _Value:
+        """Call a function that asks Redis. Raises HistoryUnavailable."""
+        with unavailable(self._server.url):
+            return question()

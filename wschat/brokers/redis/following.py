@@ -1,0 +1,131 @@
+"""The rooms that have subscribers in this process: how far each was delivered, and which results wait for that."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from wschat.brokers.base import TOPIC, Message, Subscriber
+from wschat.brokers.callbacks import call_logged
+
+Report = Callable[[], None]
+"""Tells publishers their results."""
+
+
+class RoomState(NamedTuple):
+    """What Redis says about a room."""
+
+    last: int
+    """The number of the last message."""
+    topic: Message | None
+    """The entry that set the topic; None for no topic."""
+    exists: bool
+    """True if the room has a log."""
+
+
+class _FollowedRoom:
+    """A room with subscribers, guarded by the lock of `FollowedRooms`."""
+
+    def __init__(self, state: RoomState) -> None:
+        self.last = state.last
+        self.topic = state.topic
+        self.subscribers: list[Subscriber] = []
+        self.reports: deque[tuple[int, Report]] = deque()  # each with the number that must have been delivered
+
+
+class FollowedRooms:
+    """All rooms with subscribers in this process. Its methods may be called from any thread."""
+
+    def __init__(self, load: Callable[[str], RoomState]) -> None:
+        """`load` asks Redis for the state of a room. It may wait, and is called without the lock."""
+        self._load = load
+        # Guards the two below, with the entries of _rooms. The locks of subscribers are acquired while it is held.
+        self._followed_lock = threading.Lock()
+        self._rooms: dict[str, _FollowedRoom] = {}
+        self._changes = 0
+
+    def subscribe(self, room: str, subscriber: Subscriber) -> tuple[int, bool]:
+        """Add a subscriber. Return the last number of the room, and True if the room was not followed before."""
+        with self._followed_lock:
+            known = self._rooms.get(room)
+            if known is not None:
+                known.subscribers.append(subscriber)
+                return known.last, False
+        state = self._load(room)
+        with self._followed_lock:
+            entry = self._rooms.get(room)
+            is_new = entry is None
+            if entry is None:
+                entry = self._rooms[room] = _FollowedRoom(state)
+                self._changes += 1
+            entry.subscribers.append(subscriber)
+            return entry.last, is_new
+
+    def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
+        """Remove a subscriber. With the last one, the room is followed no longer."""
+        reports: list[Report] = []
+        with self._followed_lock:
+            entry = self._rooms[room]
+            entry.subscribers.remove(subscriber)
+            if not entry.subscribers:
+                del self._rooms[room]
+                self._changes += 1
+                reports = [report for _, report in entry.reports]
+        for report in reports:
+            report()
+
+    def state(self, room: str) -> tuple[int, Message | None] | None:
+        """Return the last number that was delivered and the topic of that time; None if the room is not followed."""
+        with self._followed_lock:
+            entry = self._rooms.get(room)
+            return None if entry is None else (entry.last, entry.topic)
+
+    def positions(self, known_changes: int) -> tuple[int, dict[str, int] | None]:
+        """Return the number of times that a room was added or removed, and if it is another one, the last number of each room."""
+        with self._followed_lock:
+            if self._changes == known_changes:
+                return known_changes, None
+            return self._changes, {name: entry.last for name, entry in self._rooms.items()}
+
+    def deliver(self, room: str, last: int, messages: Sequence[Message]) -> int:
+        """Give the next messages to the subscribers of a room, and then results to their publishers. Return the new last number.
+
+        `last` is the number of the last entry that was read, whether or not it could be read.
+        """
+        with self._followed_lock:
+            entry = self._rooms.get(room)
+            if entry is None:
+                return last
+            new = [message for message in messages if message.seq > entry.last]
+            entry.last = max(entry.last, last)
+            for message in new:
+                if message.kind == TOPIC:
+                    entry.topic = message if message.text else None
+            receivers = list(entry.subscribers) if new else []
+            for subscriber in receivers:
+                call_logged(subscriber.on_messages, new)
+            reports: list[Report] = []
+            while entry.reports and entry.reports[0][0] <= entry.last:
+                reports.append(entry.reports.popleft()[1])
+            delivered = entry.last
+        for subscriber in receivers:
+            call_logged(subscriber.flush)
+        for report in reports:
+            report()
+        return delivered
+
+    def report_after(self, room: str, seq: int, report: Report) -> None:
+        """Call `report` once the message of this number was delivered, or at once if the room is not followed. Numbers must increase."""
+        with self._followed_lock:
+            entry = self._rooms.get(room)
+            if entry is not None and entry.last < seq:
+                entry.reports.append((seq, report))
+                return
+        report()
+
+    def has_reports(self) -> bool:
+        """Return True if results wait for a delivery."""
+        with self._followed_lock:
+            return any(entry.reports for entry in self._rooms.values())

@@ -1,0 +1,49 @@
+"""The hash of rules: a field is the JSON of room, kind and subject, its value that of the end and the moderator."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis
+
+from wschat.brokers.base import Rule
+
+logger = logging.getLogger("wschat.brokers")
+
+
+def read_rules(client: Redis, key: str) -> list[Rule]:
+    """Return all rules. Logs those that cannot be read. Raises RedisError."""
+    stored: Any = client.hgetall(key)
+    rules = [_rule(field, value) for field, value in stored.items()]
+    readable = [rule for rule in rules if rule is not None]
+    if len(readable) < len(rules):
+        logger.error("%d rules in Redis cannot be read and do not hold", len(rules) - len(readable))
+    return readable
+
+
+def set_rules(client: Redis, key: str, rules: Sequence[Rule]) -> None:
+    """Store rules. Raises RedisError."""
+    if rules:
+        client.hset(key, mapping={_field(rule): json.dumps([rule.until, rule.by]) for rule in rules})
+
+
+def delete_rules(client: Redis, key: str, rules: Sequence[Rule]) -> None:
+    """Delete rules. Raises RedisError."""
+    if rules:
+        client.hdel(key, *map(_field, rules))
+
+
+def _field(rule: Rule) -> str:
+    return json.dumps([rule.room, rule.kind, rule.subject])
+
+
+def _rule(field: bytes, value: bytes) -> Rule | None:
+    try:
+        room, kind, subject = json.loads(field)
+        until, by = json.loads(value)
+        return Rule(str(room), str(kind), str(subject), float(until), str(by))
+    except (TypeError, ValueError):
+        return None

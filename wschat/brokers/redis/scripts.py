@@ -1,0 +1,109 @@
+"""What Redis runs as one step, in Lua. Each script names its keys and arguments.
+
+The scripts use nothing newer than Redis 7.0, and the clock of Redis, never that of a node.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha1
+
+BATCH_SECONDS = 3600
+"""For this many seconds, Redis remembers the results of a node's last batch in a room."""
+
+# A batch that is sent again, because the connection was lost before its reply, has the results of the first time. If Redis has lost the
+# hash of a room but not its stream, as it may with a `maxmemory-policy`, the numbers go on after those of the stream.
+APPEND = f"""
+local batch_id, floor, most_messages, oldest_age, most_keys = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local room_key, log_key, keys_key, key_order_key, batch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+local stored = redis.call('GET', batch_key)
+if stored then
+    local id, reply = cmsgpack.unpack(stored)
+    if id == batch_id then return reply end
+end
+
+local room = redis.call('HMGET', room_key, 'last', 'time')
+local last, last_time = tonumber(room[1]), tonumber(room[2]) or 0
+if not last then
+    if floor == '' then return false end
+    last = tonumber(floor)
+    local newest = redis.call('XREVRANGE', log_key, '+', '-', 'COUNT', 1)[1]
+    if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+'))) end
+end
+
+local now = redis.call('TIME')
+now = now[1] + now[2] / 1e6
+local time = string.format('%.6f', math.max(now, last_time))
+local topic
+local reply = {{string.format('%.6f', now)}}
+for at = 6, #ARGV, 5 do
+    local key, digest, sender, text, kind = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    local known = key ~= '' and redis.call('HGET', keys_key, key)
+    if known then
+        reply[#reply + 1] = string.sub(known, 1, 8) == digest and -tonumber(string.sub(known, 9)) or 0
+    else
+        last = last + 1
+        local number = string.format('%.0f', last)
+        redis.call('XADD', log_key, number .. '-0', 's', sender, 't', text, 'w', time, 'k', kind)
+        if key ~= '' then
+            redis.call('HSET', keys_key, key, digest .. number)
+            redis.call('RPUSH', key_order_key, number .. ' ' .. key)
+        end
+        if kind == 'topic' then topic = {{number, sender, text}} end
+        reply[#reply + 1] = last
+    end
+end
+
+redis.call('HSET', room_key, 'last', string.format('%.0f', last), 'time', time)
+if topic and topic[3] ~= '' then
+    redis.call('HSET', room_key, 'topic_seq', topic[1], 'topic_sender', topic[2], 'topic_text', topic[3], 'topic_time', time)
+elseif topic then
+    redis.call('HDEL', room_key, 'topic_seq', 'topic_sender', 'topic_text', 'topic_time')
+end
+redis.call('SET', batch_key, cmsgpack.pack(batch_id, reply), 'EX', {BATCH_SECONDS})
+
+if most_messages > 0 then redis.call('XTRIM', log_key, 'MAXLEN', '~', most_messages) end
+local function is_old(entry) return tonumber(entry[2][6]) < now - oldest_age end
+local oldest = oldest_age > 0 and redis.call('XRANGE', log_key, '-', '+', 'COUNT', 1)[1]
+if oldest and is_old(oldest) then
+    for _, entry in ipairs(redis.call('XRANGE', log_key, '-', '+', 'COUNT', 100)) do
+        if not is_old(entry) then break end
+        redis.call('XDEL', log_key, entry[1])
+    end
+end
+local first = redis.call('LINDEX', key_order_key, 0)
+while first and tonumber(string.match(first, '^%d+')) <= last - most_keys do
+    redis.call('LPOP', key_order_key)
+    redis.call('HDEL', keys_key, string.match(first, '^%d+ (.*)$'))
+    first = redis.call('LINDEX', key_order_key, 0)
+end
+return reply
+"""
+"""Appends the drafts of one room.
+
+Keys: those of the room, and that of the batch. Arguments: id of the batch; the floor, or "" if it was not read; the most messages and the
+greatest age in seconds to be kept, 0 for no limit; the most idempotency keys; then for each draft "k" and its key, or "" for none; the
+digest, the sender, the text and the kind.
+
+Returns nil, and does nothing, if the room does not exist and no floor was given. Otherwise the time, and for each draft the number of the
+new message; minus the number of the message that was appended with this key before; or 0 if that one has another text.
+"""
+
+RAISE_FLOOR = """
+local floor = tonumber(redis.call('GET', KEYS[1])) or 0
+if tonumber(ARGV[1]) > floor then redis.call('SET', KEYS[1], ARGV[1]) end
+"""
+"""Key: the floor. Argument: a number that it must not be below."""
+
+FORGET = """
+if redis.call('HGET', KEYS[1], 'last') ~= ARGV[1] then return 0 end
+return redis.call('DEL', unpack(KEYS))
+"""
+"""Deletes the keys of a room, unless it has a message after the last number that is given."""
+
+
+@cache
+def sha_of(script: str) -> str:
+    """Return the name by which EVALSHA knows a script."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,131 @@
+"""The connections to Redis or Valkey, by a URL: from where, with which limits, and if the server can be used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.retry import Retry
+
+from wschat.brokers.redis.keys import DEFAULT_PREFIX, Keys
+from wschat.errors import HistoryUnavailable, UsageError
+
+logger = logging.getLogger("wschat.brokers")
+
+SCHEMES = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "redis+unix": "unix",
+    "valkey+unix": "unix",
+}
+"""The schemes of URLs, and those that redis-py has for them."""
+BLOCK_SECONDS = 5.0
+"""How long the reader waits in Redis; then it asks again, so that it notices a server that is gone without a word."""
+
+_TIMEOUT = 5.0  # seconds for a command, for a connection, and for a free one of the pool
+_MAX_CONNECTIONS = 16  # besides the reader's
+_MIN_VERSION = (7, 0)
+_RAW_REPLIES = ("XRANGE", "XREVRANGE", "XREAD")  # as Redis sends them: redis-py would make dictionaries of the entries
+
+
+class _Address(NamedTuple):
+    url: str  # for redis-py
+    shown: str  # without the password
+    prefix: str
+
+
+class Server:
+    """The connections of one broker. Raises UsageError for a URL or a server that cannot be used, and HistoryUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        address = _parse(url)
+        self.url = address.shown
+        """The URL, without the password."""
+        self.keys = Keys(address.prefix)
+        """The names of the keys."""
+        try:
+            self.client = _open(address.url, _TIMEOUT, _MAX_CONNECTIONS)
+            """For everything but the reader. From any thread."""
+            self.reader_client = _open(address.url, BLOCK_SECONDS + _TIMEOUT, 1)
+            """For the reader, whose commands wait in Redis."""
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"cannot use {self.url}: {error}") from None
+        self._check()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.connection_pool.disconnect()
+        self.reader_client.connection_pool.disconnect()
+
+    def _check(self) -> None:
+        try:
+            with unavailable(self.url):
+                info: Any = self.client.info()
+        except HistoryUnavailable as error:
+            raise (UsageError(str(error)) if isinstance(error.__cause__, AuthenticationError | ResponseError) else error) from None
+        version = info["redis_version"]
+        if tuple(map(int, version.split(".")[:2])) < _MIN_VERSION:
+            raise UsageError(f"{self.url} is Redis {version}; wschat needs {'.'.join(map(str, _MIN_VERSION))} or newer")
+        if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+            raise UsageError(
+                f"{self.url} would delete messages to save memory: its maxmemory-policy must be noeviction, not {info['maxmemory_policy']}"
+            )
+        if not info.get("aof_enabled"):
+            logger.warning("%s has no append-only file: if it crashes, messages are lost that were acknowledged", self.url)
+        elif self._appendfsync() == "everysec":
+            logger.warning("%s writes its append-only file once a second (appendfsync): a crash of its machine loses that second", self.url)
+
+    def _appendfsync(self) -> str:
+        """Return the setting, or "" if the user may not read it."""
+        try:
+            config: Any = self.client.config_get("appendfsync")
+            return str(config.get("appendfsync", ""))
+        except RedisError:
+            return ""
+
+
+@contextmanager
+def unavailable(url: str) -> Iterator[None]:
+    """Raise HistoryUnavailable for an error of Redis."""
+    try:
+        yield
+    except RedisError as error:
+        raise HistoryUnavailable(f"{url} cannot be used: {error}") from error
+
+
+def _parse(url: str) -> _Address:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in SCHEMES:
+        raise UsageError(f"the URL of a Redis server must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+    parts = urlsplit(f"{SCHEMES[scheme]}://{rest}")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    prefix = options.pop("prefix", DEFAULT_PREFIX)
+    shown = parts._replace(scheme=scheme, netloc=parts.netloc.rpartition("@")[2], query="")
+    return _Address(urlunsplit(parts._replace(query=urlencode(options))), urlunsplit(shown), prefix)
+
+
+def _open(url: str, timeout: float, max_connections: int) -> Redis:
+    """Return a client that sends each command once: what may be sent again is the caller's decision."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=_TIMEOUT,
+        socket_timeout=timeout,
+        socket_connect_timeout=_TIMEOUT,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        client_name="wschat",
+    )
+    client = Redis(connection_pool=pool)
+    for command in _RAW_REPLIES:
+        client.set_response_callback(command, lambda reply, **options: reply)
+    return client
