@@ -172,29 +172,32 @@ class MessageLog(ABC):
     def last_seq(self, room: str) -> int:
         """Return the number of the last message of a room, kept or not.
 
-        For an unknown room, it is the highest number of any forgotten room, or 0.
+        For an unknown room, it is the highest number of any forgotten room, or 0. May wait for a network, if the room has no subscriber
+        here, as the next methods do. Raises HistoryUnavailable.
         """
 
     @abstractmethod
     def topic(self, room: str) -> Message | None:
         """Return the last entry of a room whose kind is `TOPIC`; None if there is none, or if its text is empty.
 
-        Returns only an entry that the subscribers have got, and keeps it as long as the room, however old it is. Does not wait.
+        Returns only an entry that the subscribers have got, and keeps it as long as the room, however old it is. Waits and raises as
+        `last_seq`.
         """
 
     @abstractmethod
     def has_room(self, room: str) -> bool:
-        """Return True if a message was appended to the room and the room is not forgotten."""
+        """Return True if a message was appended to the room and the room is not forgotten. May wait. Raises HistoryUnavailable."""
 
     @abstractmethod
     def count_rooms(self) -> int:
-        """Return the number of rooms for which `has_room` is true."""
+        """Return the number of rooms for which `has_room` is true. May wait. Raises HistoryUnavailable."""
 
     @abstractmethod
     def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
         """Return names and last numbers of rooms for which `has_room` is true, sorted by name: `limit` at most.
 
-        Starts with the first name that sorts after `after`, or the first of all for None. Takes time for the returned rooms only.
+        Starts with the first name that sorts after `after`, or the first of all for None. Takes time for the returned rooms only,
+        and may wait. Raises HistoryUnavailable.
         """
 
 
@@ -203,11 +206,14 @@ class Subscriptions(ABC):
 
     @abstractmethod
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        """Deliver all messages of a room to a subscriber from now on. Return the room's last number: the first message is the next one."""
+        """Deliver all messages of a room to a subscriber from now on. Return the room's last number: the first message is the next one.
+
+        May wait for a network. Raises HistoryUnavailable.
+        """
 
     @abstractmethod
     def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
-        """Stop delivering messages of a room to a subscriber. A delivery by another thread may still be in progress."""
+        """Stop delivering messages of a room to a subscriber. Never waits. A delivery by another thread may still be in progress."""
 
 
 class Presence(ABC):

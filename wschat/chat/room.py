@@ -29,17 +29,35 @@ class Room:
         """The members whom the others were not told of yet: new messages reach none of their sessions so far."""
         self._broker = broker
         self._moderators = moderators
-        # Guards the four below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
+        self._opening_lock = threading.Lock()  # held by the thread that opens the room; taken before all others
+        # Guards all below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
         self._delivery_lock = threading.Lock()
+        self._is_subscribed = self._is_closed = False
         self._hubs = {dialect: Hub() for dialect in dialects}
         self._delivered_meanwhile: list[list[Message]] = []  # a list for each session that is reading the past
         self._last = 0
         self._topic: Message | None = None  # the last entry that set the topic, or cleared it
-        last = broker.subscribe(name, self)
-        topic = broker.topic(name)
+
+    def open(self) -> None:
+        """Subscribe to the log, unless that was done. May wait for a network. Raises HistoryUnavailable."""
+        with self._opening_lock:
+            if self._is_subscribed:
+                return
+            last = self._broker.subscribe(self.name, self)
+            topic = self._broker.topic(self.name)
+            with self._delivery_lock:
+                self._last = max(self._last, last)  # messages may have been delivered meanwhile
+                self._topic = self._topic or topic
+                self._is_subscribed, is_closed = True, self._is_closed
+        if is_closed:
+            self._broker.unsubscribe(self.name, self)
+
+    def close(self) -> None:
+        """End the subscription, also one that another thread is about to make. For a room without sessions; never waits."""
         with self._delivery_lock:
-            self._last = max(self._last, last)  # messages may have been delivered meanwhile
-            self._topic = self._topic or topic
+            self._is_closed, is_subscribed = True, self._is_subscribed
+        if is_subscribed:
+            self._broker.unsubscribe(self.name, self)
 
     @property
     def audience(self) -> int:

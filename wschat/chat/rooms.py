@@ -58,7 +58,7 @@ class Rooms:
     def join(self, name: str, session: Session, resume: Resume | None = None, *, greeting: str | None = None) -> None:
         """Add a session to a room, and send it the past that `resume` asks for, or else a greeting.
 
-        Reads from the broker if it does. Raises HistoryUnavailable, and Rejected for too many rooms.
+        May wait for the broker. Raises HistoryUnavailable, and Rejected for too many rooms.
         """
         self._join(name, session, lambda room: room.admit(session, resume, greeting))
 
@@ -70,6 +70,7 @@ class Rooms:
         was_in = name in session.rooms
         room = self._register(name, session)
         try:
+            room.open()
             admit(room)
         except BaseException:
             if not was_in:
@@ -172,7 +173,7 @@ class Rooms:
         if not room.sessions:
             del self._rooms[room.name]
             self._names.remove(room.name)
-            self._broker.unsubscribe(room.name, room)
+            room.close()
 
 
 def _is_unnamed(session: Session, member: str | None) -> bool:

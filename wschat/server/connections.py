@@ -54,7 +54,7 @@ class Connections(ForkAware):
         self._watch_forks()
 
     def _make_locks(self) -> None:
-        # Guards all other attributes. Reentrant, because a signal handler may stop the server. Taken before the outboxes' locks.
+        # Guards all other attributes. Reentrant, because a signal handler may stop the server. Taken before those of outboxes and counters.
         # A plain lock for `with`: entering a Condition costs two more calls, and each opening enters it several times.
         self._connections_lock = threading.RLock()
         self._removed = threading.Condition(self._connections_lock)  # notified when `close_all` may return
@@ -164,10 +164,10 @@ class Connections(ForkAware):
             self._idle.remove(sock)
             self._aborted_idle.discard(sock)
             self._uncount(sock)
+            if peer is not None:
+                counters.count_closed()  # before `close_all` returns
             if len(self._peers) <= len(self._stopping):
                 self._removed.notify_all()
-        if peer is not None:
-            counters.count_closed()
 
     def abort_http(self, sock: socket.socket) -> None:
         """Shut a connection down if it is plain HTTP. Does nothing to a WebSocket or an event stream."""
