@@ -63,15 +63,19 @@ class RecordingPublisher:
 
 
 class RecordingSubscriber:
-    """A subscriber that records messages, and how many of them it has been asked to flush."""
+    """A subscriber that records messages, how many of them it has been asked to flush, and changes of members as `+name` and `-name`."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.members: list[str] = []
         self.sent = 0
         self._sending = threading.Lock()  # guards `sent`
 
     def on_messages(self, messages: Sequence[Message]) -> None:
         self.messages.extend(messages)
+
+    def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
+        self.members += [*(f"+{name}" for name in joined), *(f"-{name}" for name in left)]
 
     def flush(self) -> None:
         with self._sending:

@@ -131,8 +131,11 @@ class Subscriber(Protocol):
     def on_messages(self, messages: Sequence[Message]) -> None:
         """Called with the next messages of the room: durable, and in order. A lock of the broker is held: must not wait or append."""
 
+    def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
+        """Called when members of other processes have entered or left the room. A lock of the broker is held: must not wait or append."""
+
     def flush(self) -> None:
-        """Called after `on_messages`, to send what it got. No lock is held; must not wait or append."""
+        """Called after one of the others, to send what it got. No lock is held; must not wait or append."""
 
 
 class MessageLog(ABC):
@@ -217,15 +220,18 @@ class Subscriptions(ABC):
 
 
 class Presence(ABC):
-    """The members of all rooms. A member may be in a room more than once, as with several connections."""
+    """The members of all rooms. A member may be in a room more than once, as with several connections. No method waits.
+
+    Of a broker for several processes, the members in other processes are known of rooms that have a subscriber here, a moment later.
+    """
 
     @abstractmethod
     def add_member(self, room: str, member: str) -> bool:
-        """Add a member to a room once more. Return True if it was not in the room."""
+        """Add a member to a room once more. Return True if it was not in the room, in no process."""
 
     @abstractmethod
     def remove_member(self, room: str, member: str) -> bool:
-        """Undo one `add_member`. Return True if the member is no longer in the room."""
+        """Undo one `add_member`. Return True if the member is no longer in the room, in no process."""
 
     @abstractmethod
     def count_members(self, room: str) -> int:

@@ -56,6 +56,9 @@ class _Publisher:
         """Take the next messages from the broker."""
         self.messages.update((message.seq, message) for message in messages)
 
+    def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
+        """Do nothing."""
+
     def flush(self) -> None:
         """Do nothing: nothing is sent on."""
 

@@ -11,7 +11,7 @@ from wschat.chat.dialects.base import Dialect
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.past import Replay, Resume, read_past
 from wschat.chat.sessions import Session
-from wschat.events import Event
+from wschat.events import Event, MemberEvent
 from wschat.hub import Hub, Member
 
 
@@ -92,6 +92,13 @@ class Room:
                 if not hub.is_deserted:
                     for message in messages:
                         hub.add(dialect.message(message))
+
+    def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
+        """Take changes of the members in other processes from the broker."""
+        for member in joined:
+            self.add(MemberEvent(self.name, member, "join"))
+        for member in left:
+            self.add(MemberEvent(self.name, member, "leave"))
 
     def flush(self) -> None:
         """Send the messages and replies that were added, now or when the calling thread uncorks."""

@@ -128,7 +128,7 @@ class Appender:
     def _execute(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
         with self._server.client.pipeline(transaction=False) as pipeline:
             for room, pending in rooms.items():
-                keys = (*self._server.keys.of_room(room), self._server.keys.batch(room, self._node))
+                keys = (*self._server.keys.of_room(room)[:4], self._server.keys.batch(room, self._node))
                 arguments = [batch_id, floors.get(room, ""), *self._limits, *_arguments_of(pending)]
                 pipeline.evalsha(sha_of(APPEND), len(keys), *keys, *arguments)
             replies = dict(zip(rooms, pipeline.execute(raise_on_error=False), strict=True))

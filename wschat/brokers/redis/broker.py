@@ -17,10 +17,11 @@ from redis.exceptions import RedisError
 
 from wschat.brokers.base import Broker, Draft, Message, Publisher, Retention, Rule, Subscriber
 from wschat.brokers.paging import page_of
-from wschat.brokers.presence import LocalPresence
+from wschat.brokers.redis.announcer import Announcer
 from wschat.brokers.redis.appender import Appender
 from wschat.brokers.redis.clock import RedisClock
-from wschat.brokers.redis.following import FollowedRooms, RoomState
+from wschat.brokers.redis.following import NO_EVENT, FollowedRooms, RoomState
+from wschat.brokers.redis.members import Members
 from wschat.brokers.redis.reader import Reader
 from wschat.brokers.redis.room_log import TOPIC_FIELDS, read_messages, topic_of
 from wschat.brokers.redis.rules import delete_rules, read_rules, set_rules
@@ -34,10 +35,10 @@ _CHECK_SECONDS = 60
 _Value = TypeVar("_Value")
 
 
-class RedisBroker(ForkAware, LocalPresence, Broker):
+class RedisBroker(ForkAware, Broker):
     """Keeps the log and the rules in Redis, by a URL. Raises UsageError if the server cannot be used, and HistoryUnavailable.
 
-    Any number of processes may open the same log. The members of its rooms are those of this process.
+    Any number of processes, which are called nodes, may open the same log.
     """
 
     def __init__(self, url: str, retention: Retention | None = None) -> None:
@@ -49,9 +50,11 @@ class RedisBroker(ForkAware, LocalPresence, Broker):
             self._keys = self._server.keys
             self.clock: RedisClock = RedisClock(self._ask(self._read_time))
             self.epoch = self._ask(self._read_epoch)
-            self._followed = FollowedRooms(self._load)
             node = secrets.token_hex(8)
+            self._members = Members(node)
+            self._followed = FollowedRooms(self._load_with_members, self._members)
             try:
+                self._announcer = opened.enter_context(contextlib.closing(Announcer(self._server, node, self._members)))
                 self._reader = opened.enter_context(contextlib.closing(Reader(self._server, node, self._followed)))
                 self._appender = Appender(self._server, node, self._retention, self._followed, self.clock)
             except OSError as error:
@@ -68,6 +71,7 @@ class RedisBroker(ForkAware, LocalPresence, Broker):
             return  # the threads do not run any more; acknowledged messages are in Redis
         self._appender.close()
         self._reader.close()
+        self._announcer.close()
         self._server.close()
 
     def _leave_to_parent(self) -> None:
@@ -152,6 +156,20 @@ class RedisBroker(ForkAware, LocalPresence, Broker):
     def unsubscribe(self, room: str, subscriber: Subscriber) -> None:
         self._followed.unsubscribe(room, subscriber)
 
+    # Presence
+
+    def add_member(self, room: str, member: str) -> bool:
+        return self._members.add_member(room, member)
+
+    def remove_member(self, room: str, member: str) -> bool:
+        return self._members.remove_member(room, member)
+
+    def count_members(self, room: str) -> int:
+        return self._members.count_members(room)
+
+    def members(self, room: str) -> list[str]:
+        return self._members.members(room)
+
     # Rules
 
     def rules(self) -> list[Rule]:
@@ -173,6 +191,15 @@ class RedisBroker(ForkAware, LocalPresence, Broker):
             (last, *topic), floor = self._ask(pipeline.execute)
         exists = last is not None
         return RoomState(int(last if exists else floor or 0), topic_of(room, topic), exists)
+
+    def _load_with_members(self, room: str) -> RoomState:
+        state, keys = self._load(room), self._keys.of_room(room)
+        with self._server.client.pipeline() as pipeline:
+            pipeline.hkeys(keys.members)
+            pipeline.xrevrange(keys.events, count=1)
+            fields, newest = self._ask(pipeline.execute)
+        members = [(node, name) for node, _, name in (field.decode().partition(" ") for field in fields)]
+        return state._replace(members=members, last_event=newest[0][0] if newest else NO_EVENT)
 
     def _read_time(self) -> float:
         seconds, microseconds = self._server.client.time()

@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from wschat.brokers.base import TOPIC, Message, Subscriber
 from wschat.brokers.callbacks import call_logged
+from wschat.brokers.redis.members import MemberEvent, Members, UnionChange
+
+NO_EVENT = b"0-0"
+"""An id before those of all entries of a stream."""
 
 Report = Callable[[], None]
 """Tells publishers their results."""
@@ -23,6 +27,19 @@ class RoomState(NamedTuple):
     """The entry that set the topic; None for no topic."""
     exists: bool
     """True if the room has a log."""
+    members: Sequence[tuple[str, str]] = ()
+    """The nodes and names of the members."""
+    last_event: bytes = NO_EVENT
+    """The id of the last change of the members."""
+
+
+class Position(NamedTuple):
+    """How far a room was delivered."""
+
+    last: int
+    """The number of the last message."""
+    last_event: bytes
+    """The id of the last change of the members."""
 
 
 class _FollowedRoom:
@@ -30,6 +47,7 @@ class _FollowedRoom:
 
     def __init__(self, state: RoomState) -> None:
         self.last = state.last
+        self.last_event = state.last_event
         self.topic = state.topic
         self.subscribers: list[Subscriber] = []
         self.reports: deque[tuple[int, Report]] = deque()  # each with the number that must have been delivered
@@ -38,10 +56,11 @@ class _FollowedRoom:
 class FollowedRooms:
     """All rooms with subscribers in this process. Its methods may be called from any thread."""
 
-    def __init__(self, load: Callable[[str], RoomState]) -> None:
-        """`load` asks Redis for the state of a room. It may wait, and is called without the lock."""
+    def __init__(self, load: Callable[[str], RoomState], members: Members) -> None:
+        """`load` asks Redis for the state of a room, with its members. It may wait, and is called without the lock."""
         self._load = load
-        # Guards the two below, with the entries of _rooms. The locks of subscribers are acquired while it is held.
+        self._members = members
+        # Guards the two below, with the entries of _rooms. The locks of subscribers and of _members are acquired while it is held.
         self._followed_lock = threading.Lock()
         self._rooms: dict[str, _FollowedRoom] = {}
         self._changes = 0
@@ -60,6 +79,7 @@ class FollowedRooms:
             if entry is None:
                 entry = self._rooms[room] = _FollowedRoom(state)
                 self._changes += 1
+                self._members.replace(room, state.members)
             entry.subscribers.append(subscriber)
             return entry.last, is_new
 
@@ -72,6 +92,7 @@ class FollowedRooms:
             if not entry.subscribers:
                 del self._rooms[room]
                 self._changes += 1
+                self._members.forget_others(room)
                 reports = [report for _, report in entry.reports]
         for report in reports:
             report()
@@ -82,12 +103,34 @@ class FollowedRooms:
             entry = self._rooms.get(room)
             return None if entry is None else (entry.last, entry.topic)
 
-    def positions(self, known_changes: int) -> tuple[int, dict[str, int] | None]:
-        """Return the number of times that a room was added or removed, and if it is another one, the last number of each room."""
+    def positions(self, known_changes: int) -> tuple[int, dict[str, Position] | None]:
+        """Return the number of times that a room was added or removed, and if it is another one, the position in each room."""
         with self._followed_lock:
             if self._changes == known_changes:
                 return known_changes, None
-            return self._changes, {name: entry.last for name, entry in self._rooms.items()}
+            return self._changes, {name: Position(entry.last, entry.last_event) for name, entry in self._rooms.items()}
+
+    def deliver_members(self, room: str, events: Sequence[MemberEvent], last_event: bytes) -> None:
+        """Note changes of the members on other nodes, up to an id, and tell the subscribers."""
+        self._tell(room, last_event, lambda: self._members.apply(room, events))
+
+    def reload_members(self, room: str) -> None:
+        """Read the members anew, because changes may have been missed, and tell the subscribers. Waits for Redis."""
+        state = self._load(room)
+        self._tell(room, state.last_event, lambda: self._members.replace(room, state.members))
+
+    def _tell(self, room: str, last_event: bytes, update: Callable[[], UnionChange]) -> None:
+        with self._followed_lock:
+            entry = self._rooms.get(room)
+            if entry is None:
+                return
+            entry.last_event = last_event
+            change = update()
+            receivers = list(entry.subscribers) if change.joined or change.left else []
+            for subscriber in receivers:
+                call_logged(subscriber.on_members, *change)
+        for subscriber in receivers:
+            call_logged(subscriber.flush)
 
     def deliver(self, room: str, last: int, messages: Sequence[Message]) -> int:
         """Give the next messages to the subscribers of a room, and then results to their publishers. Return the new last number.

@@ -19,6 +19,10 @@ class RoomKeys(NamedTuple):
     """A hash: for each idempotency key the digest, which has 8 bytes, and the number of its message."""
     key_order: str
     """A list: number, space and key, the oldest first."""
+    members: str
+    """A hash: its fields are node, space and name, its values mean nothing."""
+    events: str
+    """A stream of the changes of `members`. An entry has the id of the one before, the node, `+` or `-`, and the name. Expires."""
 
 
 class Keys:
@@ -36,13 +40,19 @@ class Keys:
         """A hash of the rules, as JSON."""
         self.maintenance = f"{prefix}maintenance"
         """A string: the node that does the maintenance at present. Expires."""
+        self.nodes = f"{prefix}nodes"
+        """A sorted set of the nodes, by the time when their leases end."""
         self.check = f"{prefix}check"
         """A string without a meaning, which is written to find out if that is possible. Expires."""
 
     def of_room(self, name: str) -> RoomKeys:
         """Return the keys of a room."""
         base = self._base(name)
-        return RoomKeys(f"{base}room", f"{base}log", f"{base}keys", f"{base}key-order")
+        return RoomKeys(*(f"{base}{kind}" for kind in ("room", "log", "keys", "key-order", "members", "events")))
+
+    def rooms_of(self, node: str) -> str:
+        """Return the key of a set: the names of the rooms in which a node has members."""
+        return f"{self._prefix}rooms-of:{node}"
 
     def batch(self, name: str, node: str) -> str:
         """Return the key of a string: the last batch that a node has appended to a room, with its results. Expires."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from wschat.brokers.redis.following import FollowedRooms
-from wschat.brokers.redis.room_log import Execute, message_of, seq_of
+from wschat.brokers.redis.following import NO_EVENT, FollowedRooms
+from wschat.brokers.redis.room_log import Execute, member_event_of, message_of, seq_of
 from wschat.brokers.redis.server import BLOCK_SECONDS, Server
 from wschat.daemons import start_daemon
 
 logger = logging.getLogger("wschat.brokers")
 
-# The most messages of each room in one read.
-_MAX_MESSAGES = 250
+# The most entries of each stream in one read.
+_MAX_ENTRIES = 250
 # Seconds between two attempts while Redis cannot be reached.
 _PAUSE = 0.2
 # `close` waits at most this many seconds for messages whose publishers wait for their results.
@@ -33,11 +35,11 @@ class Reader:
     def __init__(self, server: Server, node: str, followed: FollowedRooms) -> None:
         self._server = server
         self._followed = followed
-        self._wake_key = server.keys.wake_up(node)
-        self._woken_by = b"0-0"  # the id of the last wake-up
+        self._wake_key = server.keys.wake_up(node).encode()
+        self._woken_by = NO_EVENT  # the id of the last wake-up
         self._changes = -1
-        self._positions: dict[bytes, int] = {}  # the last delivered number, by key
-        self._rooms: dict[bytes, str] = {}  # the rooms of these keys
+        self._ids: dict[bytes, bytes] = {}  # the last id of each stream, by key
+        self._streams: dict[bytes, Callable[[list[Any]], None]] = {}  # what takes the entries, by key
         self._give_up_at: float | None = None  # set by `close`
         self._is_closing = threading.Event()
         self._execute: Execute = server.reader_client.execute_command
@@ -67,10 +69,11 @@ class Reader:
                     logger.warning("%s can be read again", self._server.url)
                 has_failed = False
             except RedisError as error:
-                if not has_failed:
+                if has_failed:
+                    self._pause()
+                else:
                     logger.error("%s cannot be read: %s", self._server.url, error)
                 has_failed = True
-                self._pause()
 
     def _pause(self) -> None:
         """Wait before the next attempt: until `close` at most, and while that waits, all the same."""
@@ -83,23 +86,37 @@ class Reader:
 
     def _read(self) -> None:
         """Wait for messages, and deliver them."""
-        self._update_positions()
-        keys = [self._wake_key, *self._positions]
-        ids = [self._woken_by, *(f"{last}-0" for last in self._positions.values())]
+        self._update_streams()
         block = int(BLOCK_SECONDS * 1000) if self._give_up_at is None else 100
-        found: Any = self._execute("XREAD", "COUNT", _MAX_MESSAGES, "BLOCK", block, "STREAMS", *keys, *ids)
+        keys, ids = [self._wake_key, *self._ids], [self._woken_by, *self._ids.values()]
+        found: Any = self._execute("XREAD", "COUNT", _MAX_ENTRIES, "BLOCK", block, "STREAMS", *keys, *ids)
         for key, entries in found or ():
-            room = self._rooms.get(key)
-            if room is None:
+            if key == self._wake_key:
                 self._woken_by = entries[-1][0]
             else:
-                messages = [message for entry in entries if (message := message_of(room, entry)) is not None]
-                self._positions[key] = self._followed.deliver(room, seq_of(entries[-1][0]), messages)
+                self._streams[key](entries)
+                self._ids[key] = entries[-1][0]
 
-    def _update_positions(self) -> None:
-        changes, positions = self._followed.positions(self._changes)
-        if positions is not None:
-            keys = {name: self._server.keys.of_room(name).log.encode() for name in positions}
-            self._rooms = {key: name for name, key in keys.items()}
-            self._positions = {keys[name]: last for name, last in positions.items()}
-            self._changes = changes
+    def _update_streams(self) -> None:
+        """Follow the rooms that have subscribers now."""
+        self._changes, positions = self._followed.positions(self._changes)
+        if positions is None:
+            return
+        self._ids, self._streams = {}, {}
+        for room, position in positions.items():
+            keys = self._server.keys.of_room(room)
+            log, events = keys.log.encode(), keys.events.encode()
+            self._ids |= {log: b"%d-0" % position.last, events: position.last_event}
+            self._streams |= {log: partial(self._take_messages, room), events: partial(self._take_events, room, events)}
+
+    def _take_messages(self, room: str, entries: list[Any]) -> None:
+        messages = [message for entry in entries if (message := message_of(room, entry)) is not None]
+        self._followed.deliver(room, seq_of(entries[-1][0]), messages)
+
+    def _take_events(self, room: str, key: bytes, entries: list[Any]) -> None:
+        before, events = zip(*map(member_event_of, entries), strict=True)
+        if before[0] == self._ids[key]:
+            self._followed.deliver_members(room, events, entries[-1][0])
+        else:
+            self._followed.reload_members(room)
+            self._changes = -1  # the position is another one

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from wschat.brokers.base import TOPIC, Message
+from wschat.brokers.redis.following import NO_EVENT
+from wschat.brokers.redis.members import MemberEvent
 
 # Entries of one XRANGE. Most pages take one; a page is full after one message if that is a long one.
 _CHUNK = 64
@@ -29,6 +31,12 @@ def message_of(room: str, entry: Sequence[Any]) -> Message | None:
         return Message(room, seq_of(entry_id), sender.decode(), text.decode(), float(time), kind.decode())
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def member_event_of(entry: Sequence[Any]) -> tuple[bytes, MemberEvent]:
+    """Return a change of a room's members from an entry of its events, and the id of the one before it."""
+    _, (_, before, _, node, _, sign, _, name) = entry
+    return before or NO_EVENT, MemberEvent(node.decode(), sign.decode(), name.decode())
 
 
 def topic_of(room: str, values: Sequence[bytes | None]) -> Message | None:

@@ -11,6 +11,10 @@ from hashlib import sha1
 BATCH_SECONDS = 3600
 """For this many seconds, Redis remembers the results of a node's last batch in a room."""
 
+# Of the events of a room, about this many are kept, and after a quiet day none. A node that has missed some reads the members anew.
+_MAX_EVENTS = 1000
+_EVENTS_SECONDS = 86_400
+
 # A batch that is sent again, because the connection was lost before its reply, has the results of the first time. If Redis has lost the
 # hash of a room but not its stream, as it may with a `maxmemory-policy`, the numbers go on after those of the stream.
 APPEND = f"""
@@ -101,6 +105,43 @@ if redis.call('HGET', KEYS[1], 'last') ~= ARGV[1] then return 0 end
 return redis.call('DEL', unpack(KEYS))
 """
 """Deletes the keys of a room, unless it has a message after the last number that is given."""
+
+
+_CHANGE_MEMBER = f"""
+local function change(node, sign, name)
+    local field = node .. ' ' .. name
+    local count
+    if sign == '+' then count = redis.call('HSET', KEYS[1], field, '') else count = redis.call('HDEL', KEYS[1], field) end
+    if count == 0 then return end
+    local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+    local before = newest and newest[1] or ''
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', {_MAX_EVENTS}, '*', 'b', before, 'n', node, 's', sign, 'm', name)
+    redis.call('EXPIRE', KEYS[2], {_EVENTS_SECONDS})
+end
+"""
+
+CHANGE_MEMBERS = f"""{_CHANGE_MEMBER}
+for at = 2, #ARGV, 2 do change(ARGV[1], ARGV[at], ARGV[at + 1]) end
+"""
+"""Adds and removes members of a room. Keys: its members and its events. Arguments: the node, then `+` or `-` and a name for each."""
+
+SET_MEMBERS = f"""{_CHANGE_MEMBER}
+local node, wanted = ARGV[1], {{}}
+for at = 2, #ARGV do wanted[ARGV[at]] = true end
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local name = string.sub(field, #node + 2)
+    if string.sub(field, 1, #node + 1) == node .. ' ' and not wanted[name] then change(node, '-', name) end
+end
+for at = 2, #ARGV do change(node, '+', ARGV[at]) end
+"""
+"""Makes the members that a node has in a room exactly these. Keys: its members and its events. Arguments: the node and the names."""
+
+RENEW_LEASE = """
+local now = tonumber(redis.call('TIME')[1])
+local is_new = redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+return {is_new, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10)}
+"""
+"""Renews the lease of a node. Key: the nodes. Arguments: the node and seconds. Returns 1 if it had none, and the nodes that are gone."""
 
 
 @cache

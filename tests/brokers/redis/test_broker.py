@@ -1,0 +1,140 @@
+"""Several nodes on one Redis server are one chat, also when connections are lost and Redis is restarted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.redis.conftest import NodeFactory
+from tests.brokers.wiring import RecordingPublisher, RecordingSubscriber, append, log_of, numbers, say, set_topic, texts, upto
+from tests.concurrency import eventually
+from tests.redis_server import RedisServer, running_redis
+from wschat.brokers.base import Draft, Rule
+from wschat.brokers.redis import appender
+from wschat.brokers.redis.broker import RedisBroker
+from wschat.errors import HistoryUnavailable
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that the test may stop."""
+    with running_redis(tmp_path / "own") as server:
+        yield server
+
+
+def test_what_one_node_appends_is_delivered_by_all_in_the_same_order(make_node: NodeFactory) -> None:
+    nodes = [make_node() for _ in range(3)]
+    subscribers = [RecordingSubscriber() for _ in nodes]
+    assert [node.subscribe("lobby", subscriber) for node, subscriber in zip(nodes, subscribers, strict=True)] == [0, 0, 0]
+
+    def talk(node: RedisBroker) -> list[object]:
+        return list(append(node, *(Draft("lobby", "alice", f"{number}") for number in range(200))))
+
+    with ThreadPoolExecutor(3) as pool:
+        results = [result for of_node in pool.map(talk, nodes) for result in of_node]
+    assert sorted(map(str, results)) == sorted(map(str, upto(600)))
+    eventually(lambda: all(subscriber.sent == 600 for subscriber in subscribers))
+    assert numbers(subscribers[0].messages) == upto(600)
+    assert subscribers[0].messages == subscribers[1].messages == subscribers[2].messages == log_of(nodes[0], "lobby")
+
+
+def test_a_room_that_nobody_follows_here_is_read_as_it_is_now(make_node: NodeFactory) -> None:
+    here, there = make_node(), make_node()
+    assert say(there, "tea", "one", "two") == [1, 2]
+    set_topic(there, "tea", "green")
+    assert here.last_seq("tea") == 3
+    assert texts(here.read_before("tea", None, 2)) == ["two", "green"]
+    topic = here.topic("tea")
+    assert topic is not None
+    assert topic.text == "green"
+    assert [here.has_room(room) for room in ("tea", "coffee")] == [True, False]
+    assert (here.rooms(None, 5), here.count_rooms()) == ([("tea", 3)], 1)
+
+
+def test_a_key_applies_on_every_node(make_node: NodeFactory) -> None:
+    here, there = make_node(), make_node()
+    assert say(here, "lobby", "one", key="k") == say(there, "lobby", "one", key="k") == [1]
+    assert numbers(log_of(here, "lobby")) == [1]
+
+
+def test_rules_are_shared(make_node: NodeFactory) -> None:
+    rule = Rule("lobby", "ban", "mallory", 0.0, "alice")
+    make_node().set_rules([rule])
+    assert make_node().rules() == [rule]
+
+
+def test_a_new_node_knows_the_epoch_of_the_others(make_node: NodeFactory) -> None:
+    assert make_node().epoch == make_node().epoch
+
+
+def test_messages_are_appended_once_although_connections_are_lost(make_node: NodeFactory, redis_server: RedisServer) -> None:
+    """The reply to a batch may be lost after Redis has carried it out."""
+    node, number = make_node(), 100
+    publisher, subscriber, is_over = RecordingPublisher(node), RecordingSubscriber(), threading.Event()
+    node.subscribe("lobby", subscriber)
+
+    def disconnect() -> None:
+        while not is_over.wait(0.01):
+            redis_server.client.client_kill_filter(_type="normal", skipme=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        disconnecting = pool.submit(disconnect)
+        for count in upto(number):
+            publisher.begin(Draft("lobby", "alice", f"{count}"))
+            publisher.wait_for(count)
+        is_over.set()
+        disconnecting.result()
+    assert [result for _, result in publisher.outcomes] == upto(number)
+    assert texts(subscriber.messages) == texts(log_of(node, "lobby")) == list(map(str, upto(number)))
+
+
+def test_a_restart_of_redis_is_a_delay(own_server: RedisServer) -> None:
+    with closing(RedisBroker(own_server.url)) as here, closing(RedisBroker(own_server.url)) as there:
+        publisher, subscriber = RecordingPublisher(here), RecordingSubscriber()
+        there.subscribe("lobby", subscriber)
+        for count in upto(3):
+            own_server.kill()
+            publisher.begin(*(Draft("lobby", "alice", f"{count}.{number}") for number in range(10)))
+            own_server.start()
+            publisher.wait_for(10 * count)
+        assert [result for _, result in publisher.outcomes] == upto(30)
+        eventually(lambda: subscriber.sent == 30)
+        assert numbers(subscriber.messages) == upto(30)
+
+
+def test_without_redis_nothing_is_acknowledged_and_reads_fail(own_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "_RETRY_SECONDS", 0.3)
+    with closing(RedisBroker(own_server.url)) as node:
+        say(node, "lobby", "one")
+        own_server.kill()
+        (result,) = say(node, "lobby", "two", key="k")
+        assert isinstance(result, HistoryUnavailable)
+        for ask in (lambda: node.read_before("lobby", None, 5), lambda: node.last_seq("lobby"), node.check, node.rules):
+            with pytest.raises(HistoryUnavailable, match="cannot be used"):
+                ask()
+        own_server.start()
+        assert say(node, "lobby", "two", key="k") == [2]
+        eventually(lambda: _can_write(node))  # callers share the result of a check for a second
+        assert texts(log_of(node, "lobby")) == ["one", "two"]
+
+
+def test_if_redis_has_no_memory_left_the_publisher_is_told_and_the_log_stays_whole(tmp_path: Path) -> None:
+    options = ("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+    with running_redis(tmp_path / "small", *options) as server, closing(RedisBroker(server.url)) as node:
+        results = [result for _ in range(100) for result in say(node, "lobby", "x" * 100_000)]
+        kept = [result for result in results if isinstance(result, int)]
+        assert 0 < len(kept) < 100
+        assert all(isinstance(result, HistoryUnavailable) for result in results[len(kept) :])
+        assert numbers(log_of(node, "lobby")) == kept == upto(len(kept))
+
+
+def _can_write(node: RedisBroker) -> bool:
+    try:
+        return node.check() == 0
+    except HistoryUnavailable:
+        return False
