@@ -24,6 +24,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}"
         self.client = redis.Redis(port=self.port)
         """A client of the tests' own."""
+        self._folder = folder
         self._command = [_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self._command += ["--appendonly", "yes", "--appendfsync", "always", *options]
         self._process: subprocess.Popen[bytes] | None = None
@@ -38,6 +39,17 @@ class RedisServer:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def copy_files(self, folder: Path) -> None:
+        """Copy what the server has written so far."""
+        shutil.copytree(self._folder, folder)
+
+    def go_back_to(self, folder: Path) -> None:
+        """Kill the server, and start it with files that were copied earlier: as after a failover to a replica that lagged behind."""
+        self.kill()
+        shutil.rmtree(self._folder)
+        shutil.copytree(folder, self._folder)
+        self.start()
 
     def _answers(self) -> bool:
         try:

@@ -63,11 +63,12 @@ class RecordingPublisher:
 
 
 class RecordingSubscriber:
-    """A subscriber that records messages, how many of them it has been asked to flush, and changes of members as `+name` and `-name`."""
+    """A subscriber that records messages, how many of them it has been asked to flush, and losses; members as `+name` and `-name`."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.members: list[str] = []
+        self.losses: list[int] = []
         self.sent = 0
         self._sending = threading.Lock()  # guards `sent`
 
@@ -76,6 +77,9 @@ class RecordingSubscriber:
 
     def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
         self.members += [*(f"+{name}" for name in joined), *(f"-{name}" for name in left)]
+
+    def on_lost(self, last: int, topic: Message | None) -> None:
+        self.losses.append(last)
 
     def flush(self) -> None:
         with self._sending:

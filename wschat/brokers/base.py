@@ -134,6 +134,12 @@ class Subscriber(Protocol):
     def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
         """Called when members of other processes have entered or left the room. A lock of the broker is held: must not wait or append."""
 
+    def on_lost(self, last: int, topic: Message | None) -> None:
+        """Called when the log has lost messages, and has another `epoch`: these are its last number and its topic now.
+
+        Otherwise like `on_messages`.
+        """
+
     def flush(self) -> None:
         """Called after one of the others, to send what it got. No lock is held; must not wait or append."""
 
@@ -149,7 +155,10 @@ class MessageLog(ABC):
     """The clock by which the age of messages is judged."""
 
     epoch: str
-    """An identifier of this log, of letters and digits. It changes only if the log was lost: then its numbers begin anew."""
+    """An identifier of this log, of letters and digits. It changes only if messages were lost: then their numbers are given again.
+
+    If that happens while the broker is open, `Subscriber.on_lost` follows.
+    """
 
     @abstractmethod
     def append(self, draft: Draft, publisher: Publisher) -> None:

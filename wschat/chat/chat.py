@@ -63,7 +63,7 @@ class Chat:
         self._budgets = budgets = budgets or Budgets()
         self._plain, self._v1 = Plain(), V1(budgets.rate)
         broker = broker or MemoryBroker(keeps_messages=False)
-        sse = Sse(broker.epoch)
+        sse = Sse(broker)
         moderation = Moderation(broker)
         rooms = Rooms((self._plain, self._v1, sse), broker, moderation.is_moderator)
         new_rooms = NewRooms(broker, max_rooms, rooms_per_address)

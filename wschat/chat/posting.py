@@ -59,6 +59,9 @@ class _Publisher:
     def on_members(self, joined: Sequence[str], left: Sequence[str]) -> None:
         """Do nothing."""
 
+    def on_lost(self, last: int, topic: Message | None) -> None:
+        """Do nothing: the outcome tells."""
+
     def flush(self) -> None:
         """Do nothing: nothing is sent on."""
 

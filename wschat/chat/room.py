@@ -13,6 +13,7 @@ from wschat.chat.past import Replay, Resume, read_past
 from wschat.chat.sessions import Session
 from wschat.events import Event, MemberEvent
 from wschat.hub import Hub, Member
+from wschat.protocol.frames import CloseCode
 
 
 class Room:
@@ -99,6 +100,14 @@ class Room:
             self.add(MemberEvent(self.name, member, "join"))
         for member in left:
             self.add(MemberEvent(self.name, member, "leave"))
+
+    def on_lost(self, last: int, topic: Message | None) -> None:
+        """Close the connections in the room, whose clients know numbers of another epoch: they come back, and are told of the gap."""
+        with self._delivery_lock:
+            self._last, self._topic = last, topic
+        for hub in self._hubs.values():
+            for connection in hub:
+                connection.begin_close(CloseCode.SERVICE_RESTART, "the history has lost messages")
 
     def flush(self) -> None:
         """Send the messages and replies that were added, now or when the calling thread uncorks."""

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wschat.brokers.base import TOPIC, Message
+from wschat.brokers.memory import MemoryBroker
 from wschat.chat.dialects.sse import Sse
 from wschat.errors import Rejected
 from wschat.events import Gap, MemberEvent, Notice, TypingEvent, WhisperEvent
 
-FEED = Sse("e1")
+BROKER = MemoryBroker()
+BROKER.epoch = "e1"
+FEED = Sse(BROKER)
 
 
 def fields_of(event: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -21,7 +21,7 @@ from wschat.brokers.callbacks import call_logged
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord, id_used
 from wschat.brokers.redis.clock import RedisClock
 from wschat.brokers.redis.following import FollowedRooms
-from wschat.brokers.redis.scripts import APPEND, sha_of
+from wschat.brokers.redis.scripts import APPEND, BEHIND, sha_of
 from wschat.brokers.redis.server import Server
 from wschat.brokers.write_queue import PendingAppend, WriteQueue
 from wschat.counters import counters
@@ -44,13 +44,18 @@ _Rooms = dict[str, list[PendingAppend]]
 class Appender:
     """Appends what is put into its queue. Raises OSError if no thread can be started."""
 
-    def __init__(self, server: Server, node: str, retention: Retention, followed: FollowedRooms, clock: RedisClock) -> None:
+    def __init__(
+        self, server: Server, node: str, retention: Retention, followed: FollowedRooms, clock: RedisClock, on_behind: Callable[[], None]
+    ) -> None:
+        """`on_behind` is called if Redis has lost messages that were delivered, before they are appended. It may raise RedisError."""
         self._server = server
+        self._on_behind = on_behind
         self._node = node
         self._limits = (retention.messages, int(retention.days * _SECONDS_PER_DAY), MAX_KEYS)
         self._followed = followed
         self._clock = clock
         self._batch_ids = count(1)
+        self._has_failed = False
         self._is_closing = threading.Event()
         self.queue = WriteQueue()
         """The queue, to put messages and tasks in."""
@@ -95,9 +100,14 @@ class Appender:
         missing = [room for room, reply in replies.items() if reply is None]
         if missing:
             replies |= self._make_rooms({room: rooms[room] for room in missing}, batch_id)
+        if any(_is_behind(reply) for reply in replies.values()):
+            try:
+                self._on_behind()
+            except RedisError as error:
+                return error
         temporary: RedisError | None = None
         for room, reply in replies.items():
-            if isinstance(reply, _TEMPORARY):
+            if isinstance(reply, _TEMPORARY) or _is_behind(reply):
                 temporary = reply
             elif isinstance(reply, RedisError):
                 self._fail({room: rooms.pop(room)}, reply)
@@ -129,7 +139,8 @@ class Appender:
         with self._server.client.pipeline(transaction=False) as pipeline:
             for room, pending in rooms.items():
                 keys = (*self._server.keys.of_room(room)[:4], self._server.keys.batch(room, self._node))
-                arguments = [batch_id, floors.get(room, ""), *self._limits, *_arguments_of(pending)]
+                known = self._followed.state(room)
+                arguments = [batch_id, floors.get(room, ""), known[0] if known else 0, *self._limits, *_arguments_of(pending)]
                 pipeline.evalsha(sha_of(APPEND), len(keys), *keys, *arguments)
             replies = dict(zip(rooms, pipeline.execute(raise_on_error=False), strict=True))
         if any(isinstance(reply, NoScriptError) for reply in replies.values()):
@@ -139,15 +150,19 @@ class Appender:
         return replies
 
     def _succeed(self, room: str, pending: Sequence[PendingAppend], reply: Sequence[Any]) -> None:
+        if self._has_failed:
+            logger.warning("messages are kept in %s again", self._server.url)
+        self._has_failed = False
         time, *numbers = reply
         self._clock.set(float(time))
         counters.count_messages(sum(number > 0 for number in numbers))
-        report = partial(_report, pending, [_result_of(number) for number in numbers])
-        self._followed.report_after(room, max(map(abs, numbers)), report)
+        self._followed.report_after(room, max(map(abs, numbers)), partial(_report_numbers, pending, numbers))
 
     def _fail(self, rooms: _Rooms, error: RedisError) -> None:
+        if not self._has_failed:  # not for each message of an outage
+            logger.error("messages cannot be kept in %s: %s", self._server.url, error)
+        self._has_failed = True
         for pending in rooms.values():
-            logger.error("%d messages cannot be kept in %s: %s", len(pending), self._server.url, error)
             _report(pending, [HistoryUnavailable(f"the history cannot be written: {error}")] * len(pending))
 
 
@@ -157,6 +172,16 @@ def _arguments_of(pending: Sequence[PendingAppend]) -> list[str | bytes]:
         key, digest = ("", b"") if draft.key is None else (f"k{draft.key}", KeyRecord.of(0, draft).digest)
         arguments += [key, digest, draft.sender, draft.text, draft.kind]
     return arguments
+
+
+def _is_behind(reply: object) -> bool:
+    return isinstance(reply, RedisError) and str(reply).startswith(BEHIND)
+
+
+def _report_numbers(pending: Sequence[PendingAppend], numbers: Sequence[int], is_kept: bool) -> None:
+    """Report the numbers of messages to their publishers, or that the messages were lost."""
+    lost = HistoryUnavailable("the history has lost the message")
+    _report(pending, [_result_of(number) if is_kept else lost for number in numbers])
 
 
 def _result_of(number: int) -> Result:

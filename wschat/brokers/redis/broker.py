@@ -20,6 +20,7 @@ from wschat.brokers.paging import page_of
 from wschat.brokers.redis.announcer import Announcer
 from wschat.brokers.redis.appender import Appender
 from wschat.brokers.redis.clock import RedisClock
+from wschat.brokers.redis.epoch import Epoch
 from wschat.brokers.redis.following import NO_EVENT, FollowedRooms, RoomState
 from wschat.brokers.redis.members import Members
 from wschat.brokers.redis.reader import Reader
@@ -49,14 +50,14 @@ class RedisBroker(ForkAware, Broker):
             self._server = opened.enter_context(contextlib.closing(Server(url)))
             self._keys = self._server.keys
             self.clock: RedisClock = RedisClock(self._ask(self._read_time))
-            self.epoch = self._ask(self._read_epoch)
             node = secrets.token_hex(8)
             self._members = Members(node)
             self._followed = FollowedRooms(self._load_with_members, self._members)
+            self._epoch = self._ask(lambda: Epoch(self._server, self._followed, self._set_epoch))
             try:
                 self._announcer = opened.enter_context(contextlib.closing(Announcer(self._server, node, self._members)))
-                self._reader = opened.enter_context(contextlib.closing(Reader(self._server, node, self._followed)))
-                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock)
+                self._reader = opened.enter_context(contextlib.closing(Reader(self._server, node, self._followed, self._epoch)))
+                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._epoch.renew)
             except OSError as error:
                 raise UsageError(f"cannot keep a history in {self._server.url}: {error.strerror}") from None
             opened.pop_all()
@@ -205,11 +206,8 @@ class RedisBroker(ForkAware, Broker):
         seconds, microseconds = self._server.client.time()
         return float(seconds + microseconds / 1e6)
 
-    def _read_epoch(self) -> str:
-        """Return the epoch of the log, a new one if there is none."""
-        client: Any = self._server.client
-        client.set(self._keys.epoch, secrets.token_hex(8), nx=True)
-        return str(client.get(self._keys.epoch).decode())
+    def _set_epoch(self, value: str) -> None:
+        self.epoch = value
 
     def _ask(self, question: Callable[[], _Value]) -> _Value:
         """Call a function that asks Redis. Raises HistoryUnavailable."""

@@ -14,8 +14,8 @@ from wschat.brokers.redis.members import MemberEvent, Members, UnionChange
 NO_EVENT = b"0-0"
 """An id before those of all entries of a stream."""
 
-Report = Callable[[], None]
-"""Tells publishers their results."""
+Report = Callable[[bool], None]
+"""Tells publishers their results: True that their messages are in the log, False that they were lost."""
 
 
 class RoomState(NamedTuple):
@@ -94,8 +94,7 @@ class FollowedRooms:
                 self._changes += 1
                 self._members.forget_others(room)
                 reports = [report for _, report in entry.reports]
-        for report in reports:
-            report()
+        _call(reports)
 
     def state(self, room: str) -> tuple[int, Message | None] | None:
         """Return the last number that was delivered and the topic of that time; None if the room is not followed."""
@@ -155,8 +154,7 @@ class FollowedRooms:
             delivered = entry.last
         for subscriber in receivers:
             call_logged(subscriber.flush)
-        for report in reports:
-            report()
+        _call(reports)
         return delivered
 
     def report_after(self, room: str, seq: int, report: Report) -> None:
@@ -166,9 +164,37 @@ class FollowedRooms:
             if entry is not None and entry.last < seq:
                 entry.reports.append((seq, report))
                 return
-        report()
+        _call([report])
+
+    def is_ahead(self) -> bool:
+        """Return True if a message was delivered that Redis does not have any more. Waits for Redis."""
+        _, positions = self.positions(-1)
+        return any(self._load(room).last < position.last for room, position in (positions or {}).items())
+
+    def begin_anew(self) -> None:
+        """Continue where Redis is now, since it has lost messages, and tell the subscribers. Waits for Redis."""
+        _, positions = self.positions(-1)
+        for room in positions or {}:
+            state, reports = self._load(room), list[Report]()
+            with self._followed_lock:
+                entry = self._rooms.get(room)
+                if entry is None:
+                    continue
+                self._changes += 1
+                entry.last, entry.last_event, entry.topic = state.last, state.last_event, state.topic
+                self._members.replace(room, state.members)
+                reports = [report for _, report in entry.reports]
+                entry.reports.clear()
+                for subscriber in entry.subscribers:
+                    call_logged(subscriber.on_lost, state.last, state.topic)
+            _call(reports, are_kept=False)
 
     def has_reports(self) -> bool:
         """Return True if results wait for a delivery."""
         with self._followed_lock:
             return any(entry.reports for entry in self._rooms.values())
+
+
+def _call(reports: Sequence[Report], *, are_kept: bool = True) -> None:
+    for report in reports:
+        report(are_kept)

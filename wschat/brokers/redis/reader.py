@@ -12,6 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from wschat.brokers.redis.epoch import Epoch
 from wschat.brokers.redis.following import NO_EVENT, FollowedRooms
 from wschat.brokers.redis.room_log import Execute, member_event_of, message_of, seq_of
 from wschat.brokers.redis.server import BLOCK_SECONDS, Server
@@ -32,8 +33,10 @@ _WAKE_UP_SECONDS = 60
 class Reader:
     """Reads the rooms that `followed` has, and delivers what it reads. Raises OSError if no thread can be started."""
 
-    def __init__(self, server: Server, node: str, followed: FollowedRooms) -> None:
+    def __init__(self, server: Server, node: str, followed: FollowedRooms, epoch: Epoch) -> None:
         self._server = server
+        self._epoch = epoch
+        self._check_at = 0.0  # when to look for another epoch, by `monotonic`
         self._followed = followed
         self._wake_key = server.keys.wake_up(node).encode()
         self._woken_by = NO_EVENT  # the id of the last wake-up
@@ -64,10 +67,12 @@ class Reader:
         has_failed = False
         while not self._may_end():
             try:
-                self._read()
-                if has_failed:
+                if has_failed:  # it may be another server now, or have lost messages
+                    self._epoch.check_rooms()
+                    self._reload_members()
                     logger.warning("%s can be read again", self._server.url)
-                has_failed = False
+                    has_failed = False
+                self._read()
             except RedisError as error:
                 if has_failed:
                     self._pause()
@@ -86,6 +91,9 @@ class Reader:
 
     def _read(self) -> None:
         """Wait for messages, and deliver them."""
+        if monotonic() >= self._check_at:
+            self._epoch.check()
+            self._check_at = monotonic() + BLOCK_SECONDS
         self._update_streams()
         block = int(BLOCK_SECONDS * 1000) if self._give_up_at is None else 100
         keys, ids = [self._wake_key, *self._ids], [self._woken_by, *self._ids.values()]
@@ -108,6 +116,12 @@ class Reader:
             log, events = keys.log.encode(), keys.events.encode()
             self._ids |= {log: b"%d-0" % position.last, events: position.last_event}
             self._streams |= {log: partial(self._take_messages, room), events: partial(self._take_events, room, events)}
+
+    def _reload_members(self) -> None:
+        _, positions = self._followed.positions(-1)
+        for room in positions or ():
+            self._followed.reload_members(room)
+        self._changes = -1
 
     def _take_messages(self, room: str, entries: list[Any]) -> None:
         messages = [message for entry in entries if (message := message_of(room, entry)) is not None]

@@ -11,6 +11,9 @@ from hashlib import sha1
 BATCH_SECONDS = 3600
 """For this many seconds, Redis remembers the results of a node's last batch in a room."""
 
+BEHIND = "WSCHATBEHIND"
+"""How the error of a script begins that finds a room's last number below one that the node has seen."""
+
 # Of the events of a room, about this many are kept, and after a quiet day none. A node that has missed some reads the members anew.
 _MAX_EVENTS = 1000
 _EVENTS_SECONDS = 86_400
@@ -18,7 +21,8 @@ _EVENTS_SECONDS = 86_400
 # A batch that is sent again, because the connection was lost before its reply, has the results of the first time. If Redis has lost the
 # hash of a room but not its stream, as it may with a `maxmemory-policy`, the numbers go on after those of the stream.
 APPEND = f"""
-local batch_id, floor, most_messages, oldest_age, most_keys = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local batch_id, floor, known_last = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local most_messages, oldest_age, most_keys = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local room_key, log_key, keys_key, key_order_key, batch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local stored = redis.call('GET', batch_key)
@@ -35,13 +39,14 @@ if not last then
     local newest = redis.call('XREVRANGE', log_key, '+', '-', 'COUNT', 1)[1]
     if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+'))) end
 end
+if last < known_last then return redis.error_reply('{BEHIND} the log is behind') end
 
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1e6
 local time = string.format('%.6f', math.max(now, last_time))
 local topic
 local reply = {{string.format('%.6f', now)}}
-for at = 6, #ARGV, 5 do
+for at = 7, #ARGV, 5 do
     local key, digest, sender, text, kind = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     local known = key ~= '' and redis.call('HGET', keys_key, key)
     if known then
@@ -86,12 +91,24 @@ return reply
 """
 """Appends the drafts of one room.
 
-Keys: those of the room, and that of the batch. Arguments: id of the batch; the floor, or "" if it was not read; the most messages and the
-greatest age in seconds to be kept, 0 for no limit; the most idempotency keys; then for each draft "k" and its key, or "" for none; the
-digest, the sender, the text and the kind.
+Keys: those of the room, and that of the batch. Arguments: id of the batch; the floor, or "" if it was not read; the highest number
+that the node has seen; the most messages and the greatest age in seconds to be kept, 0 for no limit; the most idempotency keys; then for
+each draft "k" and its key, or "" for none; the digest, the sender, the text and the kind.
 
-Returns nil, and does nothing, if the room does not exist and no floor was given. Otherwise the time, and for each draft the number of the
+Returns nil, and does nothing, if the room does not exist and no floor was given; an error that begins with `BEHIND`, if the room's last
+number is below the one that the node has seen. Otherwise the time, and for each draft the number of the
 new message; minus the number of the message that was appended with this key before; or 0 if that one has another text.
+"""
+
+CHANGE_EPOCH = """
+local epoch = redis.call('GET', KEYS[1])
+if epoch and epoch ~= ARGV[1] then return epoch end
+redis.call('SET', KEYS[1], ARGV[2])
+return ARGV[2]
+"""
+"""Sets the epoch, if there is none or it is the one that the node knows. Returns the epoch.
+
+Key: the epoch. Arguments: the known one and a new one.
 """
 
 RAISE_FLOOR = """
