@@ -20,6 +20,7 @@ from hypothesis import settings
 import wschat
 from tests.concurrency import TIMEOUT, eventually
 from tests.connection.wiring import wire
+from tests.redis_server import RedisServer, running_redis
 from tests.tls import client_context, make_certificate
 from wschat.connection.connection import Connection
 
@@ -134,6 +135,20 @@ def running_loop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         yield
     finally:
         asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server that no test stops. Each test has a prefix of its own."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server that the test may stop."""
+    with running_redis(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ import pytest
 from tests.chat.wiring import Guests
 from tests.conftest import ServerFactory
 from wschat.brokers.base import Broker
-from wschat.brokers.memory import MemoryBroker
-from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.brokers.opening import open_broker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
 
 
@@ -23,10 +22,15 @@ class ChatFactory(Protocol):
     def __call__(self, broker: Broker | None = None, **options: Any) -> Guests: ...
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "redis"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     """A broker that keeps messages. The chat that uses it closes it."""
-    return SqliteBroker(tmp_path / "history.sqlite") if request.param == "sqlite" else MemoryBroker()
+    url = {
+        "sqlite": lambda: str(tmp_path / "history.sqlite"),
+        "memory": lambda: "memory",
+        "redis": lambda: f"{request.getfixturevalue('redis_server').url}?prefix={tmp_path}:",
+    }[request.param]()
+    return open_broker(url)
 
 
 @pytest.fixture

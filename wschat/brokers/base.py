@@ -1,7 +1,7 @@
 """The contracts of a broker, and the records that pass through it.
 
-A broker is a `MessageLog`, with `Subscriptions` to it, `Presence` and a `RuleStore`. A message that is appended gets the next number
-of its room and is made durable, together with all others that are waiting. Then the room's subscribers get it, and only then its
+A broker is a `MessageLog`, with `Subscriptions` to it, `Presence`, a `RuleStore` and a `Relay`. A message that is appended gets the next
+number of its room and is made durable, together with all others that are waiting. Then the room's subscribers get it, and only then its
 publisher is told its number. So nothing is delivered or acknowledged that a crash could take.
 
 Room names are compared as they are written; which names are valid is not decided here. All methods may be called from any thread.
@@ -267,8 +267,28 @@ class RuleStore(ABC):
         """Delete the rules of these rooms, kinds and subjects, all or none. Durable on return; may wait for a disk."""
 
 
-class Broker(MessageLog, Subscriptions, Presence, RuleStore):
-    """All that the chat keeps."""
+class Listener(Protocol):
+    """A receiver of what other processes of the chat tell. Called by a thread of the broker: must not wait."""
+
+    def on_rules(self, changed: Sequence[Rule], deleted: Sequence[Rule]) -> None:
+        """Called when another process has set or deleted rules."""
+
+    def on_told(self, text: str) -> None:
+        """Called with what another process has told."""
+
+
+class Relay:
+    """What the processes of a chat tell each other. Of a broker for one process, there is nobody to tell."""
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener from now on. For one listener."""
+
+    def tell(self, text: str) -> None:
+        """Tell all other processes of this moment. May wait for a network. Raises HistoryUnavailable."""
+
+
+class Broker(MessageLog, Subscriptions, Presence, RuleStore, Relay):
+    """All that the chat keeps, and how its processes know of each other."""
 
     @abstractmethod
     def check(self) -> int:

@@ -23,6 +23,7 @@ from wschat.chat.http import HttpGateway
 from wschat.chat.messages import topic_event
 from wschat.chat.moderation import BAN, Moderation
 from wschat.chat.new_rooms import NewRooms
+from wschat.chat.nodes import Nodes
 from wschat.chat.rates import Rate
 from wschat.chat.rooms import Rooms
 from wschat.chat.sessions import Identity, Session, expiring
@@ -68,6 +69,7 @@ class Chat:
         rooms = Rooms((self._plain, self._v1, sse), broker, moderation.is_moderator)
         new_rooms = NewRooms(broker, max_rooms, rooms_per_address)
         self._state = State(access or Access(), broker, moderation, new_rooms, Users(), rooms)
+        broker.listen(Nodes(self._state))
         self.http = HttpGateway(self._state, sse, budgets)
         """The chat for clients that use HTTP."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from wschat.brokers.base import Broker, Rule
 from wschat.chat.addresses import canonical_address, is_same_network
@@ -111,6 +111,14 @@ class Moderation:
                 self._rules[room, kind].pop(rule.subject, None)
         log(by, f"un{kind}", name, room)
         return any(map(_is_in_force, found))
+
+    def apply(self, changed: Sequence[Rule], deleted: Sequence[Rule]) -> None:
+        """Note rules that another process has set and deleted."""
+        with self._rules_lock:
+            for rule in deleted:
+                self._rules.get((rule.room, rule.kind), {}).pop(rule.subject, None)
+            for rule in changed:
+                self._rules.setdefault((rule.room, rule.kind), {})[rule.subject] = rule
 
     def _find(self, kind: str, room: str, key: str | None, address: str | None) -> Rule | None:
         """Return the rule about a name or an address that is in force the longest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wschat.chat.moderation import OP, shown_seconds, subjects_of
+from wschat.chat.moderation import BAN, OP, shown_seconds, subjects_of
 from wschat.chat.sessions import Session, User
 from wschat.chat.state import State
 from wschat.errors import Rejected
@@ -46,18 +46,24 @@ def revoke_moderator(state: State, session: Session, room: str, user: User | Non
         state.moderation.lift(OP, room, user.key, str(session.name))
 
 
-def remove_from_room(state: State, session: Session, room: str, targets: Iterable[Session], event: str, done: str) -> bool:
+def remove_from_room(state: State, by: str, room: str, targets: Iterable[Session], event: str, done: str) -> bool:
     """Remove sessions from a room, and tell them so. Return False if none was there.
 
-    `event` is the member event, `done` what the notice says: "removed you".
+    `by` is the name of the moderator, `event` the member event, `done` what the notice says: "removed you".
     """
     removed = [target for target in targets if state.rooms.leave(room, target, event)]
     for target in removed:
         target.notify(MemberEvent(room, target.name or NAMELESS, event))
-        target.notify(Notice(f"{session.name} {done} from {room}.", room=room, event=event))
+        target.notify(Notice(f"{by} {done} from {room}.", room=room, event=event))
         if not target.dialect.is_seen:  # such a connection is for this room only
             target.connection.begin_close(CloseCode.POLICY_VIOLATION, f"{event} by a moderator")
     return bool(removed)
+
+
+def remove_banned(state: State, by: str, room: str, seconds: float | None) -> None:
+    """Remove all sessions from a room that are banned from it: users at the same address are, too."""
+    banned = [session for session in state.rooms.sessions_in(room) if state.moderation.holds(BAN, session, room)]
+    remove_from_room(state, by, room, banned, "ban", f"banned you{duration(seconds)}")
 
 
 def announce(state: State, session: Session, room_name: str, user: User | None, event: str, done: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,13 +17,6 @@ from wschat.brokers.base import Draft, Rule
 from wschat.brokers.redis import appender
 from wschat.brokers.redis.broker import RedisBroker
 from wschat.errors import HistoryUnavailable
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server that the test may stop."""
-    with running_redis(tmp_path / "own") as server:
-        yield server
 
 
 def test_what_one_node_appends_is_delivered_by_all_in_the_same_order(make_node: NodeFactory) -> None:
@@ -93,31 +85,31 @@ def test_messages_are_appended_once_although_connections_are_lost(make_node: Nod
     assert texts(subscriber.messages) == texts(log_of(node, "lobby")) == list(map(str, upto(number)))
 
 
-def test_a_restart_of_redis_is_a_delay(own_server: RedisServer) -> None:
-    with closing(RedisBroker(own_server.url)) as here, closing(RedisBroker(own_server.url)) as there:
+def test_a_restart_of_redis_is_a_delay(own_redis: RedisServer) -> None:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
         publisher, subscriber = RecordingPublisher(here), RecordingSubscriber()
         there.subscribe("lobby", subscriber)
         for count in upto(3):
-            own_server.kill()
+            own_redis.kill()
             publisher.begin(*(Draft("lobby", "alice", f"{count}.{number}") for number in range(10)))
-            own_server.start()
+            own_redis.start()
             publisher.wait_for(10 * count)
         assert [result for _, result in publisher.outcomes] == upto(30)
         eventually(lambda: subscriber.sent == 30)
         assert numbers(subscriber.messages) == upto(30)
 
 
-def test_without_redis_nothing_is_acknowledged_and_reads_fail(own_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_nothing_is_acknowledged_and_reads_fail(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appender, "_RETRY_SECONDS", 0.3)
-    with closing(RedisBroker(own_server.url)) as node:
+    with closing(RedisBroker(own_redis.url)) as node:
         say(node, "lobby", "one")
-        own_server.kill()
+        own_redis.kill()
         (result,) = say(node, "lobby", "two", key="k")
         assert isinstance(result, HistoryUnavailable)
         for ask in (lambda: node.read_before("lobby", None, 5), lambda: node.last_seq("lobby"), node.check, node.rules):
             with pytest.raises(HistoryUnavailable, match="cannot be used"):
                 ask()
-        own_server.start()
+        own_redis.start()
         assert say(node, "lobby", "two", key="k") == [2]
         eventually(lambda: _can_write(node))  # callers share the result of a check for a second
         assert texts(log_of(node, "lobby")) == ["one", "two"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,24 +9,18 @@ import pytest
 
 from tests.brokers.wiring import RecordingSubscriber, log_of, numbers, say, texts, upto
 from tests.concurrency import eventually
-from tests.redis_server import RedisServer, running_redis
+from tests.redis_server import RedisServer
 from wschat.brokers.redis import reader
 from wschat.brokers.redis.broker import RedisBroker
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with running_redis(tmp_path / "server") as running:
-        yield running
-
-
-def test_after_flushall_a_new_epoch_begins(server: RedisServer) -> None:
-    with closing(RedisBroker(server.url)) as node:
+def test_after_flushall_a_new_epoch_begins(own_redis: RedisServer) -> None:
+    with closing(RedisBroker(own_redis.url)) as node:
         followed = RecordingSubscriber()
         node.subscribe("lobby", followed)
         assert say(node, "lobby", "one", "two") == [1, 2]
         epoch = node.epoch
-        server.client.flushall()
+        own_redis.client.flushall()
         assert say(node, "lobby", "three") == [1]
         assert node.epoch != epoch
         assert followed.losses == [0]
@@ -35,14 +28,14 @@ def test_after_flushall_a_new_epoch_begins(server: RedisServer) -> None:
         assert texts(log_of(node, "lobby")) == ["three"]
 
 
-def test_a_node_that_only_reads_finds_the_loss_by_itself(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_only_reads_finds_the_loss_by_itself(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "BLOCK_SECONDS", 0.1)
-    with closing(RedisBroker(server.url)) as here, closing(RedisBroker(server.url)) as there:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
         followed = RecordingSubscriber()
         here.subscribe("lobby", followed)
         say(there, "lobby", "one")
         eventually(lambda: len(followed.messages) == 1)
-        server.client.flushall()
+        own_redis.client.flushall()
         eventually(lambda: followed.losses == [0])
         eventually(lambda: there.epoch == here.epoch)
         say(there, "lobby", "two")
@@ -50,17 +43,17 @@ def test_a_node_that_only_reads_finds_the_loss_by_itself(server: RedisServer, mo
 
 
 @pytest.mark.parametrize("appends_first", [True, False])
-def test_numbers_that_are_given_again_belong_to_a_new_epoch(server: RedisServer, tmp_path: Path, appends_first: bool) -> None:
-    with closing(RedisBroker(server.url)) as here, closing(RedisBroker(server.url)) as there:
+def test_numbers_that_are_given_again_belong_to_a_new_epoch(own_redis: RedisServer, tmp_path: Path, appends_first: bool) -> None:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
         nodes, followed = (here, there), (RecordingSubscriber(), RecordingSubscriber())
         for node, subscriber in zip(nodes, followed, strict=True):
             node.subscribe("lobby", subscriber)
         assert say(here, "lobby", *map(str, upto(5))) == upto(5)
-        server.copy_files(tmp_path / "old")
+        own_redis.copy_files(tmp_path / "old")
         assert say(here, "lobby", *map(str, range(6, 106))) == list(range(6, 106))
         eventually(lambda: len(followed[1].messages) == 105)
         epoch = here.epoch
-        server.go_back_to(tmp_path / "old")
+        own_redis.go_back_to(tmp_path / "old")
         if not appends_first:
             eventually(lambda: all(subscriber.losses for subscriber in followed))
         assert say(here, "lobby", "after") == [6]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from wschat.brokers.base import Broker, Draft, Message, Publisher, Retention, Rule, Subscriber
+from wschat.brokers.base import Broker, Draft, Listener, Message, Publisher, Retention, Rule, Subscriber
 from wschat.brokers.paging import page_of
 from wschat.brokers.redis.announcer import Announcer
 from wschat.brokers.redis.appender import Appender
@@ -24,8 +24,9 @@ from wschat.brokers.redis.epoch import Epoch
 from wschat.brokers.redis.following import NO_EVENT, FollowedRooms, RoomState
 from wschat.brokers.redis.members import Members
 from wschat.brokers.redis.reader import Reader
+from wschat.brokers.redis.relay import RelayStream
 from wschat.brokers.redis.room_log import TOPIC_FIELDS, read_messages, topic_of
-from wschat.brokers.redis.rules import delete_rules, read_rules, set_rules
+from wschat.brokers.redis.rules import read_rules
 from wschat.brokers.redis.server import Server, unavailable
 from wschat.errors import UsageError
 from wschat.forks import ForkAware
@@ -53,10 +54,13 @@ class RedisBroker(ForkAware, Broker):
             node = secrets.token_hex(8)
             self._members = Members(node)
             self._followed = FollowedRooms(self._load_with_members, self._members)
+            self._relay = self._ask(lambda: RelayStream(self._server.client, self._keys, node))
             self._epoch = self._ask(lambda: Epoch(self._server, self._followed, self._set_epoch))
             try:
                 self._announcer = opened.enter_context(contextlib.closing(Announcer(self._server, node, self._members)))
-                self._reader = opened.enter_context(contextlib.closing(Reader(self._server, node, self._followed, self._epoch)))
+                self._reader = opened.enter_context(
+                    contextlib.closing(Reader(self._server, node, self._followed, self._epoch, self._relay))
+                )
                 self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._epoch.renew)
             except OSError as error:
                 raise UsageError(f"cannot keep a history in {self._server.url}: {error.strerror}") from None
@@ -177,10 +181,18 @@ class RedisBroker(ForkAware, Broker):
         return self._ask(lambda: read_rules(self._server.client, self._keys.rules))
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        self._ask(lambda: set_rules(self._server.client, self._keys.rules, rules))
+        self._ask(lambda: self._relay.change_rules(rules, []))
 
     def delete_rules(self, rules: Sequence[Rule]) -> None:
-        self._ask(lambda: delete_rules(self._server.client, self._keys.rules, rules))
+        self._ask(lambda: self._relay.change_rules([], rules))
+
+    # Relay
+
+    def listen(self, listener: Listener) -> None:
+        self._relay.listener = listener
+
+    def tell(self, text: str) -> None:
+        self._ask(lambda: self._relay.tell(text))
 
     # Asking Redis
 

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from wschat.brokers.redis.epoch import Epoch
 from wschat.brokers.redis.following import NO_EVENT, FollowedRooms
+from wschat.brokers.redis.relay import RelayStream
 from wschat.brokers.redis.room_log import Execute, member_event_of, message_of, seq_of
 from wschat.brokers.redis.server import BLOCK_SECONDS, Server
 from wschat.daemons import start_daemon
@@ -33,13 +34,14 @@ _WAKE_UP_SECONDS = 60
 class Reader:
     """Reads the rooms that `followed` has, and delivers what it reads. Raises OSError if no thread can be started."""
 
-    def __init__(self, server: Server, node: str, followed: FollowedRooms, epoch: Epoch) -> None:
+    def __init__(self, server: Server, node: str, followed: FollowedRooms, epoch: Epoch, relay: RelayStream) -> None:
         self._server = server
         self._epoch = epoch
         self._check_at = 0.0  # when to look for another epoch, by `monotonic`
         self._followed = followed
         self._wake_key = server.keys.wake_up(node).encode()
-        self._woken_by = NO_EVENT  # the id of the last wake-up
+        self._relay = relay
+        self._ids_of_node = {self._wake_key: NO_EVENT, relay.key: relay.begins_after}  # the last ids of streams that are no room's
         self._changes = -1
         self._ids: dict[bytes, bytes] = {}  # the last id of each stream, by key
         self._streams: dict[bytes, Callable[[list[Any]], None]] = {}  # what takes the entries, by key
@@ -96,11 +98,13 @@ class Reader:
             self._check_at = monotonic() + BLOCK_SECONDS
         self._update_streams()
         block = int(BLOCK_SECONDS * 1000) if self._give_up_at is None else 100
-        keys, ids = [self._wake_key, *self._ids], [self._woken_by, *self._ids.values()]
-        found: Any = self._execute("XREAD", "COUNT", _MAX_ENTRIES, "BLOCK", block, "STREAMS", *keys, *ids)
+        positions = self._ids_of_node | self._ids
+        found: Any = self._execute("XREAD", "COUNT", _MAX_ENTRIES, "BLOCK", block, "STREAMS", *positions, *positions.values())
         for key, entries in found or ():
-            if key == self._wake_key:
-                self._woken_by = entries[-1][0]
+            if key in self._ids_of_node:
+                self._ids_of_node[key] = entries[-1][0]
+                if key == self._relay.key:
+                    self._relay.take(entries)
             else:
                 self._streams[key](entries)
                 self._ids[key] = entries[-1][0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
@@ -24,20 +23,14 @@ def read_rules(client: Redis, key: str) -> list[Rule]:
     return readable
 
 
-def set_rules(client: Redis, key: str, rules: Sequence[Rule]) -> None:
-    """Store rules. Raises RedisError."""
-    if rules:
-        client.hset(key, mapping={_field(rule): json.dumps([rule.until, rule.by]) for rule in rules})
-
-
-def delete_rules(client: Redis, key: str, rules: Sequence[Rule]) -> None:
-    """Delete rules. Raises RedisError."""
-    if rules:
-        client.hdel(key, *map(_field, rules))
-
-
-def _field(rule: Rule) -> str:
+def field_of(rule: Rule) -> str:
+    """Return the field of a rule."""
     return json.dumps([rule.room, rule.kind, rule.subject])
+
+
+def value_of(rule: Rule) -> str:
+    """Return the value of a rule's field."""
+    return json.dumps([rule.until, rule.by])
 
 
 def _rule(field: bytes, value: bytes) -> Rule | None:

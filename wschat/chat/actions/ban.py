@@ -8,7 +8,7 @@ from wschat.chat.action import Action, Command
 from wschat.chat.actions.unban import Unban
 from wschat.chat.fields import NameOrAddress, RoomName, Seconds
 from wschat.chat.moderation import BAN
-from wschat.chat.moderator_actions import duration, find_target, remove_from_room, revoke_moderator, subjects_for
+from wschat.chat.moderator_actions import duration, find_target, remove_banned, revoke_moderator, subjects_for
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 
@@ -34,9 +34,7 @@ class Ban(Action[None]):
         user = find_target(state, session, self.room, self.name)
         state.moderation.set(BAN, self.room, subjects_for(state, self.name, user), self.seconds, str(session.name))
         revoke_moderator(state, session, self.room, user)
-        # Users at the same address are banned, too.
-        banned = [other for other in state.rooms.sessions_in(self.room) if state.moderation.holds(BAN, other, self.room)]
-        remove_from_room(state, session, self.room, banned, "ban", f"banned you{duration(self.seconds)}")
+        remove_banned(state, str(session.name), self.room, self.seconds)
 
     def plain_reply(self, reply: None) -> str:
         """Confirm it."""

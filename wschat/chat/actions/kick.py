@@ -8,6 +8,7 @@ from wschat.chat.action import Action, Command
 from wschat.chat.fields import Name, RoomName
 from wschat.chat.moderation import log
 from wschat.chat.moderator_actions import find_target, remove_from_room, sessions_of
+from wschat.chat.nodes import ElsewhereKick, is_elsewhere, tell
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
@@ -28,9 +29,13 @@ class Kick(Action[None]):
     def run(self, state: State, session: Session) -> None:
         """Remove the user. Raises Rejected for a moderator, and for a user who is not in the room."""
         user = find_target(state, session, self.room, self.name)
-        if not remove_from_room(state, session, self.room, sessions_of(state, user), "kick", "removed you"):
+        by = str(session.name)
+        is_removed = remove_from_room(state, by, self.room, sessions_of(state, user), "kick", "removed you")
+        if is_elsewhere(state, [self.room], self.name):
+            tell(state, ElsewhereKick(self.room, self.name, by))
+        elif not is_removed:
             raise Rejected("no-such-person", f"{self.name} is not in {self.room}.")
-        log(str(session.name), "kick", self.name, self.room)
+        log(by, "kick", self.name, self.room)
 
     def plain_reply(self, reply: None) -> str:
         """Confirm it."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from wschat.chat.action import Action, Command
 from wschat.chat.fields import Name, Text
-from wschat.chat.moderator_actions import find_user
+from wschat.chat.moderator_actions import find_user, sessions_of
+from wschat.chat.nodes import ElsewhereWhisper, is_elsewhere, tell
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.events import WhisperEvent
@@ -28,10 +29,14 @@ class Whisper(Action[None]):
 
     def run(self, state: State, session: Session) -> None:
         """Deliver it to all sessions of the user. Raises Rejected if there is no such user."""
-        user = find_user(state, self.to)
-        event = WhisperEvent(session.name or NAMELESS, user.name, self.text, round(time.time(), 3))
-        for listener in state.users.sessions_of(user):
+        is_known = is_elsewhere(state, session.rooms, self.to)
+        user = state.users.find(self.to) if is_known else find_user(state, self.to)
+        name = user.name if user is not None else self.to
+        event = WhisperEvent(session.name or NAMELESS, name, self.text, round(time.time(), 3))
+        for listener in sessions_of(state, user):
             listener.notify(event)
+        if is_known:
+            tell(state, ElsewhereWhisper(event.sender, event.to, event.text, event.time))
 
     def plain_reply(self, reply: None) -> str:
         """Repeat the text."""
