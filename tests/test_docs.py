@@ -237,7 +237,7 @@ def test_every_link_has_a_target(document: Document) -> None:
 def test_the_table_of_threads_is_complete() -> None:
     shown = {code for row in ARCHITECTURE.table("thread") for code in code_in(row[0])}
     sources = [path.read_text() for path in (ROOT / "wschat").rglob("*.py")]
-    started = {name for source in sources for name in re.findall(r'(?:start_daemon\(.*, |name=)"(wschat-\w+)"', source)}
+    started = {name for source in sources for name in re.findall(r'(?:start_daemon\(.*, |name=)"(wschat-[\w-]+)"', source)}
     assert started == {name for name in shown if name.startswith("wschat-")}
 
 

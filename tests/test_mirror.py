@@ -12,6 +12,16 @@ TESTS = ROOT / "tests"
 # The test file that covers a module without one of its own.
 COVERED_BY = {
     "apps": "test_docs.py",
+    "brokers/redis/announcer": "brokers/redis/test_members.py",
+    "brokers/redis/appender": "brokers/redis/test_broker.py",
+    "brokers/redis/clock": "brokers/redis/test_broker.py",
+    "brokers/redis/following": "brokers/contract/test_subscriptions.py",
+    "brokers/redis/reader": "brokers/redis/test_broker.py",
+    "brokers/redis/relay": "chat/test_nodes.py",
+    "brokers/redis/room_log": "brokers/contract/test_log.py",
+    "brokers/redis/rules": "brokers/contract/test_rules.py",
+    "brokers/redis/scripts": "brokers/redis/test_broker.py",
+    "brokers/write_queue": "brokers/sqlite/test_write_queue.py",
     "callables": "server/test_handlers.py",
     "chat/action": "chat/test_registry.py",
     "chat/actions/ban": "chat/test_moderating.py",

@@ -31,8 +31,8 @@ class Option:
     """The default for `--help`, if the setting's own cannot be shown; with `parse`, a text that it takes."""
     maximum: float | None = None
     """The largest number that can be given; None for the type's own."""
-    short: str | None = None
-    """A second name of one letter: `-v`."""
+    alias: str | None = None
+    """A second name: `-v`."""
 
     def variable(self, prefix: str) -> str:
         """Return the name of the environment variable: a prefix, such as `WSCHAT_`, and that of the flag."""

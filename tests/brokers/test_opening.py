@@ -104,7 +104,7 @@ def test_an_absolute_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["", "sqlite:"])
 def test_an_empty_path_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match=f"a broker must be memory, off, MODULE:CLASS, sqlite:PATH or a path, not '{url}'"):
+    with pytest.raises(UsageError, match=f"a broker must be memory, off, MODULE:CLASS, redis://HOST, sqlite:PATH or a path, not '{url}'"):
         open_broker(url)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chat.wiring import Guests
 from tests.conftest import ServerFactory
+from tests.redis_server import RedisServer
 from wschat.brokers.base import Broker
 from wschat.brokers.opening import open_broker
 from wschat.chat.chat import SUBPROTOCOLS, Chat
@@ -25,12 +26,10 @@ class ChatFactory(Protocol):
 @pytest.fixture(params=["sqlite", "memory", "redis"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     """A broker that keeps messages. The chat that uses it closes it."""
-    url = {
-        "sqlite": lambda: str(tmp_path / "history.sqlite"),
-        "memory": lambda: "memory",
-        "redis": lambda: f"{request.getfixturevalue('redis_server').url}?prefix={tmp_path}:",
-    }[request.param]()
-    return open_broker(url)
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        return open_broker(f"{server.url}?prefix={tmp_path}:")
+    return open_broker(str(tmp_path / "history.sqlite") if request.param == "sqlite" else "memory")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_post_with_a_known_id_is_not_new(chat: Chat) -> None:
 def test_a_post_leaves_no_subscription_behind(chat: Chat, broker: Broker) -> None:
     for room in ("tea", "coffee"):
         begin(chat).post({"room": room, "text": "x"})
-    rooms = getattr(broker, "_followed", broker)._rooms
+    rooms: dict[str, Any] = getattr(broker, "_followed", broker)._rooms  # type: ignore[union-attr]
     assert all(not room.subscribers for room in rooms.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 from wschat.brokers.base import Broker, Retention
 from wschat.brokers.memory import MemoryBroker
@@ -43,6 +44,14 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     if not path:
         raise UsageError(f"a broker must be memory, off, MODULE:CLASS, redis://HOST, sqlite:PATH or a path, not {url!r}")
     return SqliteBroker(path, retention)
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a broker, for people to see: without a user, a password and options."""
+    if not _REDIS_URL.match(url):
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def _open_redis(url: str, retention: Retention | None) -> Broker:

@@ -30,7 +30,7 @@ from wschat.chat.sessions import Identity, Session, expiring
 from wschat.chat.state import State
 from wschat.chat.users import NameTaken, Users
 from wschat.connection.connection import Connection
-from wschat.errors import Rejected, RequestRefused
+from wschat.errors import HistoryUnavailable, Rejected, RequestRefused
 from wschat.names import RULE, key_of, normalize_name
 from wschat.protocol.frames import CloseCode
 from wschat.protocol.messages import Close
@@ -109,6 +109,9 @@ class Chat:
                 if isinstance(error, NameTaken) and error.is_yours:
                     conversation.reject("", error)
                 close_with_reason(ws, error.text)
+                return
+            except HistoryUnavailable:
+                ws.close(CloseCode.TRY_AGAIN_LATER, "the history is unavailable")
                 return
             ws.before_close_reply = lambda frame: self._settle_and_sign_out(session, frame)
             conversation.run()

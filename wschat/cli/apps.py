@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from wschat.brokers.opening import without_password
 from wschat.chat.chat import SUBPROTOCOLS
 from wschat.cli.chat import PROTECTING, ChatConfig, default_history, open_chat
 from wschat.cli.loading import load_handler, load_object
@@ -45,7 +46,7 @@ def open_app(name: str, config: ChatConfig, max_message_bytes: int) -> Iterator[
         return
     history = default_history() if config.history is None else config.history
     with closing(open_chat(config, history)) as chat, closing(Site(chat.http, max_message_bytes, config.insiders)) as site:
-        description = name if history == "off" else f"{name} (history: {history})"
+        description = name if history == "off" else f"{name} (history: {without_password(history)})"
         yield App(description, make_handler_class(chat.handle, chat.check_request), SUBPROTOCOLS, site)
 
 

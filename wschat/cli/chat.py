@@ -45,12 +45,14 @@ class ChatConfig:
         None,
         option=Option(
             "--history",
-            metavar="PATH|memory|off|MODULE:CLASS",
+            alias="--broker",
+            metavar="PATH|redis://HOST|memory|off|MODULE:CLASS",
             default="history.sqlite in the user's state directory",
-            help="Where the chat keeps messages: in an SQLite file, in memory until the server stops, nowhere, or in a broker of your own.",
+            help="Where the chat keeps messages: in an SQLite file, in Redis, which several servers may share, in memory until the server "
+            "stops, nowhere, or in a broker of your own.",
         ),
     )
-    """The path of an SQLite file, `memory`, `off`, or the `MODULE:CLASS` of a broker; None for a file in the user's state directory."""
+    """What `open_broker` takes: the path of an SQLite file, for example; None for a file in the user's state directory."""
     keep_messages: int = setting(_RETENTION.messages, option=Option("--keep-messages", "Messages kept of each room; 0 for all."))
     """The number of messages kept of each room; 0 for all."""
     keep_days: float = setting(

@@ -64,7 +64,7 @@ class SettingOption(click.Option):
         if option.choices is not None:
             default = next(word for word, value in option.choices.items() if value == setting.default)
         super().__init__(
-            [option.flag, *([option.short] if option.short else []), setting.name],
+            [option.flag, *([option.alias] if option.alias else []), setting.name],
             type=_type_of(setting.default, option),
             is_flag=isinstance(setting.default, bool),
             default=() if is_list else default,

@@ -21,6 +21,7 @@ from wschat.brokers.callbacks import call_logged
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord, id_used
 from wschat.brokers.redis.clock import RedisClock
 from wschat.brokers.redis.following import FollowedRooms
+from wschat.brokers.redis.maintenance import Maintenance
 from wschat.brokers.redis.scripts import APPEND, BEHIND, sha_of
 from wschat.brokers.redis.server import Server
 from wschat.brokers.write_queue import PendingAppend, WriteQueue
@@ -57,6 +58,7 @@ class Appender:
         self._batch_ids = count(1)
         self._has_failed = False
         self._is_closing = threading.Event()
+        self._maintenance = Maintenance(server, node, retention, followed, clock)
         self.queue = WriteQueue()
         """The queue, to put messages and tasks in."""
         self._thread = start_daemon(self._run, "wschat-redis-appender")
@@ -68,7 +70,9 @@ class Appender:
         self._thread.join()
 
     def _run(self) -> None:
-        while (work := self.queue.get(monotonic() + threading.TIMEOUT_MAX)) is not None:
+        steps = self._maintenance.steps()
+        next_step_at = monotonic() + next(steps)
+        while (work := self.queue.get(next_step_at)) is not None:
             for task in work.tasks:
                 try:
                     task.run()
@@ -76,12 +80,19 @@ class Appender:
                     logger.error("%s cannot be written: %s", self._server.url, error)
             if work.batch:
                 self._append(work.batch)
+            if monotonic() >= next_step_at:
+                try:
+                    next_step_at = monotonic() + next(steps)
+                except RedisError as error:
+                    logger.error("quiet rooms in %s cannot be forgotten: %s", self._server.url, error)
+                    steps = self._maintenance.steps()
+                    next_step_at = monotonic() + next(steps)
 
     def _append(self, batch: Sequence[PendingAppend]) -> None:
         rooms: _Rooms = {}
         for pending in batch:
             rooms.setdefault(pending.draft.room, []).append(pending)
-        batch_id, give_up_at = next(self._batch_ids), monotonic() + _RETRY_SECONDS
+        batch_id, give_up_at, pause = next(self._batch_ids), monotonic() + _RETRY_SECONDS, 0.0
         while rooms:
             failed = self._try_append(rooms, batch_id)
             if not failed:
@@ -89,7 +100,8 @@ class Appender:
             if monotonic() >= give_up_at:
                 self._fail(rooms, failed)
                 return
-            self._is_closing.wait(_PAUSE)
+            self._is_closing.wait(pause)
+            pause = _PAUSE  # not at first: only a connection may have been lost
 
     def _try_append(self, rooms: _Rooms, batch_id: int) -> RedisError | None:
         """Append the batches of rooms, and remove from `rooms` those that have a result.

@@ -27,13 +27,13 @@ from wschat.brokers.redis.reader import Reader
 from wschat.brokers.redis.relay import RelayStream
 from wschat.brokers.redis.room_log import TOPIC_FIELDS, read_messages, topic_of
 from wschat.brokers.redis.rules import read_rules
-from wschat.brokers.redis.server import Server, unavailable
+from wschat.brokers.redis.server import CHECK_SECONDS, Server, unavailable
+from wschat.brokers.write_queue import WriteQueue
 from wschat.errors import UsageError
 from wschat.forks import ForkAware
 
 logger = logging.getLogger("wschat.brokers")
 
-_CHECK_SECONDS = 60
 _Value = TypeVar("_Value")
 
 
@@ -68,7 +68,7 @@ class RedisBroker(ForkAware, Broker):
         self._watch_forks()
 
     def check(self) -> int:
-        self._appender.queue.run_check(lambda: self._server.client.set(self._keys.check, 1, ex=_CHECK_SECONDS))
+        self._appender.queue.run_check(lambda: self._server.client.set(self._keys.check, 1, ex=CHECK_SECONDS))
         return self._unreadable
 
     def close(self) -> None:
@@ -81,6 +81,7 @@ class RedisBroker(ForkAware, Broker):
 
     def _leave_to_parent(self) -> None:
         super()._leave_to_parent()
+        self._appender.queue = WriteQueue()  # whose lock no other thread has
         self._appender.queue.close()
 
     # The log

@@ -118,10 +118,13 @@ if tonumber(ARGV[1]) > floor then redis.call('SET', KEYS[1], ARGV[1]) end
 """Key: the floor. Argument: a number that it must not be below."""
 
 FORGET = """
-if redis.call('HGET', KEYS[1], 'last') ~= ARGV[1] then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('HGET', KEYS[2], 'last') ~= ARGV[1] then return 0 end
 return redis.call('DEL', unpack(KEYS))
 """
-"""Deletes the keys of a room, unless it has a message after the last number that is given."""
+"""Deletes a room, unless it has members, or a message after the last number that is given. Returns 0 then.
+
+Keys: its members, its hash, and what else is to be deleted. Argument: the last number.
+"""
 
 
 _CHANGE_MEMBER = f"""

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from wschat.brokers.redis.keys import DEFAULT_PREFIX, Keys
@@ -29,6 +29,8 @@ SCHEMES = {
 """The schemes of URLs, and those that redis-py has for them."""
 BLOCK_SECONDS = 5.0
 """How long the reader waits in Redis; then it asks again, so that it notices a server that is gone without a word."""
+CHECK_SECONDS = 60
+"""For how long Redis keeps what is written to find out if that is possible."""
 
 _TIMEOUT = 5.0  # seconds for a command, for a connection, and for a free one of the pool
 _MAX_CONNECTIONS = 16  # besides the reader's
@@ -56,9 +58,13 @@ class Server:
             """For everything but the reader. From any thread."""
             self.reader_client = _open(address.url, BLOCK_SECONDS + _TIMEOUT, 1)
             """For the reader, whose commands wait in Redis."""
-        except (TypeError, ValueError) as error:
+            self._check()
+        except TypeError:  # redis-py takes the options of a URL as arguments
+            raise UsageError(f"cannot use {self.url}: the URL has an option that there is not") from None
+        except UsageError:
+            raise
+        except ValueError as error:
             raise UsageError(f"cannot use {self.url}: {error}") from None
-        self._check()
 
     def close(self) -> None:
         """Close all connections."""
@@ -69,8 +75,11 @@ class Server:
         try:
             with unavailable(self.url):
                 info: Any = self.client.info()
+                self.client.set(self.keys.check, 1, ex=CHECK_SECONDS)
         except HistoryUnavailable as error:
-            raise (UsageError(str(error)) if isinstance(error.__cause__, AuthenticationError | ResponseError) else error) from None
+            if isinstance(error.__cause__, AuthenticationError | NoPermissionError):
+                raise UsageError(str(error)) from None
+            raise
         version = info["redis_version"]
         if tuple(map(int, version.split(".")[:2])) < _MIN_VERSION:
             raise UsageError(f"{self.url} is Redis {version}; wschat needs {'.'.join(map(str, _MIN_VERSION))} or newer")
@@ -108,22 +117,24 @@ def _parse(url: str) -> _Address:
     parts = urlsplit(f"{SCHEMES[scheme]}://{rest}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     prefix = options.pop("prefix", DEFAULT_PREFIX)
-    shown = parts._replace(scheme=scheme, netloc=parts.netloc.rpartition("@")[2], query="")
-    return _Address(urlunsplit(parts._replace(query=urlencode(options))), urlunsplit(shown), prefix)
+    query = f"?{urlencode(options)}" if options else ""
+    shown = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return _Address(f"{SCHEMES[scheme]}://{parts.netloc}{parts.path}{query}", shown, prefix)
 
 
 def _open(url: str, timeout: float, max_connections: int) -> Redis:
     """Return a client that sends each command once: what may be sent again is the caller's decision."""
+    options = {} if url.startswith("unix:") else {"socket_keepalive": True}
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
         timeout=_TIMEOUT,
         socket_timeout=timeout,
         socket_connect_timeout=_TIMEOUT,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         client_name="wschat",
+        **options,
     )
     client = Redis(connection_pool=pool)
     for command in _RAW_REPLIES:

@@ -53,9 +53,9 @@ def _texts(flag: str, help_text: str, metavar: str) -> Sequence[str]:
     return setting((), option=Option(flag, f"{help_text} May be repeated.", metavar=metavar))
 
 
-def _flag(flag: str, help_text: str, short: str | None = None) -> bool:
+def _flag(flag: str, help_text: str, alias: str | None = None) -> bool:
     """Declare an option without a value."""
-    return setting(False, option=Option(flag, help_text, short=short))
+    return setting(False, option=Option(flag, help_text, alias=alias))
 
 
 def _check_speed(speed: float) -> None:
