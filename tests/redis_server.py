@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +41,13 @@ class RedisServer:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def freeze(self, seconds: float) -> None:
+        """Suspend the server for this number of seconds. The system still accepts connections for it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        threading.Event().wait(seconds)
+        self._process.send_signal(signal.SIGCONT)
 
     def copy_files(self, folder: Path) -> None:
         """Copy what the server has written so far."""

@@ -20,12 +20,13 @@ _RATE = "40/1"
 class Server:
     """A server that can be made to fail. Its methods must be called by one thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, broker: str | None = None, rate: str = _RATE) -> None:
+        """`broker` is that of several servers; by default, the server has a history of its own."""
         self.port = free_port()
         self.url = f"ws://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "wschat.server", "--port", str(self.port), "--keep-messages", "0", "--rate", _RATE]
-        self._command += ["--history", f"sqlite:{folder}/history"]
-        self._log = (folder / "log").open("w")
+        self._command = [sys.executable, "-m", "wschat.server", "--port", str(self.port), "--keep-messages", "0", "--rate", rate]
+        self._command += ["--broker", broker or f"sqlite:{folder}/history", "--max-connections-per-ip", "0"]
+        self._log = (folder / f"log-{self.port}").open("w")
         self.start()
 
     def start(self) -> None:
