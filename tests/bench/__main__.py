@@ -17,9 +17,10 @@ def main() -> None:
 @main.command("say")
 @click.argument("seconds", type=click.FloatRange(0.1), default=10)
 @click.argument("rate", type=click.IntRange(1), default=10_000)
-def measure_say(seconds: float, rate: int) -> None:
+@click.option("--broker", help="The URL of a broker without this room, such as redis://127.0.0.1?prefix=x: instead of a file.")
+def measure_say(seconds: float, rate: int, broker: str | None) -> None:
     """100 members of one room; 20 of them send RATE messages per second in all, for SECONDS."""
-    sys.exit(not say.run(seconds, rate))
+    sys.exit(not say.run(seconds, rate, broker))
 
 
 @main.command("chat")

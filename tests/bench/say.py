@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
-from pathlib import Path
+from contextlib import closing, nullcontext
 
 from tests.bench import findings
 from tests.bench.crowd import TEXT_PATTERN, Crowd, Member, masked, text_of
 from tests.bench.report import Report
 from tests.bench.server import history_file, serving, stop, watch
 from wschat.brokers.base import Retention
-from wschat.brokers.sqlite.broker import SqliteBroker
+from wschat.brokers.opening import open_broker
 from wschat.v1 import SUBPROTOCOL
 
 _MEMBERS = 100
@@ -33,11 +32,11 @@ Acks = dict[int, tuple[float, int]]
 """The time of each message's ack and its number in the room, by the number in its text."""
 
 
-def run(seconds: float, rate: int) -> bool:
-    """Measure. Return True if no message was lost, repeated or out of order."""
+def run(seconds: float, rate: int, broker: str | None = None) -> bool:
+    """Measure, with the URL of an empty broker or a file. Return True if no message was lost, repeated or out of order."""
     report = Report(f"say: {_MEMBERS} members, {_TALKERS} of them talking, {rate:,} messages a second for {seconds:g} s")
-    with history_file() as file:
-        with serving(file) as server:
+    with nullcontext(broker) if broker else history_file() as history:
+        with serving(history) as server:
             crowd = Crowd(join_all(server.port), _TALKERS, _say, acks=True)
             usage = watch(server, lambda: crowd.run(rate, seconds))
             crowd.close()
@@ -47,7 +46,7 @@ def run(seconds: float, rate: int) -> bool:
         findings.check(crowd, received, report)
         if dict(zip(received.numbers, received.seqs, strict=True)) != {number: seq for number, (_, seq) in acks.items()}:
             report.problems.append("not all messages were acknowledged with the number that they were delivered with")
-        check_file(file, acks, report)
+        check_history(str(history), acks, report)
     report.add_rate("offered", findings.rate_of(crowd.sent_at), _REQUIRED_MESSAGES)
     report.add_rate("acknowledged and durable", findings.rate_of([at for at, _ in acks.values()]), _REQUIRED_MESSAGES)
     findings.report_deliveries(crowd, received, report, per_second=_REQUIRED_MESSAGES * _MEMBERS, seconds=_REQUIRED_SECONDS)
@@ -89,10 +88,10 @@ def read_acks(crowd: Crowd, report: Report) -> Acks:
     return acks
 
 
-def check_file(file: Path, acks: Acks, report: Report) -> None:
+def check_history(url: str, acks: Acks, report: Report) -> None:
     """Check that the history has every acknowledged message."""
     wanted = {seq: (f"m{number % _TALKERS}", text_of(number).decode()) for number, (_, seq) in acks.items()}
-    with closing(SqliteBroker(file, Retention(0, 0))) as broker:
+    with closing(open_broker(url, Retention(0, 0))) as broker:
         last = 0
         while messages := broker.read_since("bench", last, _ROWS_TOGETHER):
             for message in messages:

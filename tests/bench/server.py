@@ -27,7 +27,7 @@ def history_file() -> Iterator[Path]:
 
 
 @contextmanager
-def serving(history: Path) -> Iterator[Command]:
+def serving(history: Path | str) -> Iterator[Command]:
     """Run a chat server with this history. Raise the limit on descriptors: each client takes one on either side."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,23 @@ def test_if_redis_has_no_memory_left_the_publisher_is_told_and_the_log_stays_who
         assert 0 < len(kept) < 100
         assert all(isinstance(result, int | HistoryUnavailable) for result in results)
         assert numbers(log_of(node, "lobby")) == kept == upto(len(kept))
+
+
+@pytest.mark.parametrize("subscribers", [10, 1000])
+def test_what_a_delivery_costs_redis_does_not_depend_on_the_number_of_subscribers(own_redis: RedisServer, subscribers: int) -> None:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
+        everyone = [RecordingSubscriber() for _ in range(subscribers)]
+        for subscriber in everyone:
+            here.subscribe("lobby", subscriber)
+        last = RecordingSubscriber()
+        there.subscribe("lobby", last)
+        own_redis.client.config_resetstat()
+        for number in upto(50):
+            assert say(there, "lobby", f"{number}") == [number]
+        eventually(lambda: all(subscriber.sent == 50 for subscriber in [*everyone, last]))
+        commands: Any = own_redis.client.info("commandstats")
+        assert commands["cmdstat_xread"]["calls"] <= 2 * 50 + 10, "one read for each node and batch"
+        assert commands["cmdstat_evalsha"]["calls"] <= 50 + 10
 
 
 def _can_write(node: RedisBroker) -> bool:

@@ -35,9 +35,9 @@ class Announcer:
         self._server = server
         self._node = node
         self._members = members
-        self._change_members = server.client.register_script(CHANGE_MEMBERS)
-        self._set_members = server.client.register_script(SET_MEMBERS)
-        self._renew_lease = server.client.register_script(RENEW_LEASE)
+        self._change_members = server.announcer_client.register_script(CHANGE_MEMBERS)
+        self._set_members = server.announcer_client.register_script(SET_MEMBERS)
+        self._renew_lease = server.announcer_client.register_script(RENEW_LEASE)
         self._must_set_all = False
         self._renew_at = monotonic()
         self._is_closing = threading.Event()
@@ -92,7 +92,7 @@ class Announcer:
             self._call(self._change_members, [keys.members, keys.events], [self._node, *arguments])
         left = by_room.keys() - self._members.own().keys()
         if left:
-            self._server.client.srem(self._server.keys.rooms_of(self._node), *left)
+            self._server.announcer_client.srem(self._server.keys.rooms_of(self._node), *left)
 
     def _set_all(self, members: dict[str, list[str]]) -> None:
         known = self._rooms_of(self._node)
@@ -104,8 +104,8 @@ class Announcer:
         """Remove the members of a node. If this one is gone meanwhile, another one repeats it."""
         for room in self._rooms_of(node):
             self._set(node, room, [])
-        self._server.client.delete(self._server.keys.rooms_of(node))
-        self._server.client.zrem(self._server.keys.nodes, node)
+        self._server.announcer_client.delete(self._server.keys.rooms_of(node))
+        self._server.announcer_client.zrem(self._server.keys.nodes, node)
 
     def _set(self, node: str, room: str, names: Sequence[str]) -> None:
         keys = self._server.keys.of_room(room)
@@ -113,13 +113,13 @@ class Announcer:
 
     def _rooms_of(self, node: str) -> list[str]:
         """Return the rooms in which a node has, or had, members."""
-        found: Any = self._server.client.smembers(self._server.keys.rooms_of(node))
+        found: Any = self._server.announcer_client.smembers(self._server.keys.rooms_of(node))
         return [room.decode() for room in found]
 
     def _note_rooms(self, rooms: Iterable[str]) -> None:
         names = list(rooms)
         if names:
-            self._server.client.sadd(self._server.keys.rooms_of(self._node), *names)
+            self._server.announcer_client.sadd(self._server.keys.rooms_of(self._node), *names)
 
     def _call(self, script: Any, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         return script(keys=keys, args=arguments)

@@ -129,7 +129,7 @@ class Appender:
 
     def _make_rooms(self, rooms: _Rooms, batch_id: int) -> Mapping[str, Any]:
         """Append the first messages of rooms. Their numbers begin after those of all forgotten rooms."""
-        client, key = self._server.client, self._server.keys
+        client, key = self._server.appender_client, self._server.keys
         names: Any = dict.fromkeys(rooms, 0)
         try:
             client.zadd(key.rooms, names)
@@ -148,15 +148,15 @@ class Appender:
             return dict.fromkeys(rooms, error)
 
     def _execute(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
-        with self._server.client.pipeline(transaction=False) as pipeline:
+        with self._server.appender_client.pipeline(transaction=False) as pipeline:
             for room, pending in rooms.items():
                 keys = (*self._server.keys.of_room(room)[:4], self._server.keys.batch(room, self._node))
                 known = self._followed.state(room)
-                arguments = [batch_id, floors.get(room, ""), known[0] if known else 0, *self._limits, *_arguments_of(pending)]
+                arguments = [batch_id, floors.get(room, ""), known.last if known else 0, *self._limits, *_arguments_of(pending)]
                 pipeline.evalsha(sha_of(APPEND), len(keys), *keys, *arguments)
             replies = dict(zip(rooms, pipeline.execute(raise_on_error=False), strict=True))
         if any(isinstance(reply, NoScriptError) for reply in replies.values()):
-            self._server.client.script_load(APPEND)
+            self._server.appender_client.script_load(APPEND)
             again = {room: rooms[room] for room, reply in replies.items() if isinstance(reply, NoScriptError)}
             replies |= self._execute(again, batch_id, floors)
         return replies

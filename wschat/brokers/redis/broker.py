@@ -113,15 +113,14 @@ class RedisBroker(ForkAware, Broker):
                 self._unreadable += 1
 
     def last_seq(self, room: str) -> int:
-        followed = self._followed.state(room)
-        return self._load(room).last if followed is None else followed[0]
+        return self._state(room).last
 
     def topic(self, room: str) -> Message | None:
-        followed = self._followed.state(room)
-        return self._load(room).topic if followed is None else followed[1]
+        return self._state(room).topic
 
     def has_room(self, room: str) -> bool:
-        return self._load(room).exists
+        has_log = self._followed.has_log(room)
+        return self._load(room).exists if has_log is None else has_log
 
     def count_rooms(self) -> int:
         return self._ask(lambda: int(self._server.client.zcard(self._keys.rooms)))
@@ -196,6 +195,10 @@ class RedisBroker(ForkAware, Broker):
         self._ask(lambda: self._relay.tell(text))
 
     # Asking Redis
+
+    def _state(self, room: str) -> RoomState:
+        """Return the state of a room: of one that is followed, as far as it was delivered, without asking."""
+        return self._followed.state(room) or self._load(room)
 
     def _load(self, room: str) -> RoomState:
         """Return the state of a room, which is one after the forgotten ones if it does not exist."""

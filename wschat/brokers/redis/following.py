@@ -48,6 +48,7 @@ class _FollowedRoom:
     def __init__(self, state: RoomState) -> None:
         self.last = state.last
         self.last_event = state.last_event
+        self.exists = state.exists
         self.topic = state.topic
         self.subscribers: list[Subscriber] = []
         self.reports: deque[tuple[int, Report]] = deque()  # each with the number that must have been delivered
@@ -96,11 +97,16 @@ class FollowedRooms:
                 reports = [report for _, report in entry.reports]
         _call(reports)
 
-    def state(self, room: str) -> tuple[int, Message | None] | None:
-        """Return the last number that was delivered and the topic of that time; None if the room is not followed."""
+    def state(self, room: str) -> RoomState | None:
+        """Return the state of a room as far as it was delivered, without its members; None if the room is not followed."""
         with self._followed_lock:
             entry = self._rooms.get(room)
-            return None if entry is None else (entry.last, entry.topic)
+            return None if entry is None else RoomState(entry.last, entry.topic, entry.exists)
+
+    def has_log(self, room: str) -> bool | None:
+        """Return True if a message of the room was delivered or was there before, None if the room is not followed."""
+        entry = self._rooms.get(room)  # without the lock, which is held during deliveries: each message that is said asks this
+        return None if entry is None else entry.exists
 
     def positions(self, known_changes: int) -> tuple[int, dict[str, Position] | None]:
         """Return the number of times that a room was added or removed, and if it is another one, the position in each room."""
@@ -141,7 +147,7 @@ class FollowedRooms:
             if entry is None:
                 return last
             new = [message for message in messages if message.seq > entry.last]
-            entry.last = max(entry.last, last)
+            entry.last, entry.exists = max(entry.last, last), True
             for message in new:
                 if message.kind == TOPIC:
                     entry.topic = message if message.text else None
@@ -181,7 +187,7 @@ class FollowedRooms:
                 if entry is None:
                     continue
                 self._changes += 1
-                entry.last, entry.last_event, entry.topic = state.last, state.last_event, state.topic
+                entry.last, entry.last_event, entry.topic, entry.exists = state.last, state.last_event, state.topic, state.exists
                 self._members.replace(room, state.members)
                 reports = [report for _, report in entry.reports]
                 entry.reports.clear()

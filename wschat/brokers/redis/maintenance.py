@@ -27,8 +27,8 @@ class Maintenance:
         self._retention = retention
         self._followed = followed
         self._clock = clock
-        self._raise_floor = server.client.register_script(RAISE_FLOOR)
-        self._forget = server.client.register_script(FORGET)
+        self._raise_floor = server.appender_client.register_script(RAISE_FLOOR)
+        self._forget = server.appender_client.register_script(FORGET)
 
     def steps(self) -> Iterator[float]:
         """Yield the seconds to wait before the next step, each time. Raises RedisError, and must be called anew then."""
@@ -42,21 +42,21 @@ class Maintenance:
 
     def _is_my_turn(self) -> bool:
         key = self._server.keys.maintenance
-        self._server.client.set(key, self._node, nx=True, ex=_TURN_SECONDS)
-        owner: Any = self._server.client.get(key)
+        self._server.appender_client.set(key, self._node, nx=True, ex=_TURN_SECONDS)
+        owner: Any = self._server.appender_client.get(key)
         if owner is None or owner.decode() != self._node:
             return False
-        self._server.client.expire(key, _TURN_SECONDS)
+        self._server.appender_client.expire(key, _TURN_SECONDS)
         return True
 
     def _names_after(self, after: str | None) -> list[str]:
         begin = "-" if after is None else f"({after}"
-        names: Any = self._server.client.zrangebylex(self._server.keys.rooms, begin, "+", 0, _MAX_ROOMS)
+        names: Any = self._server.appender_client.zrangebylex(self._server.keys.rooms, begin, "+", 0, _MAX_ROOMS)
         return [name.decode() for name in names]
 
     def _forget_quiet(self, names: Sequence[str]) -> None:
         quiet_time = self._retention.quiet_time(self._clock.relied_on())
-        with self._server.client.pipeline(transaction=False) as pipeline:
+        with self._server.appender_client.pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.hmget(self._server.keys.of_room(name).room, "last", "time")
             found = pipeline.execute()
@@ -76,7 +76,7 @@ class Maintenance:
 
     def _remove_name(self, name: str) -> None:
         """Remove a name from the list of rooms. Who makes the room again adds it before and after."""
-        client, keys = self._server.client, self._server.keys
+        client, keys = self._server.appender_client, self._server.keys
         client.zrem(keys.rooms, name)
         if client.exists(keys.of_room(name).room):
             client.zadd(keys.rooms, {name: 0})

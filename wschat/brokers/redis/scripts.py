@@ -41,28 +41,47 @@ if not last then
 end
 if last < known_last then return redis.error_reply('{BEHIND} the log is behind') end
 
+-- One command for many keys costs a fraction of one for each; Lua cannot pass more than some thousand arguments.
+local function call_with_each(command, key, values)
+    local result = {{}}
+    for first = 1, #values, 1000 do
+        local part = redis.call(command, key, unpack(values, first, math.min(first + 999, #values)))
+        if command == 'HMGET' then for at, value in ipairs(part) do result[first + at - 1] = value end end
+    end
+    return result
+end
+
+local keys, stored_of = {{}}, {{}}
+for at = 7, #ARGV, 5 do
+    if ARGV[at] ~= '' then keys[#keys + 1] = ARGV[at] end
+end
+for at, value in ipairs(call_with_each('HMGET', keys_key, keys)) do stored_of[keys[at]] = value end
+
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1e6
 local time = string.format('%.6f', math.max(now, last_time))
 local topic
-local reply = {{string.format('%.6f', now)}}
+local reply, new_keys, new_order = {{string.format('%.6f', now)}}, {{}}, {{}}
 for at = 7, #ARGV, 5 do
-    local key, digest, sender, text, kind = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    local known = key ~= '' and redis.call('HGET', keys_key, key)
+    local key, digest, kind = ARGV[at], ARGV[at + 1], ARGV[at + 4]
+    local known = stored_of[key]
     if known then
         reply[#reply + 1] = string.sub(known, 1, 8) == digest and -tonumber(string.sub(known, 9)) or 0
     else
         last = last + 1
         local number = string.format('%.0f', last)
-        redis.call('XADD', log_key, number .. '-0', 's', sender, 't', text, 'w', time, 'k', kind)
+        redis.call('XADD', log_key, number .. '-0', 's', ARGV[at + 2], 't', ARGV[at + 3], 'w', time, 'k', kind)
         if key ~= '' then
-            redis.call('HSET', keys_key, key, digest .. number)
-            redis.call('RPUSH', key_order_key, number .. ' ' .. key)
+            stored_of[key] = digest .. number
+            new_keys[#new_keys + 1], new_keys[#new_keys + 2] = key, stored_of[key]
+            new_order[#new_order + 1] = number .. ' ' .. key
         end
-        if kind == 'topic' then topic = {{number, sender, text}} end
+        if kind == 'topic' then topic = {{number, ARGV[at + 2], ARGV[at + 3]}} end
         reply[#reply + 1] = last
     end
 end
+call_with_each('HSET', keys_key, new_keys)
+call_with_each('RPUSH', key_order_key, new_order)
 
 redis.call('HSET', room_key, 'last', string.format('%.0f', last), 'time', time)
 if topic and topic[3] ~= '' then

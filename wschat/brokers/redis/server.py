@@ -33,7 +33,7 @@ CHECK_SECONDS = 60
 """For how long Redis keeps what is written to find out if that is possible."""
 
 _TIMEOUT = 5.0  # seconds for a command, for a connection, and for a free one of the pool
-_MAX_CONNECTIONS = 16  # besides the reader's
+_MAX_CONNECTIONS = 16  # besides those of the threads with a client of their own
 _MIN_VERSION = (7, 0)
 _RAW_REPLIES = ("XRANGE", "XREVRANGE", "XREAD")  # as Redis sends them: redis-py would make dictionaries of the entries
 
@@ -55,7 +55,11 @@ class Server:
         """The names of the keys."""
         try:
             self.client = _open(address.url, _TIMEOUT, _MAX_CONNECTIONS)
-            """For everything but the reader. From any thread."""
+            """For any thread but those of the others: however many threads read, these have a connection."""
+            self.appender_client = _open(address.url, _TIMEOUT, 1)
+            """For the appender."""
+            self.announcer_client = _open(address.url, _TIMEOUT, 1)
+            """For the announcer."""
             self.reader_client = _open(address.url, BLOCK_SECONDS + _TIMEOUT, 1)
             """For the reader, whose commands wait in Redis."""
             self._check()
@@ -68,8 +72,8 @@ class Server:
 
     def close(self) -> None:
         """Close all connections."""
-        self.client.connection_pool.disconnect()
-        self.reader_client.connection_pool.disconnect()
+        for client in (self.client, self.appender_client, self.announcer_client, self.reader_client):
+            client.connection_pool.disconnect()
 
     def _check(self) -> None:
         try:
