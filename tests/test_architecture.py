@@ -135,6 +135,7 @@ def test_the_public_names() -> None:
         "ConnectionClosed",
         "Deflate",
         "EventsResponse",
+        "HistoryUnavailable",
         "Hub",
         "IS_COMPILED",
         "Limits",
@@ -153,6 +154,7 @@ def test_the_public_names() -> None:
         "WebSocketHandler",
         "WebSocketServer",
         "connect",
+        "publish",
         "reconnect",
         "serve",
     ]

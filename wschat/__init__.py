@@ -31,6 +31,7 @@ __all__ = [
     "ConnectionClosed",
     "Deflate",
     "EventsResponse",
+    "HistoryUnavailable",
     "Hub",
     "IS_COMPILED",
     "Limits",
@@ -49,11 +50,13 @@ __all__ = [
     "WebSocketHandler",
     "WebSocketServer",
     "connect",
+    "publish",
     "reconnect",
     "serve",
 ]
 
 if TYPE_CHECKING:
+    from wschat.chat.publishing import publish
     from wschat.client.bot.bot import Bot
     from wschat.client.chat.client import ChatClient
     from wschat.client.connect import connect
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from wschat.connection.connection import Connection
     from wschat.errors import (
         ConnectionClosed,
+        HistoryUnavailable,
         OpeningFailed,
         OutcomeUnknown,
         PeerError,
@@ -92,6 +96,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
         "ConnectionClosed": "wschat.errors",
         "Deflate": "wschat.protocol.deflate",
         "EventsResponse": "wschat.server.responses",
+        "HistoryUnavailable": "wschat.errors",
         "Hub": "wschat.hub",
         "Limits": "wschat.limits",
         "OpeningFailed": "wschat.errors",
@@ -109,6 +114,7 @@ else:  # a type checker would take `__getattr__` to mean that any name exists
         "WebSocketHandler": "wschat.server.server",
         "WebSocketServer": "wschat.server.server",
         "connect": "wschat.client.connect",
+        "publish": "wschat.chat.publishing",
         "reconnect": "wschat.client.reconnect",
         "serve": "wschat.server.serve",
     }

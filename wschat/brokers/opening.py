@@ -46,6 +46,11 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     return SqliteBroker(path, retention)
 
 
+def is_shared(url: str) -> bool:
+    """Return True if the broker of a URL is one for several processes."""
+    return isinstance(url, str) and _REDIS_URL.match(url) is not None
+
+
 def without_password(url: str) -> str:
     """Return the URL of a broker, for people to see: without a user, a password and options."""
     if not _REDIS_URL.match(url):

@@ -115,7 +115,7 @@ class Caller:
         session = self._session
         self._state.moderation.check(MUTE, session, say.room)
         self._state.new_rooms.check(session, say.room)
-        key = deduplication_key(session.user, say.id)
+        key = deduplication_key(session.name, say.id)
         return post(self._state.broker, Draft(say.room, session.name or NAMELESS, say.text, key))
 
     def export(self, room: str) -> Iterator[Sequence[Message]]:

@@ -8,7 +8,7 @@ from wschat.brokers.base import Draft
 from wschat.chat.action import LATER, Action, Command
 from wschat.chat.costs import cost_of_saying
 from wschat.chat.fields import RoomName, Text
-from wschat.chat.sessions import Session, User
+from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.chat.text import unescape
 from wschat.events import Event, Id, to_json
@@ -33,7 +33,7 @@ class Say(Action[Event]):
         """Hand the message to the broker. The dialect replies when it is durable."""
         state.moderation.check_may_speak(session, self.room)
         state.new_rooms.check(session, self.room)
-        key = deduplication_key(session.user, self.id)
+        key = deduplication_key(session.name, self.id)
         session.say(state.broker, Draft(self.room, session.name or NAMELESS, unescape(self.text), key, self.id))
         return LATER
 
@@ -45,6 +45,6 @@ class Say(Action[Event]):
         return cost_of_saying(state.rooms, self.room, self.text)
 
 
-def deduplication_key(user: User | None, action_id: Id | None) -> str | None:
+def deduplication_key(name: str | None, action_id: Id | None) -> str | None:
     """Return the key by which the broker knows a message that is sent again: its author and its id, None without an id."""
-    return None if action_id is None else f"{user.key if user else key_of(NAMELESS)}\n{to_json(action_id)}"
+    return None if action_id is None else f"{key_of(name or NAMELESS)}\n{to_json(action_id)}"

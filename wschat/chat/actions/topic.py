@@ -42,7 +42,7 @@ class Topic(Action[Event]):
             raise Rejected("nameless", "Choose a name first. Type /nick NAME to take one.")
         state.moderation.check_may_set_topic(session, self.room)
         state.new_rooms.check(session, self.room)
-        key = deduplication_key(session.user, self.id)
+        key = deduplication_key(session.name, self.id)
         session.say(state.broker, Draft(self.room, session.user.name, self.text, key, self.id, TOPIC))
         return LATER
 
