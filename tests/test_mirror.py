@@ -15,7 +15,6 @@ COVERED_BY = {
     "brokers/redis/announcer": "brokers/redis/test_members.py",
     "brokers/redis/appender": "brokers/redis/test_broker.py",
     "brokers/redis/clock": "brokers/redis/test_broker.py",
-    "brokers/redis/following": "brokers/contract/test_subscriptions.py",
     "brokers/redis/reader": "brokers/redis/test_broker.py",
     "brokers/redis/relay": "chat/test_nodes.py",
     "brokers/redis/room_log": "brokers/contract/test_log.py",

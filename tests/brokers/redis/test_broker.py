@@ -107,6 +107,22 @@ def test_without_redis_nothing_is_acknowledged_and_reads_fail(own_redis: RedisSe
         assert texts(log_of(node, "lobby")) == ["one", "two"]
 
 
+def test_entries_that_another_program_has_written_are_left_out(make_node: NodeFactory, redis_server: RedisServer, tmp_path: Path) -> None:
+    node, subscriber = make_node(), RecordingSubscriber()
+    node.subscribe("lobby", subscriber)
+    assert say(node, "lobby", "one") == [1]
+    client, room = redis_server.client, f"{tmp_path}:{{room:lobby}}:"
+    client.xadd(f"{room}log", {"s": b"\xff"}, id="2-0")
+    client.hset(f"{room}room", "last", "2")
+    client.xadd(f"{room}events", {"x": "y"})
+    client.xadd(f"{tmp_path}:relay", {"x": "y"})
+    assert say(node, "lobby", "three") == [3]
+    assert texts(subscriber.messages) == texts(log_of(node, "lobby")) == ["one", "three"]
+    assert node.check() > 0
+    make_node().add_member("lobby", "alice")
+    eventually(lambda: node.members("lobby") == ["alice"])
+
+
 def test_if_redis_has_no_memory_left_the_publisher_is_told_and_the_log_stays_whole(tmp_path: Path) -> None:
     options = ("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
     with running_redis(tmp_path / "small", *options) as server, closing(RedisBroker(server.url)) as node:

@@ -146,6 +146,8 @@ class Appender:
             return self._execute(rooms, batch_id, floors)
         except RedisError as error:
             return dict.fromkeys(rooms, error)
+        except Exception as error:  # of a text that cannot be sent: the publishers wait for a result, and the thread has to go on
+            return dict.fromkeys(rooms, RedisError(repr(error)))
 
     def _execute(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
         with self._server.appender_client.pipeline(transaction=False) as pipeline:

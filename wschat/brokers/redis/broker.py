@@ -61,7 +61,7 @@ class RedisBroker(ForkAware, Broker):
                 self._reader = opened.enter_context(
                     contextlib.closing(Reader(self._server, node, self._followed, self._epoch, self._relay))
                 )
-                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._epoch.renew)
+                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._on_behind)
             except OSError as error:
                 raise UsageError(f"cannot keep a history in {self._server.url}: {error.strerror}") from None
             opened.pop_all()
@@ -221,6 +221,10 @@ class RedisBroker(ForkAware, Broker):
     def _read_time(self) -> float:
         seconds, microseconds = self._server.client.time()
         return float(seconds + microseconds / 1e6)
+
+    def _on_behind(self) -> None:
+        self._epoch.check_rooms()
+        self._reader.wake()  # which waits for numbers that are given again
 
     def _set_epoch(self, value: str) -> None:
         self.epoch = value

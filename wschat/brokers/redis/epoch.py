@@ -40,15 +40,11 @@ class Epoch:
                 self._adopt(self._change_from(""))
 
     def check_rooms(self) -> None:
-        """Do what `check` does, and find out if Redis has lost messages of the rooms that are followed."""
+        """Do what `check` does, and begin a new epoch if Redis has lost messages that were delivered here, unless another node did so."""
         self.check()
-        if self._followed.is_ahead():
-            self.renew()
-
-    def renew(self) -> None:
-        """Begin a new epoch, unless another node has done so."""
         with self._epoch_lock:
-            self._adopt(self._change_from(self._value))
+            if not self._followed.refresh():
+                self._adopt(self._change_from(self._value))
 
     def _change_from(self, known: str) -> str:
         """Replace the epoch if it is still this one, or if there is none. Return the epoch."""

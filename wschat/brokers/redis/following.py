@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from wschat.brokers.base import TOPIC, Message, Subscriber
@@ -42,6 +43,17 @@ class Position(NamedTuple):
     """The id of the last change of the members."""
 
 
+class Positions(NamedTuple):
+    """How far all rooms were delivered."""
+
+    changes: int
+    """The number of times that a room was added, removed or begun anew."""
+    losses: int
+    """The number of times that Redis had lost messages."""
+    rooms: dict[str, Position] | None
+    """The position in each room; None if there was no change since the one that was known."""
+
+
 class _FollowedRoom:
     """A room with subscribers, guarded by the lock of `FollowedRooms`."""
 
@@ -61,10 +73,10 @@ class FollowedRooms:
         """`load` asks Redis for the state of a room, with its members. It may wait, and is called without the lock."""
         self._load = load
         self._members = members
-        # Guards the two below, with the entries of _rooms. The locks of subscribers and of _members are acquired while it is held.
+        # Guards the three below, with the entries of _rooms. The locks of subscribers and of _members are acquired while it is held.
         self._followed_lock = threading.Lock()
         self._rooms: dict[str, _FollowedRoom] = {}
-        self._changes = 0
+        self._changes = self._losses = 0
 
     def subscribe(self, room: str, subscriber: Subscriber) -> tuple[int, bool]:
         """Add a subscriber. Return the last number of the room, and True if the room was not followed before."""
@@ -108,26 +120,38 @@ class FollowedRooms:
         entry = self._rooms.get(room)  # without the lock, which is held during deliveries: each message that is said asks this
         return None if entry is None else entry.exists
 
-    def positions(self, known_changes: int) -> tuple[int, dict[str, Position] | None]:
-        """Return the number of times that a room was added or removed, and if it is another one, the position in each room."""
+    def positions(self, known_changes: int) -> Positions:
+        """Return the position in each room, if there was a change since."""
         with self._followed_lock:
             if self._changes == known_changes:
-                return known_changes, None
-            return self._changes, {name: Position(entry.last, entry.last_event) for name, entry in self._rooms.items()}
+                return Positions(known_changes, self._losses, None)
+            rooms = {name: Position(entry.last, entry.last_event) for name, entry in self._rooms.items()}
+            return Positions(self._changes, self._losses, rooms)
 
-    def deliver_members(self, room: str, events: Sequence[MemberEvent], last_event: bytes) -> None:
-        """Note changes of the members on other nodes, up to an id, and tell the subscribers."""
-        self._tell(room, last_event, lambda: self._members.apply(room, events))
+    def deliver_members(self, room: str, events: Sequence[MemberEvent], last_event: bytes, losses: int) -> None:
+        """Note changes of the members on other nodes, up to an id, and tell the subscribers. `losses` as for `deliver`."""
+        self._tell(room, last_event, losses, lambda: self._members.apply(room, events))
 
-    def reload_members(self, room: str) -> None:
-        """Read the members anew, because changes may have been missed, and tell the subscribers. Waits for Redis."""
-        state = self._load(room)
-        self._tell(room, state.last_event, lambda: self._members.replace(room, state.members))
+    def refresh(self, rooms: Collection[str] | None = None) -> bool:
+        """Read the members of rooms anew, or of all, because changes may have been missed, and tell the subscribers. Waits for Redis.
 
-    def _tell(self, room: str, last_event: bytes, update: Callable[[], UnionChange]) -> None:
+        Return False if a message of one of the rooms was delivered that Redis does not have any more: see `begin_anew`.
+        """
+        _, losses, positions = self.positions(-1)
+        for room, position in (positions or {}).items():
+            if rooms is None or room in rooms:
+                state = self._load(room)
+                if state.last < position.last:
+                    return False
+                self._tell(room, state.last_event, losses, partial(self._members.replace, room, state.members))
+        with self._followed_lock:
+            self._changes += 1  # the positions among the changes of members are others
+        return True
+
+    def _tell(self, room: str, last_event: bytes, losses: int, update: Callable[[], UnionChange]) -> None:
         with self._followed_lock:
             entry = self._rooms.get(room)
-            if entry is None:
+            if entry is None or losses != self._losses:
                 return
             entry.last_event = last_event
             change = update()
@@ -137,15 +161,16 @@ class FollowedRooms:
         for subscriber in receivers:
             call_logged(subscriber.flush)
 
-    def deliver(self, room: str, last: int, messages: Sequence[Message]) -> int:
-        """Give the next messages to the subscribers of a room, and then results to their publishers. Return the new last number.
+    def deliver(self, room: str, last: int, messages: Sequence[Message], losses: int) -> None:
+        """Give the next messages to the subscribers of a room, and then results to their publishers.
 
-        `last` is the number of the last entry that was read, whether or not it could be read.
+        `last` is the number of the last entry that was read, whether or not it could be understood; `losses` is that of `positions` before
+        it was read. If Redis has lost messages since then, these may be among them, and are not delivered.
         """
         with self._followed_lock:
             entry = self._rooms.get(room)
-            if entry is None:
-                return last
+            if entry is None or losses != self._losses:
+                return
             new = [message for message in messages if message.seq > entry.last]
             entry.last, entry.exists = max(entry.last, last), True
             for message in new:
@@ -157,11 +182,9 @@ class FollowedRooms:
             reports: list[Report] = []
             while entry.reports and entry.reports[0][0] <= entry.last:
                 reports.append(entry.reports.popleft()[1])
-            delivered = entry.last
         for subscriber in receivers:
             call_logged(subscriber.flush)
         _call(reports)
-        return delivered
 
     def report_after(self, room: str, seq: int, report: Report) -> None:
         """Call `report` once the message of this number was delivered, or at once if the room is not followed. Numbers must increase."""
@@ -172,15 +195,12 @@ class FollowedRooms:
                 return
         _call([report])
 
-    def is_ahead(self) -> bool:
-        """Return True if a message was delivered that Redis does not have any more. Waits for Redis."""
-        _, positions = self.positions(-1)
-        return any(self._load(room).last < position.last for room, position in (positions or {}).items())
-
     def begin_anew(self) -> None:
         """Continue where Redis is now, since it has lost messages, and tell the subscribers. Waits for Redis."""
-        _, positions = self.positions(-1)
-        for room in positions or {}:
+        with self._followed_lock:
+            self._losses += 1  # what was read before is not delivered any more
+            rooms = list(self._rooms)
+        for room in rooms:
             state, reports = self._load(room), list[Report]()
             with self._followed_lock:
                 entry = self._rooms.get(room)

@@ -43,8 +43,9 @@ class Reader:
         self._relay = relay
         self._ids_of_node = {self._wake_key: NO_EVENT, relay.key: relay.begins_after}  # the last ids of streams that are no room's
         self._changes = -1
+        self._losses = 0
         self._ids: dict[bytes, bytes] = {}  # the last id of each stream, by key
-        self._streams: dict[bytes, Callable[[list[Any]], None]] = {}  # what takes the entries, by key
+        self._streams: dict[bytes, Callable[[list[Any], bytes], None]] = {}  # what takes the entries, by key
         self._give_up_at: float | None = None  # set by `close`
         self._is_closing = threading.Event()
         self._execute: Execute = server.reader_client.execute_command
@@ -71,15 +72,14 @@ class Reader:
             try:
                 if has_failed:  # it may be another server now, or have lost messages
                     self._epoch.check_rooms()
-                    self._reload_members()
                     logger.warning("%s can be read again", self._server.url)
                     has_failed = False
                 self._read()
-            except RedisError as error:
+            except Exception as error:  # of Redis, or of an entry that another program has written: the thread has to go on
                 if has_failed:
                     self._pause()
                 else:
-                    logger.error("%s cannot be read: %s", self._server.url, error)
+                    logger.error("%s cannot be read: %r", self._server.url, error)
                 has_failed = True
 
     def _pause(self) -> None:
@@ -106,12 +106,12 @@ class Reader:
                 if key == self._relay.key:
                     self._relay.take(entries)
             else:
-                self._streams[key](entries)
-                self._ids[key] = entries[-1][0]
+                before, self._ids[key] = self._ids[key], entries[-1][0]
+                self._streams[key](entries, before)
 
     def _update_streams(self) -> None:
         """Follow the rooms that have subscribers now."""
-        self._changes, positions = self._followed.positions(self._changes)
+        self._changes, self._losses, positions = self._followed.positions(self._changes)
         if positions is None:
             return
         self._ids, self._streams = {}, {}
@@ -119,22 +119,17 @@ class Reader:
             keys = self._server.keys.of_room(room)
             log, events = keys.log.encode(), keys.events.encode()
             self._ids |= {log: b"%d-0" % position.last, events: position.last_event}
-            self._streams |= {log: partial(self._take_messages, room), events: partial(self._take_events, room, events)}
+            self._streams |= {log: partial(self._take_messages, room), events: partial(self._take_events, room)}
 
-    def _reload_members(self) -> None:
-        _, positions = self._followed.positions(-1)
-        for room in positions or ():
-            self._followed.reload_members(room)
-        self._changes = -1
-
-    def _take_messages(self, room: str, entries: list[Any]) -> None:
+    def _take_messages(self, room: str, entries: list[Any], before: bytes) -> None:
         messages = [message for entry in entries if (message := message_of(room, entry)) is not None]
-        self._followed.deliver(room, seq_of(entries[-1][0]), messages)
+        self._followed.deliver(room, seq_of(entries[-1][0]), messages, self._losses)
 
-    def _take_events(self, room: str, key: bytes, entries: list[Any]) -> None:
-        before, events = zip(*map(member_event_of, entries), strict=True)
-        if before[0] == self._ids[key]:
-            self._followed.deliver_members(room, events, entries[-1][0])
-        else:
-            self._followed.reload_members(room)
-            self._changes = -1  # the position is another one
+    def _take_events(self, room: str, entries: list[Any], before: bytes) -> None:
+        """Take changes of a room's members. `before` is the id of the last change that was taken."""
+        changes = [member_event_of(entry) for entry in entries]
+        events = [change.event for change in changes if change is not None]
+        if len(events) == len(entries) and changes[0] is not None and changes[0].before == before:
+            self._followed.deliver_members(room, events, entries[-1][0], self._losses)
+        elif not self._followed.refresh([room]):  # changes are missing, or cannot be read
+            self._epoch.check_rooms()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from wschat.brokers.base import TOPIC, Message
 from wschat.brokers.redis.following import NO_EVENT
@@ -33,10 +33,22 @@ def message_of(room: str, entry: Sequence[Any]) -> Message | None:
         return None
 
 
-def member_event_of(entry: Sequence[Any]) -> tuple[bytes, MemberEvent]:
-    """Return a change of a room's members from an entry of its events, and the id of the one before it."""
-    _, (_, before, _, node, _, sign, _, name) = entry
-    return before or NO_EVENT, MemberEvent(node.decode(), sign.decode(), name.decode())
+class LinkedEvent(NamedTuple):
+    """A change of a room's members, and the one before it."""
+
+    before: bytes
+    """The id of the change before."""
+    event: MemberEvent
+    """The change."""
+
+
+def member_event_of(entry: Sequence[Any]) -> LinkedEvent | None:
+    """Return a change of a room's members from an entry of its events; None if it cannot be read."""
+    try:
+        _, (_, before, _, node, _, sign, _, name) = entry
+        return LinkedEvent(before or NO_EVENT, MemberEvent(node.decode(), sign.decode(), name.decode()))
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def topic_of(room: str, values: Sequence[bytes | None]) -> Message | None:
