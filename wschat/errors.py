@@ -98,7 +98,8 @@ class OutcomeUnknown(WSChatError):
 class HistoryUnavailable(WSChatError):
     """The log of a room cannot be written or read at the moment, for example because the disk is full or the file is locked.
 
-    A message that could not be written was not sent; the caller may try again.
+    A message that could not be written was not sent, unless the log is on another machine: then that may be unknown. The caller may try
+    again, with the same id.
     """
 
 

@@ -67,15 +67,12 @@ class _Member:
                 self.missed.append(event)
 
     def _say(self, text: str) -> int:
-        request_id = None
         while True:
             try:
-                return self.client.say(self.room, text, id=request_id, timeout=_SAY_TIMEOUT)
-            except wschat.OutcomeUnknown as unknown:
-                request_id = unknown.id
-            except TimeoutError:
+                return self.client.say(self.room, text, id=text, timeout=_SAY_TIMEOUT)
+            except (wschat.OutcomeUnknown, TimeoutError):
                 pass
-            except wschat.Rejected as error:
+            except wschat.Rejected as error:  # if Redis was gone for too long
                 if error.code != "unavailable":
                     raise
 

@@ -36,6 +36,15 @@ def test_a_text_is_published_once_with_its_id(url: str) -> None:
         wschat.publish(url, "tea", "another", id="a")
 
 
+def test_publishing_deletes_nothing(url: str, redis_server: RedisServer, tmp_path: Path) -> None:
+    """The servers may keep more than is kept by default."""
+    key = f"{tmp_path}:{{room:tea}}:"
+    redis_server.client.xadd(f"{key}log", {"s": "alice", "t": "a year old", "w": "1700000000.000000", "k": ""}, id="1-0")
+    redis_server.client.hset(f"{key}room", mapping={"last": "1", "time": "1700000000.000000"})
+    assert wschat.publish(url, "tea", "new") == 2
+    assert redis_server.client.xlen(f"{key}log") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -33,7 +33,7 @@ class ElsewhereKick:
     """The name of the moderator."""
 
     def apply(self, state: State) -> None:
-        """Remove the sessions of the user, unless that is a moderator of all rooms."""
+        """Remove the sessions of the user, unless the user is a moderator of the room by a token or a password."""
         user = state.users.find(self.name)
         if user is not None and not user.moderates_by_identity(self.room):
             remove_from_room(state, self.by, self.room, sessions_of(state, user), "kick", "removed you")
@@ -67,8 +67,8 @@ def tell(state: State, done: ElsewhereKick | ElsewhereWhisper) -> None:
     state.broker.tell(json.dumps([type(done).__name__, asdict(done)]))
 
 
-def is_elsewhere(state: State, rooms: Iterable[str], name: str) -> bool:
-    """Return True if a member of one of these rooms has this name, who may be on another node."""
+def is_member_of_any(state: State, rooms: Iterable[str], name: str) -> bool:
+    """Return True if a member of one of these rooms has this name, on this node or another one."""
     return any(key_of(member) == key_of(name) for room in rooms for member in state.broker.members(room))
 
 

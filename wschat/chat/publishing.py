@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 
-from wschat.brokers.base import Draft, Outcome
+from wschat.brokers.base import Draft, Outcome, Retention
 from wschat.brokers.opening import is_shared, open_broker, without_password
 from wschat.chat.actions.say import Say, deduplication_key
 from wschat.chat.parser import make_action
 from wschat.errors import Rejected, UsageError
 from wschat.events import Id
 from wschat.names import NAMELESS, RULE, normalize_name
+
+_KEEP_ALL = Retention(messages=0, days=0)  # how much is kept is for the servers to decide
 
 
 def publish(url: str, room: str, text: str, *, id: Id | None = None, name: str | None = None) -> int:  # noqa: A002
@@ -25,7 +27,7 @@ def publish(url: str, room: str, text: str, *, id: Id | None = None, name: str |
     if not is_shared(url):
         raise UsageError(f"url must be that of a broker for several processes, such as redis://HOST, not {without_password(str(url))!r}")
     draft, publisher = _draft(room, text, id, name), _Publisher()
-    with closing(open_broker(url)) as broker:
+    with closing(open_broker(url, _KEEP_ALL)) as broker:
         broker.append(draft, publisher)
         _, result = publisher.wait()
     if isinstance(result, int):

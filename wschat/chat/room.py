@@ -11,6 +11,7 @@ from wschat.chat.dialects.base import Dialect
 from wschat.chat.fields import MAX_MESSAGES
 from wschat.chat.past import Replay, Resume, read_past
 from wschat.chat.sessions import Session
+from wschat.errors import HistoryUnavailable
 from wschat.events import Event, MemberEvent
 from wschat.hub import Hub, Member
 from wschat.protocol.frames import CloseCode
@@ -34,6 +35,7 @@ class Room:
         # Guards all below, and the order of what is added to the hubs. Taken after a broker's lock, before those of hubs.
         self._delivery_lock = threading.Lock()
         self._is_subscribed = self._is_closed = False
+        self._losses = 0
         self._hubs = {dialect: Hub() for dialect in dialects}
         self._delivered_meanwhile: list[list[Message]] = []  # a list for each session that is reading the past
         self._last = 0
@@ -47,8 +49,9 @@ class Room:
             last = self._broker.subscribe(self.name, self)
             topic = self._broker.topic(self.name)
             with self._delivery_lock:
-                self._last = max(self._last, last)  # messages may have been delivered meanwhile
-                self._topic = self._topic or topic
+                if not self._losses:  # else these may be those of before
+                    self._last = max(self._last, last)  # messages may have been delivered meanwhile
+                    self._topic = self._topic or topic
                 self._is_subscribed, is_closed = True, self._is_closed
         if is_closed:
             self._broker.unsubscribe(self.name, self)
@@ -105,6 +108,7 @@ class Room:
         """Close the connections in the room, whose clients know numbers of another epoch: they come back, and are told of the gap."""
         with self._delivery_lock:
             self._last, self._topic = last, topic
+            self._losses += 1
         for hub in self._hubs.values():
             for connection in hub:
                 connection.begin_close(CloseCode.SERVICE_RESTART, "the history has lost messages")
@@ -153,7 +157,7 @@ class Room:
         For clients that cannot ask for the rest. `flush` must follow. Waits for the client to read them, and reads from the
         broker. Raises HistoryUnavailable, and what sending raises.
         """
-        hub, replay = self._hubs[session.dialect], Replay(self.name, session.dialect, since)
+        losses, hub, replay = self._losses, self._hubs[session.dialect], Replay(self.name, session.dialect, since)
         while messages := self._broker.read_since(self.name, replay.last, MAX_MESSAGES):
             session.connection.send(replay.write(messages))
         with self._recording() as (known, delivered):
@@ -161,6 +165,7 @@ class Room:
             while replay.last < known and (messages := self._broker.read_since(self.name, replay.last, MAX_MESSAGES)):
                 rest += replay.write(messages)
             with self._delivery_lock:
+                self._check_losses(losses)
                 rest += replay.write(delivered) + replay.gap_up_to(self._last)
                 hub.admit(session.connection, rest or None)
 
@@ -171,13 +176,21 @@ class Room:
             session.offer(str(greeting))  # the reply to a join that the client still waits for
 
     def _admit_with_past(self, session: Session, hub: Hub, resume: Resume) -> None:
+        losses = self._losses
         with self._recording() as (known, delivered):
             past = read_past(self._broker, self.name, resume, known)
             moderators = self._moderators()  # outside of the lock: it takes the lock of `Rooms`
             with self._delivery_lock:
+                self._check_losses(losses)
                 past.extend(delivered)
                 joined = past.as_event(self._broker.members(self.name), moderators, self._topic, self._last, resume.id)
                 hub.admit(session.connection, session.dialect.event(joined))
+
+    def _check_losses(self, losses: int) -> None:
+        """Raise HistoryUnavailable if the log has lost messages since a session began to read it."""
+        assert self._delivery_lock.locked()
+        if losses != self._losses:
+            raise HistoryUnavailable("the history has lost messages, and begins anew")
 
     @contextmanager
     def _recording(self) -> Iterator[tuple[int, list[Message]]]:

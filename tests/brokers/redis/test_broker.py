@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +16,7 @@ from tests.brokers.wiring import RecordingPublisher, RecordingSubscriber, append
 from tests.concurrency import eventually
 from tests.redis_server import RedisServer, running_redis
 from wschat.brokers.base import Draft, Rule
-from wschat.brokers.redis import appender
+from wschat.brokers.redis import appender, reader
 from wschat.brokers.redis.broker import RedisBroker
 from wschat.errors import HistoryUnavailable
 
@@ -115,12 +117,52 @@ def test_entries_that_another_program_has_written_are_left_out(make_node: NodeFa
     client.xadd(f"{room}log", {"s": b"\xff"}, id="2-0")
     client.hset(f"{room}room", "last", "2")
     client.xadd(f"{room}events", {"x": "y"})
-    client.xadd(f"{tmp_path}:relay", {"x": "y"})
+    for entry in ({"x": "y"}, {"n": "future", "k": "kind", "d": "{}"}, {"n": "future", "k": "rules", "d": "[[[1]], []]"}):
+        client.xadd(f"{tmp_path}:relay", entry)
     assert say(node, "lobby", "three") == [3]
     assert texts(subscriber.messages) == texts(log_of(node, "lobby")) == ["one", "three"]
     assert node.check() > 0
     make_node().add_member("lobby", "alice")
     eventually(lambda: node.members("lobby") == ["alice"])
+
+
+def test_rules_that_are_changed_before_there_is_a_listener_are_told(make_node: NodeFactory) -> None:
+    here, there, rule = make_node(), make_node(), Rule("lobby", "ban", "mallory", 0.0, "alice")
+    there.set_rules([rule])
+    here.subscribe("lobby", subscriber := RecordingSubscriber())
+    say(there, "lobby", "later")
+    eventually(lambda: texts(subscriber.messages) == ["later"])
+    told: list[Rule] = []
+
+    class Listener:
+        def on_rules(self, changed: Sequence[Rule], deleted: Sequence[Rule]) -> None:
+            told.extend(changed)
+
+        def on_told(self, text: str) -> None:
+            raise AssertionError
+
+    here.listen(Listener())
+    assert told == [rule]
+
+
+def test_a_publisher_is_not_left_waiting_if_redis_is_lost_before_the_delivery(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_REPORT_TIMEOUT", 0.2)
+    with closing(RedisBroker(own_redis.url)) as node:
+        node.subscribe("lobby", RecordingSubscriber())
+        publisher = RecordingPublisher(node)
+        held = threading.Event()
+        monkeypatch.setattr(node._reader, "_read", lambda: held.wait(0.1) and None)  # which has not got it yet
+        publisher.begin(Draft("lobby", "alice", "one", "k"))
+        eventually(lambda: own_redis.client.xlen("wschat:{room:lobby}:log") == 1)
+        monkeypatch.undo()
+        monkeypatch.setattr(reader, "_REPORT_TIMEOUT", 0.2)
+        own_redis.kill()
+        (result,) = publisher.wait_for(1)
+        assert isinstance(result, int | HistoryUnavailable)
+        own_redis.start()
+        assert say(node, "lobby", "one", key="k") == [1]
 
 
 def test_if_redis_has_no_memory_left_the_publisher_is_told_and_the_log_stays_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.brokers.wiring import RecordingSubscriber, log_of, numbers, say, texts, upto
 from tests.concurrency import eventually
 from tests.redis_server import RedisServer
-from wschat.brokers.redis import reader
+from wschat.brokers.redis import reader, server
 from wschat.brokers.redis.broker import RedisBroker
 
 
@@ -64,3 +64,35 @@ def test_numbers_that_are_given_again_belong_to_a_new_epoch(own_redis: RedisServ
         for subscriber in followed:
             at = subscriber.messages.index(log_of(here, "lobby")[-1]) if texts(subscriber.messages)[-1] == "after" else None
             assert at in (None, 105), "after the loss, and once"
+
+
+def test_a_number_that_another_node_has_given_again_is_found(own_redis: RedisServer, tmp_path: Path) -> None:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
+        followed = RecordingSubscriber()
+        here.subscribe("lobby", followed)
+        say(here, "lobby", "one")
+        own_redis.copy_files(tmp_path / "old")
+        assert say(here, "lobby", "lost") == [2]
+        own_redis.go_back_to(tmp_path / "old")
+        say(there, "lobby", "other")  # does not follow the room, so it does not know that the number was given before
+        eventually(lambda: followed.losses)
+        say(here, "lobby", "last")
+        eventually(lambda: texts(followed.messages)[-1] == "last")
+        assert texts(log_of(here, "lobby")) == ["one", "other", "last"]
+
+
+def test_nodes_tell_each_other_of_a_new_epoch(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reader, server):
+        monkeypatch.setattr(module, "BLOCK_SECONDS", 60.0)  # the other one would find it by itself, much later
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
+        followed = RecordingSubscriber()
+        there.subscribe("coffee", followed)
+        say(there, "coffee", "one")
+        here.subscribe("tea", RecordingSubscriber())
+        say(here, "tea", "one")
+        own_redis.client.flushall()
+        own_redis.client.set("wschat:epoch", "another")
+        say(here, "tea", "two")
+        own_redis.client.xadd("wschat:relay", {"n": "", "k": "epoch", "d": "another"})
+        eventually(lambda: followed.losses == [0])
+        assert here.epoch == there.epoch == "another"

@@ -19,7 +19,9 @@ from wschat.errors import HistoryUnavailable, UsageError
     [
         ("redis+tcp://127.0.0.1", "must begin with one of redis://, rediss://"),
         ("redis://127.0.0.1:port", "cannot use redis://127.0.0.1:port"),
-        ("redis://127.0.0.1?socket_timeout=soon", "cannot use redis://127.0.0.1"),
+        ("redis://127.0.0.1?socket_timeout=9", "the option socket_timeout cannot be given"),
+        ("redis://127.0.0.1?db=x", "cannot use redis://127.0.0.1"),
+        ("redis://[::1", "the URL of the Redis server is not valid"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str, error: str) -> None:

@@ -39,6 +39,7 @@ class Announcer:
         self._set_members = server.announcer_client.register_script(SET_MEMBERS)
         self._renew_lease = server.announcer_client.register_script(RENEW_LEASE)
         self._must_set_all = False
+        self._connections = 0
         self._renew_at = monotonic()
         self._is_closing = threading.Event()
         self._thread = start_daemon(self._run, "wschat-redis-members")
@@ -53,19 +54,22 @@ class Announcer:
         while not self._is_closing.is_set():
             try:
                 self._work()
-            except RedisError as error:
+            except Exception as error:  # of Redis: the thread has to go on
                 if not self._must_set_all:
                     logger.error("the members of this node cannot be kept in %s: %s", self._server.url, error)
                 self._must_set_all = True  # some changes may be lost
                 self._is_closing.wait(_PAUSE)
             else:
-                self._members.has_changes.wait(max(0.0, self._renew_at - monotonic()))
+                if not self._is_closing.is_set():  # `close` sets both, and taking the changes clears the second
+                    self._members.has_changes.wait(max(0.0, self._renew_at - monotonic()))
         try:
             self._remove_node(self._node)
         except RedisError as error:
             logger.error("the members of this node cannot be removed from %s: %s", self._server.url, error)
 
     def _work(self) -> None:
+        if self._connections != self._server.announcer_connections.count:  # Redis may have lost what it was told before
+            self._connections, self._must_set_all = self._server.announcer_connections.count, True
         if monotonic() >= self._renew_at:
             self._renew()
         if self._must_set_all:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -20,8 +20,11 @@ from wschat.brokers.base import Duplicate, Outcome, Publisher, Result, Retention
 from wschat.brokers.callbacks import call_logged
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord, id_used
 from wschat.brokers.redis.clock import RedisClock
-from wschat.brokers.redis.following import FollowedRooms
+from wschat.brokers.redis.epoch import Epoch
+from wschat.brokers.redis.following import FollowedRooms, RoomState
 from wschat.brokers.redis.maintenance import Maintenance
+from wschat.brokers.redis.reader import Reader
+from wschat.brokers.redis.room_log import time_as_text
 from wschat.brokers.redis.scripts import APPEND, BEHIND, sha_of
 from wschat.brokers.redis.server import Server
 from wschat.brokers.write_queue import PendingAppend, WriteQueue
@@ -32,8 +35,8 @@ from wschat.errors import HistoryUnavailable
 logger = logging.getLogger("wschat.brokers")
 
 _SECONDS_PER_DAY = 86_400
-# While Redis cannot be reached, a batch is sent again for this many seconds, with pauses.
-_RETRY_SECONDS = 5.0
+# While Redis cannot be reached, a batch is sent again for this many seconds, with pauses: that is longer than one command may take.
+_RETRY_SECONDS = 12.0
 _PAUSE = 0.1
 
 # What may pass: the connection was lost, Redis has just started, or has become a replica.
@@ -46,11 +49,12 @@ class Appender:
     """Appends what is put into its queue. Raises OSError if no thread can be started."""
 
     def __init__(
-        self, server: Server, node: str, retention: Retention, followed: FollowedRooms, clock: RedisClock, on_behind: Callable[[], None]
+        self, server: Server, node: str, retention: Retention, followed: FollowedRooms, clock: RedisClock, epoch: Epoch, reader: Reader
     ) -> None:
-        """`on_behind` is called if Redis has lost messages that were delivered, before they are appended. It may raise RedisError."""
         self._server = server
-        self._on_behind = on_behind
+        self._epoch = epoch
+        self._reader = reader
+        self._losses = 0  # before the batch was sent
         self._node = node
         self._limits = (retention.messages, int(retention.days * _SECONDS_PER_DAY), MAX_KEYS)
         self._followed = followed
@@ -79,7 +83,7 @@ class Appender:
                 except RedisError as error:
                     logger.error("%s cannot be written: %s", self._server.url, error)
             if work.batch:
-                self._append(work.batch)
+                self._append_or_fail(work.batch)
             if monotonic() >= next_step_at:
                 try:
                     next_step_at = monotonic() + next(steps)
@@ -88,16 +92,23 @@ class Appender:
                     steps = self._maintenance.steps()
                     next_step_at = monotonic() + next(steps)
 
-    def _append(self, batch: Sequence[PendingAppend]) -> None:
+    def _append_or_fail(self, batch: Sequence[PendingAppend]) -> None:
         rooms: _Rooms = {}
         for pending in batch:
             rooms.setdefault(pending.draft.room, []).append(pending)
+        try:
+            self._append(rooms)
+        except Exception as error:  # of a text that cannot be sent, say: the publishers wait for a result, and the thread has to go on
+            self._fail(rooms, RedisError(repr(error)))
+
+    def _append(self, rooms: _Rooms) -> None:
+        """Append the batches of rooms, again and again while Redis cannot be reached. Remove from `rooms` those that have a result."""
         batch_id, give_up_at, pause = next(self._batch_ids), monotonic() + _RETRY_SECONDS, 0.0
         while rooms:
             failed = self._try_append(rooms, batch_id)
             if not failed:
                 return
-            if monotonic() >= give_up_at:
+            if monotonic() >= give_up_at or self._is_closing.is_set():
                 self._fail(rooms, failed)
                 return
             self._is_closing.wait(pause)
@@ -114,7 +125,8 @@ class Appender:
             replies |= self._make_rooms({room: rooms[room] for room in missing}, batch_id)
         if any(_is_behind(reply) for reply in replies.values()):
             try:
-                self._on_behind()
+                self._epoch.check_rooms()
+                self._reader.wake()  # which waits for numbers that are given again
             except RedisError as error:
                 return error
         temporary: RedisError | None = None
@@ -146,15 +158,14 @@ class Appender:
             return self._execute(rooms, batch_id, floors)
         except RedisError as error:
             return dict.fromkeys(rooms, error)
-        except Exception as error:  # of a text that cannot be sent: the publishers wait for a result, and the thread has to go on
-            return dict.fromkeys(rooms, RedisError(repr(error)))
 
     def _execute(self, rooms: _Rooms, batch_id: int, floors: Mapping[str, int]) -> dict[str, Any]:
+        self._losses, epoch, names = self._followed.losses, self._epoch.value, self._server.keys
         with self._server.appender_client.pipeline(transaction=False) as pipeline:
             for room, pending in rooms.items():
-                keys = (*self._server.keys.of_room(room)[:4], self._server.keys.batch(room, self._node))
-                known = self._followed.state(room)
-                arguments = [batch_id, floors.get(room, ""), known.last if known else 0, *self._limits, *_arguments_of(pending)]
+                keys = (*names.of_room(room)[:4], names.batch(room, self._node), names.epoch)
+                known = (batch_id, floors.get(room, ""), epoch, *_last_of(self._followed.state(room)))
+                arguments = [*known, *self._limits, *_arguments_of(pending)]
                 pipeline.evalsha(sha_of(APPEND), len(keys), *keys, *arguments)
             replies = dict(zip(rooms, pipeline.execute(raise_on_error=False), strict=True))
         if any(isinstance(reply, NoScriptError) for reply in replies.values()):
@@ -170,14 +181,14 @@ class Appender:
         time, *numbers = reply
         self._clock.set(float(time))
         counters.count_messages(sum(number > 0 for number in numbers))
-        self._followed.report_after(room, max(map(abs, numbers)), partial(_report_numbers, pending, numbers))
+        self._followed.report_after(room, max(map(abs, numbers)), partial(_report_numbers, pending, numbers), self._losses)
 
     def _fail(self, rooms: _Rooms, error: RedisError) -> None:
         if not self._has_failed:  # not for each message of an outage
             logger.error("messages cannot be kept in %s: %s", self._server.url, error)
         self._has_failed = True
-        for pending in rooms.values():
-            _report(pending, [HistoryUnavailable(f"the history cannot be written: {error}")] * len(pending))
+        unavailable = HistoryUnavailable(f"the history cannot be written: {error}")
+        self._followed.report([partial(_report_all, pending, unavailable) for pending in rooms.values()], is_delivered=False)
 
 
 def _arguments_of(pending: Sequence[PendingAppend]) -> list[str | bytes]:
@@ -192,10 +203,22 @@ def _is_behind(reply: object) -> bool:
     return isinstance(reply, RedisError) and str(reply).startswith(BEHIND)
 
 
-def _report_numbers(pending: Sequence[PendingAppend], numbers: Sequence[int], is_kept: bool) -> None:
-    """Report the numbers of messages to their publishers, or that the messages were lost."""
-    lost = HistoryUnavailable("the history has lost the message")
-    _report(pending, [_result_of(number) if is_kept else lost for number in numbers])
+def _last_of(room: RoomState | None) -> tuple[int, str]:
+    """Return the number and the time of the last message that was delivered, as the script takes them."""
+    if room is None:
+        return 0, ""
+    return room.last, "" if room.last_time is None else time_as_text(room.last_time)
+
+
+def _report_numbers(pending: Sequence[PendingAppend], numbers: Sequence[int], is_delivered: bool) -> None:
+    """Report the numbers of messages to their publishers, or that it is not known if they are in the log."""
+    unknown = HistoryUnavailable("the history cannot be read, and may have lost the message")
+    _report(pending, [_result_of(number) if is_delivered else unknown for number in numbers])
+
+
+def _report_all(pending: Sequence[PendingAppend], result: Result, _is_delivered: bool) -> None:
+    """Report one result for all messages."""
+    _report(pending, [result] * len(pending))
 
 
 def _result_of(number: int) -> Result:

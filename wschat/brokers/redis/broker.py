@@ -25,7 +25,7 @@ from wschat.brokers.redis.following import NO_EVENT, FollowedRooms, RoomState
 from wschat.brokers.redis.members import Members
 from wschat.brokers.redis.reader import Reader
 from wschat.brokers.redis.relay import RelayStream
-from wschat.brokers.redis.room_log import TOPIC_FIELDS, read_messages, topic_of
+from wschat.brokers.redis.room_log import TOPIC_FIELDS, message_of, read_messages, time_as_text, topic_of
 from wschat.brokers.redis.rules import read_rules
 from wschat.brokers.redis.server import CHECK_SECONDS, Server, unavailable
 from wschat.brokers.write_queue import WriteQueue
@@ -53,7 +53,7 @@ class RedisBroker(ForkAware, Broker):
             self.clock: RedisClock = RedisClock(self._ask(self._read_time))
             node = secrets.token_hex(8)
             self._members = Members(node)
-            self._followed = FollowedRooms(self._load_with_members, self._members)
+            self._followed = FollowedRooms(self._load_with_members, self._has_message, self._members)
             self._relay = self._ask(lambda: RelayStream(self._server.client, self._keys, node))
             self._epoch = self._ask(lambda: Epoch(self._server, self._followed, self._set_epoch))
             try:
@@ -61,7 +61,7 @@ class RedisBroker(ForkAware, Broker):
                 self._reader = opened.enter_context(
                     contextlib.closing(Reader(self._server, node, self._followed, self._epoch, self._relay))
                 )
-                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._on_behind)
+                self._appender = Appender(self._server, node, self._retention, self._followed, self.clock, self._epoch, self._reader)
             except OSError as error:
                 raise UsageError(f"cannot keep a history in {self._server.url}: {error.strerror}") from None
             opened.pop_all()
@@ -120,7 +120,7 @@ class RedisBroker(ForkAware, Broker):
 
     def has_room(self, room: str) -> bool:
         has_log = self._followed.has_log(room)
-        return self._load(room).exists if has_log is None else has_log
+        return self._state(room).exists if has_log is None else has_log
 
     def count_rooms(self) -> int:
         return self._ask(lambda: int(self._server.client.zcard(self._keys.rooms)))
@@ -150,7 +150,7 @@ class RedisBroker(ForkAware, Broker):
     # Subscriptions
 
     def subscribe(self, room: str, subscriber: Subscriber) -> int:
-        last, is_new = self._followed.subscribe(room, subscriber)
+        last, is_new = self._ask(lambda: self._followed.subscribe(room, subscriber))
         if is_new:
             try:
                 self._reader.wake()
@@ -189,7 +189,7 @@ class RedisBroker(ForkAware, Broker):
     # Relay
 
     def listen(self, listener: Listener) -> None:
-        self._relay.listener = listener
+        self._relay.listen(listener)
 
     def tell(self, text: str) -> None:
         self._ask(lambda: self._relay.tell(text))
@@ -198,33 +198,36 @@ class RedisBroker(ForkAware, Broker):
 
     def _state(self, room: str) -> RoomState:
         """Return the state of a room: of one that is followed, as far as it was delivered, without asking."""
-        return self._followed.state(room) or self._load(room)
+        return self._followed.state(room) or self._ask(lambda: self._load(room))
 
     def _load(self, room: str) -> RoomState:
-        """Return the state of a room, which is one after the forgotten ones if it does not exist."""
+        """Return the state of a room, which is one after the forgotten ones if it does not exist. Raises RedisError."""
         with self._server.client.pipeline(transaction=False) as pipeline:
-            pipeline.hmget(self._keys.of_room(room).room, "last", *TOPIC_FIELDS)
+            pipeline.hmget(self._keys.of_room(room).room, "last", "time", *TOPIC_FIELDS)
             pipeline.get(self._keys.floor)
-            (last, *topic), floor = self._ask(pipeline.execute)
+            (last, time, *topic), floor = pipeline.execute()
         exists = last is not None
-        return RoomState(int(last if exists else floor or 0), topic_of(room, topic), exists)
+        last_time = float(time) if exists and time is not None else None
+        return RoomState(int(last if exists else floor or 0), topic_of(room, topic), exists, last_time=last_time)
 
     def _load_with_members(self, room: str) -> RoomState:
         state, keys = self._load(room), self._keys.of_room(room)
         with self._server.client.pipeline() as pipeline:
             pipeline.hkeys(keys.members)
             pipeline.xrevrange(keys.events, count=1)
-            fields, newest = self._ask(pipeline.execute)
+            fields, newest = pipeline.execute()
         members = [(node, name) for node, _, name in (field.decode().partition(" ") for field in fields)]
         return state._replace(members=members, last_event=newest[0][0] if newest else NO_EVENT)
+
+    def _has_message(self, room: str, seq: int, time: float) -> bool:
+        """Return True if the message of a number has this time, or is not kept. Raises RedisError."""
+        entries: Any = self._server.client.xrange(self._keys.of_room(room).log, f"{seq}-0", f"{seq}-0")
+        message = message_of(room, entries[0]) if entries else None
+        return message is None or time_as_text(message.time) == time_as_text(time)
 
     def _read_time(self) -> float:
         seconds, microseconds = self._server.client.time()
         return float(seconds + microseconds / 1e6)
-
-    def _on_behind(self) -> None:
-        self._epoch.check_rooms()
-        self._reader.wake()  # which waits for numbers that are given again
 
     def _set_epoch(self, value: str) -> None:
         self.epoch = value

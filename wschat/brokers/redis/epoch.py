@@ -32,6 +32,11 @@ class Epoch:
         self._value = self._change_from("")
         on_change(self._value)
 
+    @property
+    def value(self) -> str:
+        """The epoch, at this moment."""
+        return self._value
+
     def check(self) -> None:
         """Find out if another node has begun a new epoch, or if Redis has lost all."""
         with self._epoch_lock:
@@ -48,12 +53,13 @@ class Epoch:
 
     def _change_from(self, known: str) -> str:
         """Replace the epoch if it is still this one, or if there is none. Return the epoch."""
-        found: Any = self._change_epoch(keys=[self._server.keys.epoch], args=[known, secrets.token_hex(8)])
+        keys = self._server.keys
+        found: Any = self._change_epoch(keys=[keys.epoch, keys.relay], args=[known, secrets.token_hex(8)])
         return str(found.decode())
 
     def _adopt(self, value: str) -> None:
         assert self._epoch_lock.locked()
         logger.error("%s has lost messages: the history goes on with the epoch %s", self._server.url, value)
-        self._value = value
         self._on_change(value)
         self._followed.begin_anew()
+        self._value = value  # last: if Redis is lost meanwhile, the next check goes on with this

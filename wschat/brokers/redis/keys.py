@@ -41,7 +41,7 @@ class Keys:
         self.maintenance = f"{prefix}maintenance"
         """A string: the node that does the maintenance at present. Expires."""
         self.relay = f"{prefix}relay"
-        """A stream of what nodes tell all others: the node, `rules` or `text`, and the rules as JSON, or the text. Bounded."""
+        """A stream of what nodes tell all others: the node; `rules`, `text` or `epoch`; and the rules as JSON, or the text. Bounded."""
         self.nodes = f"{prefix}nodes"
         """A sorted set of the nodes, by the time when their leases end."""
         self.check = f"{prefix}check"

@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 
 from wschat.brokers.redis.epoch import Epoch
@@ -25,6 +26,8 @@ logger = logging.getLogger("wschat.brokers")
 _MAX_ENTRIES = 250
 # Seconds between two attempts while Redis cannot be reached.
 _PAUSE = 0.2
+# While Redis cannot be read, publishers wait this many seconds for the delivery of what they have appended.
+_REPORT_TIMEOUT = 10.0
 # `close` waits at most this many seconds for messages whose publishers wait for their results.
 _CLOSE_TIMEOUT = 5.0
 # A wake-up stream is deleted after this many seconds without one. A node that is gone leaves nothing behind.
@@ -67,20 +70,25 @@ class Reader:
         self._thread.join()
 
     def _run(self) -> None:
-        has_failed = False
-        while not self._may_end():
-            try:
-                if has_failed:  # it may be another server now, or have lost messages
-                    self._epoch.check_rooms()
-                    logger.warning("%s can be read again", self._server.url)
-                    has_failed = False
-                self._read()
-            except Exception as error:  # of Redis, or of an entry that another program has written: the thread has to go on
-                if has_failed:
-                    self._pause()
-                else:
-                    logger.error("%s cannot be read: %r", self._server.url, error)
-                has_failed = True
+        try:
+            failing_since: float | None = None
+            while not self._may_end():
+                try:
+                    if failing_since is not None:  # it may be another server now, or have lost messages
+                        self._epoch.check_rooms()
+                        logger.warning("%s can be read again", self._server.url)
+                        failing_since = None
+                    self._read()
+                except Exception as error:  # of Redis, or of an entry that another program has written: the thread has to go on
+                    if failing_since is None:
+                        logger.error("%s cannot be read: %r", self._server.url, error)
+                        failing_since = monotonic()
+                    else:
+                        if monotonic() - failing_since > _REPORT_TIMEOUT:
+                            self._followed.abandon_reports()
+                        self._pause()
+        finally:
+            self._followed.abandon_reports()
 
     def _pause(self) -> None:
         """Wait before the next attempt: until `close` at most, and while that waits, all the same."""
@@ -99,12 +107,15 @@ class Reader:
         self._update_streams()
         block = int(BLOCK_SECONDS * 1000) if self._give_up_at is None else 100
         positions = self._ids_of_node | self._ids
+        connections = self._server.reader_connections.count
         found: Any = self._execute("XREAD", "COUNT", _MAX_ENTRIES, "BLOCK", block, "STREAMS", *positions, *positions.values())
+        if connections not in (0, self._server.reader_connections.count):
+            raise NotConnected("the connection was lost")  # which redis-py has made anew, perhaps to another server
         for key, entries in found or ():
             if key in self._ids_of_node:
                 self._ids_of_node[key] = entries[-1][0]
-                if key == self._relay.key:
-                    self._relay.take(entries)
+                if key == self._relay.key and self._relay.take(entries):
+                    self._epoch.check()  # before anything of the new log is delivered
             else:
                 before, self._ids[key] = self._ids[key], entries[-1][0]
                 self._streams[key](entries, before)

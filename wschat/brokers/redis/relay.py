@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ logger = logging.getLogger("wschat.brokers")
 
 # About this many entries are kept: a node reads them within milliseconds.
 _MAX_ENTRIES = 10_000
-_RULES, _TEXT = "rules", "text"
+_RULES, _TEXT, _EPOCH = b"rules", b"text", b"epoch"
 
 
 class RelayStream:
@@ -34,8 +35,10 @@ class RelayStream:
         """The id of the last entry that this node need not read."""
         self.key = keys.relay.encode()
         """The key of the stream."""
-        self.listener: Listener | None = None
-        """The receiver of what other nodes tell."""
+        # Guards the two below, and is held while the listener is called; taken before its locks.
+        self._listener_lock = threading.Lock()
+        self._listener: Listener | None = None
+        self._kept: list[Any] = []  # what came before there was a listener
 
     def tell(self, text: str) -> None:
         """Tell the other nodes a text."""
@@ -53,17 +56,33 @@ class RelayStream:
             self._add(pipeline, _RULES, json.dumps([changed, deleted]))
             pipeline.execute()
 
-    def take(self, entries: Sequence[Any]) -> None:
-        """Give entries of the stream to the listener, without those of this node."""
-        listener = self.listener
-        for _, (_, node, _, kind, _, data) in entries:
-            if listener is None or node.decode() == self._node:
-                continue
-            if kind.decode() == _TEXT:
-                call_logged(listener.on_told, data.decode())
-            else:
-                changed, deleted = ([Rule(*fields) for fields in rules] for rules in json.loads(data))
-                call_logged(listener.on_rules, changed, deleted)
+    def listen(self, listener: Listener) -> None:
+        """Give what other nodes tell to a listener, also what has come before."""
+        with self._listener_lock:
+            self._listener, kept = listener, self._kept
+            self._kept = []
+            for entry in kept:
+                call_logged(self._take_one, listener, entry)
 
-    def _add(self, client: Redis, kind: str, data: str) -> None:
+    def take(self, entries: Sequence[Any]) -> bool:
+        """Give entries of the stream to the listener, without those of this node. Return True if one of them tells of a new epoch."""
+        with self._listener_lock:
+            for entry in entries:
+                if self._listener is None:
+                    self._kept.append(entry)
+                else:
+                    call_logged(self._take_one, self._listener, entry)
+        return any(_EPOCH in fields for _, fields in entries)
+
+    def _take_one(self, listener: Listener, entry: Any) -> None:
+        _, (_, node, _, kind, _, data) = entry
+        if node.decode() == self._node:
+            return
+        if kind == _TEXT:
+            listener.on_told(data.decode())
+        elif kind == _RULES:  # a later version may have other kinds
+            changed, deleted = ([Rule(*fields) for fields in rules] for rules in json.loads(data))
+            listener.on_rules(changed, deleted)
+
+    def _add(self, client: Redis, kind: bytes, data: str) -> None:
         client.xadd(self._keys.relay, {"n": self._node, "k": kind, "d": data}, maxlen=_MAX_ENTRIES)

@@ -19,6 +19,11 @@ Execute = Callable[..., Any]
 """Sends a command and its arguments to Redis, and returns the reply."""
 
 
+def time_as_text(time: float) -> str:
+    """Return the time of a message as its entry has it."""
+    return f"{time:.6f}"
+
+
 def seq_of(entry_id: bytes) -> int:
     """Return the number of the message of an entry."""
     return int(entry_id.partition(b"-")[0])

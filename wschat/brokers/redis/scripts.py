@@ -12,7 +12,10 @@ BATCH_SECONDS = 3600
 """For this many seconds, Redis remembers the results of a node's last batch in a room."""
 
 BEHIND = "WSCHATBEHIND"
-"""How the error of a script begins that finds a room's last number below one that the node has seen."""
+"""How the error of a script begins that finds that Redis has lost messages."""
+
+# So many messages are kept besides those that can be read, for nodes that have not delivered them yet.
+_SPARE_MESSAGES = 5000
 
 # Of the events of a room, about this many are kept, and after a quiet day none. A node that has missed some reads the members anew.
 _MAX_EVENTS = 1000
@@ -21,15 +24,18 @@ _EVENTS_SECONDS = 86_400
 # A batch that is sent again, because the connection was lost before its reply, has the results of the first time. If Redis has lost the
 # hash of a room but not its stream, as it may with a `maxmemory-policy`, the numbers go on after those of the stream.
 APPEND = f"""
-local batch_id, floor, known_last = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local most_messages, oldest_age, most_keys = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local room_key, log_key, keys_key, key_order_key, batch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local batch_id, floor, epoch, known_last, known_time = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local most_messages, oldest_age, most_keys = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local first_draft = 9
+local room_key, log_key, keys_key, key_order_key, batch_key, epoch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 local stored = redis.call('GET', batch_key)
 if stored then
     local id, reply = cmsgpack.unpack(stored)
     if id == batch_id then return reply end
+    if tonumber(id) > tonumber(batch_id) then return redis.error_reply('a later batch was appended') end
 end
+if redis.call('GET', epoch_key) ~= epoch then return redis.error_reply('{BEHIND} the epoch is another one') end
 
 local room = redis.call('HMGET', room_key, 'last', 'time')
 local last, last_time = tonumber(room[1]), tonumber(room[2]) or 0
@@ -40,6 +46,8 @@ if not last then
     if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+'))) end
 end
 if last < known_last then return redis.error_reply('{BEHIND} the log is behind') end
+local known = known_time ~= '' and redis.call('XRANGE', log_key, ARGV[4] .. '-0', ARGV[4] .. '-0')[1]
+if known and known[2][6] ~= known_time then return redis.error_reply('{BEHIND} a message is another one') end
 
 -- One command for many keys costs a fraction of one for each; Lua cannot pass more than some thousand arguments.
 local function call_with_each(command, key, values)
@@ -52,7 +60,7 @@ local function call_with_each(command, key, values)
 end
 
 local keys, stored_of = {{}}, {{}}
-for at = 7, #ARGV, 5 do
+for at = first_draft, #ARGV, 5 do
     if ARGV[at] ~= '' then keys[#keys + 1] = ARGV[at] end
 end
 for at, value in ipairs(call_with_each('HMGET', keys_key, keys)) do stored_of[keys[at]] = value end
@@ -62,7 +70,7 @@ now = now[1] + now[2] / 1e6
 local time = string.format('%.6f', math.max(now, last_time))
 local topic
 local reply, new_keys, new_order = {{string.format('%.6f', now)}}, {{}}, {{}}
-for at = 7, #ARGV, 5 do
+for at = first_draft, #ARGV, 5 do
     local key, digest, kind = ARGV[at], ARGV[at + 1], ARGV[at + 4]
     local known = stored_of[key]
     if known then
@@ -91,8 +99,8 @@ elseif topic then
 end
 redis.call('SET', batch_key, cmsgpack.pack(batch_id, reply), 'EX', {BATCH_SECONDS})
 
-if most_messages > 0 then redis.call('XTRIM', log_key, 'MAXLEN', '~', most_messages) end
-local function is_old(entry) return tonumber(entry[2][6]) < now - oldest_age end
+if most_messages > 0 then redis.call('XTRIM', log_key, 'MAXLEN', '~', most_messages + {_SPARE_MESSAGES}) end
+local function is_old(entry) return (tonumber(entry[2][6]) or 0) < now - oldest_age end
 local oldest = oldest_age > 0 and redis.call('XRANGE', log_key, '-', '+', 'COUNT', 1)[1]
 if oldest and is_old(oldest) then
     for _, entry in ipairs(redis.call('XRANGE', log_key, '-', '+', 'COUNT', 100)) do
@@ -110,12 +118,13 @@ return reply
 """
 """Appends the drafts of one room.
 
-Keys: those of the room, and that of the batch. Arguments: id of the batch; the floor, or "" if it was not read; the highest number
-that the node has seen; the most messages and the greatest age in seconds to be kept, 0 for no limit; the most idempotency keys; then for
-each draft "k" and its key, or "" for none; the digest, the sender, the text and the kind.
+Keys: those of the room, of the batch, and the epoch. Arguments: the id of the batch, which increases; the floor, or "" if it was not read;
+the epoch that the node knows; the highest number that it has seen, and the time of that message, or "" if it is not known; the most
+messages and the greatest age in seconds to be kept, 0 for no limit; the most idempotency keys; then for each draft "k" and its key, or ""
+for none; the digest, the sender, the text and the kind.
 
-Returns nil, and does nothing, if the room does not exist and no floor was given; an error that begins with `BEHIND`, if the room's last
-number is below the one that the node has seen. Otherwise the time, and for each draft the number of the
+Returns nil, and does nothing, if the room does not exist and no floor was given; an error that begins with `BEHIND`, if the epoch is
+another one, or the log does not have the message that the node has seen. Otherwise the time, and for each draft the number of the
 new message; minus the number of the message that was appended with this key before; or 0 if that one has another text.
 """
 
@@ -123,11 +132,12 @@ CHANGE_EPOCH = """
 local epoch = redis.call('GET', KEYS[1])
 if epoch and epoch ~= ARGV[1] then return epoch end
 redis.call('SET', KEYS[1], ARGV[2])
+redis.call('XADD', KEYS[2], '*', 'n', '', 'k', 'epoch', 'd', ARGV[2])
 return ARGV[2]
 """
-"""Sets the epoch, if there is none or it is the one that the node knows. Returns the epoch.
+"""Sets the epoch, if there is none or it is the one that the node knows, and tells all nodes. Returns the epoch.
 
-Key: the epoch. Arguments: the known one and a new one.
+Keys: the epoch and the relay. Arguments: the known epoch and a new one.
 """
 
 RAISE_FLOOR = """

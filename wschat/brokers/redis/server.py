@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
@@ -35,6 +36,11 @@ CHECK_SECONDS = 60
 _TIMEOUT = 5.0  # seconds for a command, for a connection, and for a free one of the pool
 _MAX_CONNECTIONS = 16  # besides those of the threads with a client of their own
 _MIN_VERSION = (7, 0)
+# What a URL cannot set, because it is set here or would change what replies look like.
+_OWN_OPTIONS = {
+    *("max_connections", "timeout", "socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry", "retry_on_timeout"),
+    *("retry_on_error", "protocol", "client_name", "decode_responses", "encoding", "encoding_errors", "redis_connect_func"),
+}
 _RAW_REPLIES = ("XRANGE", "XREVRANGE", "XREAD")  # as Redis sends them: redis-py would make dictionaries of the entries
 
 
@@ -58,9 +64,13 @@ class Server:
             """For any thread but those of the others: however many threads read, these have a connection."""
             self.appender_client = _open(address.url, _TIMEOUT, 1)
             """For the appender."""
-            self.announcer_client = _open(address.url, _TIMEOUT, 1)
+            self.announcer_connections = Connections()
+            """The connections that were made for the announcer."""
+            self.announcer_client = _open(address.url, _TIMEOUT, 1, self.announcer_connections)
             """For the announcer."""
-            self.reader_client = _open(address.url, BLOCK_SECONDS + _TIMEOUT, 1)
+            self.reader_connections = Connections()
+            """The connections that were made for the reader."""
+            self.reader_client = _open(address.url, BLOCK_SECONDS + _TIMEOUT, 1, self.reader_connections)
             """For the reader, whose commands wait in Redis."""
             self._check()
         except TypeError:  # redis-py takes the options of a URL as arguments
@@ -105,6 +115,19 @@ class Server:
             return ""
 
 
+class Connections:
+    """Counts connections as they are made: redis-py makes a new one without a word if the last one was lost while it was idle."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many were made."""
+
+    def note(self, connection: AbstractConnection) -> None:
+        """Note a connection, in place of its own `on_connect`, and call that."""
+        self.count += 1
+        connection.on_connect()  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def unavailable(url: str) -> Iterator[None]:
     """Raise HistoryUnavailable for an error of Redis."""
@@ -118,17 +141,24 @@ def _parse(url: str) -> _Address:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in SCHEMES:
         raise UsageError(f"the URL of a Redis server must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
-    parts = urlsplit(f"{SCHEMES[scheme]}://{rest}")
+    try:
+        parts = urlsplit(f"{SCHEMES[scheme]}://{rest}")
+    except ValueError as error:
+        raise UsageError(f"the URL of the Redis server is not valid: {error}") from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     prefix = options.pop("prefix", DEFAULT_PREFIX)
+    for name in _OWN_OPTIONS & options.keys():
+        raise UsageError(f"the option {name} cannot be given in the URL of the Redis server")
     query = f"?{urlencode(options)}" if options else ""
     shown = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return _Address(f"{SCHEMES[scheme]}://{parts.netloc}{parts.path}{query}", shown, prefix)
 
 
-def _open(url: str, timeout: float, max_connections: int) -> Redis:
+def _open(url: str, timeout: float, max_connections: int, connections: Connections | None = None) -> Redis:
     """Return a client that sends each command once: what may be sent again is the caller's decision."""
-    options = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    if connections is not None:
+        options["redis_connect_func"] = connections.note
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,

@@ -8,7 +8,7 @@ from wschat.chat.action import Action, Command
 from wschat.chat.fields import Name, RoomName
 from wschat.chat.moderation import log
 from wschat.chat.moderator_actions import find_target, remove_from_room, sessions_of
-from wschat.chat.nodes import ElsewhereKick, is_elsewhere, tell
+from wschat.chat.nodes import ElsewhereKick, is_member_of_any, tell
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.errors import Rejected
@@ -31,7 +31,7 @@ class Kick(Action[None]):
         user = find_target(state, session, self.room, self.name)
         by = str(session.name)
         is_removed = remove_from_room(state, by, self.room, sessions_of(state, user), "kick", "removed you")
-        if is_elsewhere(state, [self.room], self.name):
+        if is_member_of_any(state, [self.room], self.name):
             tell(state, ElsewhereKick(self.room, self.name, by))
         elif not is_removed:
             raise Rejected("no-such-person", f"{self.name} is not in {self.room}.")

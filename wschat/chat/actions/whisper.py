@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wschat.chat.action import Action, Command
 from wschat.chat.fields import Name, Text
 from wschat.chat.moderator_actions import find_user, sessions_of
-from wschat.chat.nodes import ElsewhereWhisper, is_elsewhere, tell
+from wschat.chat.nodes import ElsewhereWhisper, is_member_of_any, tell
 from wschat.chat.sessions import Session
 from wschat.chat.state import State
 from wschat.events import WhisperEvent
@@ -29,14 +29,14 @@ class Whisper(Action[None]):
 
     def run(self, state: State, session: Session) -> None:
         """Deliver it to all sessions of the user. Raises Rejected if there is no such user."""
-        is_known = is_elsewhere(state, session.rooms, self.to)
+        is_known = is_member_of_any(state, tuple(session.rooms), self.to)
         user = state.users.find(self.to) if is_known else find_user(state, self.to)
         name = user.name if user is not None else self.to
         event = WhisperEvent(session.name or NAMELESS, name, self.text, round(time.time(), 3))
+        if is_known:  # first: if the others cannot be told, nobody hears it
+            tell(state, ElsewhereWhisper(event.sender, event.to, event.text, event.time))
         for listener in sessions_of(state, user):
             listener.notify(event)
-        if is_known:
-            tell(state, ElsewhereWhisper(event.sender, event.to, event.text, event.time))
 
     def plain_reply(self, reply: None) -> str:
         """Repeat the text."""
