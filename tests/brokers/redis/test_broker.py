@@ -117,7 +117,12 @@ def test_entries_that_another_program_has_written_are_left_out(make_node: NodeFa
     client.xadd(f"{room}log", {"s": b"\xff"}, id="2-0")
     client.hset(f"{room}room", "last", "2")
     client.xadd(f"{room}events", {"x": "y"})
-    for entry in ({"x": "y"}, {"n": "future", "k": "kind", "d": "{}"}, {"n": "future", "k": "rules", "d": "[[[1]], []]"}):
+    entries: list[dict[Any, Any]] = [
+        {"x": "y"},
+        {"n": "future", "k": "kind", "d": "{}"},
+        {"n": "future", "k": "rules", "d": "[[[1]], []]"},
+    ]
+    for entry in entries:
         client.xadd(f"{tmp_path}:relay", entry)
     assert say(node, "lobby", "three") == [3]
     assert texts(subscriber.messages) == texts(log_of(node, "lobby")) == ["one", "three"]
@@ -145,9 +150,7 @@ def test_rules_that_are_changed_before_there_is_a_listener_are_told(make_node: N
     assert told == [rule]
 
 
-def test_a_publisher_is_not_left_waiting_if_redis_is_lost_before_the_delivery(
-    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_publisher_waits_for_ever_if_redis_is_lost_before_a_delivery(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_REPORT_TIMEOUT", 0.2)
     with closing(RedisBroker(own_redis.url)) as node:
         node.subscribe("lobby", RecordingSubscriber())
