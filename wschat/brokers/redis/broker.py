@@ -40,7 +40,8 @@ _Value = TypeVar("_Value")
 class RedisBroker(ForkAware, Broker):
     """Keeps the log and the rules in Redis, by a URL. Raises UsageError if the server cannot be used, and HistoryUnavailable.
 
-    Any number of processes, which are called nodes, may open the same log.
+    Any number of processes, which are called nodes, may open the same log. A quiet room is forgotten if it has no members with a name,
+    and no subscriber on the node that looks; its numbers go on above all others.
     """
 
     def __init__(self, url: str, retention: Retention | None = None) -> None:

@@ -263,6 +263,7 @@ class FollowedRooms:
                 if entry is None:
                     return
                 self._changes += 1
+                self._losses += 1  # what was read from the old position is not delivered either
                 entry.last, entry.last_time, entry.last_event = state.last, state.last_time, state.last_event
                 entry.topic, entry.exists = state.topic, state.exists
                 self._members.replace(room, state.members)

@@ -1,4 +1,4 @@
-"""The names of all keys. Those of one room have the room in braces, so that a Redis Cluster keeps them together."""
+"""The names of all keys. Those of one room have the room in braces, so that they are in one slot of a Redis Cluster."""
 
 from __future__ import annotations
 
