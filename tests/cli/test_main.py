@@ -39,7 +39,13 @@ def test_a_subcommand_has_the_options_of_its_module(name: str, module: str, opti
 def test_help_lists_the_subcommands() -> None:
     done = call(*COMMAND, "--help")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()] == ["connect", "say", "serve", "token"]
+    assert [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()] == [
+        "backup",
+        "connect",
+        "say",
+        "serve",
+        "token",
+    ]
 
 
 def test_serve_and_connect_work_together() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from wschat.brokers.base import Broker, Retention
@@ -12,6 +13,7 @@ from wschat.brokers.memory import MemoryBroker
 from wschat.brokers.sqlite.broker import SqliteBroker
 from wschat.errors import HistoryUnavailable, UsageError
 
+_IN_MEMORY = ("memory", "off")
 _REDIS_URL = re.compile(r"(redis|valkey)(s|\+\w+)?://")
 
 
@@ -34,16 +36,22 @@ def open_broker(url: str, retention: Retention | None = None) -> Broker:
     Two Python names with a colon between them, the first one with or without dots, are always a `MODULE:CLASS`. A file with such a
     name is given as `sqlite:NAME` or `./NAME`.
     """
-    if url in ("memory", "off"):
+    if url in _IN_MEMORY:
         return MemoryBroker(retention, keeps_messages=url == "memory")
-    if _REDIS_URL.match(url):
+    if is_shared(url):
         return _open_redis(url, retention)
     if _is_class_name(url):
         return _make(url, _load_class(url), retention)
-    path = url.removeprefix("sqlite:")
-    if not path:
+    path = path_of(url)
+    if path is None:
         raise UsageError(f"a broker must be memory, off, MODULE:CLASS, redis://HOST, sqlite:PATH or a path, not {url!r}")
     return SqliteBroker(path, retention)
+
+
+def path_of(url: str) -> Path | None:
+    """Return the path of the file in which the broker of a URL keeps its messages; None if it keeps them elsewhere."""
+    path = url.removeprefix("sqlite:")
+    return None if not path or url in _IN_MEMORY or is_shared(url) or _is_class_name(url) else Path(path)
 
 
 def is_shared(url: str) -> bool:

@@ -8,7 +8,7 @@ import click
 
 from wschat.cli.version import version_option
 
-_SUBCOMMANDS = ("connect", "say", "serve", "token")
+_SUBCOMMANDS = ("backup", "connect", "say", "serve", "token")
 
 
 class _Group(click.Group):
@@ -29,4 +29,4 @@ class _Group(click.Group):
 @click.group(cls=_Group, name="wschat", context_settings={"max_content_width": 120})
 @version_option
 def main() -> None:
-    """Serve WebSockets, talk to a WebSocket server, say something in a chat, or make a token for it."""
+    """Serve WebSockets, talk to a WebSocket server, or do something for a chat."""
