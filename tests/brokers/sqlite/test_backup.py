@@ -72,3 +72,20 @@ def test_what_is_no_history_is_not_copied(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=error):
             back_up(tmp_path / name, tmp_path / "copy")
     assert not list(tmp_path.glob("*copy*"))
+
+
+def test_a_copy_that_cannot_be_written_is_an_error(path: Path, broker: SqliteBroker, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot (copy|write)"):
+        back_up(path, tmp_path / "missing" / "copy")
+
+
+def test_a_damaged_history_is_not_copied_in_silence(path: Path, broker: SqliteBroker, tmp_path: Path) -> None:
+    say(broker, "tea", *["x" * 2000] * 200)
+    with open_database(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(10 * 4096)
+        file.write(b"\xff" * 4096 * 20)
+    with pytest.raises(UsageError, match=r"cannot copy .*(damaged|malformed)"):
+        back_up(path, tmp_path / "copy")
+    assert not list(tmp_path.glob("*copy*"))
