@@ -96,3 +96,12 @@ def test_nodes_tell_each_other_of_a_new_epoch(own_redis: RedisServer, monkeypatc
         own_redis.client.xadd("wschat:relay", {"n": "", "k": "epoch", "d": "another"})
         eventually(lambda: followed.losses == [0])
         assert here.epoch == there.epoch == "another"
+
+
+def test_a_message_that_is_repeated_is_no_loss(own_redis: RedisServer) -> None:
+    with closing(RedisBroker(own_redis.url)) as here, closing(RedisBroker(own_redis.url)) as there:
+        assert [say(here, "lobby", "one", key="k") for _ in range(2)] == [[1], [1]]
+        epoch, followed = here.epoch, RecordingSubscriber()
+        assert there.subscribe("lobby", followed) == 1
+        assert say(there, "lobby", "two") == [2]
+        assert (there.epoch, followed.losses, texts(followed.messages)) == (epoch, [], ["two"])

@@ -38,12 +38,12 @@ end
 if redis.call('GET', epoch_key) ~= epoch then return redis.error_reply('{BEHIND} the epoch is another one') end
 
 local room = redis.call('HMGET', room_key, 'last', 'time')
-local last, last_time = tonumber(room[1]), tonumber(room[2]) or 0
+local last, stored_time = tonumber(room[1]), room[2] or '0'
 if not last then
     if floor == '' then return false end
     last = tonumber(floor)
     local newest = redis.call('XREVRANGE', log_key, '+', '-', 'COUNT', 1)[1]
-    if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+'))) end
+    if newest then last, stored_time = math.max(last, tonumber(string.match(newest[1], '^%d+'))), newest[2][6] end
 end
 if last < known_last then return redis.error_reply('{BEHIND} the log is behind') end
 local known = known_time ~= '' and redis.call('XRANGE', log_key, ARGV[4] .. '-0', ARGV[4] .. '-0')[1]
@@ -67,8 +67,8 @@ for at, value in ipairs(call_with_each('HMGET', keys_key, keys)) do stored_of[ke
 
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1e6
-local time = string.format('%.6f', math.max(now, last_time))
-local topic
+local time = string.format('%.6f', math.max(now, tonumber(stored_time)))
+local last_before, topic = last, nil
 local reply, new_keys, new_order = {{string.format('%.6f', now)}}, {{}}, {{}}
 for at = first_draft, #ARGV, 5 do
     local key, digest, kind = ARGV[at], ARGV[at + 1], ARGV[at + 4]
@@ -91,6 +91,8 @@ end
 call_with_each('HSET', keys_key, new_keys)
 call_with_each('RPUSH', key_order_key, new_order)
 
+-- The time is that of the last message, by which a node tells it from another one of its number.
+if last == last_before then time = stored_time end
 redis.call('HSET', room_key, 'last', string.format('%.0f', last), 'time', time)
 if topic and topic[3] ~= '' then
     redis.call('HSET', room_key, 'topic_seq', topic[1], 'topic_sender', topic[2], 'topic_text', topic[3], 'topic_time', time)
