@@ -16,8 +16,8 @@ from typing import Any
 from redis import exceptions
 from redis.exceptions import NoScriptError, RedisError
 
-from wschat.brokers.base import Duplicate, Outcome, Publisher, Result, Retention
-from wschat.brokers.callbacks import call_logged
+from wschat.brokers.base import Duplicate, Result, Retention
+from wschat.brokers.callbacks import report_results
 from wschat.brokers.idempotency import MAX_KEYS, KeyRecord, id_used
 from wschat.brokers.redis.clock import RedisClock
 from wschat.brokers.redis.epoch import Epoch
@@ -80,14 +80,14 @@ class Appender:
             for task in work.tasks:
                 try:
                     task.run()
-                except RedisError as error:
+                except Exception as error:  # the thread has to go on
                     logger.error("%s cannot be written: %s", self._server.url, error)
             if work.batch:
                 self._append_or_fail(work.batch)
             if monotonic() >= next_step_at:
                 try:
                     next_step_at = monotonic() + next(steps)
-                except RedisError as error:
+                except Exception as error:  # the thread has to go on
                     logger.error("quiet rooms in %s cannot be forgotten: %s", self._server.url, error)
                     steps = self._maintenance.steps()
                     next_step_at = monotonic() + next(steps)
@@ -226,9 +226,4 @@ def _result_of(number: int) -> Result:
 
 
 def _report(pending: Sequence[PendingAppend], results: Sequence[Result]) -> None:
-    """Report results to publishers, to each once."""
-    outcomes: dict[int, tuple[Publisher, list[Outcome]]] = {}
-    for (draft, publisher), result in zip(pending, results, strict=True):
-        outcomes.setdefault(id(publisher), (publisher, []))[1].append((draft, result))
-    for publisher, of_publisher in outcomes.values():
-        call_logged(publisher.on_appended, of_publisher)
+    report_results((each.publisher, each.draft, result) for each, result in zip(pending, results, strict=True))

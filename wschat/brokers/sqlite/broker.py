@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from wschat.brokers.base import Broker, Draft, Message, Outcome, Publisher, Result, Retention, Rule
-from wschat.brokers.callbacks import call_logged
+from wschat.brokers.base import Broker, Draft, Message, Publisher, Result, Retention, Rule
+from wschat.brokers.callbacks import report_results
 from wschat.brokers.paging import page_of
 from wschat.brokers.presence import LocalPresence
 from wschat.brokers.room_table import RoomEntry, RoomTable
@@ -171,11 +171,8 @@ class SqliteBroker(ForkAware, RoomTable[RoomEntry], LocalPresence, Broker):
             with self._rooms_lock:
                 receivers = self._deliver(appended.messages)
             self._flush(receivers)
-        outcomes: dict[int, tuple[Publisher, list[Outcome]]] = {}
-        for (draft, publisher), result in zip(batch, appended.results, strict=True):
-            outcomes.setdefault(id(publisher), (publisher, []))[1].append((draft, result))
-        for publisher, of_publisher in outcomes.values():
-            call_logged(publisher.on_appended, of_publisher)
+        pairs = zip(batch, appended.results, strict=True)
+        report_results((pending.publisher, pending.draft, result) for pending, result in pairs)
 
     def _append_all(self, drafts: list[Draft]) -> Appended:
         """Make messages durable in one transaction or, if the file is damaged where one of the rooms is, in one for each room."""
