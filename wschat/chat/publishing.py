@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing
 
-from wschat.brokers.base import Draft, Outcome, Retention
+from wschat.brokers.base import Draft, Retention
 from wschat.brokers.opening import is_shared, open_broker, without_password
 from wschat.chat.actions.say import Say, deduplication_key
 from wschat.chat.parser import make_action
+from wschat.chat.posting import post
 from wschat.errors import Rejected, UsageError
 from wschat.events import Id
 from wschat.names import NAMELESS, RULE, normalize_name
@@ -26,13 +26,9 @@ def publish(url: str, room: str, text: str, *, id: Id | None = None, name: str |
     """
     if not is_shared(url):
         raise UsageError(f"url must be that of a broker for several processes, such as redis://HOST, not {without_password(str(url))!r}")
-    draft, publisher = _draft(room, text, id, name), _Publisher()
+    draft = _draft(room, text, id, name)
     with closing(open_broker(url, _KEEP_ALL)) as broker:
-        broker.append(draft, publisher)
-        _, result = publisher.wait()
-    if isinstance(result, int):
-        return int(result)
-    raise result
+        return post(broker, draft).message.seq
 
 
 def _draft(room: str, text: str, request_id: Id | None, name: str | None) -> Draft:
@@ -46,21 +42,3 @@ def _draft(room: str, text: str, request_id: Id | None, name: str | None) -> Dra
     if author is None:
         raise UsageError(f"name must be {RULE}, not {name!r}")
     return Draft(say.room, author, say.text, deduplication_key(author, say.id))
-
-
-class _Publisher:
-    """The publisher of one message."""
-
-    def __init__(self) -> None:
-        self._outcomes: list[Outcome] = []
-        self._is_settled = threading.Event()
-
-    def on_appended(self, outcomes: list[Outcome]) -> None:
-        """Take the outcome from the broker."""
-        self._outcomes = outcomes
-        self._is_settled.set()
-
-    def wait(self) -> Outcome:
-        """Return the outcome, when it is known."""
-        self._is_settled.wait()
-        return self._outcomes[0]
