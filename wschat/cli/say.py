@@ -97,7 +97,8 @@ def _post(request: Request, timeout: float) -> int:
 
 def _text_of(error: HTTPError) -> str:
     """Return the status and the text of a response that is an error."""
-    body = error.read(_MAX_ERROR_BYTES).decode(errors="replace")
+    with error:
+        body = error.read(_MAX_ERROR_BYTES).decode(errors="replace")
     try:
         text = str(json.loads(body)["text"])
     except (KeyError, TypeError, ValueError):

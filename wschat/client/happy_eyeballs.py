@@ -147,8 +147,8 @@ class _Attempts:
             selector.unregister(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
-                self._connecting.remove(sock)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._connecting.remove(sock)  # last: after an error, it is closed with the others
                 return sock
             self._fail(sock, code)
         return None

@@ -58,6 +58,7 @@ class Announcer:
                 if not self._must_set_all:
                     logger.error("the members of this node cannot be kept in %s: %s", self._server.url, error)
                 self._must_set_all = True  # some changes may be lost
+                self._members.take_changes()  # which need not be kept then, however long Redis is gone
                 self._is_closing.wait(_PAUSE)
             else:
                 if not self._is_closing.is_set():  # `close` sets both, and taking the changes clears the second

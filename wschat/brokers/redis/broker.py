@@ -11,6 +11,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -129,17 +130,12 @@ class RedisBroker(ForkAware, Broker):
     def rooms(self, after: str | None, limit: int) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
         while len(found) < limit:
-            names = self._names_after(after, limit - len(found))
+            names = self._ask(partial(self._server.room_names, self._server.client, after, limit - len(found)))
             if not names:
                 break
             found += [(name, last) for name, last in zip(names, self._last_numbers(names), strict=True) if last is not None]
             after = names[-1]
         return found
-
-    def _names_after(self, after: str | None, limit: int) -> list[str]:
-        begin = "-" if after is None else f"({after}"
-        names: Any = self._ask(lambda: self._server.client.zrangebylex(self._keys.rooms, begin, "+", 0, limit))
-        return [name.decode() for name in names]
 
     def _last_numbers(self, names: Sequence[str]) -> list[int | None]:
         """Return the last number of each room; None if it does not exist."""

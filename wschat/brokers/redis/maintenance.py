@@ -35,7 +35,7 @@ class Maintenance:
         while True:
             yield INTERVAL
             after: str | None = None
-            while self._is_my_turn() and (names := self._names_after(after)):
+            while self._is_my_turn() and (names := self._server.room_names(self._server.appender_client, after, _MAX_ROOMS)):
                 self._forget_quiet(names)
                 after = names[-1]
                 yield 0.0
@@ -48,11 +48,6 @@ class Maintenance:
             return False
         self._server.appender_client.expire(key, _TURN_SECONDS)
         return True
-
-    def _names_after(self, after: str | None) -> list[str]:
-        begin = "-" if after is None else f"({after}"
-        names: Any = self._server.appender_client.zrangebylex(self._server.keys.rooms, begin, "+", 0, _MAX_ROOMS)
-        return [name.decode() for name in names]
 
     def _forget_quiet(self, names: Sequence[str]) -> None:
         quiet_time = self._retention.quiet_time(self._clock.relied_on())

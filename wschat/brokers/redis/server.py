@@ -80,6 +80,11 @@ class Server:
         except ValueError as error:
             raise UsageError(f"cannot use {self.url}: {error}") from None
 
+    def room_names(self, client: Redis, after: str | None, limit: int) -> list[str]:
+        """Return the first names of rooms that sort after a name, or the first of all for None. Raises RedisError."""
+        names: Any = client.zrangebylex(self.keys.rooms, "-" if after is None else f"({after}", "+", 0, limit)
+        return [name.decode() for name in names]
+
     def close(self) -> None:
         """Close all connections."""
         for client in (self.client, self.appender_client, self.announcer_client, self.reader_client):
