@@ -25,6 +25,8 @@ def run_reloading(*names: str) -> None:
     except ImportError:
         raise UsageError(f"{FLAG} needs watchfiles: pip install 'wschat[reload]'") from None
     os.environ.pop(VARIABLE, None)
+    # What Python has compiled counts as up to date for a file of the same size and second: a quick change would have no effect.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != FLAG)]
     run_process(*folders_of(names), target=shlex.join(command), target_type="command", watch_filter=PythonFilter())
 
