@@ -121,7 +121,7 @@ def test_the_address_of_a_service_is_ignored(caplog: pytest.LogCaptureFixture, m
 
 def test_every_option_of_the_command_is_a_setting() -> None:
     declared = [field.metadata["option"] for config in (CommandConfig, Limits, ServerConfig, ChatConfig) for field in options_in(config)]
-    parameters = [parameter for parameter in main.params if parameter.name != "version"]
+    parameters = [parameter for parameter in main.params if parameter.name not in ("version", "config", "show_config")]
     assert [option.flag.partition("/")[0] for option in declared] == [parameter.opts[0] for parameter in parameters]
     assert [option.variable("WSCHAT_") for option in declared] == [parameter.envvar for parameter in parameters]
 

@@ -56,8 +56,11 @@ class Text(StringParamType):
 class SettingOption(click.Option):
     """The option of a setting."""
 
+    setting: Field[Any]
+    """The setting."""
+
     def __init__(self, setting: Field[Any], option: Option, variables: str, *, show_variable: bool) -> None:
-        self._setting = setting
+        self.setting = setting
         self._option = option
         is_list = isinstance(setting.default, tuple)
         default = option.default if option.parse else setting.default
@@ -82,9 +85,10 @@ class SettingOption(click.Option):
         value = super().resolve_envvar_value(ctx)
         return None if value and _SERVICE_ADDRESS.match(value) else value
 
-    def _value_of(self, _context: click.Context, _option: click.Parameter, given: Any) -> Any:
+    def _value_of(self, context: click.Context, _option: click.Parameter, given: Any) -> Any:
         """Return the value of the setting. Raises click.BadParameter."""
-        option, check = self._option, self._setting.metadata["check"]
+        given_values(context)[self.setting.name] = given
+        option, check = self._option, self.setting.metadata["check"]
         if option.choices is not None:
             return option.choices[given]
         try:
@@ -127,13 +131,19 @@ def options_of(
     return options
 
 
+def given_values(context: click.Context) -> dict[str, Any]:
+    """Return the values of all options, given or default, as they were before they were parsed, by the names of settings."""
+    values: dict[str, Any] = context.meta.setdefault(f"{__name__}.given", {})
+    return values
+
+
 def configured(base: _Config, context: click.Context) -> _Config:
-    """Return a configuration with the settings that were given on the command line or in the environment. Raises UsageError."""
+    """Return a configuration with the settings that were given on the command line, in the environment or in a file. Raises UsageError."""
     return replace(base, **{name: context.params[name] for name in settings_of(base) if is_given(name, context)})  # type: ignore[type-var]
 
 
 def is_given(name: str, context: click.Context) -> bool:
-    """Return True if a setting was given on the command line or in the environment."""
+    """Return True if a setting was given on the command line, in the environment or in a file."""
     return context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
 
 

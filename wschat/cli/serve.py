@@ -12,6 +12,7 @@ import click
 
 from wschat.cli.apps import CHAT, App, load_wsgi, open_app, wsgi_only
 from wschat.cli.chat import ChatConfig
+from wschat.cli.config_file import CONFIG_OPTIONS, shown_config
 from wschat.cli.log_output import FORMATS, LEVELS, set_up_logging
 from wschat.cli.options import configured, is_given, options_of, report_ignored_variables
 from wschat.cli.process import CommandServer, run
@@ -93,6 +94,7 @@ class CannotServe(click.ClickException):
         ),
         *options_of(ServerConfig),
         *options_of(ChatConfig),
+        *CONFIG_OPTIONS,
     ],
     context_settings={"max_content_width": 120},
 )
@@ -101,10 +103,14 @@ class CannotServe(click.ClickException):
 def main(context: click.Context, /, **_: Any) -> None:
     """Serve WebSockets until Ctrl-C or SIGTERM: the chat, or a handler of your own.
 
-    Each option can also be given as an environment variable.
+    Each option can also be given as an environment variable, and in a file (--config).
     """
     open_standard_streams()
     command = configured(CommandConfig(), context)
+    limits = configured(CHAT_LIMITS if command.app == CHAT else DEFAULT_LIMITS, context)
+    if context.params["show_config"]:
+        click.echo(shown_config(context, max_message_bytes=limits.max_message_bytes))
+        return
     if command.reload:
         with _starting():
             run_reloading(command.app, command.wsgi_app or "")
@@ -114,7 +120,6 @@ def main(context: click.Context, /, **_: Any) -> None:
     with ExitStack() as stack:
         with _starting():
             certificate = _load_certificate(command)
-            limits = configured(CHAT_LIMITS if command.app == CHAT else DEFAULT_LIMITS, context)
             config = replace(_server_config(context), limits=limits, tls=certificate.context if certificate else None)
             app = stack.enter_context(_open_app(command, context, limits))
             server = stack.enter_context(_listen(command, app, config))
