@@ -7,6 +7,7 @@ import gc
 import sys
 
 from wschat.cli.cpu_affinity import CpuAffinity, is_worthwhile
+from wschat.cli.systemd import notify
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.server.server import WebSocketServer
 from wschat.stdio import announce
@@ -56,6 +57,7 @@ def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
         affinity.start()
     try:
         announce(announcement)
+        notify("READY=1")
         server.serve_forever()
     finally:
         if affinity is not None:

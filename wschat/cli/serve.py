@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from wschat.cli.options import configured, is_given, options_of, report_ignored_
 from wschat.cli.process import CommandServer, run
 from wschat.cli.reload import FLAG, run_reloading
 from wschat.cli.signals import Signals
+from wschat.cli.systemd import notify, passed_socket
 from wschat.cli.version import version_option
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
@@ -122,10 +124,12 @@ def main(context: click.Context, /, **_: Any) -> None:
             certificate = _load_certificate(command)
             config = replace(_server_config(context), limits=limits, tls=certificate.context if certificate else None)
             app = stack.enter_context(_open_app(command, context, limits))
-            server = stack.enter_context(_listen(command, app, config))
+            passed = _passed_socket(context)
+            server = stack.enter_context(_listen(passed or (command.host, command.port), command, app, config))
         with _running():
             stack.enter_context(Signals(_actions_on_signals(server, certificate)))
-            run(server, _announcement(command, app, server), one_core=command.one_core)
+            run(server, _announcement(command, app, server, is_passed=passed is not None), one_core=command.one_core)
+        notify("STOPPING=1")
         server.stop(command.drain)
 
 
@@ -179,22 +183,34 @@ def _open_app(command: CommandConfig, context: click.Context, limits: Limits) ->
         yield app
 
 
-def _listen(command: CommandConfig, app: App, config: ServerConfig) -> WebSocketServer:
+def _passed_socket(context: click.Context) -> socket.socket | None:
+    """Return the socket that systemd has passed, None without one. Raises UsageError if an address is given, too."""
+    passed = passed_socket()
+    for name in ("host", "port"):
+        if passed is not None and is_given(name, context):
+            raise UsageError(f"systemd passes a socket that listens: --{name} cannot be given, too")
+    return passed
+
+
+def _listen(address: tuple[str, int] | socket.socket, command: CommandConfig, app: App, config: ServerConfig) -> WebSocketServer:
     """Return a server of an application. Raises UsageError, and OSError if the address cannot be listened on."""
     wsgi = None if command.wsgi_app is None else load_wsgi(command.wsgi_app)
     if wsgi is not None and app.site is not None and not config.path_prefix:
         raise UsageError(f"--wsgi beside --app {command.app} needs a --path-prefix, such as /{command.app}")
     public_paths = () if app.site is None else app.site.public_paths
     config = replace(config, subprotocols=app.subprotocols, http=app.site, public_paths=public_paths, wsgi=wsgi)
-    server = CommandServer((command.host, command.port), app.handler_class, config=config)
+    server = CommandServer(address, app.handler_class, config=config)
     if app.site is not None:
         app.site.watch(server.load)
     return server
 
 
-def _announcement(command: CommandConfig, app: App, server: WebSocketServer) -> str:
-    """Return the line that tells what is served, and at which URLs."""
-    host = f"[{command.host}]" if ":" in command.host else command.host
+def _announcement(command: CommandConfig, app: App, server: WebSocketServer, *, is_passed: bool) -> str:
+    """Return the line that tells what is served, and at which URLs, or on which Unix socket of systemd's."""
+    if not isinstance(server.server_address, tuple):
+        return f"wschat serves {app.description} on {server.server_address!s}"
+    host = str(server.server_address[0]) if is_passed else command.host
+    host = f"[{host}]" if ":" in host else host
     secure = "s" if server.config.tls else ""
     place = f"{secure}://{host}:{server.port}"
     schemes = [scheme for scheme, is_served in (("http", server.config.has_http), ("ws", app.has_websockets)) if is_served]
