@@ -44,5 +44,7 @@ def test_the_command_logs_text() -> None:
         listening, opened, closed = command.errors().splitlines()
     assert listening.endswith(f" INFO wschat.server: listening on {command.url}")
     assert " INFO wschat.server: 127.0.0.1:" in opened
-    assert opened.endswith(" opened /")
+    id_of_connection = re.search(r" opened / (\[[0-9a-f]{12}\])$", opened)
+    assert id_of_connection
     assert re.search(r" closed after \d+\.\d s: 1000 ", closed)
+    assert closed.endswith(id_of_connection[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -29,7 +30,8 @@ def test_a_connection_is_logged_when_it_is_opened_and_closed(serve: ServerFactor
         ws.close(4000, "done")
     opened, closed = until_logged(caplog, " opened "), until_logged(caplog, " closed after ")
     assert opened.levelno == closed.levelno == logging.INFO
-    assert opened.fields == {"event": "opened", "client": opened.fields["client"], "path": "/"}  # type: ignore[attr-defined]
+    assert opened.fields.keys() == {"event", "client", "connection", "path"}  # type: ignore[attr-defined]
+    assert (opened.fields["event"], opened.fields["path"]) == ("opened", "/")  # type: ignore[attr-defined]
     fields = closed.fields  # type: ignore[attr-defined]
     assert (fields["code"], fields["reason"], fields["client"]) == (4000, "done", opened.fields["client"])  # type: ignore[attr-defined]
     assert fields["client"].startswith("127.0.0.1:")
@@ -39,6 +41,27 @@ def test_a_connection_is_logged_when_it_is_opened_and_closed(serve: ServerFactor
     for record in caplog.records:
         assert "secret" not in record.getMessage()
         assert "not for the log" not in record.getMessage()
+
+
+def test_the_entries_of_a_connection_have_its_id(serve: ServerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    ids = SimpleQueue[str]()
+
+    def fail(ws: wschat.Connection) -> None:
+        ids.put(ws.id)
+        raise ValueError
+
+    server = serve(fail)
+    for _ in range(2):
+        with wschat.connect(url_of(server)) as ws:
+            assert list(ws) == []
+        until_logged(caplog, " closed after ")
+        connection = ids.get(timeout=TIMEOUT)
+        assert re.fullmatch("[0-9a-f]{12}", connection)
+        entries = [record for record in caplog.records if record.getMessage().endswith(f"[{connection}]")]
+        assert [record.fields["event"] for record in entries] == ["opened", "failed", "closed"]  # type: ignore[attr-defined]
+        assert {record.fields["connection"] for record in entries} == {connection}  # type: ignore[attr-defined]
+        assert {record.fields["client"] for record in entries} == {entries[0].fields["client"]}  # type: ignore[attr-defined]
+        caplog.clear()
 
 
 def test_a_stop_waits_until_the_end_of_each_connection_is_logged(serve: ServerFactory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import getrandbits
 
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.connection.outbox import Outbox
@@ -13,6 +14,8 @@ from wschat.connection.timers import Timer
 from wschat.errors import ConnectionClosed, UsageError
 from wschat.forks import ForkAware
 from wschat.limits import Limits
+
+_ID_BITS = 48
 
 
 class BaseConnection(ForkAware):
@@ -33,6 +36,7 @@ class BaseConnection(ForkAware):
         """The target of the request, query included."""
         self.remote_address = remote_address
         """The address of the peer, as `socket` has it."""
+        self._id = getrandbits(_ID_BITS)  # as a number it takes half the memory
         self.was_evicted = False
         """True if the peer was too slow, so that the connection was closed (1008)."""
         self._limits = limits
@@ -42,6 +46,11 @@ class BaseConnection(ForkAware):
         """Send bytes in this connection's `encoding` without waiting, as a hub does."""
         self._abort_timer: Timer | None = None
         self._watch_forks()
+
+    @property
+    def id(self) -> str:
+        """Twelve random hexadecimal digits, by which the entries of a log that concern this connection can be found."""
+        return f"{self._id:0{_ID_BITS // 4}x}"
 
     @property
     def bytes_sent(self) -> int:

@@ -37,8 +37,8 @@ def log_opened(ws: Connection | EventStream) -> None:
     """Log that a WebSocket or an event stream is open, without the query of its path, which may hold a token."""
     if not logger.isEnabledFor(logging.INFO):
         return
-    fields = {"event": "opened", "client": name_of(ws.remote_address), "path": shown(ws.path.partition("?")[0])}
-    logger.info("%(client)s opened %(path)s", fields, extra={"fields": fields})
+    fields = {"event": "opened", "client": name_of(ws.remote_address), "connection": ws.id, "path": shown(ws.path.partition("?")[0])}
+    logger.info("%(client)s opened %(path)s [%(connection)s]", fields, extra={"fields": fields})
 
 
 def log_closed(ws: Connection | EventStream, seconds: float) -> None:
@@ -50,14 +50,23 @@ def log_closed(ws: Connection | EventStream, seconds: float) -> None:
     fields = {
         "event": "evicted" if ws.was_evicted else "closed",
         "client": name_of(ws.remote_address),
+        "connection": ws.id,
         "code": end.code,
         "reason": shown(end.reason),
         "seconds": round(seconds, 3),
         "bytes_received": ws.bytes_received,
         "bytes_sent": ws.bytes_sent,
     }
-    text = "%(client)s %(event)s after %(seconds).1f s: %(code)d %(reason)s (%(bytes_received)d bytes received, %(bytes_sent)d sent)"
+    traffic = "%(bytes_received)d bytes received, %(bytes_sent)d sent"
+    text = f"%(client)s %(event)s after %(seconds).1f s: %(code)d %(reason)s ({traffic}) [%(connection)s]"
     logger.log(level, text, fields, extra={"fields": fields})
+
+
+def log_failed(client_address: object, ws: Connection | EventStream | None) -> None:
+    """Log the exception of a handler, with its traceback. Called while the exception is handled. Without a WebSocket, `ws` is None."""
+    fields = {"event": "failed", "client": name_of(ws.remote_address if ws else client_address), "connection": ws.id if ws else ""}
+    place = " [%(connection)s]" if ws else ""
+    logger.exception(f"the handler of %(client)s failed{place}", fields, extra={"fields": fields})
 
 
 def log_answered(level: int, client_address: Any, request: Request, status: int) -> None:

@@ -35,7 +35,7 @@ from wschat.server.handlers import check_class
 from wschat.server.http_connection import HttpConnection
 from wschat.server.http_settings import HttpSettings
 from wschat.server.listening import check_address, family_of, naming, shown_address
-from wschat.server.logs import log_closed, log_listening, log_refused, name_of
+from wschat.server.logs import log_closed, log_failed, log_listening, log_refused, name_of
 from wschat.server.overload import Overload
 from wschat.server.refusals import BUSY, FAILED, refusal_encoder
 from wschat.server.requests import Request
@@ -340,7 +340,7 @@ class WebSocketServer(ForkAware, socketserver.TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log the exception of a handler. Called while the exception is handled."""
-        logger.exception("the handler of %s failed", client_address or "a connection")
+        log_failed(client_address, self._connections.peer(request))
 
     def _accept(self) -> bool:
         """Accept a pending connection, if any. Return False if no descriptor or memory is left, not even to refuse one."""

@@ -29,5 +29,5 @@ def run_handler(handler: Callable[[Connection], object], ws: Connection, environ
         pass
     except Exception:
         if _DEBUGGER in environ:
-            logger.exception("the handler of %s failed", name_of(ws.remote_address))
+            logger.exception("the handler of %s failed [%s]", name_of(ws.remote_address), ws.id)
         raise
