@@ -62,6 +62,7 @@ COVERED_BY = {
     "cli/client/raw_conversation": "cli/client/test_conversation.py",
     "cli/client/transcript": "cli/client/test_script.py",
     "cli/loading": "cli/test_serve.py",
+    "cli/worker": "cli/test_workers.py",
     "client/__main__": "cli/test_connect.py",
     "client/deadline": "client/test_happy_eyeballs.py",
     "client/failures": "client/test_connect.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ from tests.concurrency import TIMEOUT
 from tests.documents import ROOT
 from tests.programs import free_port
 from tests.server.command import COMMAND, environment, running
-from tests.server.raw import Raw
+from tests.server.raw import Raw, request
 from wschat.cli.systemd import passed_socket
 
 UNITS = ROOT / "docs/deploy"
@@ -45,6 +46,15 @@ def activated(listening: socket.socket | IO[str], **env: str) -> Iterator[subpro
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def notifications_at(path: str) -> Iterator[socket.socket]:
+    """Return the socket that notifications come to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(path)
+        notifications.settimeout(TIMEOUT)
+        yield notifications
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -77,6 +87,22 @@ def test_a_client_that_connects_while_the_server_restarts_waits(listening: socke
                 assert process.wait(TIMEOUT) == 0
 
 
+def test_an_opening_in_progress_is_finished_when_the_server_stops(listening: socket.socket, tmp_path: Path) -> None:
+    """Its client would have to be refused, else, although another server is about to serve the socket."""
+    port, opening = listening.getsockname()[1], request()
+    with notifications_at(path := str(tmp_path / "notify")) as notifications, activated(listening, NOTIFY_SOCKET=path) as process:
+        assert notifications.recv(100) == b"READY=1"
+        with Raw(socket.create_connection(("127.0.0.1", port), TIMEOUT)) as slow:
+            slow.send(opening[:20])
+            wschat.connect(f"ws://127.0.0.1:{port}/").close()  # it was accepted after the slow one
+            process.send_signal(signal.SIGTERM)
+            assert notifications.recv(100) == b"STOPPING=1"
+            assert select.select([slow.socket], [], [], 0.1) == ([], [], [])
+            slow.send(opening[20:])
+            assert slow.response().status == 101
+        assert process.wait(TIMEOUT) == 0
+
+
 def test_a_unix_socket_is_served_and_its_file_stays(tmp_path: Path) -> None:
     path = str(tmp_path / "chat.sock")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -94,10 +120,7 @@ def test_a_unix_socket_is_served_and_its_file_stays(tmp_path: Path) -> None:
 
 
 def test_systemd_is_told_when_the_server_is_ready_and_when_it_stops(tmp_path: Path) -> None:
-    path = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
-        notifications.bind(path)
-        notifications.settimeout(TIMEOUT)
+    with notifications_at(path := str(tmp_path / "notify")) as notifications:
         with running("--port", "0", env={"NOTIFY_SOCKET": path}) as command:
             assert notifications.recv(100) == b"READY=1"
             with wschat.connect(command.url) as ws:

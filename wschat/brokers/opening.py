@@ -54,6 +54,11 @@ def path_of(url: str) -> Path | None:
     return None if not path or url in _IN_MEMORY or is_shared(url) or _is_class_name(url) else Path(path)
 
 
+def may_be_shared(url: str) -> bool:
+    """Return True if the broker of a URL is one for several processes, or one of another package, which may be."""
+    return is_shared(url) or _is_class_name(url)
+
+
 def is_shared(url: str) -> bool:
     """Return True if the broker of a URL is one for several processes."""
     return isinstance(url, str) and _REDIS_URL.match(url) is not None

@@ -35,8 +35,11 @@ def is_worthwhile() -> bool:
 class CpuAffinity:
     """Keeps the threads of this process on one core, and moves them when other processes use it. For Linux."""
 
-    def __init__(self, timers: Timers, read_busy_seconds: Callable[[], dict[int, float]] | None = None) -> None:
-        """`read_busy_seconds` returns the seconds that each core has been busy since the system started."""
+    def __init__(self, timers: Timers, read_busy_seconds: Callable[[], dict[int, float]] | None = None, *, core: int = 0) -> None:
+        """`read_busy_seconds` returns the seconds that each core has been busy since the system started.
+
+        `core` is the core to begin with, counted from the last of the allowed ones.
+        """
         self._timers = timers
         self._read_busy_seconds = read_busy_seconds or _read_busy_seconds
         self._allowed = sorted(os.sched_getaffinity(0))
@@ -44,7 +47,7 @@ class CpuAffinity:
         self._is_stopped = False
         self._checks_in_favour = 0  # of another core, in a row
         self._measure()
-        self.core = self._allowed[-1]
+        self.core = self._allowed[-1 - core % len(self._allowed)]
         """The core that the threads run on."""
 
     def start(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+from collections.abc import Callable
 
 from wschat.cli.cpu_affinity import CpuAffinity, is_worthwhile
-from wschat.cli.systemd import notify
 from wschat.connection.background_threads import acquire_background_threads, release_background_threads
 from wschat.server.server import WebSocketServer
-from wschat.stdio import announce
 
 # A hundred new connections make about as many. Nearly all of these live on, so an earlier collection would free nothing.
 _NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
@@ -18,6 +17,7 @@ _NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 _SWITCH_SECONDS = sys.getswitchinterval()
 _SWITCH_SECONDS_PER_SQUARED_CONNECTION = 5e-9
 _MAX_SWITCH_SECONDS = 1.0
+_FINISH_SECONDS = 3.0
 _CONNECTIONS_BETWEEN_CHANGES = 50  # counting the connections for each new one takes a twentieth of its opening
 
 
@@ -43,21 +43,30 @@ class CommandServer(WebSocketServer):
             sys.setswitchinterval(switch_interval(len(self._connections)))
         self._accepted += 1
 
+    def finish_openings(self) -> None:
+        """Let the openings and requests in progress end, for three seconds at most. After `serve_forever`.
 
-def run(server: WebSocketServer, announcement: str, *, one_core: bool) -> None:
-    """Print the announcement, and serve until `server.request_shutdown` is called. The caller stops the server afterwards."""
+        For a server with a successor at the same socket: a client that it has accepted would have to be refused, else.
+        """
+        self._connections.wait_for_openings(_FINISH_SECONDS)
+
+
+def run(server: WebSocketServer, announce: Callable[[], None], *, core: int | None) -> None:
+    """Call `announce`, and serve until `server.request_shutdown` is called. The caller stops the server afterwards.
+
+    All threads are kept on one core, at first on the one with this index from the last; on all cores for None.
+    """
     # Objects made by imports are never freed, so the collector can skip them.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS_BETWEEN_COLLECTIONS)
     background = acquire_background_threads()
     affinity = None
     with contextlib.suppress(OSError):  # no descriptor is left to read the load of the cores
-        affinity = CpuAffinity(background.timers) if one_core and is_worthwhile() else None
+        affinity = CpuAffinity(background.timers, core=core) if core is not None and is_worthwhile() else None
     if affinity is not None:
         affinity.start()
     try:
-        announce(announcement)
-        notify("READY=1")
+        announce()
         server.serve_forever()
     finally:
         if affinity is not None:

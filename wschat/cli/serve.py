@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any
 
 import click
 
+from wschat.brokers.opening import may_be_shared
 from wschat.cli.apps import CHAT, App, load_wsgi, open_app, wsgi_only
 from wschat.cli.chat import ChatConfig
 from wschat.cli.config_file import CONFIG_OPTIONS, shown_config
@@ -21,6 +24,8 @@ from wschat.cli.reload import FLAG, run_reloading
 from wschat.cli.signals import Signals
 from wschat.cli.systemd import notify, passed_socket
 from wschat.cli.version import version_option
+from wschat.cli.worker import Worker, this_worker
+from wschat.cli.workers import Workers, listening_sockets
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.server.config import ServerConfig
@@ -28,11 +33,12 @@ from wschat.server.fd_reserve import FdReserve
 from wschat.server.server import WebSocketServer
 from wschat.server.tls import Certificate
 from wschat.settings import Option, setting
-from wschat.stdio import open_standard_streams
+from wschat.stdio import announce, open_standard_streams
 
 # The messages of the chat are short; the default of the toolkit is for any application.
 CHAT_LIMITS = replace(DEFAULT_LIMITS, max_message_bytes=64 * 1024)
 _MAX_PORT = 65535
+_MAX_WORKERS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,16 @@ class CommandConfig:
     """The WSGI application to serve; None for none."""
     reload: bool = setting(False, option=Option(FLAG, "Start again whenever a Python file has changed, for development (extra reload)."))
     """Whether to start again whenever a Python file has changed."""
+    workers: int = setting(
+        1,
+        option=Option(
+            "--workers",
+            "Processes that share the port, for a chat on several cores; 0 for one for each core. The chat needs --broker redis://HOST. "
+            "SIGHUP replaces them one after another.",
+            maximum=_MAX_WORKERS,
+        ),
+    )
+    """The number of processes that share the port; 0 for one for each core."""
     tls_cert: str | None = setting(None, option=Option("--tls-cert", "PEM file with a certificate chain, for TLS. SIGHUP reloads it."))
     """The path of a PEM file with a certificate chain; None for no TLS."""
     tls_key: str | None = setting(None, option=Option("--tls-key", "PEM file with the private key, if it is another file."))
@@ -118,18 +134,32 @@ def main(context: click.Context, /, **_: Any) -> None:
             run_reloading(command.app, command.wsgi_app or "")
         return
     set_up_logging(command.log_level, command.log_format)
-    report_ignored_variables(context.command.params)
+    worker = this_worker()
+    if worker is None:
+        report_ignored_variables(context.command.params)
+    if worker is None and command.workers != 1:
+        context.exit(_run_workers(command, context))
+    _serve(command, context, limits, worker)
+
+
+def _serve(command: CommandConfig, context: click.Context, limits: Limits, worker: Worker | None) -> None:
+    """Serve, as a worker or alone, until a signal. Raises CannotServe."""
     with ExitStack() as stack:
         with _starting():
             certificate = _load_certificate(command)
             config = replace(_server_config(context), limits=limits, tls=certificate.context if certificate else None)
             app = stack.enter_context(_open_app(command, context, limits))
-            passed = _passed_socket(context)
-            server = stack.enter_context(_listen(passed or (command.host, command.port), command, app, config))
+            passed = worker.listening if worker else _passed_socket(context)
+            server = _listen(passed or (command.host, command.port), command, app, config)
+            stack.enter_context(server)
+        announcement = _announcement(command, app, server, is_passed=passed is not None)
+        core = worker.index if worker else 0
         with _running():
             stack.enter_context(Signals(_actions_on_signals(server, certificate)))
-            run(server, _announcement(command, app, server, is_passed=passed is not None), one_core=command.one_core)
+            run(server, partial(_report_ready, worker, announcement, server), core=core if command.one_core else None)
         notify("STOPPING=1")
+        if passed is not None:
+            server.finish_openings()
         server.stop(command.drain)
 
 
@@ -192,7 +222,7 @@ def _passed_socket(context: click.Context) -> socket.socket | None:
     return passed
 
 
-def _listen(address: tuple[str, int] | socket.socket, command: CommandConfig, app: App, config: ServerConfig) -> WebSocketServer:
+def _listen(address: tuple[str, int] | socket.socket, command: CommandConfig, app: App, config: ServerConfig) -> CommandServer:
     """Return a server of an application. Raises UsageError, and OSError if the address cannot be listened on."""
     wsgi = None if command.wsgi_app is None else load_wsgi(command.wsgi_app)
     if wsgi is not None and app.site is not None and not config.path_prefix:
@@ -217,6 +247,30 @@ def _announcement(command: CommandConfig, app: App, server: WebSocketServer, *, 
     urls = " and ".join(f"{scheme}{place}{server.config.path_prefix}/" for scheme in schemes)
     beside = f"{command.wsgi_app} on http{place}/ and " if command.wsgi_app is not None and app.has_websockets else ""
     return f"wschat serves {beside}{app.description} on {urls}"
+
+
+def _report_ready(worker: Worker | None, announcement: str, server: WebSocketServer) -> None:
+    """Tell that a server is ready: the process that has started the worker, or the user and systemd."""
+    if worker is not None:
+        worker.report_ready(announcement, server.request_shutdown)
+    else:
+        announce(announcement)
+        notify("READY=1")
+
+
+def _run_workers(command: CommandConfig, context: click.Context) -> int:
+    """Run workers until they are stopped, and return the exit code. Raises CannotServe if they cannot be started."""
+    with _starting():
+        history = configured(ChatConfig(), context).history
+        is_chat = command.app == CHAT and (command.wsgi_app is None or is_given("app", context))
+        if is_chat and (history is None or not may_be_shared(history)):
+            raise UsageError("--workers needs a broker that they share, else each would be a chat of its own: give --broker redis://HOST")
+        number = command.workers or os.cpu_count() or 1
+        passed = _passed_socket(context)
+        backlog = configured(ServerConfig(), context).backlog
+        sockets = [passed] * number if passed else listening_sockets((command.host, command.port), backlog, number)
+    with _running():
+        return Workers(sockets).serve()
 
 
 def _actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:

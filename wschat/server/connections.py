@@ -33,7 +33,7 @@ _HANDLER_GRACE = 1.0
 
 
 class Connections(ForkAware):
-    """The connections of one server. Thread-safe; only `close_all` waits."""
+    """The connections of one server. Thread-safe; only `close_all` and `wait_for_openings` wait."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -57,7 +57,7 @@ class Connections(ForkAware):
         # Guards all other attributes. Reentrant, because a signal handler may stop the server. Taken before those of outboxes and counters.
         # A plain lock for `with`: entering a Condition costs two more calls, and each opening enters it several times.
         self._connections_lock = threading.RLock()
-        self._removed = threading.Condition(self._connections_lock)  # notified when `close_all` may return
+        self._changed = threading.Condition(self._connections_lock)  # notified when a method that waits may return
 
     def _leave_to_parent(self) -> None:
         super()._leave_to_parent()
@@ -105,6 +105,7 @@ class Connections(ForkAware):
         with self._connections_lock:
             self._uncount(sock)
             self._idle.add(sock, address)
+            self._changed.notify_all()
             limit = self._limits.max_connections_per_address
             if address is not None and limit and self._idle.count(address) > limit:
                 self._abort_idle(self._idle.oldest_from(address))
@@ -146,6 +147,7 @@ class Connections(ForkAware):
         counters.count_opened()
         with self._connections_lock:
             self._peers[sock] = peer
+            self._changed.notify_all()
             is_closing = self._is_closing
         if is_closing:
             _go_away(peer, self._drain)
@@ -166,8 +168,13 @@ class Connections(ForkAware):
             self._uncount(sock)
             if peer is not None:
                 counters.count_closed()  # before `close_all` returns
-            if len(self._peers) <= len(self._stopping):
-                self._removed.notify_all()
+            if peer is None or len(self._peers) <= len(self._stopping):
+                self._changed.notify_all()
+
+    def wait_for_openings(self, timeout: float) -> None:
+        """Wait until each connection is open or idle, but no longer than `timeout` seconds. For a server that accepts no more."""
+        with self._connections_lock:
+            self._changed.wait_for(lambda: all(peer is not None or sock in self._idle for sock, peer in self._peers.items()), timeout)
 
     def abort_http(self, sock: socket.socket) -> None:
         """Shut a connection down if it is plain HTTP. Does nothing to a WebSocket or an event stream."""
@@ -192,9 +199,9 @@ class Connections(ForkAware):
             own = self._socket_of_thread.get(threading.get_ident())
             if own is not None and own in self._peers:
                 self._stopping.add(own)
-                self._removed.notify_all()
+                self._changed.notify_all()
             timeout = None if drain is None else drain + _HANDLER_GRACE
-            if not self._removed.wait_for(lambda: self._peers.keys() <= self._stopping, timeout):
+            if not self._changed.wait_for(lambda: self._peers.keys() <= self._stopping, timeout):
                 logger.warning("%d handlers are still running", len(self._peers))
 
     def _count(self, sock: socket.socket, address: str) -> bool:

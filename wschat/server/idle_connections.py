@@ -16,6 +16,9 @@ class IdleConnections:
     def __len__(self) -> int:
         return len(self._addresses)
 
+    def __contains__(self, sock: object) -> bool:
+        return sock in self._addresses
+
     def add(self, sock: socket.socket, address: str | None) -> None:
         """Append a connection. `address` is None for a connection that belongs to no single address."""
         self._addresses[sock] = address
