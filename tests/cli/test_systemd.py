@@ -103,6 +103,20 @@ def test_an_opening_in_progress_is_finished_when_the_server_stops(listening: soc
         assert process.wait(TIMEOUT) == 0
 
 
+def test_workers_share_the_socket(listening: socket.socket, tmp_path: Path) -> None:
+    with (
+        notifications_at(path := str(tmp_path / "notify")) as notifications,
+        activated(listening, NOTIFY_SOCKET=path, WSCHAT_WORKERS="2", WSCHAT_APP="wschat.apps:echo") as process,
+    ):
+        assert notifications.recv(100) == b"READY=1"
+        with wschat.connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/") as ws:
+            ws.send("hello")
+            assert ws.recv(TIMEOUT) == "hello"
+        process.send_signal(signal.SIGTERM)
+        assert notifications.recv(100) == b"STOPPING=1"
+        assert process.wait(TIMEOUT) == 0
+
+
 def test_a_unix_socket_is_served_and_its_file_stays(tmp_path: Path) -> None:
     path = str(tmp_path / "chat.sock")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -157,7 +171,7 @@ def test_what_cannot_be_served_is_a_one_line_error(listening: socket.socket, tmp
     with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         assert "the socket that systemd passes does not listen" in failure(datagrams)
     with (tmp_path / "file").open("w") as file:
-        assert "what systemd passes as a socket is none" in failure(file)
+        assert "descriptor 3, which systemd passes, is not a socket" in failure(file)
 
 
 def systemd(name: str) -> str:
@@ -194,7 +208,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def test_the_service_has_a_tight_sandbox() -> None:
-    """systemd counts from 0, a tight one, to 10, none."""
+    """Of 100 points, which a service without a sandbox has nearly all of, it may have 20."""
     command = [systemd("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager", str(UNITS / "wschat.service")]
     judged = subprocess.run(command, capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stdout + judged.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from wschat.brokers.opening import is_shared, without_password
+from wschat.brokers.opening import is_shared
 from wschat.cli.options import SettingOption, given_values
 from wschat.cli.reload import FLAG as RELOAD_FLAG
 
@@ -75,7 +76,7 @@ def _unknown(key: str, keys: list[str]) -> str:
     if f"--{key}" == RELOAD_FLAG:
         return f"{key} can be given on the command line only"
     near = difflib.get_close_matches(key.replace("_", "-").lower(), keys, 1)
-    return f"there is no option {key}{f'; {near[0]} is one' if near else ''}"
+    return f"unknown option {key}{f': did you mean {near[0]}?' if near else ''}"
 
 
 def _check_type(option: SettingOption, key: str, value: object) -> None:
@@ -97,26 +98,33 @@ def _check_type(option: SettingOption, key: str, value: object) -> None:
 def shown_config(context: click.Context, **values: object) -> str:
     """Return the options in effect, as a file for `--config` that tells where each comes from. Passwords of URLs are hidden.
 
-    `values` are those of settings whose default depends on other options.
+    Defaults are comments. `values` are those of settings whose default depends on other options.
     """
     given = given_values(context)
     return "\n".join(_line(option, {**given, **values}[option.setting.name], context) for option in _options(context))
 
 
 def _line(option: SettingOption, value: object, context: click.Context) -> str:
-    key = _keys(option)[0]
-    if value is None or f"--{key}" == RELOAD_FLAG:
-        return f"# {key} is not set" if value is None else f"# {key} can be given on the command line only"
-    if isinstance(value, str) and is_shared(value):
-        value = without_password(value)
+    key, flag = _keys(option)[0], option.opts[0]
+    if value is None:
+        return f"# {key} is not set"
+    # A string of JSON is one of TOML, as are its lists, numbers, true and false.
+    line = f"{key} = {json.dumps(_without_password(value), ensure_ascii=False)}"
     sources = {
-        ParameterSource.COMMANDLINE: f"--{key}",
+        ParameterSource.COMMANDLINE: flag,
         ParameterSource.ENVIRONMENT: str(option.envvar),
         ParameterSource.DEFAULT_MAP: context.meta.get(_FILE),
     }
-    source = context.get_parameter_source(option.setting.name)
-    # A string of JSON is one of TOML, as are its lists, numbers, true and false.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}  # {sources.get(source) or 'default'}"  # type: ignore[arg-type]
+    source = sources.get(context.get_parameter_source(option.setting.name))  # type: ignore[arg-type]
+    is_for_file = source is not None and flag != RELOAD_FLAG
+    return f"{'' if is_for_file else '# '}{line}  # {source or 'default'}"
+
+
+def _without_password(value: object) -> object:
+    """Return a value with asterisks in place of the password, if it is the URL of a broker."""
+    if not isinstance(value, str) or not is_shared(value):
+        return value
+    return re.sub(r"([?&]password=)[^&#]*", r"\1***", re.sub(r"//([^:/@]*):[^/]*@", r"//\1:***@", value))
 
 
 CONFIG_OPTIONS: tuple[click.Parameter, ...] = (

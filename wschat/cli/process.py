@@ -46,7 +46,7 @@ class CommandServer(WebSocketServer):
     def finish_openings(self) -> None:
         """Let the openings and requests in progress end, for three seconds at most. After `serve_forever`.
 
-        For a server with a successor at the same socket: a client that it has accepted would have to be refused, else.
+        For a server whose socket another one serves next: otherwise, a client that this one has accepted would be refused.
         """
         self._connections.wait_for_openings(_FINISH_SECONDS)
 

@@ -25,7 +25,7 @@ from wschat.cli.signals import Signals
 from wschat.cli.systemd import notify, passed_socket
 from wschat.cli.version import version_option
 from wschat.cli.worker import Worker, this_worker
-from wschat.cli.workers import Workers, listening_sockets
+from wschat.cli.workers import Port, Workers
 from wschat.errors import HistoryUnavailable, UsageError
 from wschat.limits import DEFAULT_LIMITS, Limits
 from wschat.server.config import ServerConfig
@@ -158,7 +158,7 @@ def _serve(command: CommandConfig, context: click.Context, limits: Limits, worke
             stack.enter_context(Signals(_actions_on_signals(server, certificate)))
             run(server, partial(_report_ready, worker, announcement, server), core=core if command.one_core else None)
         notify("STOPPING=1")
-        if passed is not None:
+        if worker.is_replaced if worker else passed is not None:
             server.finish_openings()
         server.stop(command.drain)
 
@@ -264,13 +264,16 @@ def _run_workers(command: CommandConfig, context: click.Context) -> int:
         history = configured(ChatConfig(), context).history
         is_chat = command.app == CHAT and (command.wsgi_app is None or is_given("app", context))
         if is_chat and (history is None or not may_be_shared(history)):
-            raise UsageError("--workers needs a broker that they share, else each would be a chat of its own: give --broker redis://HOST")
-        number = command.workers or os.cpu_count() or 1
+            raise UsageError("--workers needs a broker that all processes share, such as --broker redis://HOST")
         passed = _passed_socket(context)
         backlog = configured(ServerConfig(), context).backlog
-        sockets = [passed] * number if passed else listening_sockets((command.host, command.port), backlog, number)
-    with _running():
-        return Workers(sockets).serve()
+        listen = passed.dup if passed else Port((command.host, command.port), backlog).listen
+        return Workers(command.workers or _count_cores(), listen, command.drain).serve()
+
+
+def _count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _actions_on_signals(server: WebSocketServer, certificate: Certificate | None) -> dict[int, Callable[[], None]]:

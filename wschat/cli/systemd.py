@@ -1,4 +1,4 @@
-"""The protocols of systemd: a listening socket that it passes (socket activation), and a note that the server is ready.
+"""The protocols of systemd: a listening socket that it passes (socket activation), and notifications of its state.
 
 See sd_listen_fds(3) and sd_notify(3). Without systemd, no variable of these is set, and nothing is done.
 """
@@ -10,6 +10,7 @@ import os
 import socket
 
 from wschat.errors import UsageError
+from wschat.forks import close_in_child
 
 logger = logging.getLogger("wschat.server")
 
@@ -30,11 +31,12 @@ def passed_socket() -> socket.socket | None:
     try:
         passed = socket.socket(fileno=_FIRST_FD)
     except OSError as error:
-        raise UsageError(f"what systemd passes as a socket is none: {error.strerror}") from None
+        raise UsageError(f"descriptor 3, which systemd passes, is not a socket: {error.strerror}") from None
     if passed.type != socket.SOCK_STREAM or not passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         passed.close()
         raise UsageError("the socket that systemd passes does not listen: the socket unit must have a ListenStream= and Accept=no")
     passed.set_inheritable(False)
+    close_in_child(passed)
     return passed
 
 
