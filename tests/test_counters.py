@@ -58,7 +58,8 @@ def test_labels_are_words_or_the_number_of_a_status() -> None:
     """Dashboards and alerts are written with these labels: they must not change."""
     assert by_label(dict.fromkeys(Eviction, 1)) == {"outbox full": 1, "too old": 1, "send timeout": 1}
     reasons = [*Refusal, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE]
-    labels = ["too many connections", "no thread to be had", "no descriptor is left", "no TLS", "other", "404", "503"]
+    labels = ["too many connections", "no thread to be had", "no descriptor is left", "no TLS", "no header of the PROXY protocol"]
+    labels += ["other", "404", "503"]
     assert by_label(dict.fromkeys(reasons, 1)) == dict.fromkeys(labels, 1)
 
 

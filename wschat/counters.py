@@ -41,6 +41,7 @@ class Refusal(enum.Enum):
     NO_THREAD = "no thread to be had"
     NO_DESCRIPTOR = "no descriptor is left"
     NO_TLS = "no TLS"
+    NO_PROXY_HEADER = "no header of the PROXY protocol"
     OTHER = "other"
     """A status that is not registered. The number of labels is bounded, so that no client can make the memory grow."""
 

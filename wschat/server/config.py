@@ -132,10 +132,12 @@ class ServerConfig:
         option=Option(
             "--proxy-header",
             choices={name: name for name in PROXY_HEADERS},
-            help="Header in which trusted proxies name the client's address; the others are ignored.",
+            help="Header in which trusted proxies name the client's address; the others are ignored. With proxy-protocol, all their "
+            "connections must begin with a header of the PROXY protocol, version 1 or 2.",
         ),
     )
-    """The header in which trusted proxies name the client's address: `x-forwarded-for`, `forwarded` (RFC 7239) or `x-real-ip`."""
+    """The header in which trusted proxies name the client's address: `x-forwarded-for`, `forwarded` (RFC 7239), `x-real-ip`, or
+    `proxy-protocol` for that with which TCP balancers begin each connection."""
     http: HttpHandler | None = setting(None, check=_check_http)
     """Handler of the requests that do not open a WebSocket; without it, they are refused with 426."""
     wsgi: WsgiApp | None = setting(None, check=_check_wsgi)

@@ -30,6 +30,7 @@ from wschat.server.handshake import Handshake
 from wschat.server.http_settings import HttpSettings
 from wschat.server.logs import log_answered, log_opened, log_refused, shown
 from wschat.server.origins import is_preflight, joined_headers
+from wschat.server.proxy_protocol import receive_client
 from wschat.server.refusals import BUSY, FAILED, STOPPING, encode_refusal
 from wschat.server.request_body import MAX_INCOMPLETE_BYTES, RequestBody
 from wschat.server.requests import END_OF_HEAD, Request, accepts_events, parse_plain, parse_simple
@@ -46,12 +47,9 @@ _HEAD_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _READ_HEAD_BYTES = 4096
 _SEND_FILE_BYTES = 1 << 20
 _UNLIMITED_BYTES = 1 << 30
-# How much is still read of a request after its last response.
-_MAX_LINGER_BYTES = 1 << 20
-# SO_LINGER with a timeout of 0: a struct of two shorts on Windows, and of two ints elsewhere.
-_RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-# An event stream has no pings: a peer that acknowledges nothing for as long as two comments take is gone.
-_UNACKNOWLEDGED_MS = 30_000
+_MAX_LINGER_BYTES = 1 << 20  # how much is still read of a request after its last response
+_RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # SO_LINGER with a timeout of 0: two shorts on Windows, else ints
+_UNACKNOWLEDGED_MS = 30_000  # an event stream has no pings: a peer that acknowledges nothing for as long as two comments take is gone
 
 
 class HttpConnection:
@@ -65,14 +63,14 @@ class HttpConnection:
         self._socket = sock
         self._client_address = client_address
         self._is_from_proxy = bool(settings.config.proxies.networks) and settings.config.proxies.include(host_of(client_address))
+        self._has_many_clients = self._is_from_proxy and not settings.config.proxies.use_proxy_protocol  # each request names its own
         self._check_request = check_request
         self._scheme = "https" if isinstance(sock, ssl.SSLSocket) else "http"
         self._can_send_files = self._scheme == "http" and hasattr(os, "sendfile")
         self._timeout = PeerTimeout(settings.timers, lambda: settings.connections.abort_http(sock))
         self._head = b""
         self._received = b""  # beyond the head or the request: the next request begins with it
-        self._has_answered = False
-        self._is_opening = False
+        self._has_answered = self._is_opening = False
         self._body: RequestBody | None = None  # that of the current plain request, if it has one
         self._wsgi: Gateway | None = None  # made for the first request to the WSGI application
 
@@ -96,6 +94,9 @@ class HttpConnection:
         if isinstance(self._client_address, tuple):  # TCP, and not a Unix socket
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._timeout.start(settings.config.limits.opening_timeout)
+        if self._is_from_proxy and not self._has_many_clients:
+            client = receive_client(self._socket, self._client_address, settings.connections)
+            self._client_address, self._scheme = client.address, client.scheme or self._scheme
         if isinstance(self._socket, ssl.SSLSocket):
             do_handshake(self._socket, self._client_address)
         head = self.read_head()
@@ -141,7 +142,7 @@ class HttpConnection:
         connections = self._settings.connections
         self._has_answered = True
         self._timeout.start(self._settings.config.limits.keep_alive_timeout)
-        connections.mark_idle(self._socket, None if self._is_from_proxy else host_of(self._client_address))
+        connections.mark_idle(self._socket, None if self._has_many_clients else host_of(self._client_address))
         head = self.read_head()
         if not connections.mark_active(self._socket):
             raise BUSY
@@ -182,14 +183,13 @@ class HttpConnection:
     def _set_client(self, request: Request) -> None:
         """Set the client's address and the scheme, taken from the headers of a trusted proxy if the peer is one."""
         request.remote_address, request.scheme = self._client_address, self._scheme
-        if self._is_from_proxy:
+        if self._has_many_clients:
             proxies = self._settings.config.proxies
             request.scheme = proxies.client_scheme(request.headers, self._scheme)
             address = proxies.client_address(request.headers, host_of(self._client_address) or "")
-            if address:
-                if not self._settings.connections.set_address(self._socket, address):
-                    raise BUSY
-                request.remote_address = (address, 0)
+            if address and not self._settings.connections.set_address(self._socket, address):
+                raise BUSY
+            request.remote_address = (address, 0) if address else self._client_address
 
     # Answering plain requests
 
@@ -307,7 +307,7 @@ class HttpConnection:
             return
         settings, sock = self._settings, self._socket
         quotas = settings.connections.begin_upgrade(sock)
-        if isinstance(self._client_address, tuple) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         address = request.remote_address
         stream = EventStream(open_stream(sock), limits=settings.config.limits, path=request.target, remote_address=address, quotas=quotas)

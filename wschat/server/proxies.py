@@ -61,6 +61,11 @@ class Proxies:
             raise UsageError(f"the header of a proxy is one of {', '.join(PROXY_HEADERS)}, not {header!r}")
         return cls(parse_networks(networks), header.lower())
 
+    @property
+    def use_proxy_protocol(self) -> bool:
+        """True if the proxies name their clients by the PROXY protocol, and not in each request."""
+        return self.header == PROXY_PROTOCOL
+
     def include(self, host: str | None) -> bool:
         """Return True if an address is that of a trusted proxy. None, a peer on a Unix socket, is one if any proxy is trusted."""
         return bool(self.networks) and (host is None or is_within(host, self.networks))
@@ -102,8 +107,9 @@ _NODES_IN: Mapping[str, Callable[[str], list[str]]] = {
     "x-real-ip": lambda value: [value],  # one address; a repeated header, which is joined with a comma, is not an address
 }
 
-PROXY_HEADERS = tuple(_NODES_IN)
-"""The headers in which a proxy can name its client; the first is the default."""
+PROXY_PROTOCOL = "proxy-protocol"
+PROXY_HEADERS = (*_NODES_IN, PROXY_PROTOCOL)
+"""The headers in which a proxy can name its client: the first is the default, the last one that of the PROXY protocol."""
 
 
 def _parse_node(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
