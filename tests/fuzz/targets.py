@@ -17,14 +17,14 @@ from wschat.errors import HttpConnectionClosed, RequestRefused
 from wschat.protocol.deflate import Deflate
 from wschat.server.handshake import Handshake
 from wschat.server.origins import check_origin
-from wschat.server.proxies import PROXY_HEADERS, Proxies
+from wschat.server.proxies import PROXY_HEADERS, PROXY_PROTOCOL, Proxies
 from wschat.server.refusals import encode_refusal
 
 CORPUS = Path(__file__).parent / "corpus"
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _DEFLATES = (None, Deflate(), Deflate(server_no_context_takeover=True, client_no_context_takeover=True), Deflate(client_max_window_bits=9))
-_PROXIES = [Proxies.parse(["10.0.0.0/8", "::/16"], header) for header in PROXY_HEADERS]
+_PROXIES = [Proxies.parse(["10.0.0.0/8", "::/16"], header) for header in PROXY_HEADERS if header != PROXY_PROTOCOL]
 
 
 def messages(data: bytes) -> None:
