@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -11,7 +12,7 @@ import pytest
 
 import wschat
 from tests.concurrency import TIMEOUT
-from tests.conftest import ServerFactory, until_logged
+from tests.conftest import ServerFactory, echo, until_logged
 from tests.programs import free_port
 from tests.server.raw import Raw, request
 from tests.tls import client_context
@@ -209,3 +210,14 @@ listen wschat
         address = sock.getsockname()
         with wschat.connect(f"ws://127.0.0.1:{port}/", sock=sock) as ws:
             assert ws.recv(TIMEOUT) == f"{address[0]} {address[1]}"
+
+
+def test_the_health_checks_of_a_proxy_on_a_unix_socket_count_for_no_address(serve: ServerFactory, tmp_path: Path) -> None:
+    path = str(tmp_path / "ws.sock")
+    limits = Limits(max_connections_per_address=1)
+    serve(echo, unix_path=path, trusted_proxies=["127.0.0.1"], proxy_header="proxy-protocol", limits=limits)
+    with ExitStack() as checks:
+        for _ in range(2):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(path)
+            assert checks.enter_context(Raw(sock)).ask(block(0x20, 0x00, b"") + request()).status == 101

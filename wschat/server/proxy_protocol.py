@@ -40,7 +40,8 @@ def receive_client(sock: socket.socket, proxy_address: object, connections: Conn
         client = _receive(sock, proxy_address)
     except (OSError, ValueError) as error:
         _refuse(proxy_address, Refusal.NO_PROXY_HEADER, f": {error}")
-    if not connections.set_address(sock, host_of(client.address) or ""):
+    host = host_of(client.address)
+    if host is not None and not connections.set_address(sock, host):
         _refuse(client.address, Refusal.TOO_MANY_CONNECTIONS)
     return client
 
